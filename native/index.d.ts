@@ -1,0 +1,91 @@
+/** A value whose failure carries an own `code`: see native/src/bindings/coded.rs. */
+export type Coded<T> = T
+/** Nanoseconds, within ±2^62. */
+export type Stamp = bigint
+
+/**
+ * Which binding artifact the generated loader actually loaded: `'native'` for
+ * a native addon, otherwise the `platformArchABI` of the WASI flavor. Every
+ * flavor napi-rs can build is listed, because `NAPI_RS_NATIVE_LIBRARY_PATH`
+ * can point the loader at a WASI artifact this package does not build itself.
+ */
+export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
+
+/** The matcher behind `sync.Synchronizer`. */
+export declare class SyncMatcher {
+  /** `options` is JSON: `sync.SyncOptions` with `topics`. */
+  static open(options: string): Coded<SyncMatcher>
+  /** The options in force, as JSON. */
+  options(): Coded<string>
+  /** `options` is JSON: all options; the topics have to be the same. */
+  setOptions(options: string): Coded<number>
+  /** The outcome's number and the flags. */
+  push(topic: number, stamp: Stamp, slot: number): number
+  /** Fills in the next group, one stamp and slot a topic; false when there is none. */
+  take(stamps: BigInt64Array, slots: Uint32Array): boolean
+  /** Fills in slots that left without a group, and their reasons; returns how many. */
+  takeDropped(slots: Uint32Array, reasons: Uint8Array): number
+  /** Lets time pass; returns the flags. */
+  tick(): number
+  /** Milliseconds until `tick` is due; null when nothing waits. */
+  dueInMs(): number | null
+  /** The end of the input; returns the flags. */
+  flush(): number
+  /** Lets everything go; returns the flags. */
+  reset(): number
+  /** Indices of the topics that a new stall waits for; null when there is none. */
+  stall(): Array<number> | null
+  status(): SyncStatus
+  stats(): SyncStats
+}
+
+/** The version of the engines. */
+export declare function engineVersion(): string
+
+/** What went wrong, for programs. Codes are public API: shared by all families, never renamed. */
+export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
+
+/**
+ * Fails on purpose with `code`, or with a panic where there is none: the proof that every failure
+ * reaches JavaScript as an error and ends nothing.
+ */
+export declare function fail(code?: ErrorCode | undefined | null): Coded<undefined>
+
+/** Like `fail`, on the shared runtime. */
+export declare function failLater(code?: ErrorCode | undefined | null): Promise<Coded<undefined>>
+
+export declare function syncProtocol(): SyncProtocol
+
+/** The names behind the numbers that cross, and the bits of the flags. */
+export interface SyncProtocol {
+  outcomes: Array<string>
+  reasons: Array<string>
+  kept: number
+  ready: number
+  dropped: number
+  /** The slot of an optional topic that has no message in a group. */
+  noSlot: number
+}
+
+/** Counters since construction; times in ns. */
+export interface SyncStats {
+  received: number
+  grouped: number
+  /** By reason, in the protocol's order. */
+  dropped: Array<number>
+  groups: number
+  buffered: number
+  clockJumps: number
+  meanSkew: number
+  maxSkew: number
+}
+
+/** Why no group leaves. */
+export interface SyncStatus {
+  blocked: string
+  /** Indices of the topics that it waits for. */
+  topics: Array<number>
+  infNs?: bigint
+  supNs?: bigint
+  shortfallNs: number
+}

@@ -1,0 +1,208 @@
+//! `sync` for Node.js. Messages stay in JavaScript; what crosses is a topic, a stamp and a slot.
+
+use std::time::Instant;
+
+use napi::bindgen_prelude::{BigInt, BigInt64ArraySlice, Uint8ArraySlice, Uint32ArraySlice};
+use napi_derive::napi;
+
+use super::coded::Coded;
+use super::stamp::Stamp;
+use crate::sync::{self, Options, PushOutcome, Pushed, Reason, SyncError, Synchronizer};
+
+/// Bit of a call's flags: the slot was taken and will come back.
+const KEPT: u32 = 1 << 8;
+/// Bit of a call's flags: a group can be taken.
+const READY: u32 = 1 << 9;
+/// Bit of a call's flags: dropped slots can be taken.
+const DROPPED: u32 = 1 << 10;
+
+/// The names behind the numbers that cross, and the bits of the flags.
+#[napi(object)]
+pub struct SyncProtocol {
+    pub outcomes: Vec<String>,
+    pub reasons: Vec<String>,
+    pub kept: u32,
+    pub ready: u32,
+    pub dropped: u32,
+    /// The slot of an optional topic that has no message in a group.
+    pub no_slot: u32,
+}
+
+#[napi]
+pub fn sync_protocol() -> SyncProtocol {
+    SyncProtocol {
+        outcomes: PushOutcome::ALL.iter().map(|outcome| outcome.name().into()).collect(),
+        reasons: Reason::ALL.iter().map(|reason| reason.name().into()).collect(),
+        kept: KEPT,
+        ready: READY,
+        dropped: DROPPED,
+        no_slot: sync::NO_SLOT,
+    }
+}
+
+/// Why no group leaves.
+#[napi(object)]
+pub struct SyncStatus {
+    pub blocked: String,
+    /// Indices of the topics that it waits for.
+    pub topics: Vec<u32>,
+    pub inf_ns: Option<BigInt>,
+    pub sup_ns: Option<BigInt>,
+    pub shortfall_ns: i64,
+}
+
+/// Counters since construction; times in ns.
+#[napi(object)]
+pub struct SyncStats {
+    pub received: i64,
+    pub grouped: i64,
+    /// By reason, in the protocol's order.
+    pub dropped: Vec<i64>,
+    pub groups: i64,
+    pub buffered: i64,
+    pub clock_jumps: i64,
+    pub mean_skew: f64,
+    pub max_skew: i64,
+}
+
+/// The matcher behind `sync.Synchronizer`.
+#[napi]
+pub struct SyncMatcher {
+    engine: Synchronizer,
+    options: Options,
+    started: Instant,
+}
+
+#[napi]
+impl SyncMatcher {
+    /// `options` is JSON: `sync.SyncOptions` with `topics`.
+    #[napi(catch_unwind)]
+    pub fn open(options: String) -> Coded<SyncMatcher> {
+        Coded::of(|| {
+            let options = Options::from_json(&options)?;
+            let engine = Synchronizer::new(&options)?;
+            Ok::<_, SyncError>(SyncMatcher { engine, options, started: Instant::now() })
+        })
+    }
+
+    /// The options in force, as JSON.
+    #[napi(catch_unwind)]
+    pub fn options(&self) -> Coded<String> {
+        Coded::of(|| self.options.to_json())
+    }
+
+    /// `options` is JSON: all options; the topics have to be the same.
+    #[napi(catch_unwind)]
+    pub fn set_options(&mut self, options: String) -> Coded<u32> {
+        Coded::of(|| {
+            let options = Options::from_json(&options)?;
+            self.engine.set_options(&options, self.now())?;
+            self.options = options;
+            Ok::<_, SyncError>(self.flags())
+        })
+    }
+
+    /// The outcome's number and the flags.
+    #[napi(catch_unwind)]
+    pub fn push(&mut self, topic: u32, stamp: Stamp, slot: u32) -> u32 {
+        let Pushed { outcome, kept } = self.engine.push(topic as usize, stamp.0, slot, self.now());
+        outcome as u32 | if kept { KEPT } else { 0 } | self.flags()
+    }
+
+    /// Fills in the next group, one stamp and slot a topic; false when there is none.
+    #[napi(catch_unwind)]
+    pub fn take(&mut self, mut stamps: BigInt64ArraySlice, mut slots: Uint32ArraySlice) -> bool {
+        // SAFETY: JavaScript, which owns both arrays, waits for this call, and they are no aliases.
+        let (stamps, slots) = unsafe { (stamps.as_mut(), slots.as_mut()) };
+        let filled = self.engine.take(|topic, stamp, slot| {
+            stamps[topic] = stamp;
+            slots[topic] = slot;
+        });
+        filled.is_some()
+    }
+
+    /// Fills in slots that left without a group, and their reasons; returns how many.
+    #[napi(catch_unwind)]
+    pub fn take_dropped(&mut self, mut slots: Uint32ArraySlice, mut reasons: Uint8ArraySlice) -> u32 {
+        // SAFETY: as in `take`.
+        let (slots, reasons) = unsafe { (slots.as_mut(), reasons.as_mut()) };
+        let mut count = 0;
+        let room = slots.len().min(reasons.len());
+        for dropped in self.engine.drain_drops(room) {
+            slots[count] = dropped.slot;
+            reasons[count] = dropped.reason as u8;
+            count += 1;
+        }
+        count as u32
+    }
+
+    /// Lets time pass; returns the flags.
+    #[napi(catch_unwind)]
+    pub fn tick(&mut self) -> u32 {
+        self.engine.tick(self.now());
+        self.flags()
+    }
+
+    /// Milliseconds until `tick` is due; null when nothing waits.
+    #[napi(catch_unwind)]
+    pub fn due_in_ms(&self) -> Option<f64> {
+        self.engine.deadline().map(|deadline| (deadline - self.now()).max(0) as f64 / 1e6)
+    }
+
+    /// The end of the input; returns the flags.
+    #[napi(catch_unwind)]
+    pub fn flush(&mut self) -> u32 {
+        self.engine.flush(self.now());
+        self.flags()
+    }
+
+    /// Lets everything go; returns the flags.
+    #[napi(catch_unwind)]
+    pub fn reset(&mut self) -> u32 {
+        self.engine.reset();
+        self.flags()
+    }
+
+    /// Indices of the topics that a new stall waits for; null when there is none.
+    #[napi(catch_unwind)]
+    pub fn stall(&mut self) -> Option<Vec<u32>> {
+        self.engine.stall(self.now())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn status(&self) -> SyncStatus {
+        let status = self.engine.match_status();
+        SyncStatus {
+            blocked: status.blocked.name().into(),
+            topics: status.topics,
+            inf_ns: status.inf.map(BigInt::from),
+            sup_ns: status.sup.map(BigInt::from),
+            shortfall_ns: status.shortfall,
+        }
+    }
+
+    #[napi(catch_unwind)]
+    pub fn stats(&self) -> SyncStats {
+        let stats = self.engine.stats();
+        SyncStats {
+            received: stats.received as i64,
+            grouped: stats.grouped as i64,
+            dropped: stats.dropped.iter().map(|&count| count as i64).collect(),
+            groups: stats.groups as i64,
+            buffered: stats.buffered as i64,
+            clock_jumps: stats.clock_jumps as i64,
+            mean_skew: stats.mean_skew,
+            max_skew: stats.max_skew,
+        }
+    }
+
+    fn now(&self) -> i64 {
+        self.started.elapsed().as_nanos() as i64
+    }
+
+    fn flags(&self) -> u32 {
+        let ready = if self.engine.ready() > 0 { READY } else { 0 };
+        let dropped = if self.engine.drops_waiting() > 0 { DROPPED } else { 0 };
+        ready | dropped
+    }
+}

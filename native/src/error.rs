@@ -1,0 +1,54 @@
+//! The one list of error codes, and the form in which every engine's error leaves the crate.
+
+/// What went wrong, for programs. Codes are public API: shared by all families, never renamed.
+#[cfg_attr(
+    feature = "node",
+    napi_derive::napi(string_enum = "UPPER_SNAKE")
+)]
+#[cfg_attr(not(feature = "node"), derive(Clone, Copy))]
+#[derive(Debug, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// An option has a value that cannot work.
+    InvalidOption,
+    /// A message lacks something that the node needs.
+    InvalidInput,
+    /// A message has no usable timestamp.
+    InvalidTimestamp,
+    /// A topic that was never declared.
+    UnknownTopic,
+    /// Older than what already left.
+    Late,
+    /// Not newer than the one before on the same topic.
+    OutOfOrder,
+    /// A bounded buffer has no room, and its policy is to refuse.
+    BufferFull,
+    /// A clock went backwards.
+    ClockJump,
+    /// The engine was closed before this call.
+    Closed,
+    /// The native binary is missing or does not load on this machine.
+    NativeMissing,
+    /// A bug in this package.
+    Internal,
+}
+
+/// Each engine's own error names its code by an exhaustive match.
+pub trait HasCode: std::error::Error {
+    /// The code of this error.
+    fn code(&self) -> ErrorCode;
+}
+
+/// An engine's error on its way out of the crate: the code for programs, the text for people.
+#[derive(Debug)]
+pub struct EngineError {
+    /// For programs.
+    pub code: ErrorCode,
+    /// What failed, with which value, and the way out.
+    pub message: String,
+}
+
+impl<E: HasCode> From<E> for EngineError {
+    fn from(error: E) -> Self {
+        EngineError { code: error.code(), message: error.to_string() }
+    }
+}

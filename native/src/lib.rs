@@ -1,0 +1,15 @@
+//! Millrace's native engines.
+//!
+//! | module | job |
+//! |---|---|
+//! | [`error`] | the product's one list of error codes |
+//! | [`sync`] | aligns timestamped streams into groups |
+//! | `bindings` | the Node.js face of the engines, behind feature `node`; one thin file an engine |
+//!
+//! Engines know nothing of Node.js and nothing of each other: `bindings/x` calls `x`, and `x` calls
+//! only the shared modules. `cargo test --no-default-features` proves the first by not linking it.
+
+#[cfg(feature = "node")]
+mod bindings;
+pub mod error;
+pub mod sync;

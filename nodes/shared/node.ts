@@ -1,0 +1,135 @@
+/** The frame of every node: what must be right in each of them is written here, once. */
+import type { Node, NodeAPI, NodeDef, NodeMessageInFlow, NodeStatus } from 'node-red'
+import type { ConfigSpec, Fields, Values } from './config'
+import { EngineError, toEngineError } from './errors'
+import { readConfig } from './settings'
+import { StatusLine } from './status'
+
+/** Below the 10 s after which some device agents kill Node-RED. */
+const CLOSE_LIMIT_MS = 8000
+
+/** A message as it comes: anything may be missing, and anything may be there. */
+export type Message = NodeMessageInFlow & Record<string, unknown>
+
+/** What a node's own code gets to work with. */
+export interface Host<F extends Fields> {
+  readonly RED: NodeAPI
+  readonly node: Node
+  readonly config: Values<F>
+  /** A text of the node's catalogue. */
+  text(key: string, params?: Record<string, string | number>): string
+  status(make: () => NodeStatus): void
+  /** Whether something is wired to an output. */
+  wired(output: number): boolean
+}
+
+/** How a message is answered. */
+export interface Reply {
+  /** To the outputs: a message, or one entry an output. */
+  send(messages: unknown): void
+  /** The message is dealt with, or failed. Only the first call counts. */
+  done(error?: unknown): void
+}
+
+export interface NodeSpec<F extends Fields, State> {
+  config: ConfigSpec<F>
+  /** Opens what the node needs. A failure shows at the node, and every message then fails with it. */
+  open(host: Host<F>): State
+  /** Deals with one message. What it throws goes to `done`. */
+  input?(state: State, message: Message, reply: Reply): void | Promise<void>
+  /** Frees everything; `removed` when the node is gone for good. */
+  close?(state: State, removed: boolean): void | Promise<void>
+}
+
+/** Finds the state of a running node by its id, for admin routes. */
+export type Find<State> = (id: string) => State | undefined
+
+export function defineNode<F extends Fields, State>(RED: NodeAPI, spec: NodeSpec<F, State>): Find<State> {
+  const states = new Map<string, State>()
+
+  function construct(this: Node, saved: NodeDef): void {
+    RED.nodes.createNode(this, saved)
+    const line = new StatusLine(this)
+    const host = (config: Values<F>): Host<F> => ({
+      RED,
+      node: this,
+      config,
+      text: (key, params) => RED._(key, params),
+      status: (make) => line.show(make),
+      wired: (output) => ((this as unknown as { wires: string[][] }).wires[output]?.length ?? 0) > 0,
+    })
+
+    const fail = (error: EngineError) => {
+      const text = RED._(`error.${error.code}`)
+      line.show(() => ({ fill: error.retryable ? 'yellow' : 'red', shape: 'ring', text }))
+    }
+
+    const opened = attempt(() => spec.open(host(readConfig(RED, this, spec.config, saved))))
+    if ('error' in opened) {
+      fail(opened.error)
+      report(this, opened.error)
+    } else {
+      states.set(this.id, opened.value)
+    }
+
+    this.on('input', (message, send, done) => {
+      let answered = false
+      const reply: Reply = {
+        send: (messages) => send(messages as NodeMessageInFlow),
+        done: (error) => {
+          if (answered) return
+          answered = true
+          if (error === undefined) return done()
+          const failure = toEngineError(error)
+          if (failure.code === 'INTERNAL') fail(failure)
+          done(failure)
+        },
+      }
+      if ('error' in opened) return reply.done(opened.error)
+      try {
+        // A rejected promise that nobody owns would end Node-RED.
+        spec.input?.(opened.value, message as Message, reply)?.catch(reply.done)
+      } catch (error) {
+        reply.done(error)
+      }
+    })
+
+    // Node-RED waits for `done` only where the handler names it.
+    this.on('close', (removed: boolean, done: () => void) => {
+      line.close()
+      states.delete(this.id)
+      const limit = setTimeout(done, CLOSE_LIMIT_MS)
+      const closing = 'error' in opened ? undefined : attempt(() => spec.close?.(opened.value, removed))
+      const problem = closing && 'error' in closing ? Promise.reject(closing.error) : closing?.value
+      Promise.resolve(problem)
+        .catch((error) => this.warn(toEngineError(error).message))
+        .finally(() => {
+          clearTimeout(limit)
+          done()
+        })
+    })
+  }
+
+  const { credentials } = spec.config
+  RED.nodes.registerType(spec.config.type, construct, credentials ? { credentials } : {})
+  return (id) => states.get(id)
+}
+
+/** One line is enough where every node of the collection fails for the same reason. */
+let missingReported = false
+
+function report(node: Node, error: EngineError): void {
+  if (error.code === 'NATIVE_MISSING') {
+    if (missingReported) return
+    missingReported = true
+  }
+  node.error(error.message)
+}
+
+function attempt<T>(call: () => T): { value: T } | { error: EngineError } {
+  try {
+    return { value: call() }
+  } catch (error) {
+    return { error: toEngineError(error) }
+  }
+}

@@ -1,0 +1,36 @@
+/** Where a node's settings come from: what was saved, the environment, the credentials. */
+import type { Node, NodeAPI } from 'node-red'
+import { type ConfigSpec, type Fields, migrate, Problem, type Values } from './config'
+import { EngineError, quote } from './errors'
+
+/** The checked settings of a node. Fails with the property and the value that does not do. */
+export function readConfig<F extends Fields>(RED: NodeAPI, node: Node, spec: ConfigSpec<F>, saved: object): Values<F> {
+  const current = migrate(spec, saved as Record<string, unknown>)
+  const values: Record<string, unknown> = {}
+  for (const [name, field] of Object.entries(spec.fields)) {
+    const value = resolve(RED, node, current[name])
+    try {
+      values[name] = field.read(value)
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error
+      const reason = RED._(error.key, error.params)
+      throw new EngineError('INVALID_OPTION', `${name} is ${quote(value)}: ${reason}`)
+    }
+  }
+  return values as Values<F>
+}
+
+/**
+ * `${NAME}` anywhere in a text becomes the value that the node's flow, group or process has for it.
+ * Node-RED itself does so only where it is the whole text.
+ */
+export function resolve(RED: NodeAPI, node: Node, value: unknown): unknown {
+  if (typeof value === 'string') {
+    return value.includes('${') ? RED.util.evaluateNodeProperty(value, 'env', node, {}) : value
+  }
+  if (Array.isArray(value)) return value.map((item) => resolve(RED, node, item))
+  if (value !== null && typeof value === 'object') {
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, resolve(RED, node, item)]))
+  }
+  return value
+}

@@ -1,0 +1,50 @@
+import type { Node, NodeStatus } from 'node-red'
+
+const INTERVAL_MS = 1000
+
+/** A node's status: at most once a second, and only when it changed. The last state always shows. */
+export class StatusLine {
+  private make: (() => NodeStatus) | undefined
+  private shown = ''
+  private timer: NodeJS.Timeout | undefined
+
+  constructor(private readonly node: Pick<Node, 'status'>) {}
+
+  /** Shows what `make` returns when its turn comes; a later call takes the place of an earlier one. */
+  show(make: () => NodeStatus): void {
+    this.make = make
+    if (this.timer) return
+    this.render()
+    this.timer = setTimeout(() => {
+      this.timer = undefined
+      if (this.make) this.show(this.make)
+    }, INTERVAL_MS).unref()
+  }
+
+  close(): void {
+    clearTimeout(this.timer)
+    this.timer = undefined
+    this.make = undefined
+  }
+
+  private render(): void {
+    const status = this.make?.() ?? {}
+    this.make = undefined
+    const text = JSON.stringify(status)
+    if (text === this.shown) return
+    this.shown = text
+    this.node.status(status)
+  }
+}
+
+/** A count in at most four characters: 999, 1.2k, 35k, 4.1M. */
+export function short(count: number): string {
+  const units = ['', 'k', 'M', 'G', 'T']
+  let unit = 0
+  let value = count
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000
+    unit += 1
+  }
+  return `${unit > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value)}${units[unit]}`
+}

@@ -1,0 +1,11 @@
+export { SyncGroup } from './group'
+export type { LiveOptions, SyncOptions } from './options'
+export {
+  type Dropped,
+  type DropReason,
+  type MatchStatus,
+  type PushOutcome,
+  type SyncStats,
+  Synchronizer,
+} from './synchronizer'
+export { arrivalClock, parseStamp, type StampUnit, stampUnits } from './timestamps'

@@ -1,0 +1,216 @@
+/** What a `millrace-sync` node does between its opening and its close. */
+import { EngineError, type ErrorCode, quote } from '../shared/errors'
+import type { Host, Message, Reply } from '../shared/node'
+import { short } from '../shared/status'
+import { Learning } from './learning'
+import type { LiveOptions, SyncOptions } from './lib/options'
+import { type Dropped, type DropReason, type SyncGroup, Synchronizer } from './lib'
+import { messageReader } from './reader'
+import { type SyncConfig, syncConfig } from './sync.config'
+
+/** A message on its way through the node, with the way to answer it. */
+export interface Waiting {
+  message: Message
+  reply: Reply
+}
+
+const LIVE = [
+  'windowMs',
+  'bufferSize',
+  'match',
+  'drop',
+  'timeoutMs',
+  'maxDelayMs',
+  'equalStamps',
+  'onClockJump',
+  'clockJumpMs',
+  'learnPeriods',
+  'stallMs',
+] as const satisfies (keyof LiveOptions)[]
+
+/** Refused messages fail with these codes; what was buffered first leaves without an error. */
+const REFUSED: Partial<Record<DropReason, ErrorCode>> = {
+  late: 'LATE',
+  'out-of-order': 'OUT_OF_ORDER',
+  full: 'BUFFER_FULL',
+  'unknown-topic': 'UNKNOWN_TOPIC',
+  'clock-jump': 'CLOCK_JUMP',
+}
+
+const REJECTS = 1
+const STALL_CHECK_MS = 1000
+/** Topic names offered in the dialog. */
+const SEEN_MAX = 200
+
+export class Session {
+  private sync: Synchronizer<Waiting> | Learning<Waiting>
+  private options: SyncOptions
+  private readonly read: ReturnType<typeof messageReader>
+  private readonly seen = new Set<string>()
+  private readonly stallCheck: NodeJS.Timeout
+  private delay: NodeJS.Timeout | undefined
+  private stalled: string[] = []
+  /** Since the node opened. */
+  private groups = 0
+  private dropped = 0
+  private closing = false
+
+  constructor(private readonly host: Host<(typeof syncConfig)['fields']>) {
+    const { config, RED, node } = host
+    this.options = optionsOf(config, RED.settings.nodeMessageBufferMaxLength)
+    this.read = messageReader(RED, node, config)
+    this.sync = this.start()
+    this.stallCheck = setInterval(() => this.checkStall(), STALL_CHECK_MS).unref()
+    this.showStatus()
+  }
+
+  input(message: Message, reply: Reply): void | Promise<void> {
+    if (message.reset) return this.control(reply, () => this.reset())
+    if (message.flush) return this.control(reply, () => this.sync.flush())
+    const changes = liveOptions(message.sync)
+    if (changes) return this.control(reply, () => this.change(changes))
+    return this.read(message, (topic, stamp) => this.push(topic, stamp, { message, reply }))
+  }
+
+  /** Topics seen so far, for the dialog. */
+  topics(): string[] {
+    return [...this.seen].sort()
+  }
+
+  close(): void {
+    this.closing = true
+    clearInterval(this.stallCheck)
+    clearTimeout(this.delay)
+    this.sync.reset()
+  }
+
+  private start(): Synchronizer<Waiting> | Learning<Waiting> {
+    const { topics, learn } = this.host.config
+    const onDrop = (dropped: Dropped<Waiting>) => this.dropOne(dropped)
+    if (topics.length === 0) return new Learning(learn, this.options, onDrop)
+    return new Synchronizer(
+      topics.map((row) => row.topic),
+      this.options,
+      onDrop,
+    )
+  }
+
+  private control(reply: Reply, act: () => void): void {
+    act()
+    this.deliver()
+    reply.done()
+  }
+
+  private push(topic: string, stamp: bigint, waiting: Waiting): void {
+    // JSONata may end after the node did.
+    if (this.closing) return waiting.reply.done()
+    if (this.seen.size < SEEN_MAX) this.seen.add(topic)
+    this.sync.push(topic, stamp, waiting)
+    if (this.sync instanceof Learning) this.sync = this.sync.learned() ?? this.sync
+    this.deliver()
+  }
+
+  private reset(): void {
+    this.sync.reset()
+    this.stalled = []
+    // Learned topics are learned anew.
+    if (this.host.config.topics.length === 0) this.sync = this.start()
+  }
+
+  private change(changes: LiveOptions): void {
+    // First where it is checked: a wrong option must not stay.
+    this.sync.setOptions(changes)
+    this.options = { ...this.options, ...changes }
+  }
+
+  private deliver(): void {
+    for (const group of this.sync) this.emit(group)
+    this.showStatus()
+    this.watchDelay()
+  }
+
+  /** Groups that `maxDelayMs` lets go leave without a message that brings them out. */
+  private watchDelay(): void {
+    clearTimeout(this.delay)
+    const due = this.sync.dueInMs()
+    if (due !== null) this.delay = setTimeout(() => this.deliver(), Math.ceil(due)).unref()
+  }
+
+  private emit(group: SyncGroup<Waiting>): void {
+    this.groups += 1
+    this.stalled = []
+    const topics = group.topics()
+    const waiting = topics.map((topic) => group.get(topic) as Waiting)
+    const [first] = waiting as [Waiting]
+    const payload = Object.fromEntries(topics.map((topic, place) => [topic, waiting[place]?.message.payload]))
+    const stamps = Object.fromEntries(topics.map((topic) => [topic, String(group.stampNs(topic))]))
+    const message = first.message
+    delete message.topic
+    message.payload = payload
+    message.sync = { timestampNs: String(group.timestampNs), skewMs: Number(group.skewNs) / 1e6, topics, stamps }
+    first.reply.send([message, null])
+    for (const { reply } of waiting) reply.done()
+  }
+
+  private dropOne({ topic, message: { message, reply }, reason, refused }: Dropped<Waiting>): void {
+    this.dropped += 1
+    if (this.closing) return reply.done()
+    if (this.host.wired(REJECTS)) {
+      const before = isObject(message.sync) ? message.sync : {}
+      message.sync = { ...before, reason }
+      reply.send([null, message])
+      return reply.done()
+    }
+    const code = refused ? REFUSED[reason] : undefined
+    reply.done(code && new EngineError(code, `topic ${quote(topic)}: ${this.host.text(`reason.${reason}`)}`))
+  }
+
+  private checkStall(): void {
+    const topics = this.sync.stall()
+    if (!topics) return
+    this.stalled = topics
+    this.host.node.warn(this.host.text('warning.stall', { topics: topics.join(', ') }))
+    this.showStatus()
+  }
+
+  private showStatus(): void {
+    this.host.status(() => {
+      const [stalled] = this.stalled
+      if (stalled !== undefined) {
+        return { fill: 'yellow', shape: 'ring', text: this.host.text('status.stalled', { topic: stalled }) }
+      }
+      const counts = { groups: short(this.groups), dropped: short(this.dropped) }
+      if (this.groups + this.dropped > 0) {
+        return { fill: 'green', shape: 'dot', text: this.host.text('status.counts', counts) }
+      }
+      return { fill: 'grey', shape: 'ring', text: this.host.text('status.waiting') }
+    })
+  }
+}
+
+function optionsOf(config: SyncConfig, messageLimit: unknown): SyncOptions {
+  const { topics } = config
+  const options: SyncOptions = Object.fromEntries(LIVE.map((name) => [name, config[name]]))
+  // A limit for all messages that a node may hold, shared by the topics.
+  if (typeof messageLimit === 'number' && messageLimit > 0) {
+    const share = Math.floor(messageLimit / (topics.length || config.learn))
+    options.bufferSize = Math.max(2, Math.min(config.bufferSize, share))
+  }
+  if (topics.length === 0) return options
+  const periods = topics.flatMap((row) => (row.minPeriodMs === null ? [] : [[row.topic, row.minPeriodMs] as const]))
+  return {
+    ...options,
+    required: topics.filter((row) => row.required).map((row) => row.topic),
+    minPeriodMs: Object.fromEntries(periods),
+  }
+}
+
+function liveOptions(value: unknown): LiveOptions | undefined {
+  if (!isObject(value)) return undefined
+  const given = LIVE.filter((name) => Object.hasOwn(value, name))
+  return given.length > 0 ? Object.fromEntries(given.map((name) => [name, value[name]])) : undefined
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return value !== null && typeof value === 'object' && !Array.isArray(value)
+}
