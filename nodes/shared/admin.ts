@@ -4,11 +4,11 @@ import { toEngineError } from './errors'
 type Handler = (id: string) => unknown
 
 /**
- * `GET millrace/<type>/:id/<name>` of the admin API: what `answer` returns, as JSON, to users with the
+ * `GET <type>/:id/<name>` of the admin API: what `answer` returns, as JSON, to users with the
  * permission `<type>.read`. Editors ask before the first deploy, too: an unknown node gets `null`.
  */
 export function lookup(RED: NodeAPI, type: string, name: string, answer: Handler): void {
-  RED.httpAdmin.get(`/millrace/${type}/:id/${name}`, RED.auth.needsPermission(`${type}.read`), (request, response) => {
+  RED.httpAdmin.get(`/${type}/:id/${name}`, RED.auth.needsPermission(`${type}.read`), (request, response) => {
     try {
       response.json(answer(String(request.params.id)) ?? null)
     } catch (error) {

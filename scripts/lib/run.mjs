@@ -1,9 +1,9 @@
 // Child processes: live or captured, with one line of progress for the long ones.
-import { spawn } from 'node:child_process';
-import { constants } from 'node:os';
-import { fileURLToPath } from 'node:url';
+import { spawn } from 'node:child_process'
+import { constants } from 'node:os'
+import { fileURLToPath } from 'node:url'
 
-export const root = fileURLToPath(new URL('../../', import.meta.url));
+export const root = fileURLToPath(new URL('../../', import.meta.url))
 
 /** An end that needs no stack trace: its message is all a person has to read. */
 export class Failure extends Error {}
@@ -11,9 +11,9 @@ export class Failure extends Error {}
 /** Runs a script's body and turns what it throws into a message and an exit code. */
 export function main(body) {
   body().catch((error) => {
-    console.error(error instanceof Failure ? `\n${error.message}` : error);
-    process.exitCode = 1;
-  });
+    console.error(error instanceof Failure ? `\n${error.message}` : error)
+    process.exitCode = 1
+  })
 }
 
 /**
@@ -27,62 +27,66 @@ export function execute(command, args, { cwd = root, env = {}, onOutput, stdio, 
       shell,
       env: { ...process.env, ...env },
       stdio: stdio ?? ['ignore', onOutput ? 'pipe' : 'inherit', onOutput ? 'pipe' : 'inherit'],
-    });
-    let ended;
+    })
+    let ended
     const onSignal = (signal) => {
-      ended = signal;
-      child.kill(signal);
-    };
-    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
-    for (const signal of signals) process.on(signal, onSignal);
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.setEncoding('utf8').on('data', (text) => onOutput(text, stream === child.stdout));
+      ended = signal
+      child.kill(signal)
     }
-    child.on('error', (error) => reject(new Failure(`cannot run ${command}: ${error.message}`)));
+    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
+    for (const signal of signals) process.on(signal, onSignal)
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text) => onOutput(text, stream === child.stdout))
+    }
+    child.on('error', (error) => reject(new Failure(`cannot run ${command}: ${error.message}`)))
     child.on('close', (code, signal) => {
-      for (const name of signals) process.off(name, onSignal);
-      if (ended) process.exit(128 + constants.signals[ended]);
-      resolve(code ?? 128 + constants.signals[signal]);
-    });
-  });
+      for (const name of signals) process.off(name, onSignal)
+      if (ended) process.exit(128 + constants.signals[ended])
+      resolve(code ?? 128 + constants.signals[signal])
+    })
+  })
 }
 
 /** Runs a long step: one line of progress, the whole output only when it fails. Resolves to its standard output. */
 export async function quietly(title, command, args, options) {
-  const line = progress(title);
-  let [all, out] = ['', ''];
+  const line = progress(title)
+  let [all, out] = ['', '']
   const code = await execute(command, args, {
     ...options,
     onOutput(text, isStdout) {
-      all += text;
-      if (isStdout) out += text;
-      line.note(text);
+      all += text
+      if (isStdout) out += text
+      line.note(text)
     },
-  });
-  line.end(code === 0 ? 'done' : 'FAILED');
-  if (code !== 0) throw new Failure(`${all.trimEnd()}\n\n${title}: failed with exit code ${code}.`);
-  return out;
+  })
+  line.end(code === 0 ? 'ok' : 'FAILED')
+  if (code !== 0) throw new Failure(`${all.trimEnd()}\n\n${title}: failed with exit code ${code}.`)
+  return out
 }
 
 function progress(title) {
-  const start = Date.now();
-  const terminal = process.stdout.isTTY;
-  let note = '';
-  const seconds = () => `${Math.round((Date.now() - start) / 1000)} s`;
+  const start = Date.now()
+  const terminal = process.stdout.isTTY
+  let note = ''
+  const seconds = () => `${Math.round((Date.now() - start) / 1000)} s`
   const draw = () => {
-    const text = `${title} … ${seconds()}  ${note}`;
-    process.stdout.write(terminal ? `\r\x1b[K${text.slice(0, process.stdout.columns - 1)}` : `${text.trimEnd()}\n`);
-  };
-  if (terminal) draw();
-  else console.log(`${title} …`);
-  const timer = setInterval(draw, terminal ? 250 : 30_000);
+    const text = `${title} … ${seconds()}  ${note}`
+    process.stdout.write(terminal ? `\r\x1b[K${text.slice(0, process.stdout.columns - 1)}` : `${text.trimEnd()}\n`)
+  }
+  if (terminal) draw()
+  const timer = setInterval(draw, terminal ? 250 : 15_000)
   return {
     note(text) {
-      note = text.trim().split(/[\r\n]/).at(-1).trim() || note;
+      note =
+        text
+          .trim()
+          .split(/[\r\n]/)
+          .at(-1)
+          .trim() || note
     },
     end(outcome) {
-      clearInterval(timer);
-      console.log(`${terminal ? '\r\x1b[K' : ''}${title}: ${outcome}, ${seconds()}`);
+      clearInterval(timer)
+      console.log(`${terminal ? '\r\x1b[K' : ''}${title}: ${outcome}, ${seconds()}`)
     },
-  };
+  }
 }

@@ -1,41 +1,77 @@
 // The crate's tests, which need no Node.js, and how much of the engines they reach.
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { devNull } from 'node:os';
-import { join } from 'node:path';
-import { coverageGate } from './coverage.mjs';
-import { inside } from './files.mjs';
-import { execute, quietly } from './run.mjs';
-import { isExecutable } from './tools.mjs';
+import { readdirSync, rmSync } from 'node:fs'
+import { devNull } from 'node:os'
+import { join } from 'node:path'
+import { coverageGate } from './coverage.mjs'
+import { inside, writeWhole } from './files.mjs'
+import { execute, Failure, quietly } from './run.mjs'
 
-const crate = inside('native');
-const cargoTest = ['test', '--no-default-features', '--locked'];
-const build = 'Building the Rust tests';
-const reports = 'coverage/rust';
+const crate = inside('native')
+const cargoTest = ['test', '--no-default-features', '--locked']
 
-export async function rustTests(suites, { release = false } = {}) {
-  const args = release ? [...cargoTest, '--release'] : cargoTest;
-  await quietly(build, 'cargo', [...args, '--no-run'], { cwd: crate });
-  suites.add(await runTests(args));
+export async function rustTests(suites, { options = [], env } = {}) {
+  const args = [...cargoTest, ...options]
+  await suites.part('rust', async () => {
+    await buildTests(args)
+    suites.add(await runTests(args, env))
+  })
 }
 
-/** Only this crate is instrumented: its dependencies are those of any other debug build, and as fast. */
-export async function rustTestsWithCoverage(suites, { profdata, cov }) {
-  const profiles = inside('coverage/tmp-rust');
-  for (const folder of [profiles, inside(reports)]) rmSync(folder, { recursive: true, force: true });
-  mkdirSync(inside(reports), { recursive: true });
+/** Only this crate is instrumented: its dependencies stay those of any other debug build, and as fast. */
+export async function rustTestsWithCoverage(suites, llvm) {
+  const profiles = inside('coverage/tmp-rust')
+  const wrapper = { RUSTC_WORKSPACE_WRAPPER: inside('scripts/lib/rustc-coverage.sh') }
+  rmSync(profiles, { recursive: true, force: true })
+  await suites.part('rust', async () => {
+    const binaries = await buildTests(cargoTest, { ...wrapper, LLVM_PROFILE_FILE: devNull })
+    suites.add(await runTests(cargoTest, { ...wrapper, LLVM_PROFILE_FILE: join(profiles, '%p-%m.profraw') }))
+    await suites.part('rust coverage', async () => {
+      await report(llvm, profiles, binaries)
+      suites.add(coverageGate('rust coverage', 'coverage/rust/lcov.info', isEngine))
+    })
+  })
+}
 
-  const wrapper = { RUSTC_WORKSPACE_WRAPPER: inside('scripts/lib/rustc-coverage.sh') };
-  const messages = await quietly(build, 'cargo', [...cargoTest, '--no-run', '--message-format=json-render-diagnostics'], {
+// Bindings are reached from JavaScript, and the crate's root only maps it.
+const isEngine = (file) => !file.startsWith('native/src/bindings/') && file !== 'native/src/lib.rs'
+
+/** Builds and resolves to the paths of the test programs. */
+async function buildTests(args, env) {
+  const format = ['--no-run', '--message-format=json-render-diagnostics']
+  const messages = await quietly('Building the Rust tests', 'cargo', [...args, ...format], { cwd: crate, env })
+  const artifacts = messages
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line))
+  return artifacts.filter(({ profile, executable }) => profile?.test && executable).map(({ executable }) => executable)
+}
+
+async function runTests(args, env = {}) {
+  let out = ''
+  const code = await execute('cargo', [...args, '--no-fail-fast'], {
     cwd: crate,
-    env: { ...wrapper, LLVM_PROFILE_FILE: devNull },
-  });
-  suites.add(await runTests(cargoTest, { ...wrapper, LLVM_PROFILE_FILE: join(profiles, '%p-%m.profraw') }));
+    env: { CARGO_TERM_COLOR: process.stdout.isTTY ? 'always' : 'never', ...env },
+    onOutput(text, isStdout) {
+      ;(isStdout ? process.stdout : process.stderr).write(text)
+      if (isStdout) out += text
+    },
+  })
+  const results = [...out.matchAll(/^test result: .*?(\d+) passed; (\d+) failed;/gm)]
+  if (!results.length) throw new Failure(`cargo test ended with exit code ${code} and no result.`)
+  const sum = (column) => results.reduce((total, result) => total + Number(result[column]), 0)
+  const skipped = [...out.matchAll(/^test (.*) \.\.\. .*ignored.*$/gm)].map(([, name]) => name)
+  // A test program that crashes has no result line of its own.
+  return { suite: 'rust', passed: sum(1), failed: sum(2) || (code === 0 ? 0 : 1), skipped }
+}
 
-  const merged = join(profiles, 'merged.profdata');
-  const raw = readdirSync(profiles).map((file) => join(profiles, file));
-  await quietly('Merging coverage', profdata, ['merge', '--sparse', '--failure-mode=all', '-o', merged, ...raw]);
-  const [first, ...others] = testBinaries(messages);
-  const what = [first, ...others.flatMap((file) => ['--object', file]), '--instr-profile', merged, '--sources', join(crate, 'src')];
-  const html = ['--format=html', '--output-dir', inside(reports, 'html')];
-  await quietly('Writing the coverage pages', cov, ['show', ...html, ...what]);
+async function report({ profdata, cov }, profiles, [first, ...others]) {
+  const merged = join(profiles, 'merged.profdata')
+  const raw = readdirSync(profiles).map((file) => join(profiles, file))
+  await quietly('Merging Rust coverage', profdata, ['merge', '--sparse', '--failure-mode=all', '-o', merged, ...raw])
+  const objects = [first, ...others.flatMap((file) => ['--object', file])]
+  const what = [...objects, '--instr-profile', merged, '--sources', join(crate, 'src')]
+  const html = ['show', '--format=html', '--output-dir', inside('coverage/rust/html')]
+  await quietly('Writing Rust coverage pages', cov, [...html, ...what])
+  const lcov = await quietly('Reporting Rust coverage', cov, ['export', '--format=lcov', ...what])
+  writeWhole(inside('coverage/rust/lcov.info'), lcov)
 }

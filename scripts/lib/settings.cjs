@@ -1,5 +1,5 @@
 // Node-RED as `npm start` runs it: on this machine only, without anything fetched from elsewhere.
-const { join } = require('node:path');
+const { join } = require('node:path')
 
 module.exports = {
   uiHost: '127.0.0.1',
@@ -11,4 +11,4 @@ module.exports = {
   nodesDir: join(__dirname, '../..'),
   telemetry: { enabled: false },
   editorTheme: { tours: false, palette: { catalogues: [] } },
-};
+}

@@ -1,39 +1,47 @@
 // What the suites of a test run came to.
+import { Failure } from './run.mjs'
 
 /** Results that are shown as a table, and summed into the closing line. */
 export class Suites {
-  #rows = [];
-  #skips = [];
+  #rows = []
+  #skips = []
 
   /** `skipped` has the name of each test that did not run. */
   add({ suite, passed, failed, skipped = [] }) {
-    this.#rows.push({ suite, passed, failed, skipped: skipped.length });
-    this.#skips.push(...skipped.map((title) => `${suite}: ${title}`));
+    this.#rows.push({ suite, passed, failed, skipped: skipped.length })
+    this.#skips.push(...skipped.map((title) => `${suite}: ${title}`))
   }
 
-  /** Something that should have been tested and cannot be on this machine. */
-  skip(suite, reason) {
-    this.add({ suite, passed: 0, failed: 0, skipped: [reason] });
+  /** Runs a part of the tests; if it cannot even run, that is one failed test, and the rest goes on. */
+  async part(suite, body) {
+    try {
+      await body()
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      console.error(`\n${error.message}\n`)
+      this.add({ suite, passed: 0, failed: 1 })
+    }
   }
 
   get failed() {
-    return this.#sum('failed');
+    return this.#sum('failed')
   }
 
   print() {
-    const width = Math.max(...this.#rows.map(({ suite }) => suite.length));
-    const line = (name, ...cells) => console.log([name.padEnd(width), ...cells.map((cell) => `${cell}`.padStart(8))].join(''));
-    for (const skip of this.#skips) console.log(`SKIPPED ${skip}`);
-    console.log();
-    line('', 'passed', 'failed', 'skipped');
-    for (const { suite, passed, failed, skipped } of this.#rows) line(suite, passed, failed, skipped);
-    console.log(`\n${closingLine(this.#sum('passed'), this.failed, this.#sum('skipped'))}`);
+    for (const skip of this.#skips) console.log(`SKIPPED ${skip}`)
+    const width = Math.max(...this.#rows.map(({ suite }) => suite.length))
+    const line = (name, ...cells) =>
+      console.log(name.padEnd(width) + cells.map((cell) => `${cell}`.padStart(9)).join(''))
+    console.log()
+    line('', 'passed', 'failed', 'skipped')
+    for (const { suite, passed, failed, skipped } of this.#rows) line(suite, passed, failed, skipped)
+    console.log(`\n${closingLine(this.#sum('passed'), this.failed, this.#sum('skipped'))}`)
   }
 
   #sum(column) {
-    return this.#rows.reduce((sum, row) => sum + row[column], 0);
+    return this.#rows.reduce((sum, row) => sum + row[column], 0)
   }
 }
 
 export const closingLine = (passed, failed, skipped = 0) =>
-  `${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}`;
+  `${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}`

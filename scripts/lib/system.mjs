@@ -1,54 +1,55 @@
 // Tools that tests need and npm and cargo do not bring: a browser, and LLVM's for coverage.
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { spawnSync } from 'node:child_process';
-import { Failure, quietly } from './run.mjs';
-import { isExecutable, rustc, which } from './tools.mjs';
+
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { Failure, quietly } from './run.mjs'
+import { isExecutable, rustc, which } from './tools.mjs'
 
 /** The path of a Chromium, installed if this machine lets us; undefined where there is none. */
 export async function chromium() {
   if (process.env.CHROMIUM) {
-    if (isExecutable(process.env.CHROMIUM)) return process.env.CHROMIUM;
-    throw new Failure(`CHROMIUM=${process.env.CHROMIUM} is not a program.`);
+    if (isExecutable(process.env.CHROMIUM)) return process.env.CHROMIUM
+    throw new Failure(`CHROMIUM=${process.env.CHROMIUM} is not a program.`)
   }
-  const find = () => which('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable');
-  return find() ?? (await aptInstall('Chromium', ['chromium', 'fonts-dejavu-core', 'fonts-noto-cjk'], find));
+  const find = () => which('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable')
+  return find() ?? (await aptInstall('Chromium', ['chromium', 'fonts-dejavu-core', 'fonts-noto-cjk'], find))
 }
 
 /** llvm-profdata and llvm-cov that read what this rustc writes, so of the same major version; undefined without. */
 export async function llvmTools() {
-  const { llvm } = rustc();
-  return findLlvm(llvm) ?? (await aptInstall(`LLVM ${llvm}`, [`llvm-${llvm}`], () => findLlvm(llvm)));
+  const { llvm } = rustc()
+  return findLlvm(llvm) ?? (await aptInstall(`LLVM ${llvm}`, [`llvm-${llvm}`], () => findLlvm(llvm)))
 }
 
 function findLlvm(major) {
-  const sysroot = spawnSync('rustc', ['--print', 'sysroot'], { encoding: 'utf8' }).stdout.trim();
-  const bundled = join(sysroot, 'lib/rustlib', rustc().host, 'bin');
+  const sysroot = spawnSync('rustc', ['--print', 'sysroot'], { encoding: 'utf8' }).stdout.trim()
+  const bundled = join(sysroot, 'lib/rustlib', rustc().host, 'bin')
   const tool = (name) => {
-    const file = join(bundled, name);
-    if (existsSync(file)) return file;
-    return which(`${name}-${major}`) ?? [which(name)].find((path) => path && versionOf(path) === major);
-  };
-  const [profdata, cov] = [tool('llvm-profdata'), tool('llvm-cov')];
-  return profdata && cov ? { profdata, cov } : undefined;
+    const file = join(bundled, name)
+    if (existsSync(file)) return file
+    return which(`${name}-${major}`) ?? [which(name)].find((path) => path && versionOf(path) === major)
+  }
+  const [profdata, cov] = [tool('llvm-profdata'), tool('llvm-cov')]
+  return profdata && cov ? { profdata, cov } : undefined
 }
 
-const versionOf = (tool) => /version (\d+)/.exec(spawnSync(tool, ['--version'], { encoding: 'utf8' }).stdout)?.[1];
+const versionOf = (tool) => /version (\d+)/.exec(spawnSync(tool, ['--version'], { encoding: 'utf8' }).stdout)?.[1]
 
-let listsAreFresh = false;
+let listsAreFresh = false
 
 async function aptInstall(what, names, find) {
-  if (process.platform !== 'linux' || process.getuid() !== 0 || !which('apt-get')) return undefined;
+  if (process.platform !== 'linux' || process.getuid() !== 0 || !which('apt-get')) return undefined
   const apt = (title, ...args) =>
     quietly(title, 'apt-get', ['-y', '-o', 'DPkg::Lock::Timeout=300', ...args], {
       env: { DEBIAN_FRONTEND: 'noninteractive' },
-    });
+    })
   try {
-    if (!listsAreFresh) await apt('Updating package lists', 'update');
-    listsAreFresh = true;
-    await apt(`Installing ${what}`, 'install', '--no-install-recommends', ...names);
+    if (!listsAreFresh) await apt('Updating package lists', 'update')
+    listsAreFresh = true
+    await apt(`Installing ${what}`, 'install', '--no-install-recommends', ...names)
   } catch (error) {
-    console.error(error.message);
+    console.error(error.message)
   }
-  return find();
+  return find()
 }

@@ -1,0 +1,108 @@
+/** What every node's panel needs. Bundled into each of them; runs in the browser. */
+import type { EditorNodeInstance, EditorRED } from 'node-red'
+import { type ConfigSpec, type Fields, migrate, Problem } from './config'
+
+declare const RED: EditorRED
+
+/** Newer than the published types of the editor. */
+declare global {
+  interface JQuery {
+    autoComplete(options: {
+      search: (typed: string, done: (found: { value: string; label: string }[]) => void) => void
+    }): this
+  }
+}
+
+type Properties = Record<string, unknown>
+export type PanelNode = EditorNodeInstance & Properties
+
+/** How a node looks in the palette; literals only, the build copies them into the page. */
+export interface Palette {
+  category: string
+  color: string
+  icon: string
+  inputs: 0 | 1
+  outputs: number
+  paletteLabel: string
+}
+
+/** The functions of a panel. The build makes Node-RED's definition call them by these names. */
+export interface Panel {
+  label(node: PanelNode): string
+  inputLabels?(node: PanelNode): string
+  outputLabels?(node: PanelNode, port: number): string
+  oneditprepare?(node: PanelNode): void
+  oneditsave?(node: PanelNode): void
+  oneditcancel?(node: PanelNode): void
+  oneditresize?(node: PanelNode, size: { width: number; height: number }): void
+}
+
+export interface Editor extends Panel {
+  config: ConfigSpec<Fields>
+  palette: Palette
+  /** True, or the reason why the property cannot have this value. */
+  check(name: string, value: unknown): true | string
+}
+
+export function defineEditor(config: ConfigSpec<Fields>, palette: Palette, panel: Panel): Editor {
+  return {
+    ...panel,
+    config,
+    palette,
+    oneditprepare(node) {
+      Object.assign(node, migrate(config, node))
+      panel.oneditprepare?.(node)
+      wireExamples()
+    },
+    check(name, value) {
+      return problemOf(config, () => config.fields[name]?.read(value), value) ?? true
+    },
+  }
+}
+
+/** A text of the node's catalogue. */
+export function text(config: Pick<ConfigSpec<Fields>, 'type'>, key: string, params: object = {}): string {
+  return RED._(`@millrace/node-red/${config.type}:${key}`, params as Record<string, string>)
+}
+
+/** Why `read` refuses a value; null where it does not. What holds a `${VAR}` is known only at run time. */
+export function problemOf(config: Pick<ConfigSpec<Fields>, 'type'>, read: () => unknown, value: unknown): string | null {
+  if (JSON.stringify(value)?.includes('${')) return null
+  try {
+    read()
+    return null
+  } catch (error) {
+    if (error instanceof Problem) return text(config, error.key, error.params)
+    throw error
+  }
+}
+
+/** Marks an input that Node-RED does not know of, as Node-RED marks its own. */
+export function mark(input: JQuery, problem: string | null): void {
+  input.toggleClass('input-error', problem !== null)
+  input.attr('aria-invalid', String(problem !== null))
+  input.attr('title', problem ?? '')
+}
+
+/** Answers of the node's own lookup route; none before the first deploy or without the permission. */
+export async function lookup<T>(config: Pick<ConfigSpec<Fields>, 'type'>, id: string, name: string): Promise<T[]> {
+  const settings = RED.settings as unknown as { apiRootUrl?: string }
+  try {
+    return ((await $.getJSON(`${settings.apiRootUrl ?? ''}${config.type}/${id}/${name}`)) as T[] | null) ?? []
+  } catch {
+    return []
+  }
+}
+
+/** The import dialog opens only after the panel has gone. */
+function wireExamples(): void {
+  $('.millrace-examples').on('click', (event) => {
+    event.preventDefault()
+    const open = () => {
+      RED.events.off('editor:close', open)
+      RED.actions.invoke('core:show-examples-import-dialog')
+    }
+    RED.events.on('editor:close', open)
+    $('#node-dialog-cancel').trigger('click')
+  })
+}

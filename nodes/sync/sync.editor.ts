@@ -1,0 +1,112 @@
+import { defineEditor, lookup, mark, type PanelNode, problemOf, text } from '../shared/editor'
+import { syncConfig, type TopicRow } from './sync.config'
+
+type Row = { topic?: string; required?: boolean; minPeriodMs?: number | string | null }
+
+const label = (key: string, params?: object) => text(syncConfig, key, params)
+
+export default defineEditor(
+  syncConfig,
+  {
+    category: 'millrace sync',
+    color: '#a3c4bc',
+    icon: 'sync.svg',
+    inputs: 1,
+    outputs: 2,
+    paletteLabel: 'sync',
+  },
+  {
+    label: (node) => node.name || 'sync',
+    inputLabels: () => label('port.messages'),
+    outputLabels: (_node, port) => label(port === 0 ? 'port.groups' : 'port.rejects'),
+    oneditprepare,
+    oneditsave(node) {
+      node.topics = rows()
+    },
+  },
+)
+
+function oneditprepare(node: PanelNode): void {
+  const types = {
+    auto: { value: 'auto', label: label('option.stampAuto'), hasValue: false },
+    arrival: { value: 'arrival', label: label('option.stampArrival'), hasValue: false },
+  }
+  $('#node-input-topicFrom').typedInput({ types: ['msg', 'jsonata'], typeField: '#node-input-topicFromType' })
+  $('#node-input-stampFrom').typedInput({
+    types: [types.auto, 'msg', 'jsonata', types.arrival],
+    typeField: '#node-input-stampFromType',
+  })
+  $('#node-input-stampFromType').on('change', showUnit)
+  $('#node-input-stampFrom').on('change', showUnit)
+  showUnit()
+
+  const seen = lookup<string>(syncConfig, node.id, 'topics')
+  const list = $('#node-input-topics')
+  list.editableList({
+    addItem: (container, _index, row: Row) => addRow(container, row, seen),
+    addButton: label('button.addTopic'),
+    height: 'auto',
+    removable: true,
+    sortable: true,
+    removeItem: () => checkRows(),
+  })
+  for (const row of (node.topics as TopicRow[] | undefined) ?? []) list.editableList('addItem', row)
+  checkRows()
+}
+
+/** Where the message's time is the arrival there is no unit to choose. */
+function showUnit(): void {
+  $('.millrace-sync-unit').toggle($('#node-input-stampFromType').val() !== 'arrival')
+}
+
+function addRow(container: JQuery, row: Row, seen: Promise<string[]>): void {
+  const topic = $('<input>', { type: 'text', class: 'millrace-grow', placeholder: label('tip.topic') })
+    .attr('aria-label', label('label.topic'))
+    .val(row.topic ?? '')
+  const required = $('<input>', { type: 'checkbox' }).prop('checked', row.required ?? true)
+  const period = $('<input>', { type: 'text', class: 'millrace-short', placeholder: label('tip.period') })
+    .attr({ 'aria-label': label('label.period'), title: label('label.period') })
+    .val(row.minPeriodMs ?? '')
+  const needed = $('<label>').append(required, $('<span>').text(label('label.required')))
+  const line = $('<div>', { class: 'millrace-row' }).append(topic, needed, period).appendTo(container)
+  topic.autoComplete({
+    search: (typed: string, done: (found: { value: string; label: string }[]) => void) => {
+      seen.then((names) => done(names.filter((name) => name.includes(typed)).map((value) => ({ value, label: value }))))
+    },
+  })
+  line.on('change input', 'input', checkRows)
+  if (row.topic === undefined) topic.trigger('focus')
+  checkRows()
+}
+
+function lines(): JQuery[] {
+  return $('#node-input-topics')
+    .editableList('items')
+    .toArray()
+    .map((item: HTMLElement) => $(item))
+}
+
+function rows(): Row[] {
+  return lines().map((line) => ({
+    topic: String(line.find('.millrace-grow').val() ?? '').trim(),
+    required: line.find('[type=checkbox]').is(':checked'),
+    minPeriodMs: String(line.find('.millrace-short').val() ?? '').trim(),
+  }))
+}
+
+/** Says at the row, and under the list, what Node-RED's own check of the property would only flag. */
+function checkRows(): void {
+  const all = rows()
+  const { topics } = syncConfig.fields
+  lines().forEach((line, place) => {
+    const row = all[place]
+    const alone = problemOf(syncConfig, () => topics.read([{ ...row, required: true, minPeriodMs: '' }]), row)
+    const period = problemOf(syncConfig, () => topics.read([{ topic: 'any', minPeriodMs: row?.minPeriodMs }]), row)
+    mark(line.find('.millrace-grow'), alone)
+    mark(line.find('.millrace-short'), period)
+    if (period === null) line.find('.millrace-short').attr('title', label('label.period'))
+  })
+  $('.millrace-sync-learn').toggle(all.length === 0)
+  const problem = problemOf(syncConfig, () => topics.read(all), all)
+  $('#millrace-sync-topics-problem').text(problem ?? '').prop('hidden', problem === null)
+}

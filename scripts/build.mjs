@@ -1,0 +1,156 @@
+/**
+ * Turns `nodes/` into `dist/`: each runtime file as CommonJS beside its neighbours, and for each node
+ * one `.html` of panel code, definition and form, its catalogues, and its word's icon.
+ */
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { basename, dirname, join, relative, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import vm from 'node:vm'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const { build } = createRequire(import.meta.url)('esbuild')
+const files = walk('nodes')
+const css = readFileSync(join(root, 'nodes/shared/panel.css'), 'utf8')
+/** The last row of every panel. */
+const examplesLink =
+  '<div class="form-row"><a href="#" class="millrace-examples">' +
+  '<i class="fa fa-book"></i> <span data-i18n="button.examples"></span></a></div>\n'
+
+await main()
+
+async function main() {
+  rmSync(join(root, 'dist'), { recursive: true, force: true })
+  await buildRuntime()
+  declareLibrary()
+  for (const editor of files.filter((file) => file.endsWith('.editor.ts'))) await buildPanel(editor)
+  mergeCatalogues()
+  copyIcons()
+}
+
+async function buildRuntime() {
+  const entryPoints = files.filter((file) => file.endsWith('.ts') && !/(^|[./])editor\.ts$/.test(file))
+  await build({
+    absWorkingDir: root,
+    entryPoints,
+    outbase: 'nodes',
+    outdir: 'dist',
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20.19',
+    logLevel: 'warning',
+  })
+}
+
+/** The types of `require('@millrace/node-red')`. */
+function declareLibrary() {
+  const tsc = join(root, 'node_modules/typescript/bin/tsc')
+  const settings = '--ignoreConfig --declaration --emitDeclarationOnly --strict --skipLibCheck --stripInternal'
+  const target = '--target es2023 --module node20 --types node --rootDir nodes --outDir dist'
+  const args = [tsc, ...`${settings} ${target} nodes/index.ts`.split(' ')]
+  execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' })
+}
+
+/** `x.editor.ts` and `x.html` become one page with an inline literal definition. */
+async function buildPanel(file) {
+  const name = `millrace_${basename(dirname(file))}_${basename(file, '.editor.ts')}`
+  const page = join('dist', relative('nodes', file)).replace('.editor.ts', '.html')
+  const { outputFiles } = await build({
+    absWorkingDir: root,
+    entryPoints: [file],
+    bundle: true,
+    write: false,
+    format: 'iife',
+    globalName: name,
+    target: 'es2020',
+    logLevel: 'warning',
+    // The map stays out of the package; the coverage of the panels needs it.
+    sourcemap: 'external',
+    outfile: `${name}.js`,
+  })
+  const [map, code] = outputFiles
+  const source = `${code.text.replaceAll('</script', '<\\/script')}//# sourceURL=${name}.js\n`
+  const { type, definition } = define(source, name)
+  const form = readFileSync(join(root, file.replace('.editor.ts', '.html')), 'utf8')
+  write(
+    page,
+    `<script type="text/javascript">\n${source}</script>\n` +
+      `<script type="text/javascript">\nRED.nodes.registerType('${type}', ${definition})\n</script>\n\n` +
+      `<script type="text/html" data-template-name="${type}">\n` +
+      `<style>\n${css}</style>\n<div class="millrace-form">\n${form}${examplesLink}</div>\n</script>\n`,
+  )
+  write(join('.cache/panels', `${name}.js`), `\n${source}`)
+  write(join('.cache/panels', `${name}.js.map`), map.text)
+}
+
+/** The panel's code runs once here, for the literals that Node-RED and its tools want to read. */
+function define(source, name) {
+  const context = vm.createContext({})
+  vm.runInContext(source, context)
+  const editor = context[name].default
+  const { config, palette } = editor
+  const call = `${name}.default`
+  const defaults = Object.entries(config.fields).map(
+    ([field, { value }]) =>
+      `    ${field}: { value: ${JSON.stringify(value)}, ` +
+      `validate: function (value, options) { return ${call}.check('${field}', value) } },`,
+  )
+  const handlers = Object.keys(editor)
+    .filter((key) => typeof editor[key] === 'function' && key !== 'check')
+    .map((key) => `  ${key}: function (given) { return ${call}.${key}(this, given) },`)
+  const lines = [
+    '{',
+    ...Object.entries(palette).map(([key, value]) => `  ${key}: ${JSON.stringify(value)},`),
+    '  defaults: {',
+    ...defaults,
+    '  },',
+    ...(config.credentials ? [`  credentials: ${JSON.stringify(config.credentials)},`] : []),
+    ...handlers,
+    '}',
+  ]
+  return { type: config.type, definition: lines.join('\n') }
+}
+
+/** Node-RED keeps a catalogue per node: what all share is merged into each. */
+function mergeCatalogues() {
+  for (const file of files.filter((file) => /^nodes\/[^/]+\/locales\/[^/]+\/.+\.(json|html)$/.test(file))) {
+    const [, word, , language, page] = file.split('/')
+    if (word === 'shared') continue
+    const target = join('dist', word, 'locales', language, page)
+    if (page.endsWith('.html')) write(target, readFileSync(join(root, file), 'utf8'))
+    else write(target, JSON.stringify(merge(read(`nodes/shared/locales/${language}/shared.json`), read(file))))
+  }
+}
+
+function merge(base, extra) {
+  const merged = { ...base }
+  for (const [key, value] of Object.entries(extra)) {
+    merged[key] = typeof value === 'object' && typeof base[key] === 'object' ? merge(base[key], value) : value
+  }
+  return merged
+}
+
+function copyIcons() {
+  for (const icon of walk('icons')) {
+    const target = join('dist', basename(icon, '.svg'), 'icons', basename(icon))
+    if (!existsSync(join(root, 'dist', basename(icon, '.svg')))) throw new Error(`${icon}: no word of this name`)
+    mkdirSync(dirname(join(root, target)), { recursive: true })
+    copyFileSync(join(root, icon), join(root, target))
+  }
+}
+
+function walk(folder) {
+  const entries = readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+  const inside = (entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/')
+  return entries.filter((entry) => entry.isFile()).map(inside).sort()
+}
+
+function read(file) {
+  return JSON.parse(readFileSync(join(root, file), 'utf8'))
+}
+
+function write(file, text) {
+  mkdirSync(dirname(join(root, file)), { recursive: true })
+  writeFileSync(join(root, file), text)
+}

@@ -1,0 +1,54 @@
+// Every test: `test.mjs`. The runtime tests on Node-RED 5: `test.mjs nr5`. Full counts: `test.mjs long`.
+import { mochaTests, mochaTestsWithCoverage } from './lib/mocha.mjs'
+import { nodeRed5 } from './lib/node-red-5.mjs'
+import { Failure, main } from './lib/run.mjs'
+import { rustTests, rustTestsWithCoverage } from './lib/rust.mjs'
+import { Suites } from './lib/suites.mjs'
+import { chromium, llvmTools } from './lib/system.mjs'
+import { setup } from './setup.mjs'
+
+const everything = ['test/**/*.test.ts']
+
+const modes = {
+  async all(suites) {
+    const browser = await browserEnv()
+    const llvm = await llvmTools()
+    if (llvm) await rustTestsWithCoverage(suites, llvm)
+    else {
+      await rustTests(suites)
+      suites.skip('rust coverage', 'no llvm-profdata and llvm-cov of the version that rustc names')
+    }
+    await mochaTestsWithCoverage(suites, everything, browser)
+  },
+
+  async nr5(suites) {
+    const withEditor = process.env.MILLRACE_NR5_EDITOR === '1'
+    const files = ['test/runtime/**/*.test.ts', ...(withEditor ? ['test/editor/**/*.test.ts'] : [])]
+    await mochaTests(suites, files, { ...(await nodeRed5()), ...(withEditor && (await browserEnv())) })
+  },
+
+  async long(suites) {
+    const browser = await browserEnv()
+    const env = { ...browser, MILLRACE_LONG: '1' }
+    await rustTests(suites, { options: ['--release'], env })
+    await mochaTests(suites, everything, env)
+  },
+}
+
+async function browserEnv() {
+  const browser = await chromium()
+  if (browser) return { CHROMIUM: browser }
+  console.log('\nSKIPPED editor suite: no Chromium: install it or set CHROMIUM\n')
+  return { MILLRACE_SKIP_EDITOR: '1' }
+}
+
+main(async () => {
+  const mode = process.argv[2] ?? 'all'
+  if (!Object.hasOwn(modes, mode))
+    throw new Failure(`No such run of tests: ${mode}. There are ${Object.keys(modes).join(', ')}.`)
+  await setup()
+  const suites = new Suites()
+  await modes[mode](suites)
+  suites.print()
+  process.exitCode = suites.failed ? 1 : 0
+})
