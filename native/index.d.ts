@@ -11,20 +11,26 @@ export type Stamp = bigint
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
-/** The matcher behind `sync.Synchronizer`. */
+/**
+ * The matcher behind `sync.Synchronizer`. Results that are many go through the exchange, an array that
+ * both sides know: a call with an array costs more than the work.
+ */
 export declare class SyncMatcher {
-  /** `options` is JSON: `sync.SyncOptions` with `topics`. */
-  static open(options: string): Coded<SyncMatcher>
+  /**
+   * `options` is JSON: `sync.SyncOptions` with `topics`. `exchange` has room for the dropped and for
+   * one group.
+   */
+  static open(options: string, exchange: Uint32Array): Coded<SyncMatcher>
   /** The options in force, as JSON. */
   options(): Coded<string>
   /** `options` is JSON: all options; the topics have to be the same. */
   setOptions(options: string): Coded<number>
   /** The outcome's number and the flags. */
   push(topic: number, stamp: Stamp, slot: number): number
-  /** Fills in the next group, one stamp and slot a topic; false when there is none. */
-  take(stamps: BigInt64Array, slots: Uint32Array): boolean
-  /** Fills in slots that left without a group, and their reasons; returns how many. */
-  takeDropped(slots: Uint32Array, reasons: Uint8Array): number
+  /** Puts the next group's slots into the exchange; false when there is none. */
+  take(): boolean
+  /** Puts the next dropped slots into the exchange; returns the flags. */
+  more(): number
   /** Lets time pass; returns the flags. */
   tick(): number
   /** Milliseconds until `tick` is due; null when nothing waits. */
@@ -56,13 +62,16 @@ export declare function failLater(code?: ErrorCode | undefined | null): Promise<
 
 export declare function syncProtocol(): SyncProtocol
 
-/** The names behind the numbers that cross, and the bits of the flags. */
+/** The names behind the numbers that cross, the bits of the flags, and the form of the exchange. */
 export interface SyncProtocol {
   outcomes: Array<string>
   reasons: Array<string>
   kept: number
   ready: number
-  dropped: number
+  more: number
+  droppedShift: number
+  /** The exchange begins with `dropped_max` pairs of slot and reason; a group's slots follow. */
+  droppedMax: number
   /** The slot of an optional topic that has no message in a group. */
   noSlot: number
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use napi::bindgen_prelude::{BigInt, BigInt64ArraySlice, Uint8ArraySlice, Uint32ArraySlice};
+use napi::bindgen_prelude::{BigInt, Uint32Array};
 use napi_derive::napi;
 
 use super::coded::Coded;
@@ -13,17 +13,24 @@ use crate::sync::{self, Options, PushOutcome, Pushed, Reason, SyncError, Synchro
 const KEPT: u32 = 1 << 8;
 /// Bit of a call's flags: a group can be taken.
 const READY: u32 = 1 << 9;
-/// Bit of a call's flags: dropped slots can be taken.
-const DROPPED: u32 = 1 << 10;
+/// Bit of a call's flags: more slots left without a group than the exchange holds.
+const MORE: u32 = 1 << 10;
+/// From this bit on, a call's flags count the slots that left without a group.
+const DROPPED_SHIFT: u32 = 16;
+/// So many of them fit into the exchange, each with its reason.
+const DROPPED_MAX: usize = 256;
 
-/// The names behind the numbers that cross, and the bits of the flags.
+/// The names behind the numbers that cross, the bits of the flags, and the form of the exchange.
 #[napi(object)]
 pub struct SyncProtocol {
     pub outcomes: Vec<String>,
     pub reasons: Vec<String>,
     pub kept: u32,
     pub ready: u32,
-    pub dropped: u32,
+    pub more: u32,
+    pub dropped_shift: u32,
+    /// The exchange begins with `dropped_max` pairs of slot and reason; a group's slots follow.
+    pub dropped_max: u32,
     /// The slot of an optional topic that has no message in a group.
     pub no_slot: u32,
 }
@@ -35,7 +42,9 @@ pub fn sync_protocol() -> SyncProtocol {
         reasons: Reason::ALL.iter().map(|reason| reason.name().into()).collect(),
         kept: KEPT,
         ready: READY,
-        dropped: DROPPED,
+        more: MORE,
+        dropped_shift: DROPPED_SHIFT,
+        dropped_max: DROPPED_MAX as u32,
         no_slot: sync::NO_SLOT,
     }
 }
@@ -65,23 +74,26 @@ pub struct SyncStats {
     pub max_skew: i64,
 }
 
-/// The matcher behind `sync.Synchronizer`.
+/// The matcher behind `sync.Synchronizer`. Results that are many go through the exchange, an array that
+/// both sides know: a call with an array costs more than the work.
 #[napi]
 pub struct SyncMatcher {
     engine: Synchronizer,
     options: Options,
+    exchange: Uint32Array,
     started: Instant,
 }
 
 #[napi]
 impl SyncMatcher {
-    /// `options` is JSON: `sync.SyncOptions` with `topics`.
+    /// `options` is JSON: `sync.SyncOptions` with `topics`. `exchange` has room for the dropped and for
+    /// one group.
     #[napi(catch_unwind)]
-    pub fn open(options: String) -> Coded<SyncMatcher> {
+    pub fn open(options: String, exchange: Uint32Array) -> Coded<SyncMatcher> {
         Coded::of(|| {
             let options = Options::from_json(&options)?;
             let engine = Synchronizer::new(&options)?;
-            Ok::<_, SyncError>(SyncMatcher { engine, options, started: Instant::now() })
+            Ok::<_, SyncError>(SyncMatcher { engine, options, exchange, started: Instant::now() })
         })
     }
 
@@ -109,31 +121,22 @@ impl SyncMatcher {
         outcome as u32 | if kept { KEPT } else { 0 } | self.flags()
     }
 
-    /// Fills in the next group, one stamp and slot a topic; false when there is none.
+    /// Puts the next group's slots into the exchange; false when there is none.
     #[napi(catch_unwind)]
-    pub fn take(&mut self, mut stamps: BigInt64ArraySlice, mut slots: Uint32ArraySlice) -> bool {
-        // SAFETY: JavaScript, which owns both arrays, waits for this call, and they are no aliases.
-        let (stamps, slots) = unsafe { (stamps.as_mut(), slots.as_mut()) };
-        let filled = self.engine.take(|topic, stamp, slot| {
-            stamps[topic] = stamp;
-            slots[topic] = slot;
+    pub fn take(&mut self) -> bool {
+        let Some(slots) = exchanged(&mut self.exchange).get_mut(2 * DROPPED_MAX..) else { return false };
+        let taken = self.engine.take(|topic, _, slot| {
+            if let Some(place) = slots.get_mut(topic) {
+                *place = slot;
+            }
         });
-        filled.is_some()
+        taken.is_some()
     }
 
-    /// Fills in slots that left without a group, and their reasons; returns how many.
+    /// Puts the next dropped slots into the exchange; returns the flags.
     #[napi(catch_unwind)]
-    pub fn take_dropped(&mut self, mut slots: Uint32ArraySlice, mut reasons: Uint8ArraySlice) -> u32 {
-        // SAFETY: as in `take`.
-        let (slots, reasons) = unsafe { (slots.as_mut(), reasons.as_mut()) };
-        let mut count = 0;
-        let room = slots.len().min(reasons.len());
-        for dropped in self.engine.drain_drops(room) {
-            slots[count] = dropped.slot;
-            reasons[count] = dropped.reason as u8;
-            count += 1;
-        }
-        count as u32
+    pub fn more(&mut self) -> u32 {
+        self.flags()
     }
 
     /// Lets time pass; returns the flags.
@@ -200,9 +203,21 @@ impl SyncMatcher {
         self.started.elapsed().as_nanos() as i64
     }
 
-    fn flags(&self) -> u32 {
+    fn flags(&mut self) -> u32 {
+        let pairs = exchanged(&mut self.exchange).chunks_exact_mut(2).take(DROPPED_MAX);
+        let mut count = 0;
+        for (pair, dropped) in pairs.zip(self.engine.drain_drops(DROPPED_MAX)) {
+            pair.copy_from_slice(&[dropped.slot, dropped.reason as u32]);
+            count += 1;
+        }
         let ready = if self.engine.ready() > 0 { READY } else { 0 };
-        let dropped = if self.engine.drops_waiting() > 0 { DROPPED } else { 0 };
-        ready | dropped
+        let more = if self.engine.drops_waiting() > 0 { MORE } else { 0 };
+        ready | more | count << DROPPED_SHIFT
     }
+}
+
+fn exchanged(exchange: &mut Uint32Array) -> &mut [u32] {
+    // SAFETY: JavaScript keeps the array alive through our reference, runs in this thread and waits for
+    // the call; nothing detaches it, as it never leaves `sync.Synchronizer`.
+    unsafe { exchange.as_mut() }
 }

@@ -56,8 +56,6 @@ export interface SyncStats {
 
 /** Dropped messages that `drops()` keeps at most, per topic. */
 const DROPS_KEPT = 64
-/** Slots taken over in one call. */
-const DROP_BATCH = 256
 
 /**
  * Aligns timestamped streams into groups, in one thread and without copying a message.
@@ -77,12 +75,11 @@ export class Synchronizer<T> implements Iterable<SyncGroup<T>> {
   private readonly held: (Entry<T> | undefined)[] = []
   private readonly free: number[] = []
   private kept: Dropped<T>[] = []
-  /** Filled by the engine. */
-  private readonly groupStamps: BigInt64Array
-  private readonly groupSlots: Uint32Array
-  private readonly dropSlots = new Uint32Array(DROP_BATCH)
-  private readonly dropReasons = new Uint8Array(DROP_BATCH)
-  private timed = false
+  /** Filled by the engine: pairs of dropped slots and reasons, then a group's slots. */
+  private readonly exchange: Uint32Array
+  private timed: boolean
+  /** Whether there may be a group to take: spares the call where there is none. */
+  private ready = false
 
   /**
    * Throws `INVALID_OPTION` for an option or topic that cannot work. `onDrop` gets every message that
@@ -94,12 +91,12 @@ export class Synchronizer<T> implements Iterable<SyncGroup<T>> {
     private readonly onDrop?: (dropped: Dropped<T>) => void,
   ) {
     const { SyncMatcher, syncProtocol } = native()
-    this.matcher = engine(() => SyncMatcher.open(toJson(topics, options)))
-    this.protocol = syncProtocol()
+    // A copy: objects that come from native code are slow to read.
+    this.protocol = { ...syncProtocol() }
+    this.exchange = new Uint32Array(2 * this.protocol.droppedMax + topics.length)
+    this.matcher = engine(() => SyncMatcher.open(toJson(topics, options), this.exchange))
     this.topicNames = [...topics]
     this.indexes = new Map(topics.map((topic, index) => [topic, index]))
-    this.groupStamps = new BigInt64Array(topics.length)
-    this.groupSlots = new Uint32Array(topics.length)
     this.timed = (options.maxDelayMs ?? null) !== null
   }
 
@@ -129,18 +126,21 @@ export class Synchronizer<T> implements Iterable<SyncGroup<T>> {
     const outcome = this.protocol.outcomes[flags & 0xff] as PushOutcome
     if (!(flags & this.protocol.kept)) {
       this.release(slot)
-      this.drop({ ...entry, reason: outcome as DropReason, refused: true })
+      this.drop(dropOf(entry, outcome as DropReason, true))
     }
-    this.collectDrops(flags)
+    this.settle(flags)
     return outcome
   }
 
   /** The next group, or null. */
   poll(): SyncGroup<T> | null {
-    if (this.timed) this.collectDrops(this.matcher.tick())
-    if (!this.matcher.take(this.groupStamps, this.groupSlots)) return null
+    if (this.timed) this.settle(this.matcher.tick())
+    if (!this.ready) return null
+    this.ready = this.matcher.take()
+    if (!this.ready) return null
     const entries = new Map<string, Entry<T>>()
-    for (const slot of this.groupSlots) {
+    for (let place = 2 * this.protocol.droppedMax; place < this.exchange.length; place += 1) {
+      const slot = this.exchange[place] as number
       const entry = slot === this.protocol.noSlot ? undefined : this.release(slot)
       if (entry) entries.set(entry.topic, entry)
     }
@@ -154,12 +154,12 @@ export class Synchronizer<T> implements Iterable<SyncGroup<T>> {
 
   /** The end of the input: complete groups become ready, all else is dropped. */
   flush(): void {
-    this.collectDrops(this.matcher.flush())
+    this.settle(this.matcher.flush())
   }
 
   /** Drops everything and forgets the clocks. */
   reset(): void {
-    this.collectDrops(this.matcher.reset())
+    this.settle(this.matcher.reset())
   }
 
   /** What left without a group since the last call, as far as it was kept; empty with `onDrop`. */
@@ -173,7 +173,7 @@ export class Synchronizer<T> implements Iterable<SyncGroup<T>> {
   setOptions(changes: LiveOptions): void {
     const { topics, ...current } = JSON.parse(engine(() => this.matcher.options()))
     const flags = engine(() => this.matcher.setOptions(allJson({ ...current, ...changes, topics })))
-    this.collectDrops(flags)
+    this.settle(flags)
     if (changes.maxDelayMs !== undefined) this.timed = changes.maxDelayMs !== null
   }
 
@@ -217,18 +217,21 @@ export class Synchronizer<T> implements Iterable<SyncGroup<T>> {
     return entry
   }
 
-  private collectDrops(flags: number): void {
-    if (!(flags & this.protocol.dropped)) return
+  /** Takes over what a call left behind. */
+  private settle(flags: number): void {
+    const { ready, more, droppedShift, reasons } = this.protocol
+    this.ready = (flags & ready) !== 0
+    if (flags >>> droppedShift === 0) return
     const left: Dropped<T>[] = []
-    let count: number
-    do {
-      count = this.matcher.takeDropped(this.dropSlots, this.dropReasons)
-      for (let place = 0; place < count; place += 1) {
-        const entry = this.release(this.dropSlots[place] as number)
-        const reason = this.protocol.reasons[this.dropReasons[place] as number] as DropReason
-        if (entry) left.push({ ...entry, reason, refused: false })
+    for (let rest = flags; ; rest = this.matcher.more()) {
+      const count = rest >>> droppedShift
+      for (let place = 0; place < 2 * count; place += 2) {
+        const entry = this.release(this.exchange[place] as number)
+        const reason = reasons[this.exchange[place + 1] as number] as DropReason
+        if (entry) left.push(dropOf(entry, reason, false))
       }
-    } while (count === DROP_BATCH)
+      if (!(rest & more)) break
+    }
     // Only now: who hears of it may push again.
     for (const dropped of left) this.drop(dropped)
   }
@@ -240,6 +243,10 @@ export class Synchronizer<T> implements Iterable<SyncGroup<T>> {
     // In batches: one splice for many drops.
     if (this.kept.length >= 2 * limit) this.kept.splice(0, limit)
   }
+}
+
+function dropOf<T>({ topic, timestampNs, message }: Entry<T>, reason: DropReason, refused: boolean): Dropped<T> {
+  return { topic, timestampNs, message, reason, refused }
 }
 
 function exact(timestampNs: number): bigint {
