@@ -71,7 +71,16 @@ interface Pairing {
 async function node(type: 'millrace-sync' | 'join', messages: Stamped[]): Promise<Pairing> {
   const settings =
     type === 'join'
-      ? { mode: 'custom', build: 'object', property: 'payload', propertyType: 'msg', key: 'topic', joiner: '', joinerType: 'str', count: '2' }
+      ? {
+          mode: 'custom',
+          build: 'object',
+          property: 'payload',
+          propertyType: 'msg',
+          key: 'topic',
+          joiner: '',
+          joinerType: 'str',
+          count: '2',
+        }
       : { topics: [{ topic: 'camera' }, { topic: 'lidar' }] }
   const flow = [
     { id: 'peer', type, wires: [['out']], ...settings },

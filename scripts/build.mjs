@@ -143,7 +143,10 @@ function copyIcons() {
 function walk(folder) {
   const entries = readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
   const inside = (entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/')
-  return entries.filter((entry) => entry.isFile()).map(inside).sort()
+  return entries
+    .filter((entry) => entry.isFile())
+    .map(inside)
+    .sort()
 }
 
 function read(file) {

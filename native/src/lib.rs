@@ -10,6 +10,6 @@
 //! only the shared modules. `cargo test --no-default-features` proves the first by not linking it.
 
 #[cfg(feature = "node")]
-mod bindings;
+pub mod bindings;
 pub mod error;
 pub mod sync;

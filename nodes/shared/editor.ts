@@ -66,7 +66,11 @@ export function text(config: Pick<ConfigSpec<Fields>, 'type'>, key: string, para
 }
 
 /** Why `read` refuses a value; null where it does not. What holds a `${VAR}` is known only at run time. */
-export function problemOf(config: Pick<ConfigSpec<Fields>, 'type'>, read: () => unknown, value: unknown): string | null {
+export function problemOf(
+  config: Pick<ConfigSpec<Fields>, 'type'>,
+  read: () => unknown,
+  value: unknown,
+): string | null {
   if (JSON.stringify(value)?.includes('${')) return null
   try {
     read()

@@ -39,7 +39,8 @@ export class EngineError extends Error {
 /** Anything thrown, as an `EngineError`. What has no known code is a bug: `INTERNAL`. */
 export function toEngineError(error: unknown): EngineError {
   if (error instanceof EngineError) return error
-  const { code, message } = error instanceof Error ? (error as Error & { code?: unknown }) : { code: '', message: String(error) }
+  const { code, message } =
+    error instanceof Error ? (error as Error & { code?: unknown }) : { code: '', message: String(error) }
   if (typeof code === 'string' && Object.hasOwn(RETRYABLE, code)) {
     return new EngineError(code as ErrorCode, message, { cause: error })
   }

@@ -1,7 +1,7 @@
 /** The frame of every node: what must be right in each of them is written here, once. */
 import type { Node, NodeAPI, NodeDef, NodeMessageInFlow, NodeStatus } from 'node-red'
 import type { ConfigSpec, Fields, Values } from './config'
-import { EngineError, toEngineError } from './errors'
+import { type EngineError, toEngineError } from './errors'
 import { readConfig } from './settings'
 import { StatusLine } from './status'
 

@@ -1,6 +1,7 @@
 /** Stands in for a synchroniser until enough topics have shown themselves. */
-import type { LiveOptions, SyncOptions } from './lib/options'
+
 import { type Dropped, type SyncGroup, Synchronizer } from './lib'
+import type { LiveOptions, SyncOptions } from './lib/options'
 
 interface Early<T> {
   topic: string

@@ -31,7 +31,8 @@ export function messageReader(RED: NodeAPI, node: Node, config: SyncConfig) {
     return (message) =>
       new Promise((resolve, reject) => {
         RED.util.evaluateJSONataExpression(expression, message, (error: Error | null, value: unknown) => {
-          if (error) reject(new EngineError('INVALID_INPUT', `JSONata ${quote(name)}: ${error.message}`, { cause: error }))
+          if (error)
+            reject(new EngineError('INVALID_INPUT', `JSONata ${quote(name)}: ${error.message}`, { cause: error }))
           else resolve(value)
         })
       })

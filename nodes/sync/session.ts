@@ -3,10 +3,10 @@ import { EngineError, type ErrorCode, quote } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
 import { Learning } from './learning'
-import type { LiveOptions, SyncOptions } from './lib/options'
 import { type Dropped, type DropReason, type SyncGroup, Synchronizer } from './lib'
+import type { LiveOptions, SyncOptions } from './lib/options'
 import { messageReader } from './reader'
-import { type SyncConfig, syncConfig } from './sync.config'
+import type { SyncConfig, syncConfig } from './sync.config'
 
 /** A message on its way through the node, with the way to answer it. */
 export interface Waiting {

@@ -108,5 +108,7 @@ function checkRows(): void {
   })
   $('.millrace-sync-learn').toggle(all.length === 0)
   const problem = problemOf(syncConfig, () => topics.read(all), all)
-  $('#millrace-sync-topics-problem').text(problem ?? '').prop('hidden', problem === null)
+  $('#millrace-sync-topics-problem')
+    .text(problem ?? '')
+    .prop('hidden', problem === null)
 }

@@ -11,7 +11,7 @@ export function coverageGate(suite, report, counts = () => true) {
   const files = existsSync(inside(report)) ? readLcov(inside(report)).filter(({ file }) => counts(file)) : []
   const short = files.filter(({ percent }) => percent < least)
   for (const { file, percent } of short)
-    console.log(`${suite}: ${file} has ${percent.toFixed(1)} % of ${least} % of lines`)
+    console.log(`${suite}: ${file} has ${percent.toFixed(1)} % of lines covered, needs ${least} %`)
   if (!files.length) console.log(`${suite}: no file was measured`)
   const failed = short.length || !files.length ? 1 : 0
   return { suite, passed: 1 - failed, failed }

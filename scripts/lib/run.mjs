@@ -47,20 +47,24 @@ export function execute(command, args, { cwd = root, env = {}, onOutput, stdio, 
   })
 }
 
-/** Runs a long step: one line of progress, the whole output only when it fails. Resolves to its standard output. */
-export async function quietly(title, command, args, options) {
+/**
+ * Runs a long step: one line of progress, and what it told only when it fails. Resolves to its standard output, which
+ * with `data` is no text for a person.
+ */
+export async function quietly(title, command, args, { data = false, ...options } = {}) {
   const line = progress(title)
-  let [all, out] = ['', '']
+  let [told, out] = ['', '']
   const code = await execute(command, args, {
     ...options,
     onOutput(text, isStdout) {
-      all += text
       if (isStdout) out += text
+      if (isStdout && data) return
+      told += text
       line.note(text)
     },
   })
   line.end(code === 0 ? 'ok' : 'FAILED')
-  if (code !== 0) throw new Failure(`${all.trimEnd()}\n\n${title}: failed with exit code ${code}.`)
+  if (code !== 0) throw new Failure(`${told.trimEnd()}\n\n${title}: failed with exit code ${code}.`)
   return out
 }
 
@@ -77,12 +81,11 @@ function progress(title) {
   const timer = setInterval(draw, terminal ? 250 : 15_000)
   return {
     note(text) {
-      note =
-        text
-          .trim()
-          .split(/[\r\n]/)
-          .at(-1)
-          .trim() || note
+      const last = text
+        .trim()
+        .split(/[\r\n]/)
+        .at(-1)
+      note = last.trim() || note
     },
     end(outcome) {
       clearInterval(timer)

@@ -4,7 +4,7 @@ import { devNull } from 'node:os'
 import { join } from 'node:path'
 import { coverageGate } from './coverage.mjs'
 import { inside, writeWhole } from './files.mjs'
-import { execute, Failure, quietly } from './run.mjs'
+import { execute, quietly } from './run.mjs'
 
 const crate = inside('native')
 const cargoTest = ['test', '--no-default-features', '--locked']
@@ -21,7 +21,7 @@ export async function rustTests(suites, { options = [], env } = {}) {
 export async function rustTestsWithCoverage(suites, llvm) {
   const profiles = inside('coverage/tmp-rust')
   const wrapper = { RUSTC_WORKSPACE_WRAPPER: inside('scripts/lib/rustc-coverage.sh') }
-  rmSync(profiles, { recursive: true, force: true })
+  for (const folder of [profiles, inside('coverage/rust')]) rmSync(folder, { recursive: true, force: true })
   await suites.part('rust', async () => {
     const binaries = await buildTests(cargoTest, { ...wrapper, LLVM_PROFILE_FILE: devNull })
     suites.add(await runTests(cargoTest, { ...wrapper, LLVM_PROFILE_FILE: join(profiles, '%p-%m.profraw') }))
@@ -38,7 +38,11 @@ const isEngine = (file) => !file.startsWith('native/src/bindings/') && file !== 
 /** Builds and resolves to the paths of the test programs. */
 async function buildTests(args, env) {
   const format = ['--no-run', '--message-format=json-render-diagnostics']
-  const messages = await quietly('Building the Rust tests', 'cargo', [...args, ...format], { cwd: crate, env })
+  const messages = await quietly('Building the Rust tests', 'cargo', [...args, ...format], {
+    cwd: crate,
+    env,
+    data: true,
+  })
   const artifacts = messages
     .split('\n')
     .filter((line) => line.startsWith('{'))
@@ -52,16 +56,17 @@ async function runTests(args, env = {}) {
     cwd: crate,
     env: { CARGO_TERM_COLOR: process.stdout.isTTY ? 'always' : 'never', ...env },
     onOutput(text, isStdout) {
-      ;(isStdout ? process.stdout : process.stderr).write(text)
+      const stream = isStdout ? process.stdout : process.stderr
+      stream.write(text)
       if (isStdout) out += text
     },
   })
   const results = [...out.matchAll(/^test result: .*?(\d+) passed; (\d+) failed;/gm)]
-  if (!results.length) throw new Failure(`cargo test ended with exit code ${code} and no result.`)
-  const sum = (column) => results.reduce((total, result) => total + Number(result[column]), 0)
+  const [passed, failed] = [1, 2].map((column) => results.reduce((sum, result) => sum + Number(result[column]), 0))
+  // A test program that crashes ends without a result.
+  const crashed = [...out.matchAll(/^running \d+ tests?$/gm)].length - results.length
   const skipped = [...out.matchAll(/^test (.*) \.\.\. .*ignored.*$/gm)].map(([, name]) => name)
-  // A test program that crashes has no result line of its own.
-  return { suite: 'rust', passed: sum(1), failed: sum(2) || (code === 0 ? 0 : 1), skipped }
+  return { suite: 'rust', passed, failed: failed + crashed || (code === 0 ? 0 : 1), skipped }
 }
 
 async function report({ profdata, cov }, profiles, [first, ...others]) {
@@ -72,6 +77,6 @@ async function report({ profdata, cov }, profiles, [first, ...others]) {
   const what = [...objects, '--instr-profile', merged, '--sources', join(crate, 'src')]
   const html = ['show', '--format=html', '--output-dir', inside('coverage/rust/html')]
   await quietly('Writing Rust coverage pages', cov, [...html, ...what])
-  const lcov = await quietly('Reporting Rust coverage', cov, ['export', '--format=lcov', ...what])
+  const lcov = await quietly('Reporting Rust coverage', cov, ['export', '--format=lcov', ...what], { data: true })
   writeWhole(inside('coverage/rust/lcov.info'), lcov)
 }

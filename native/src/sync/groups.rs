@@ -135,6 +135,14 @@ impl Groups {
         Some(group.since.saturating_add(rules.max_delay?))
     }
 
+    /// Messages that are too old for every group that ends at or after `end`.
+    pub fn drop_hopeless(&self, topics: &mut Topics, rules: &Rules, topic: usize, end: i64) {
+        let window = rules.window.unwrap_or(i64::MAX);
+        while topics.all[topic].queue.front().is_some_and(|item| end.saturating_sub(item.stamp) > window) {
+            topics.drop_front(topic, Reason::Unmatched);
+        }
+    }
+
     fn take_optional(&mut self, topics: &mut Topics, topic: usize, place: usize) {
         for _ in 0..place {
             topics.drop_front(topic, Reason::Unmatched);
@@ -147,9 +155,7 @@ impl Groups {
     fn choose(&mut self, topics: &mut Topics, rules: &Rules, topic: usize, group: Group, urge: Urge) -> Choice {
         let window = rules.window.unwrap_or(i64::MAX);
         // Too old for this group is too old for all that follow: they end later.
-        while group.end.saturating_sub(topics.all[topic].front()) > window && !topics.all[topic].queue.is_empty() {
-            topics.drop_front(topic, Reason::Unmatched);
-        }
+        self.drop_hopeless(topics, rules, topic, group.end);
         let queue = &topics.all[topic].queue;
         let behind = queue.partition_point(|item| item.stamp < group.start);
         let before = match behind.checked_sub(1) {

@@ -156,6 +156,13 @@ impl Matcher {
         }
     }
 
+    fn horizon(&self) -> i64 {
+        match self {
+            Matcher::Nearest(nearest) => nearest.horizon(),
+            Matcher::Oldest(oldest) => oldest.horizon(),
+        }
+    }
+
     fn shortfall(&self, rules: &Rules) -> i64 {
         match self {
             Matcher::Nearest(nearest) => nearest.shortfall(),
@@ -264,9 +271,11 @@ impl Synchronizer {
             return self.refuse(PushOutcome::Full, Reason::Full);
         }
         self.newest = self.newest.max(stamp);
-        self.topics.all[topic].push(Item { stamp, slot });
-        if let Some(leaf) = leaf {
-            self.matcher.pushed(&self.topics, &self.rules, leaf);
+        let as_promised = self.topics.all[topic].push(Item { stamp, slot }, &self.rules);
+        match leaf {
+            Some(leaf) if as_promised => self.matcher.pushed(&self.topics, &self.rules, leaf),
+            Some(_) => self.matcher.rebuild(&self.topics, &self.rules),
+            None => {}
         }
         if self.waiting_since.is_none() {
             self.waiting_since = Some(now);
@@ -483,7 +492,11 @@ impl Synchronizer {
                     self.pump(now);
                 }
             }
-            None => self.attach(self.clock(now), usize::MAX),
+            None => {
+                self.attach(self.clock(now), usize::MAX);
+                let horizon = self.matcher.horizon();
+                self.groups.drop_hopeless(&mut self.topics, &self.rules, topic, horizon);
+            }
         }
         if self.topics.all[topic].queue.len() < limit {
             return true;

@@ -102,6 +102,11 @@ impl Nearest {
         self.point(topics, rules, leaf);
     }
 
+    /// No group to come ends before this.
+    pub fn horizon(&self) -> i64 {
+        self.candidate.as_ref().map_or(self.end, |best| best.pivot)
+    }
+
     /// How much later the streams have to get until the best group so far is proven.
     pub fn shortfall(&self) -> i64 {
         self.candidate.as_ref().map_or(0, |best| {

@@ -96,7 +96,10 @@ impl Oldest {
             if let Some(found) = self.try_match(topics, rules, relaxed, since) {
                 return Some(found);
             }
-            if self.full == 0 || self.empty > 0 {
+            if self.empty > 0 {
+                continue;
+            }
+            if self.full == 0 {
                 return None;
             }
             if let Some(found) = self.try_match(topics, rules, true, since) {
@@ -123,6 +126,11 @@ impl Oldest {
             }
             _ => 0,
         }
+    }
+
+    /// No group to come ends before this.
+    pub fn horizon(&self) -> i64 {
+        if self.fronts.min().0 == NO_KEY { i64::MIN } else { self.inf() }
     }
 
     fn inf(&self) -> i64 {

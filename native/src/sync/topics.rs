@@ -64,10 +64,14 @@ impl Topic {
         last.saturating_add(learned.max(self.min_period))
     }
 
+    /// False when the message came before [`Self::bound`]: the period was a wrong guess or a broken
+    /// promise. It is corrected, but whoever relied on it has to look again.
     #[inline]
-    pub fn push(&mut self, item: Item) {
+    pub fn push(&mut self, item: Item, rules: &Rules) -> bool {
+        let as_promised = item.stamp >= self.bound(rules);
         if let Some(last) = self.last {
             let gap = item.stamp.saturating_sub(last);
+            self.min_period = self.min_period.min(gap);
             self.shortest_gap = self.shortest_gap.min(gap);
             self.longest_gap = self.longest_gap.max(gap);
             self.gaps = self.gaps.saturating_add(1);
@@ -75,6 +79,7 @@ impl Topic {
         self.last = Some(item.stamp);
         self.refused_run = 0;
         self.queue.push_back(item);
+        as_promised
     }
 
     /// Counts a stamp that is not newer than the last one; true when it looks like a clock that was

@@ -84,8 +84,10 @@ pub fn with_optional(groups: &[Vec<i64>], optional: &[Vec<i64>], window: Option<
 /// Streams of different rates with jitter, gaps, and stamps shared between topics.
 pub fn random_streams(rng: &mut Rng, topics: usize, longest: usize) -> Streams {
     let grain = rng.pick(&[1, 1, 5, 10]);
+    let periods = [3, 7, 10, 10, 33, 40, 100];
+    let same = rng.percent(50).then(|| rng.pick(&periods));
     let stream = |_| {
-        let period = rng.pick(&[3, 7, 10, 10, 33, 40, 100]);
+        let period = same.unwrap_or_else(|| rng.pick(&periods));
         let jitter = rng.pick(&[0, 0, 2, period / 2, period]);
         let gaps = rng.pick(&[0, 0, 20, 50]);
         let count = rng.range(4.min(longest as i64), longest as i64);

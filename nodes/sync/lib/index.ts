@@ -5,7 +5,7 @@ export {
   type DropReason,
   type MatchStatus,
   type PushOutcome,
-  type SyncStats,
   Synchronizer,
+  type SyncStats,
 } from './synchronizer'
 export { arrivalClock, parseStamp, type StampUnit, stampUnits } from './timestamps'

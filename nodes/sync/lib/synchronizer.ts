@@ -237,7 +237,10 @@ export class Synchronizer<T> implements Iterable<SyncGroup<T>> {
   }
 
   private drop(dropped: Dropped<T>): void {
-    if (this.onDrop) return this.onDrop(dropped)
+    if (this.onDrop) {
+      this.onDrop(dropped)
+      return
+    }
     this.kept.push(dropped)
     const limit = DROPS_KEPT * this.topicNames.length
     // In batches: one splice for many drops.
