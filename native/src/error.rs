@@ -1,10 +1,7 @@
 //! The one list of error codes, and the form in which every engine's error leaves the crate.
 
 /// What went wrong, for programs. Codes are public API: shared by all families, never renamed.
-#[cfg_attr(
-    feature = "node",
-    napi_derive::napi(string_enum = "UPPER_SNAKE")
-)]
+#[cfg_attr(feature = "node", napi_derive::napi(string_enum = "UPPER_SNAKE"))]
 #[cfg_attr(not(feature = "node"), derive(Clone, Copy))]
 #[derive(Debug, PartialEq, Eq)]
 pub enum ErrorCode {

@@ -128,7 +128,7 @@ impl Matcher {
     #[inline]
     fn pushed(&mut self, topics: &Topics, rules: &Rules, leaf: usize) {
         match self {
-            Matcher::Nearest(nearest) => nearest.pushed(topics, rules, leaf),
+            Matcher::Nearest(nearest) => nearest.pushed(topics, leaf),
             Matcher::Oldest(oldest) => oldest.pushed(topics, rules, leaf),
         }
     }

@@ -40,8 +40,6 @@ pub(super) struct Nearest {
     exhausted: usize,
     /// No group that the sweep can still find ends before this.
     end: i64,
-    /// The last start that the sweep has passed.
-    position: i64,
     candidate: Option<Candidate>,
 }
 
@@ -52,7 +50,6 @@ impl Nearest {
             passed: vec![0; leaves],
             exhausted: leaves,
             end: i64::MIN,
-            position: i64::MIN,
             candidate: None,
         }
     }
@@ -60,7 +57,6 @@ impl Nearest {
     /// Starts a new sweep at the oldest messages.
     pub fn rebuild(&mut self, topics: &Topics, rules: &Rules) {
         self.candidate = None;
-        self.position = i64::MIN;
         self.exhausted = 0;
         self.end = i64::MIN;
         self.passed.fill(0);
@@ -79,21 +75,15 @@ impl Nearest {
     }
 
     #[inline]
-    pub fn pushed(&mut self, topics: &Topics, rules: &Rules, leaf: usize) {
+    pub fn pushed(&mut self, topics: &Topics, leaf: usize) {
         let topic = topics.at_leaf(leaf);
         if self.passed[leaf] + 1 != topic.queue.len() {
             return;
         }
         let stamp = topic.back();
-        if self.candidate.is_some() && stamp <= self.position {
-            // The sweep assumed the best about this topic up to here and found nothing better.
-            self.passed[leaf] += 1;
-            self.end = self.end.max(topic.bound(rules));
-        } else {
-            self.exhausted -= 1;
-            self.end = self.end.max(stamp);
-            self.cursors.set(leaf, stamp);
-        }
+        self.exhausted -= 1;
+        self.end = self.end.max(stamp);
+        self.cursors.set(leaf, stamp);
     }
 
     /// The oldest message of `leaf` is gone. Only between sweeps, when there is no candidate.
@@ -142,7 +132,6 @@ impl Nearest {
                 return Some(Found { start: best.start, since: best.since });
             }
             if self.end.saturating_sub(start) >= spread {
-                self.position = start;
                 self.passed[leaf] += 1;
                 self.point(topics, rules, leaf);
             } else if self.exhausted == 0 {

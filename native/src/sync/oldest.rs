@@ -3,8 +3,8 @@
 //!
 //! `inf` is the latest of the oldest stamps, `sup` the earliest of the newest. A group leaves when
 //! `sup` has passed `inf` by the window, or when every topic holds exactly one message. Messages
-//! before `inf - window` can be in no group. A full buffer ends the wait: what fits leaves, and where
-//! nothing fits the oldest messages give way, so that no input can wedge the streams.
+//! before `inf - window` can be in no group. A full buffer ends the wait: either something fits, or what
+//! is too old leaves until a topic has nothing, so that no input can wedge the streams.
 
 use super::options::Rules;
 use super::topics::Topics;
@@ -92,24 +92,13 @@ impl Oldest {
             let since = *self.complete_since.get_or_insert(clock.now);
             let overdue = rules.max_delay.is_some_and(|delay| clock.now.saturating_sub(since) >= delay);
             let expired = self.fronts.min().0 <= expiry;
-            let relaxed = urge == Urge::Settle || overdue || expired;
+            let relaxed = urge == Urge::Settle || self.full > 0 || overdue || expired;
             if let Some(found) = self.try_match(topics, rules, relaxed, since) {
                 return Some(found);
             }
-            if self.empty > 0 {
-                continue;
-            }
-            if self.full == 0 {
+            if self.empty == 0 {
                 return None;
             }
-            if let Some(found) = self.try_match(topics, rules, true, since) {
-                return Some(found);
-            }
-            if self.empty > 0 {
-                continue;
-            }
-            let oldest = self.fronts.min().0;
-            self.drop_before(topics, rules, oldest, Reason::Full);
         }
     }
 

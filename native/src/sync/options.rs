@@ -199,10 +199,7 @@ pub(super) struct Rules {
     pub stall: Option<i64>,
 }
 
-pub(super) fn duration(
-    option: impl Fn() -> String,
-    ms: Option<f64>,
-) -> Result<Option<i64>, SyncError> {
+pub(super) fn duration(option: impl Fn() -> String, ms: Option<f64>) -> Result<Option<i64>, SyncError> {
     // A century: far from the end of the stamps, so that sums of two cannot overflow.
     const MAX_MS: f64 = 100.0 * 365.25 * 86_400_000.0;
     let Some(ms) = ms else { return Ok(None) };

@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
+use super::SyncError;
 use super::options::{Options, Rules, duration};
 use super::report::{Dropped, REASONS, Reason};
 use super::tree::NO_KEY;
-use super::SyncError;
 
 /// One message, as far as the engine knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

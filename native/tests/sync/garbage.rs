@@ -88,7 +88,11 @@ impl Garbage {
                 self.largest_buffer = self.largest_buffer.max(self.options.buffer_size);
                 self.feed.sync.set_options(&self.options, self.feed.now).unwrap();
             }
-            4..10 => self.feed.sync.tick(self.feed.now),
+            4..10 => {
+                self.feed.sync.tick(self.feed.now);
+                let next = self.feed.sync.deadline();
+                assert!(next.is_none_or(|next| next > self.feed.now), "a timer on the deadline would spin");
+            }
             10..20 => drop(self.feed.groups()),
             20..30 => drop(self.feed.drops()),
             30 => drop(self.feed.push(99, 0)),

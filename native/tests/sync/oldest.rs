@@ -23,7 +23,8 @@ fn pairs(window_ms: Option<f64>, pairs: &[(i64, i64)]) -> Vec<Group> {
 #[test]
 fn named_cases() {
     let every_100: Vec<_> = (0..12).map(|i| (i * 100, i * 100)).collect();
-    let cases: &[(&str, Option<f64>, &[(i64, i64)], usize)] = &[
+    type Case<'a> = (&'static str, Option<f64>, &'a [(i64, i64)], usize);
+    let cases: &[Case] = &[
         ("perfect pairs", Some(50.0), &[(100, 100), (200, 200), (300, 300)], 3),
         ("close pairs", Some(50.0), &[(100, 110), (200, 195), (300, 320)], 3),
         ("200 ms apart", Some(50.0), &[(0, 200), (1000, 1200), (2000, 2200)], 0),
@@ -69,7 +70,7 @@ fn a_divergence_does_not_wedge() {
         for (a, b) in [(1000, 2000), (1010, 2010)] {
             feed.push_all(&[a, b]);
         }
-        assert_eq!(feed.groups(), Vec::<Group>::new(), "{drop:?}");
+        assert!(feed.groups().is_empty(), "{drop:?}");
         let mut groups = 0;
         for i in 0..20 {
             feed.push_all(&[3000 + i * 100, 3000 + i * 100]);
@@ -77,6 +78,17 @@ fn a_divergence_does_not_wedge() {
         }
         assert!(groups >= 19, "{drop:?}: {groups} of 20 groups");
     }
+}
+
+#[test]
+fn a_full_buffer_ends_the_wait_for_the_spread() {
+    let mut options = options(&["a", "b"], Some(50.0));
+    options.buffer_size = 2;
+    let mut feed = Feed::new(&options);
+    for (topic, ms) in [(0, 0), (0, 10), (1, 30)] {
+        feed.push(topic, ms);
+    }
+    assert_eq!(feed.groups(), [full(&[0, 30])]);
 }
 
 #[test]

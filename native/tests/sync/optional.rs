@@ -1,6 +1,6 @@
 //! Optional topics: what a group takes of them, and how long it waits.
 
-use millrace::sync::{Match, Options};
+use millrace::sync::{DropPolicy, Match, Options, PushOutcome};
 
 use crate::oracle::{Streams, random_arrival, random_streams, with_optional};
 use crate::random;
@@ -25,13 +25,16 @@ fn named_cases() {
         ("before, until nothing nearer can come", &[(1, 90), (0, 100)], &[]),
         ("before, as the next is farther", &[(1, 90), (0, 100), (1, 111)], &[[Some(100), Some(90)]]),
         ("before, as the next is no nearer", &[(1, 90), (0, 100), (1, 110)], &[[Some(100), Some(90)]]),
-        ("after, once the next group is known to be farther", &[(0, 100), (1, 104), (0, 110)], &[
-            [Some(100), Some(104)],
-        ]),
-        ("left to the next group", &[(0, 100), (1, 109), (0, 110), (1, 120)], &[
-            [Some(100), NONE],
-            [Some(110), Some(109)],
-        ]),
+        (
+            "after, once the next group is known to be farther",
+            &[(0, 100), (1, 104), (0, 110)],
+            &[[Some(100), Some(104)]],
+        ),
+        (
+            "left to the next group",
+            &[(0, 100), (1, 109), (0, 110), (1, 120)],
+            &[[Some(100), NONE], [Some(110), Some(109)]],
+        ),
         ("none, once it is too late", &[(0, 100), (1, 151)], &[[Some(100), NONE]]),
     ];
     for (name, input, wanted) in cases {
@@ -42,6 +45,59 @@ fn named_cases() {
         let wanted: Vec<Group> = wanted.iter().map(|group| group.to_vec()).collect();
         assert_eq!(feed.groups(), wanted, "{name}");
     }
+}
+
+#[test]
+fn a_known_period_decides_earlier() {
+    for (period, wanted) in [(20.0, vec![full(&[100, 90])]), (19.0, vec![])] {
+        let mut options = options(&["a", "o"]);
+        options.topics[1].min_period_ms = Some(period);
+        let mut feed = Feed::new(&options);
+        feed.push(1, 90);
+        feed.push(0, 100);
+        assert_eq!(feed.groups(), wanted, "the next could come at {}", 90.0 + period);
+    }
+}
+
+#[test]
+fn a_message_inside_the_group_is_taken_at_once() {
+    let mut options = options(&["a", "b", "o"]);
+    options.matching = Match::Oldest;
+    let mut feed = Feed::new(&options);
+    feed.push_all(&[100, 120, 120]);
+    assert_eq!(feed.groups(), [full(&[100, 120, 120])]);
+}
+
+/// Or a group that comes later than a full buffer of them would go without.
+#[test]
+fn what_is_too_old_for_every_group_makes_room() {
+    for matching in [Match::Nearest, Match::Oldest] {
+        let mut options = options(&["a", "b", "o"]);
+        options.matching = matching;
+        options.buffer_size = 2;
+        options.drop = DropPolicy::RejectNew;
+        let mut feed = Feed::new(&options);
+        for (topic, ms) in [(2, 10), (2, 20), (0, 1000)] {
+            feed.push(topic, ms);
+        }
+        assert_eq!(feed.push(2, 1000), PushOutcome::Accepted, "{matching:?}");
+        feed.push(1, 1000);
+        assert_eq!(feed.groups(), [full(&[1000, 1000, 1000])], "{matching:?}");
+    }
+}
+
+/// The best group so far ends long before the newest messages, and may still be the one to leave.
+#[test]
+fn what_the_best_group_so_far_can_have_is_kept() {
+    let mut options = options(&["a", "b", "c", "o"]);
+    options.buffer_size = 2;
+    let mut feed = Feed::new(&options);
+    for (topic, ms) in [(0, 0), (1, 30), (2, 28), (0, 59), (3, -16), (3, -15), (3, 100)] {
+        feed.push(topic, ms);
+    }
+    assert_eq!(feed.sync.ready(), 0);
+    feed.sync.flush(0);
+    assert_eq!(feed.groups(), [full(&[0, 30, 28, -15])]);
 }
 
 #[test]

@@ -70,7 +70,8 @@ pub fn with_optional(groups: &[Vec<i64>], optional: &[Vec<i64>], window: Option<
             let distance = |(start, end): (i64, i64), stamp: i64| (start - stamp).max(stamp - end).max(0);
             let own = span(group);
             let belongs_to_next = |stamp: i64| {
-                stamp > own.1 && next.is_some_and(|next| fits(next, stamp) && distance(next, stamp) < distance(own, stamp))
+                stamp > own.1
+                    && next.is_some_and(|next| fits(next, stamp) && distance(next, stamp) < distance(own, stamp))
             };
             let usable = |&stamp: &i64| stamp > used && fits(own, stamp) && !belongs_to_next(stamp);
             let best = stream.iter().copied().filter(usable).min_by_key(|&stamp| (distance(own, stamp), stamp));

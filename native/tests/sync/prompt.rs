@@ -45,7 +45,9 @@ fn can_change(seen: &Streams, window: Option<i64>, place: usize, best: &[i64]) -
     };
     let choices: Vec<Vec<i64>> = seen.iter().map(later).collect();
     let mut continued = seen.clone();
-    try_all(&mut continued, &choices, 0, &|streams| nearest(streams, window).get(place).map(Vec::as_slice) != Some(best))
+    try_all(&mut continued, &choices, 0, &|streams| {
+        nearest(streams, window).get(place).map(Vec::as_slice) != Some(best)
+    })
 }
 
 fn try_all(streams: &mut Streams, choices: &[Vec<i64>], topic: usize, wanted: &dyn Fn(&Streams) -> bool) -> bool {
