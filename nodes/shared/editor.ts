@@ -50,13 +50,29 @@ export function defineEditor(config: ConfigSpec<Fields>, palette: Palette, panel
     config,
     palette,
     oneditprepare(node) {
-      Object.assign(node, migrate(config, node))
+      complete(config, node)
       panel.oneditprepare?.(node)
       wireExamples()
     },
     check(name, value) {
       return problemOf(config, () => config.fields[name]?.read(value), value) ?? true
     },
+  }
+}
+
+/**
+ * What was saved may be of an older version, or leave fields out. Node-RED has filled the inputs from it by
+ * now, so that they, too, get what changes.
+ */
+function complete(config: ConfigSpec<Fields>, node: PanelNode): void {
+  const current = migrate(config, node)
+  for (const [name, field] of Object.entries(config.fields)) {
+    const value = current[name] ?? field.value
+    if (value === node[name]) continue
+    Object.assign(node, { [name]: value })
+    const input = $(`#node-input-${name}`)
+    if (input.is('[type=checkbox]')) input.prop('checked', value === true)
+    else input.val(value as string)
   }
 }
 
@@ -96,6 +112,19 @@ export async function lookup<T>(config: Pick<ConfigSpec<Fields>, 'type'>, id: st
   } catch {
     return []
   }
+}
+
+/** Offers names while a free text is typed. Tab takes the first of them: so the closest to what was typed stands first. */
+export function offer(input: JQuery, names: Promise<string[]>): void {
+  input.autoComplete({
+    search: (typed, done) => {
+      const distance = (name: string) => (name === typed ? 0 : name.startsWith(typed) ? 1 : 2)
+      names.then((all) => {
+        const found = all.filter((name) => name.includes(typed)).sort((a, b) => distance(a) - distance(b))
+        done(found.map((value) => ({ value, label: value })))
+      })
+    },
+  })
 }
 
 /** The import dialog opens only after the panel has gone. */

@@ -64,6 +64,6 @@ function stringify(value: unknown): string {
   try {
     return JSON.stringify(value) ?? String(value)
   } catch {
-    return String(value)
+    return Object.prototype.toString.call(value)
   }
 }

@@ -21,6 +21,8 @@ export interface Host<F extends Fields> {
   status(make: () => NodeStatus): void
   /** Whether something is wired to an output. */
   wired(output: number): boolean
+  /** For timers: what `call` throws shows at the node, and does not end Node-RED. */
+  guard(call: () => void): () => void
 }
 
 /** How a message is answered. */
@@ -57,6 +59,12 @@ export function defineNode<F extends Fields, State>(RED: NodeAPI, spec: NodeSpec
       text: (key, params) => RED._(key, params),
       status: (make) => line.show(make),
       wired: (output) => ((this as unknown as { wires: string[][] }).wires[output]?.length ?? 0) > 0,
+      guard: (call) => () => {
+        const result = attempt(call)
+        if (!('error' in result)) return
+        fail(result.error)
+        report(this, result.error)
+      },
     })
 
     const fail = (error: EngineError) => {
@@ -86,11 +94,12 @@ export function defineNode<F extends Fields, State>(RED: NodeAPI, spec: NodeSpec
         },
       }
       if ('error' in opened) return reply.done(opened.error)
+      const failed = (error: unknown) => reply.done(error ?? 'failed without a reason')
       try {
         // A rejected promise that nobody owns would end Node-RED.
-        spec.input?.(opened.value, message as Message, reply)?.catch(reply.done)
+        spec.input?.(opened.value, message as Message, reply)?.catch(failed)
       } catch (error) {
-        reply.done(error)
+        failed(error)
       }
     })
 

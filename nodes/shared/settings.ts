@@ -20,13 +20,20 @@ export function readConfig<F extends Fields>(RED: NodeAPI, node: Node, spec: Con
   return values as Values<F>
 }
 
+const VARIABLE = /\$\{[^\s{}"']+\}/
+const VARIABLES = new RegExp(VARIABLE, 'g')
+
 /**
  * `${NAME}` anywhere in a text becomes the value that the node's flow, group or process has for it.
  * Node-RED itself does so only where it is the whole text.
  */
 export function resolve(RED: NodeAPI, node: Node, value: unknown): unknown {
   if (typeof value === 'string') {
-    return value.includes('${') ? RED.util.evaluateNodeProperty(value, 'env', node, {}) : value
+    const read = (variable: string): unknown => RED.util.evaluateNodeProperty(variable, 'env', node, {})
+    // A whole one may be a number or a flag.
+    return VARIABLE.exec(value)?.[0] === value
+      ? read(value)
+      : value.replaceAll(VARIABLES, (found) => String(read(found)))
   }
   if (Array.isArray(value)) return value.map((item) => resolve(RED, node, item))
   if (value !== null && typeof value === 'object') {

@@ -7,11 +7,13 @@ export class StatusLine {
   private make: (() => NodeStatus) | undefined
   private shown = ''
   private timer: NodeJS.Timeout | undefined
+  private closed = false
 
   constructor(private readonly node: Pick<Node, 'status'>) {}
 
   /** Shows what `make` returns when its turn comes; a later call takes the place of an earlier one. */
   show(make: () => NodeStatus): void {
+    if (this.closed) return
     this.make = make
     if (this.timer) return
     this.render()
@@ -22,6 +24,7 @@ export class StatusLine {
   }
 
   close(): void {
+    this.closed = true
     clearTimeout(this.timer)
     this.timer = undefined
     this.make = undefined

@@ -7,27 +7,41 @@ import type { SyncConfig } from './sync.config'
 
 type Use = (topic: string, stamp: bigint) => void
 
-/** Calls `use` with what it read: at once, or in the order of the messages where JSONata takes its time. */
+/** Reads at once, or in the order of the messages where JSONata takes its time. */
 export function messageReader(RED: NodeAPI, node: Node, config: SyncConfig) {
   const arrival = arrivalClock()
-  const topicOf = property(config.topicFrom, config.topicFromType)
+  const topicOf = property('topicFrom', config.topicFromType)
   const stampOf = stampSource()
   const waits = [config.topicFromType, config.stampFromType].includes('jsonata')
   let before: Promise<unknown> = Promise.resolve()
 
-  return (message: Message, use: Use): void | Promise<void> => {
+  return { read, inTurn }
+
+  /** Calls `use` with what the message says. */
+  function read(message: Message, use: Use): void | Promise<void> {
     if (!waits) return use(checkTopic(topicOf(message)), toStamp(stampOf(message)))
-    const arrived = { topic: topicOf(message), stamp: stampOf(message) }
-    const now = Promise.allSettled([arrived.topic, arrived.stamp, before]).then(([topic, stamp]) => {
+    const arrived = Promise.allSettled([topicOf(message), stampOf(message)])
+    return inTurn(async () => {
+      const [topic, stamp] = await arrived
       use(checkTopic(settled(topic)), toStamp(settled(stamp)))
     })
-    before = now
+  }
+
+  /** Calls `act` when all messages before this one have been read. */
+  function inTurn(act: () => void | Promise<void>): void | Promise<void> {
+    if (!waits) return act()
+    const now = before.then(act)
+    before = now.catch(() => {})
     return now
   }
 
-  function property(name: string, type: string): (message: Message) => unknown {
-    if (type !== 'jsonata') return (message) => RED.util.getMessageProperty(message, name)
-    const expression = RED.util.prepareJSONataExpression(name, node)
+  function property(setting: 'topicFrom' | 'stampFrom', type: string): (message: Message) => unknown {
+    const name = config[setting]
+    if (type !== 'jsonata') {
+      prepare(setting, () => RED.util.normalisePropertyExpression(name))
+      return (message) => propertyOf(message, name)
+    }
+    const expression = prepare(setting, () => RED.util.prepareJSONataExpression(name, node))
     return (message) =>
       new Promise((resolve, reject) => {
         RED.util.evaluateJSONataExpression(expression, message, (error: Error | null, value: unknown) => {
@@ -38,6 +52,26 @@ export function messageReader(RED: NodeAPI, node: Node, config: SyncConfig) {
       })
   }
 
+  /** What Node-RED cannot read is said now, not with every message. */
+  function prepare<T>(setting: 'topicFrom' | 'stampFrom', parse: () => T): T {
+    try {
+      return parse()
+    } catch (cause) {
+      // JSONata's errors are plain objects.
+      const reason = (cause as { message?: unknown }).message
+      throw new EngineError('INVALID_OPTION', `${setting} is ${quote(config[setting])}: ${reason}`, { cause })
+    }
+  }
+
+  function propertyOf(message: Message, name: string): unknown {
+    try {
+      return RED.util.getMessageProperty(message, name)
+    } catch {
+      // The message has no such path.
+      return undefined
+    }
+  }
+
   function stampSource(): (message: Message) => unknown {
     switch (config.stampFromType) {
       case 'arrival':
@@ -45,7 +79,7 @@ export function messageReader(RED: NodeAPI, node: Node, config: SyncConfig) {
       case 'auto':
         return (message) => headerStamp(message.payload) ?? message.timestamp
       default:
-        return property(config.stampFrom, config.stampFromType)
+        return property('stampFrom', config.stampFromType)
     }
   }
 

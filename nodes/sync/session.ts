@@ -8,6 +8,8 @@ import type { LiveOptions, SyncOptions } from './lib/options'
 import { messageReader } from './reader'
 import type { SyncConfig, syncConfig } from './sync.config'
 
+type SyncHost = Host<(typeof syncConfig)['fields']>
+
 /** A message on its way through the node, with the way to answer it. */
 export interface Waiting {
   message: Message
@@ -39,13 +41,15 @@ const REFUSED: Partial<Record<DropReason, ErrorCode>> = {
 
 const REJECTS = 1
 const STALL_CHECK_MS = 1000
+/** A longer timer fires at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1
 /** Topic names offered in the dialog. */
 const SEEN_MAX = 200
 
 export class Session {
   private sync: Synchronizer<Waiting> | Learning<Waiting>
   private options: SyncOptions
-  private readonly read: ReturnType<typeof messageReader>
+  private readonly reader: ReturnType<typeof messageReader>
   private readonly seen = new Set<string>()
   private readonly stallCheck: NodeJS.Timeout
   private delay: NodeJS.Timeout | undefined
@@ -55,12 +59,15 @@ export class Session {
   private dropped = 0
   private closing = false
 
-  constructor(private readonly host: Host<(typeof syncConfig)['fields']>) {
+  constructor(private readonly host: SyncHost) {
     const { config, RED, node } = host
-    this.options = optionsOf(config, RED.settings.nodeMessageBufferMaxLength)
-    this.read = messageReader(RED, node, config)
+    this.options = boundBuffer(optionsOf(config), host)
+    this.reader = messageReader(RED, node, config)
     this.sync = this.start()
-    this.stallCheck = setInterval(() => this.checkStall(), STALL_CHECK_MS).unref()
+    this.stallCheck = setInterval(
+      host.guard(() => this.checkStall()),
+      STALL_CHECK_MS,
+    ).unref()
     this.showStatus()
   }
 
@@ -69,7 +76,7 @@ export class Session {
     if (message.flush) return this.control(reply, () => this.sync.flush())
     const changes = liveOptions(message.sync)
     if (changes) return this.control(reply, () => this.change(changes))
-    return this.read(message, (topic, stamp) => this.push(topic, stamp, { message, reply }))
+    return this.reader.read(message, (topic, stamp) => this.push(topic, stamp, { message, reply }))
   }
 
   /** Topics seen so far, for the dialog. */
@@ -95,10 +102,14 @@ export class Session {
     )
   }
 
-  private control(reply: Reply, act: () => void): void {
-    act()
-    this.deliver()
-    reply.done()
+  private control(reply: Reply, act: () => void): void | Promise<void> {
+    return this.reader.inTurn(() => {
+      if (!this.closing) {
+        act()
+        this.deliver()
+      }
+      reply.done()
+    })
   }
 
   private push(topic: string, stamp: bigint, waiting: Waiting): void {
@@ -118,9 +129,10 @@ export class Session {
   }
 
   private change(changes: LiveOptions): void {
+    const bounded = boundBuffer(changes, this.host)
     // First where it is checked: a wrong option must not stay.
-    this.sync.setOptions(changes)
-    this.options = { ...this.options, ...changes }
+    this.sync.setOptions(bounded)
+    this.options = { ...this.options, ...bounded }
   }
 
   private deliver(): void {
@@ -133,7 +145,9 @@ export class Session {
   private watchDelay(): void {
     clearTimeout(this.delay)
     const due = this.sync.dueInMs()
-    if (due !== null) this.delay = setTimeout(() => this.deliver(), Math.ceil(due)).unref()
+    if (due === null) return
+    const deliver = this.host.guard(() => this.deliver())
+    this.delay = setTimeout(deliver, Math.min(Math.ceil(due), TIMER_MAX_MS)).unref()
   }
 
   private emit(group: SyncGroup<Waiting>): void {
@@ -188,14 +202,9 @@ export class Session {
   }
 }
 
-function optionsOf(config: SyncConfig, messageLimit: unknown): SyncOptions {
+function optionsOf(config: SyncConfig): SyncOptions {
   const { topics } = config
   const options: SyncOptions = Object.fromEntries(LIVE.map((name) => [name, config[name]]))
-  // A limit for all messages that a node may hold, shared by the topics.
-  if (typeof messageLimit === 'number' && messageLimit > 0) {
-    const share = Math.floor(messageLimit / (topics.length || config.learn))
-    options.bufferSize = Math.max(2, Math.min(config.bufferSize, share))
-  }
   if (topics.length === 0) return options
   const periods = topics.flatMap((row) => (row.minPeriodMs === null ? [] : [[row.topic, row.minPeriodMs] as const]))
   return {
@@ -205,9 +214,17 @@ function optionsOf(config: SyncConfig, messageLimit: unknown): SyncOptions {
   }
 }
 
+/** Node-RED's limit for all messages that a node may hold, shared by the topics. */
+function boundBuffer<O extends LiveOptions>(options: O, { RED, config: { topics, learn } }: SyncHost): O {
+  const limit = RED.settings.nodeMessageBufferMaxLength
+  if (typeof limit !== 'number' || !(limit > 0)) return options
+  const share = Math.max(2, Math.floor(limit / (topics.length || learn)))
+  return (options.bufferSize ?? 0) > share ? { ...options, bufferSize: share } : options
+}
+
 function liveOptions(value: unknown): LiveOptions | undefined {
   if (!isObject(value)) return undefined
-  const given = LIVE.filter((name) => Object.hasOwn(value, name))
+  const given = LIVE.filter((name) => value[name] !== undefined)
   return given.length > 0 ? Object.fromEntries(given.map((name) => [name, value[name]])) : undefined
 }
 

@@ -1,4 +1,4 @@
-import { defineEditor, lookup, mark, type PanelNode, problemOf, text } from '../shared/editor'
+import { defineEditor, lookup, mark, offer, type PanelNode, problemOf, text } from '../shared/editor'
 import { syncConfig, type TopicRow } from './sync.config'
 
 type Row = { topic?: string; required?: boolean; minPeriodMs?: number | string | null }
@@ -41,7 +41,7 @@ function oneditprepare(node: PanelNode): void {
   showUnit()
 
   const seen = lookup<string>(syncConfig, node.id, 'topics')
-  const list = $('#node-input-topics')
+  const list = $('#millrace-sync-topics')
   list.editableList({
     addItem: (container, _index, row: Row) => addRow(container, row, seen),
     addButton: label('button.addTopic'),
@@ -69,18 +69,15 @@ function addRow(container: JQuery, row: Row, seen: Promise<string[]>): void {
     .val(row.minPeriodMs ?? '')
   const needed = $('<label>').append(required, $('<span>').text(label('label.required')))
   const line = $('<div>', { class: 'millrace-row' }).append(topic, needed, period).appendTo(container)
-  topic.autoComplete({
-    search: (typed: string, done: (found: { value: string; label: string }[]) => void) => {
-      seen.then((names) => done(names.filter((name) => name.includes(typed)).map((value) => ({ value, label: value }))))
-    },
-  })
-  line.on('change input', 'input', checkRows)
+  offer(topic, seen)
+  // An offer that is taken by keyboard makes no event but that of the key.
+  line.on('change input keyup', 'input', checkRows)
   if (row.topic === undefined) topic.trigger('focus')
   checkRows()
 }
 
 function lines(): JQuery[] {
-  return $('#node-input-topics')
+  return $('#millrace-sync-topics')
     .editableList('items')
     .toArray()
     .map((item: HTMLElement) => $(item))
@@ -100,9 +97,10 @@ function checkRows(): void {
   const { topics } = syncConfig.fields
   lines().forEach((line, place) => {
     const row = all[place]
-    const alone = problemOf(syncConfig, () => topics.read([{ ...row, required: true, minPeriodMs: '' }]), row)
+    const same = all.filter(({ topic }) => topic === row?.topic).map(({ topic }) => ({ topic }))
+    const name = problemOf(syncConfig, () => topics.read(same), same)
     const period = problemOf(syncConfig, () => topics.read([{ topic: 'any', minPeriodMs: row?.minPeriodMs }]), row)
-    mark(line.find('.millrace-grow'), alone)
+    mark(line.find('.millrace-grow'), name)
     mark(line.find('.millrace-short'), period)
     if (period === null) line.find('.millrace-short').attr('title', label('label.period'))
   })

@@ -124,11 +124,11 @@ export class Synchronizer<T> implements Iterable<SyncGroup<T>> {
       )
     }
     const outcome = this.protocol.outcomes[flags & 0xff] as PushOutcome
-    if (!(flags & this.protocol.kept)) {
-      this.release(slot)
-      this.drop(dropOf(entry, outcome as DropReason, true))
-    }
+    const kept = (flags & this.protocol.kept) !== 0
+    if (!kept) this.release(slot)
     this.settle(flags)
+    // Last: who hears of it may push again.
+    if (!kept) this.drop(dropOf(entry, outcome as DropReason, true))
     return outcome
   }
 

@@ -10,10 +10,13 @@ const DIGITS = /^([+-]?\d{1,20})(?:\.(\d{1,20}))?$/
 /** The fraction of a second, which `Date` would cut to milliseconds. */
 const ISO_FRACTION = /^([^.]+)\.(\d+)(.*)$/
 
-/** Nanoseconds; throws `INVALID_TIMESTAMP` for what is no time. */
+/** The engine takes what lies between: 146 years in each direction. */
+const LIMIT = 2n ** 62n
+
+/** Nanoseconds; throws `INVALID_TIMESTAMP` for what is no time, or out of the engine's range. */
 export function parseStamp(value: unknown, unit: StampUnit = 'auto'): bigint {
   const stamp = read(value, unit)
-  if (stamp === undefined) {
+  if (stamp === undefined || stamp <= -LIMIT || stamp >= LIMIT) {
     throw new EngineError(
       'INVALID_TIMESTAMP',
       `${quote(value)} is no timestamp${unit === 'auto' ? '' : ` in ${unit}`}; ` +

@@ -1,0 +1,93 @@
+/** The collection as it lies below a folder: what the rules look at. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+export const languages = ['en-US', 'fr', 'de', 'ja', 'zh-CN']
+
+/** A node's place: `nodes/<word>/<name>.ts` and its neighbours. */
+export interface Place {
+  word: string
+  name: string
+  /** `nodes/<word>/<name>`. */
+  path: string
+}
+
+export type Texts = { [key: string]: string | Texts }
+
+export class Collection {
+  constructor(readonly root: string) {}
+
+  has(file: string): boolean {
+    return existsSync(join(this.root, file))
+  }
+
+  read(file: string): string {
+    return this.has(file) ? readFileSync(join(this.root, file), 'utf8') : ''
+  }
+
+  json<T>(file: string): T {
+    return JSON.parse(this.read(file) || '{}')
+  }
+
+  /** All files below a folder, as paths from the root. */
+  files(folder: string): string[] {
+    if (!this.has(folder)) return []
+    return readdirSync(join(this.root, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) =>
+        join(entry.parentPath, entry.name)
+          .slice(this.root.length + 1)
+          .replaceAll('\\', '/'),
+      )
+      .sort()
+  }
+
+  words(): string[] {
+    const folders = readdirSync(join(this.root, 'nodes'), { withFileTypes: true }).filter((entry) =>
+      entry.isDirectory(),
+    )
+    return folders.map((entry) => entry.name).filter((name) => name !== 'shared')
+  }
+
+  places(): Place[] {
+    return this.files('nodes').flatMap((file) => {
+      const [, word = '', name = ''] = /^nodes\/([^/]+)\/([^/]+)\.editor\.ts$/.exec(file) ?? []
+      return word ? [{ word, name, path: `nodes/${word}/${name}` }] : []
+    })
+  }
+
+  /** The type that a node's configuration names. */
+  typeOf({ path }: Place): string {
+    return /\btype: '([^']+)'/.exec(this.read(`${path}.config.ts`))?.[1] ?? ''
+  }
+
+  /** package.json's nodes: their files by their types. */
+  registered(): Record<string, string> {
+    return this.json<{ 'node-red': { nodes: Record<string, string> } }>('package.json')['node-red'].nodes
+  }
+
+  catalogue({ word, name }: Place, language: string): Map<string, string> {
+    const shared = this.json<Texts>(`nodes/shared/locales/${language}/shared.json`)
+    const own = this.json<Texts>(`nodes/${word}/locales/${language}/${name}.json`)
+    return new Map([...flatten(shared), ...flatten(own)])
+  }
+}
+
+/** A rule: what is wrong, each line with the name of the thing. */
+export type Rule = (collection: Collection) => string[]
+
+export function flatten(texts: Texts, path = ''): [string, string][] {
+  return Object.entries(texts).flatMap(([key, value]) =>
+    typeof value === 'string' ? [[path + key, value] as [string, string]] : flatten(value, `${path}${key}.`),
+  )
+}
+
+export function without<T>(all: Iterable<T>, some: Iterable<T>): T[] {
+  const known = new Set(some)
+  return [...new Set(all)].filter((item) => !known.has(item))
+}
+
+/** First groups of all matches. */
+export function all(text: string, pattern: RegExp): string[] {
+  return [...text.matchAll(pattern)].map(([, found]) => found as string)
+}

@@ -1,0 +1,152 @@
+/** What every node of the collection has. */
+import { all, type Collection, flatten, languages, type Place, type Rule, type Texts, without } from './files'
+
+/** Files, a line in package.json, an example, a test, an icon. */
+export const parts: Rule = (collection) => {
+  const registered = collection.registered()
+  const types = collection.places().map((place) => collection.typeOf(place))
+  const examples = (word: string) => collection.files(`examples/${word}`).map((file) => collection.read(file))
+  return [
+    ...without(Object.keys(registered), types).map((type) => `package.json names ${type}, which has no editor`),
+    ...collection.places().flatMap((place) => {
+      const { word, name, path } = place
+      const type = collection.typeOf(place)
+      const texts = languages.flatMap((language) =>
+        ['json', 'html'].map((kind) => `nodes/${word}/locales/${language}/${name}.${kind}`),
+      )
+      const needed = ['.config.ts', '.ts', '.html'].map((ending) => path + ending)
+      const others = [`test/${word}/${name}.test.ts`, `icons/${word}.svg`, ...texts]
+      const missing = [...needed, ...others].filter((file) => !collection.has(file))
+      return [
+        ...missing.map((file) => `${file} is missing`),
+        ...(type.startsWith(`millrace-${word}`) ? [] : [`${path}.config.ts names the type '${type}'`]),
+        ...(registered[type] === `dist/${word}/${name}.js` ? [] : [`package.json has no line for ${type}`]),
+        ...(examples(word).some((text) => text.includes(`"type": "${type}"`)) ? [] : [`no example has ${type}`]),
+      ]
+    }),
+  ]
+}
+
+/** Catalogues of the same keys and placeholders, help of the same form, a label for each error code. */
+export const translations: Rule = (collection) => {
+  const catalogues = collection.files('nodes').filter((file) => /\/locales\/en-US\/[^/]+\.json$/.test(file))
+  const helps = collection.files('nodes').filter((file) => /\/locales\/en-US\/[^/]+\.html$/.test(file))
+  const others = languages.slice(1)
+  const codes = all(/export type ErrorCode = (.*)/.exec(collection.read('native/index.d.ts'))?.[1] ?? '', /'(\w+)'/g)
+  return [
+    ...languages.flatMap((language) => {
+      const file = `nodes/shared/locales/${language}/shared.json`
+      const labels = Object.keys(collection.json<{ error?: object }>(file).error ?? {})
+      return [
+        ...without(codes, labels).map((code) => `${file} has no error.${code}`),
+        ...without(labels, codes).map((code) => `${file} has error.${code}, which is no code`),
+      ]
+    }),
+    ...catalogues.flatMap((source) => {
+      const texts = new Map(flatten(collection.json<Texts>(source)))
+      return others.flatMap((language) => {
+        const file = source.replace('en-US', language)
+        const translated = new Map(flatten(collection.json<Texts>(file)))
+        const shared = [...texts].filter(([key]) => translated.has(key))
+        return [
+          ...without(texts.keys(), translated.keys()).map((key) => `${file} has no ${key}`),
+          ...without(translated.keys(), texts.keys()).map((key) => `${file} has ${key}, which no one knows`),
+          ...shared
+            .filter(([key, text]) => placeholders(text) !== placeholders(translated.get(key) ?? ''))
+            .map(([key]) => `${file}: ${key} has other placeholders`),
+        ]
+      })
+    }),
+    ...helps.flatMap((source) =>
+      others
+        .map((language) => source.replace('en-US', language))
+        .filter((file) => outline(collection.read(file)) !== outline(collection.read(source)))
+        .map((file) => `${file} has another outline than its original`),
+    ),
+  ]
+}
+
+/** Each key that code or form uses is in the catalogue. */
+export const keys: Rule = (collection) =>
+  collection.places().flatMap((place) => {
+    const known = [...collection.catalogue(place, 'en-US').keys()]
+    const sources = collection.files(`nodes/${place.word}`).filter((file) => file.endsWith('.ts'))
+    const shared = collection.files('nodes/shared').filter((file) => file.endsWith('.ts'))
+    const form = `${place.path}.html`
+    const used = [
+      ...all(collection.read(form), /data-i18n="(?:\[\w+\])?([^"]+)"/g).map((key) => [form, key] as const),
+      ...[...sources, ...shared].flatMap((file) => keysIn(collection.read(file)).map((key) => [file, key] as const)),
+    ]
+    // A key that ends with a dot goes on with a value.
+    const resolves = (key: string) => known.some((name) => (key.endsWith('.') ? name.startsWith(key) : name === key))
+    return used
+      .filter(([, key]) => !resolves(key))
+      .map(([file, key]) => `${file} uses the text ${key}, which is missing`)
+  })
+
+/** The form has an input for each property, and none for others; the help tells of each message property. */
+export const properties: Rule = (collection) =>
+  collection.places().flatMap((place) => {
+    const { path, word, name } = place
+    const fields = without(fieldsOf(collection, place), ['configVersion'])
+    const form = collection.read(`${path}.html`)
+    // Node-RED fills what it finds by its own ids; a list is filled by the panel.
+    const inputs = [
+      ...all(form, /id="node-(?:config-)?input-([^"]+)"/g),
+      ...all(form, new RegExp(`<ol id="millrace-${word}-([^"]+)"`, 'g')),
+    ]
+    const help = `nodes/${word}/locales/en-US/${name}.html`
+    const told = all(collection.read(help), /<dt[^>]*>\s*([\w.]+)/g).map((property) => property.split('.')[0] as string)
+    const runtime = collection
+      .files(`nodes/${word}`)
+      .filter((file) => /^nodes\/[^/]+\/[^/]+\.ts$/.test(file) && !file.endsWith('.editor.ts'))
+    const used = runtime.flatMap((file) => all(collection.read(file), /(?<![\w.])message\.(\w+)/g))
+    return [
+      ...without(fields, inputs).map((field) => `${path}.html has no input for ${field}`),
+      ...without(inputs, fields).map((field) => `${path}.html has an input for ${field}, which is no property`),
+      ...without(used, told).map((property) => `${help} does not tell of msg.${property}`),
+    ]
+  })
+
+/** No file that nothing needs. */
+export const noStrays: Rule = (collection) =>
+  collection.words().flatMap((word) => {
+    const files = collection.files(`nodes/${word}`)
+    const names = collection.places().flatMap((place) => (place.word === word ? [place.name] : []))
+    const imported = files.flatMap((file) => all(collection.read(file), /from '\.\/([\w-]+)'/g))
+    const known = (file: string) => {
+      const inside = file.slice(`nodes/${word}/`.length)
+      const [name = '', ending] = inside.split(/\.(.*)/)
+      if (/^lib\/[\w-]+\.ts$/.test(inside)) return true
+      const [, language = '', page = ''] = /^locales\/([^/]+)\/([^/]+)\.(?:json|html)$/.exec(inside) ?? []
+      if (language) return languages.includes(language) && names.includes(page)
+      if (names.includes(name)) return ['ts', 'config.ts', 'editor.ts', 'html'].includes(ending ?? '')
+      return ending === 'ts' && imported.includes(name)
+    }
+    return files.filter((file) => !known(file)).map((file) => `${file} is of no known kind`)
+  })
+
+/** Texts with a dot among what is given to the functions that look texts up. */
+function keysIn(source: string): string[] {
+  const calls = all(source, /\b(?:label|text|_|Problem)\(([^()]*)/g)
+  return calls.flatMap((given) => [
+    ...all(given, /'([a-z]\w*(?:\.\w+)+)'/g),
+    // What follows a template's first part is known only at run time.
+    ...all(given, /`([a-z]\w*\.)\$/g),
+  ])
+}
+
+function placeholders(text: string): string {
+  return all(text, /(__\w+__)/g)
+    .sort()
+    .join()
+}
+
+function outline(help: string): string {
+  return all(help, /<(h3|h4|dl|dt[^>]*|dd|ol[^>]*|ul|li|p|code|span[^>]*)>/g).join()
+}
+
+function fieldsOf({ root }: Collection, { path }: Place): string[] {
+  const exported = Object.values(require(`${root}/${path}.config.ts`) as Record<string, { fields?: object }>)
+  return exported.flatMap(({ fields }) => (fields ? Object.keys(fields) : []))
+}

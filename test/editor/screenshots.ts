@@ -1,0 +1,69 @@
+/**
+ * Pictures of the tour and of every node's dialog: `npx tsx test/editor/screenshots.ts <folder>`. Of a Node-RED that
+ * has a dark theme, each picture comes in both.
+ */
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Json, Runtime, root } from '../runtime/harness'
+import { launch } from './chromium'
+import { Editor, nodeRedMajor } from './editor'
+
+const tour = JSON.parse(readFileSync(join(root, 'examples/tour.json'), 'utf8')) as (Json & {
+  id: string
+  type: string
+})[]
+const themes = nodeRedMajor >= 5 ? ['light', 'dark'] : ['light']
+/** Enough for the debug sidebar to show what comes out. */
+const groupsShown = 4
+
+async function main(folder: string): Promise<void> {
+  mkdirSync(folder, { recursive: true })
+  const [runtime, browser] = await Promise.all([Runtime.boot(), launch()])
+  try {
+    for (const theme of themes) {
+      const options = { deviceScaleFactor: 2, remembered: { 'view-dark-theme': theme } }
+      const editor = await Editor.open(browser, runtime, options)
+      const file = (name: string) => join(folder, `${name}${theme === 'light' ? '' : `-${theme}`}.png`)
+      await editor.load(tour)
+      await shootTour(editor, file('tour'))
+      for (const { id, type } of tour.filter(({ type }) => type.startsWith('millrace-'))) {
+        await shootDialog(editor, id, (part) => file(`${type}${part}`))
+      }
+      await editor.close()
+    }
+  } finally {
+    await browser.close()
+    await runtime.remove()
+  }
+}
+
+async function shootTour(editor: Editor, path: string): Promise<void> {
+  await editor.act('core:show-debug-tab')
+  // The palette shows our nodes.
+  const ours = editor.page.locator('.red-ui-palette-node[data-palette-type^=millrace-]')
+  await ours.last().scrollIntoViewIfNeeded()
+  await editor.page
+    .locator('.red-ui-debug-msg')
+    .nth(groupsShown - 1)
+    .waitFor({ timeout: 20_000 })
+  await editor.page.mouse.move(700, 500)
+  await editor.page.screenshot({ path })
+}
+
+async function shootDialog(editor: Editor, id: string, file: (part: string) => string): Promise<void> {
+  await editor.edit(id)
+  // The dialog slides in.
+  await editor.page.locator('#node-dialog-ok').click({ trial: true })
+  await editor.page.screenshot({ path: file('') })
+  for (const more of await editor.page.locator('.millrace-form summary').all()) {
+    await more.click()
+    await editor.page.locator('.millrace-examples').scrollIntoViewIfNeeded()
+    await editor.page.screenshot({ path: file('-more') })
+  }
+  await editor.cancel()
+}
+
+main(process.argv[2] ?? 'screenshots').catch((error) => {
+  console.error(error)
+  process.exitCode = 1
+})

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { busyFlow, Runtime } from './harness'
+
+/** Passwords are the names. */
+const auth = (anonymous = 'null') => `
+  adminAuth: {
+    type: 'credentials',
+    users: async (name) => ({ admin: '*', reader: 'read', narrow: 'millrace-sync.read', nobody: 'flows.none' })[name] ?
+      { username: name, permissions: { admin: '*', reader: 'read', narrow: 'millrace-sync.read', nobody: 'flows.none' }[name] } : null,
+    authenticate: async (name, password) => name === password ? module.exports.adminAuth.users(name) : null,
+    default: async () => ${anonymous},
+  },`
+
+describe('the admin route of a node', () => {
+  let runtime: Runtime
+  before(async () => {
+    runtime = await Runtime.boot({ settings: auth(), flows: busyFlow() })
+    await runtime.untilSent('sync', 0)
+  })
+  after(() => runtime.remove())
+
+  const cases: [user: string | null, status: number][] = [
+    ['admin', 200],
+    ['reader', 200],
+    ['narrow', 200],
+    ['nobody', 401],
+    [null, 401],
+  ]
+  for (const [user, status] of cases) {
+    it(`answers ${user ?? 'a stranger'} with ${status}`, async () => {
+      const headers = user ? { authorization: `Bearer ${await token(user)}` } : {}
+      const response = await runtime.get('/millrace-sync/sync/topics', headers)
+      assert.equal(response.status, status)
+      if (status === 200) assert.deepEqual(await response.json(), ['a', 'b'])
+    })
+  }
+
+  it('answers for a node that is not deployed: null', async () => {
+    const headers = { authorization: `Bearer ${await token('admin')}` }
+    for (const id of ['unknown', '__proto__', 'tick']) {
+      const response = await runtime.get(`/millrace-sync/${id}/topics`, headers)
+      assert.deepEqual([response.status, await response.json()], [200, null])
+    }
+  })
+
+  async function token(user: string): Promise<string> {
+    const body = new URLSearchParams({
+      client_id: 'node-red-admin',
+      grant_type: 'password',
+      scope: '',
+      username: user,
+      password: user,
+    })
+    const response = await fetch(`${runtime.base}/auth/token`, { method: 'POST', body })
+    return ((await response.json()) as { access_token: string }).access_token
+  }
+})
+
+describe('Node-RED without its editor', () => {
+  for (const settings of ['disableEditor: true,', 'httpAdminRoot: false,']) {
+    it(`runs the nodes with ${settings}`, async () => {
+      const runtime = await Runtime.boot({ settings, flows: busyFlow() })
+      try {
+        await runtime.untilSent('sync', 0, 3)
+        assert.deepEqual(runtime.complaints(), [])
+      } finally {
+        await runtime.remove()
+      }
+    })
+  }
+})

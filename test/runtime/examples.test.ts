@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { examples, type Json, Runtime, readJson, root } from './harness'
+
+describe('every example', () => {
+  let runtime: Runtime
+  before(async () => {
+    runtime = await Runtime.boot()
+  })
+  after(() => runtime.remove())
+
+  for (const example of examples) {
+    it(`${example} deploys, and each of our nodes in it sends what it is there for`, async () => {
+      const flows = readJson(join(root, `examples/${example}.json`)) as unknown as Json[]
+      const own = flows.filter((node) => String(node.type).startsWith('millrace-'))
+      assert.ok(own.length > 0)
+      await runtime.deploy(flows)
+      for (const { id, wires } of own) {
+        const wired = (wires as string[][]).flatMap((targets, port) => (targets.length > 0 ? [port] : []))
+        // What leaves through the second output is not the point of each example.
+        for (const port of wired.filter((port) => port === 0)) await runtime.untilSent(String(id), port)
+      }
+      assert.deepEqual([...runtime.complaints(), ...runtime.failed], [])
+    })
+  }
+})

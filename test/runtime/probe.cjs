@@ -1,0 +1,58 @@
+// Loaded by the settings of a Node-RED under test: tells the parent process what nodes send, and answers questions.
+const { createRequire } = require('node:module')
+
+const ours = /[\\/]@millrace[\\/]node-red[\\/]dist[\\/]/
+const timers = new Set()
+watchTimers('setTimeout', 'clearTimeout', false)
+watchTimers('setInterval', 'clearInterval', true)
+
+const answers = {
+  /** Timers that the package has running; those that keep no process alive count, too. */
+  timers: () => timers.size,
+  /** What keeps the process alive, by kind. */
+  resources: () => process.getActiveResourcesInfo().sort(),
+  rss: () => process.memoryUsage().rss,
+}
+
+process.on('message', ({ id, ask }) => {
+  if (id) process.send({ id, answer: answers[ask]() })
+})
+
+/** Tells of each message that a node of ours sends. */
+module.exports = (nodeRed) => {
+  const { events, hooks } = createRequire(`${nodeRed}/red.js`)('@node-red/util')
+  hooks.add('onSend.probe', (events) => {
+    for (const { msg, source } of events) {
+      if (source.node.type.startsWith('millrace-')) {
+        process.send({ sent: { node: source.id, port: source.port, payload: msg.payload, sync: msg.sync } })
+      }
+    }
+  })
+  events.on('node-status', ({ id, status }) => process.send({ status: { node: id, ...status } }))
+  hooks.add('onComplete.probe', ({ error, node }) => {
+    if (error) process.send({ failed: { node: node.id, code: error.code } })
+  })
+}
+
+function watchTimers(set, clear, repeats) {
+  const [start, stop] = [globalThis[set], globalThis[clear]]
+  const watched = (call, ...rest) => {
+    if (!ours.test(new Error().stack)) return start(call, ...rest)
+    const timer = start(
+      (...args) => {
+        if (!repeats) timers.delete(timer)
+        call(...args)
+      },
+      ...rest,
+    )
+    timers.add(timer)
+    return timer
+  }
+  globalThis[set] = Object.assign(watched, start)
+  // `util.promisify` finds its own form of a timer by a symbol.
+  for (const key of Object.getOwnPropertySymbols(start)) watched[key] = start[key]
+  globalThis[clear] = (timer) => {
+    timers.delete(timer)
+    stop(timer)
+  }
+}
