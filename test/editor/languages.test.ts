@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { flowOf, row, text } from './flows'
+import { overflowing } from './looks'
 import { editorSuite } from './suite'
 
 /** Texts that a person sees or hears there: those of `dt` and `code` are names of properties. */
@@ -25,6 +26,7 @@ for (const language of ['en-US', 'fr', 'de', 'ja', 'zh-CN']) {
     it('the dialog speaks the language, throughout', async () => {
       await editor().edit('only')
       await editor().page.locator('.millrace-form summary').click()
+      await editor().page.locator('#node-dialog-ok').click({ trial: true })
       const form = editor().page.locator('.millrace-form')
       const texts = await form.evaluate(textsOf)
       assert.deepEqual(texts.filter(isKey), [])
@@ -43,6 +45,7 @@ for (const language of ['en-US', 'fr', 'de', 'ja', 'zh-CN']) {
         [...own, reason].filter((own) => !texts.includes(own)),
         [],
       )
+      assert.deepEqual(await form.evaluate(overflowing), [])
       await editor().cancel()
     })
 

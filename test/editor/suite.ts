@@ -5,8 +5,11 @@ import { Runtime } from '../runtime/harness'
 import { findChromium, launch } from './chromium'
 import { Editor, type Options } from './editor'
 
+/** The small one of Node-RED's code editors: pages come sooner, and no dialog of ours has code in it. */
+const settings = "editorTheme: { tours: false, palette: { catalogues: [] }, codeEditor: { lib: 'ace' } },"
+
 let shared: Promise<[Runtime, Browser]> | undefined
-const start = () => (shared ??= Promise.all([Runtime.boot(), launch()]))
+const start = () => (shared ??= Promise.all([Runtime.boot({ settings }), launch()]))
 
 after(async function stopEditor() {
   this.timeout(20_000)
