@@ -49,3 +49,25 @@ impl<E: HasCode> From<E> for EngineError {
         EngineError { code: error.code(), message: error.to_string() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("queue 'jobs' holds 10 of 10 tasks")]
+    struct Full;
+
+    impl HasCode for Full {
+        fn code(&self) -> ErrorCode {
+            ErrorCode::BufferFull
+        }
+    }
+
+    #[test]
+    fn an_engine_s_error_keeps_its_code_and_its_words() {
+        let error = EngineError::from(Full);
+        assert_eq!(error.code, ErrorCode::BufferFull);
+        assert_eq!(error.message, "queue 'jobs' holds 10 of 10 tasks");
+    }
+}

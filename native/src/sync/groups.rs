@@ -1,8 +1,8 @@
 //! The groups on their way out: first they get their optional messages, then the caller takes them.
 //!
-//! A group takes, on each optional topic, the message that widens it least, within the window and
-//! behind the one that an earlier group took. A message behind the group is left to the next group
-//! where that is nearer to it. The choice is final as soon as no message still to come can change it.
+//! A group takes, on one optional topic after the other, the message that widens it least, within the
+//! window and behind the one that an earlier group took. A message behind the group is left to the next
+//! group where that is nearer to it. The choice is final as soon as no message still to come can change it.
 
 use std::collections::VecDeque;
 
@@ -19,6 +19,9 @@ struct Group {
     /// The spread of the required messages.
     start: i64,
     end: i64,
+    /// The spread of all messages so far.
+    first: i64,
+    last: i64,
     since: i64,
 }
 
@@ -80,11 +83,11 @@ impl Groups {
                 self.items[base + topic] = item;
             }
         }
-        self.queue.push_back(Group { start: first, end: last, since });
+        self.queue.push_back(Group { start: first, end: last, first, last, since });
     }
 
     /// Decides what can be decided, and about the first `settle` waiting groups with what is known now.
-    /// Returns the start of the last group that became ready.
+    /// Returns the smallest stamp of the last group that became ready.
     #[inline]
     pub fn attach(&mut self, topics: &mut Topics, rules: &Rules, clock: Clock, mut settle: usize) -> Option<i64> {
         let mut left = None;
@@ -93,7 +96,7 @@ impl Groups {
                 || rules.timeout.is_some_and(|timeout| clock.newest.saturating_sub(group.start) >= timeout);
             let urge = if overdue || settle > 0 { Urge::Settle } else { Urge::Prove };
             while let Some(&topic) = self.optional.get(self.decided) {
-                match self.choose(topics, rules, topic, group, urge) {
+                match self.choose(topics, rules, topic, self.queue[self.ready], urge) {
                     Choice::Wait => return left,
                     Choice::Nothing => {}
                     Choice::Take(place) => self.take_optional(topics, topic, place),
@@ -104,7 +107,7 @@ impl Groups {
             self.ready += 1;
             self.decided = 0;
             settle = settle.saturating_sub(1);
-            left = Some(group.start);
+            left = Some(self.queue[self.ready - 1].first);
         }
         left
     }
@@ -149,6 +152,9 @@ impl Groups {
         }
         if let Some(item) = topics.all[topic].queue.pop_front() {
             self.items[self.ready * topics.all.len() + topic] = item;
+            let group = &mut self.queue[self.ready];
+            group.first = group.first.min(item.stamp);
+            group.last = group.last.max(item.stamp);
         }
     }
 
@@ -156,26 +162,25 @@ impl Groups {
         let window = rules.window.unwrap_or(i64::MAX);
         // Too old for this group is too old for all that follow: they end later.
         self.drop_hopeless(topics, rules, topic, group.end);
+        let Group { first, last, .. } = group;
         let queue = &topics.all[topic].queue;
-        let behind = queue.partition_point(|item| item.stamp < group.start);
-        let before = match behind.checked_sub(1) {
-            Some(place) => Choice::Take(place),
-            None => Choice::Nothing,
-        };
-        let cost_before = behind.checked_sub(1).map_or(i64::MAX, |place| group.start - queue[place].stamp);
+        let behind = queue.partition_point(|item| item.stamp < first);
+        let fitting = behind.checked_sub(1).filter(|&place| last.saturating_sub(queue[place].stamp) <= window);
+        let before = fitting.map_or(Choice::Nothing, Choice::Take);
+        let cost_before = fitting.map_or(i64::MAX, |place| first - queue[place].stamp);
 
         let Some(next) = queue.get(behind).map(|item| item.stamp) else {
             let bound = topics.all[topic].bound(rules);
-            let cannot_match = bound.saturating_sub(group.start) > window;
-            let cannot_improve = bound.saturating_sub(group.end) >= cost_before;
+            let cannot_match = bound.saturating_sub(first) > window;
+            let cannot_improve = bound.saturating_sub(last) >= cost_before;
             let known = cannot_match || cannot_improve || urge == Urge::Settle;
             return if known { before } else { Choice::Wait };
         };
-        if next <= group.end {
+        if next <= last {
             return Choice::Take(behind);
         }
-        let cost = next - group.end;
-        if next.saturating_sub(group.start) > window || cost >= cost_before {
+        let cost = next - last;
+        if next.saturating_sub(first) > window || cost >= cost_before {
             return before;
         }
         match self.next_is_nearer(topics, rules, next, cost) {

@@ -188,7 +188,7 @@ pub struct Synchronizer {
     groups: Groups,
     /// The largest stamp accepted.
     newest: i64,
-    /// The start of the last group that became ready: nothing at or before it can leave in a group.
+    /// The smallest stamp of the last group that became ready: nothing at or before it can leave in a group.
     commit: i64,
     /// Wall clock of the first message accepted since the last group became ready.
     waiting_since: Option<i64>,

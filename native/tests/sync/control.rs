@@ -2,7 +2,7 @@
 
 use millrace::error::{ErrorCode, HasCode};
 use millrace::sync::{
-    DropPolicy, EqualStamps, Match, Options, PushOutcome, Reason, SyncError, Synchronizer, TopicOptions,
+    Blocked, DropPolicy, EqualStamps, Match, Options, PushOutcome, Reason, SyncError, Synchronizer, TopicOptions,
 };
 
 use crate::support::{Feed, MS, full};
@@ -83,10 +83,11 @@ fn names_and_numbers_agree() {
     for (number, reason) in Reason::ALL.into_iter().enumerate() {
         assert_eq!(reason as usize, number, "{}", reason.name());
     }
-    let mut names: Vec<_> = Reason::ALL.into_iter().map(Reason::name).collect();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), Reason::ALL.len());
+    let distinct = |names: &[&str]| names.iter().collect::<std::collections::HashSet<_>>().len() == names.len();
+    assert!(distinct(&Reason::ALL.map(Reason::name)));
+    assert!(distinct(&PushOutcome::ALL.map(PushOutcome::name)));
+    let blocked = [Blocked::No, Blocked::WaitingForData, Blocked::SpreadTooNarrow, Blocked::BufferFull];
+    assert!(distinct(&blocked.map(Blocked::name)));
 }
 
 #[test]

@@ -54,30 +54,35 @@ fn list_sets(
 
 /// Adds the messages of optional topics to groups of required ones.
 ///
-/// A group takes the message that widens it least, within the window and later than the one that an
-/// earlier group took; of equal ones the earliest. A message later than the group's end is left to the
-/// next group if that can have it within the window and is strictly nearer to it.
+/// A group takes, on one optional topic after the other, the message that widens it least, within the
+/// window and later than the one that an earlier group took; of equal ones the earliest. A message later
+/// than the group's end is left to the next group if that can have it within the window and is strictly
+/// nearer to it.
 pub fn with_optional(groups: &[Vec<i64>], optional: &[Vec<i64>], window: Option<i64>) -> Vec<Group> {
-    let mut out: Vec<Group> = groups.iter().map(|group| group.iter().copied().map(Some).collect()).collect();
     let span = |group: &[i64]| (*group.iter().min().unwrap(), *group.iter().max().unwrap());
-    for stream in optional {
-        let mut used = i64::MIN;
-        for (place, group) in groups.iter().enumerate() {
-            let next = groups.get(place + 1).map(|next| span(next));
-            let fits = |(start, end): (i64, i64), stamp: i64| {
-                window.is_none_or(|window| end.max(stamp) - start.min(stamp) <= window)
-            };
-            let distance = |(start, end): (i64, i64), stamp: i64| (start - stamp).max(stamp - end).max(0);
-            let own = span(group);
+    let fits =
+        |(start, end): (i64, i64), stamp: i64| window.is_none_or(|window| end.max(stamp) - start.min(stamp) <= window);
+    let distance = |(start, end): (i64, i64), stamp: i64| (start - stamp).max(stamp - end).max(0);
+    let mut used = vec![i64::MIN; optional.len()];
+    let mut out: Vec<Group> = Vec::new();
+    for (place, group) in groups.iter().enumerate() {
+        let next = groups.get(place + 1).map(|next| span(next));
+        let mut own = span(group);
+        let mut whole: Group = group.iter().copied().map(Some).collect();
+        for (topic, stream) in optional.iter().enumerate() {
             let belongs_to_next = |stamp: i64| {
                 stamp > own.1
                     && next.is_some_and(|next| fits(next, stamp) && distance(next, stamp) < distance(own, stamp))
             };
-            let usable = |&stamp: &i64| stamp > used && fits(own, stamp) && !belongs_to_next(stamp);
+            let usable = |&stamp: &i64| stamp > used[topic] && fits(own, stamp) && !belongs_to_next(stamp);
             let best = stream.iter().copied().filter(usable).min_by_key(|&stamp| (distance(own, stamp), stamp));
-            used = best.unwrap_or(used);
-            out[place].push(best);
+            if let Some(stamp) = best {
+                used[topic] = stamp;
+                own = (own.0.min(stamp), own.1.max(stamp));
+            }
+            whole.push(best);
         }
+        out.push(whole);
     }
     out
 }

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict'
+import type { NodeAPI } from 'node-red'
+import { lookup } from '../../nodes/shared/admin'
+import { EngineError } from '../../nodes/shared/errors'
+
+describe('lookup', () => {
+  /** What a route answers, and the permission that it asks for. */
+  function ask(answer: (id: string) => unknown) {
+    const told: { path?: string; permission?: string; status: number; json?: unknown } = { status: 200 }
+    const response = {
+      status(code: number) {
+        told.status = code
+        return response
+      },
+      json: (value: unknown) => {
+        told.json = value
+      },
+    }
+    const RED = {
+      auth: {
+        needsPermission: (permission: string) => {
+          told.permission = permission
+          return 'guard'
+        },
+      },
+      httpAdmin: {
+        get(path: string, guard: string, handle: (request: object, response: object) => void) {
+          assert.equal(guard, 'guard')
+          told.path = path
+          handle({ params: { id: 'n1' } }, response)
+        },
+      },
+    }
+    lookup(RED as unknown as NodeAPI, 'millrace-x', 'things', answer)
+    return told
+  }
+
+  it('answers with JSON, to who may read', () => {
+    assert.deepEqual(
+      ask((id) => [id]),
+      { path: '/millrace-x/:id/things', permission: 'millrace-x.read', status: 200, json: ['n1'] },
+    )
+  })
+
+  it('knows nothing of a node that is not there', () => {
+    assert.equal(ask(() => undefined).json, null)
+  })
+
+  it('answers a failure with its code', () => {
+    const { status, json } = ask(() => {
+      throw new EngineError('CLOSED', 'the queue is closed')
+    })
+    assert.deepEqual({ status, json }, { status: 500, json: { code: 'CLOSED', message: 'the queue is closed' } })
+  })
+})
