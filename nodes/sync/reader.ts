@@ -15,8 +15,6 @@ export function messageReader(RED: NodeAPI, node: Node, config: SyncConfig) {
   const waits = [config.topicFromType, config.stampFromType].includes('jsonata')
   let before: Promise<unknown> = Promise.resolve()
 
-  return { read, inTurn }
-
   /** Calls `use` with what the message says. */
   function read(message: Message, use: Use): void | Promise<void> {
     if (!waits) return use(checkTopic(topicOf(message)), toStamp(stampOf(message)))
@@ -86,6 +84,8 @@ export function messageReader(RED: NodeAPI, node: Node, config: SyncConfig) {
   function toStamp(value: unknown): bigint {
     return config.stampFromType === 'arrival' ? (value as bigint) : parseStamp(value, config.stampUnit)
   }
+
+  return { read, inTurn }
 }
 
 function headerStamp(payload: unknown): unknown {

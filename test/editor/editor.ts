@@ -131,7 +131,9 @@ export class Editor {
   }
 
   async edit(id: string): Promise<void> {
-    await this.picture(id).locator('.red-ui-flow-node').dblclick()
+    await this.picture(id)
+      .locator('.red-ui-flow-node')
+      .dblclick({ position: { x: 50, y: 15 } })
     await this.field('name').waitFor()
   }
 

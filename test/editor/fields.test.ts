@@ -167,7 +167,7 @@ editorSuite('fields of the sync dialog', {}, (editor) => {
   it('deploy warns of it', async () => {
     await editor().deployButton.click()
     await editor().page.locator('#red-ui-deploy-dialog-confirm-deploy-deploy').waitFor()
-    assert.match(await editor().notifications.last().innerText(), /sync \(millrace-sync\)/)
+    assert.match((await editor().notifications.last().textContent()) ?? '', /sync \(millrace-sync\)/)
     await editor().notifications.last().getByRole('button').first().click()
     await editor().notifications.last().waitFor({ state: 'detached' })
     assert.equal((await editor().saved('wrong'))?.windowMs, undefined)

@@ -9,7 +9,8 @@ import { editorSuite } from './suite'
 
 const long = 'a name that somebody made as long as a sentence because it had to say everything at once '.repeat(3)
 const flow = flowOf({
-  long: { name: long, topics: [row(long.replaceAll(' ', '_'), true, '33.333'), row('right')] },
+  // Its x is that of its middle.
+  long: { x: 1500, name: long, topics: [row(long.replaceAll(' ', '_'), true, '33.333'), row('right')] },
   wrong: { topics: [row('left'), row('left', true, 'often')], windowMs: 'wide' },
 })
 

@@ -10,9 +10,9 @@ editorSuite('palette and workspace', {}, (editor) => {
 
   it('shows the node in its category, with its label and its icon', async () => {
     await palette().scrollIntoViewIfNeeded()
-    assert.equal((await palette().innerText()).trim(), 'sync')
+    assert.equal((await palette().textContent())?.trim(), 'sync')
     const category = editor().page.locator('.red-ui-palette-category', { has: palette() })
-    assert.match(await category.locator('.red-ui-palette-header').innerText(), /millrace sync/)
+    assert.match((await category.locator('.red-ui-palette-header').textContent()) ?? '', /millrace sync/)
     const icon = palette().locator('.red-ui-palette-icon')
     const image = await icon.evaluate((element) => getComputedStyle(element).backgroundImage)
     const address = /url\("?(.*?)"?\)/.exec(image)?.[1] ?? ''

@@ -14,7 +14,7 @@ const tour = JSON.parse(readFileSync(join(root, 'examples/tour.json'), 'utf8')) 
 })[]
 const themes = nodeRedMajor >= 5 ? ['light', 'dark'] : ['light']
 /** Enough for the debug sidebar to show what comes out. */
-const groupsShown = 4
+const groupsShown = 3
 
 async function main(folder: string): Promise<void> {
   mkdirSync(folder, { recursive: true })
@@ -38,16 +38,22 @@ async function main(folder: string): Promise<void> {
 }
 
 async function shootTour(editor: Editor, path: string): Promise<void> {
+  const { page } = editor
+  const size = page.viewportSize()
+  // As high as the flow needs.
+  await page.setViewportSize({ width: 1360, height: 600 })
   await editor.act('core:show-debug-tab')
-  // The palette shows our nodes.
-  const ours = editor.page.locator('.red-ui-palette-node[data-palette-type^=millrace-]')
+  const ours = page.locator('.red-ui-palette-node[data-palette-type^=millrace-]')
   await ours.last().scrollIntoViewIfNeeded()
-  await editor.page
-    .locator('.red-ui-debug-msg')
-    .nth(groupsShown - 1)
-    .waitFor({ timeout: 20_000 })
-  await editor.page.mouse.move(700, 500)
-  await editor.page.screenshot({ path })
+  const messages = page.locator('.red-ui-debug-msg')
+  const parts = messages.first().locator('.red-ui-debug-msg-expandable')
+  // One group in full: the object, then what is in it.
+  await parts.first().click({ timeout: 20_000 })
+  for (const part of (await parts.all()).slice(1)) await part.click()
+  await messages.nth(groupsShown - 1).waitFor({ timeout: 20_000 })
+  await page.mouse.move(700, 500)
+  await page.screenshot({ path })
+  if (size) await page.setViewportSize(size)
 }
 
 async function shootDialog(editor: Editor, id: string, file: (part: string) => string): Promise<void> {

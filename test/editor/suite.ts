@@ -41,10 +41,11 @@ export function editorSuite(title: string, options: Options, body: (editor: () =
       const [runtime, browser] = await start()
       editor = await Editor.open(browser, runtime, options)
     })
-    afterEach('close what a failed test left open', async function closeDialog() {
+    afterEach(async function judgePage() {
+      // What a failed test left open is in the way of the next.
       if (this.currentTest?.state === 'failed') await editor?.reset()
+      assert.deepEqual(editor?.problems.splice(0), [], 'the page had errors')
     })
-    afterEach('the page had no errors', () => assert.deepEqual(editor?.problems.splice(0), [], 'the page had errors'))
     after(() => editor?.close())
     body(() => editor ?? assert.fail('the editor is not open'))
   })

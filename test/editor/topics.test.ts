@@ -110,14 +110,14 @@ editorSuite('list of topics', {}, (editor) => {
     assert.equal(await problem().isVisible(), false)
 
     await nameAt(1).fill('left')
-    assert.equal(await problem().innerText(), text('config.topicTwice', { topic: 'left' }))
+    assert.equal(await problem().textContent(), text('config.topicTwice', { topic: 'left' }))
     assert.deepEqual(
       [await nameAt(0).getAttribute('aria-invalid'), await nameAt(1).getAttribute('aria-invalid')],
       ['true', 'true'],
     )
 
     await nameAt(1).fill('')
-    assert.equal(await problem().innerText(), text('config.topicEmpty'))
+    assert.equal(await problem().textContent(), text('config.topicEmpty'))
     assert.equal(await nameAt(1).getAttribute('aria-invalid'), 'true')
     assert.equal(await nameAt(1).getAttribute('title'), text('config.topicEmpty'))
     assert.match((await nameAt(1).getAttribute('class')) ?? '', /input-error/)
@@ -126,12 +126,12 @@ editorSuite('list of topics', {}, (editor) => {
     await nameAt(1).fill('right')
     await requiredAt(0).uncheck()
     await requiredAt(1).uncheck()
-    assert.equal(await problem().innerText(), text('config.noneRequired'))
+    assert.equal(await problem().textContent(), text('config.noneRequired'))
 
     await requiredAt(1).check()
     await periodAt(0).fill('often')
     const reason = text('config.number', { min: 0.000001, max: 3_155_760_000_000 })
-    assert.equal(await problem().innerText(), reason)
+    assert.equal(await problem().textContent(), reason)
     assert.equal(await periodAt(0).getAttribute('title'), reason)
 
     await periodAt(0).fill('')
@@ -164,7 +164,7 @@ editorSuite('list of topics', {}, (editor) => {
     await add()
     await nameAt(2).pressSequentially('scan')
     await suggestions().first().waitFor()
-    assert.deepEqual(await suggestions().allInnerTexts(), ['scan', 'a_scan'], 'the very name comes first')
+    assert.deepEqual(await suggestions().allTextContents(), ['scan', 'a_scan'], 'the very name comes first')
     await suggestions().nth(1).click()
     assert.equal(await nameAt(2).inputValue(), 'a_scan')
     assert.equal(await problem().isVisible(), false)
@@ -176,7 +176,7 @@ editorSuite('list of topics', {}, (editor) => {
     await suggestions().first().waitFor()
     await editor().page.keyboard.press('Tab')
     assert.equal(await nameAt(2).inputValue(), 'lidar')
-    assert.equal(await problem().innerText(), text('config.topicTwice', { topic: 'lidar' }))
+    assert.equal(await problem().textContent(), text('config.topicTwice', { topic: 'lidar' }))
   })
 
   it('takes a name that nobody has seen', async () => {

@@ -179,6 +179,18 @@ describe('Synchronizer: groups', () => {
     assert.deepEqual([...matcher], [])
   })
 
+  it('optional messages on both sides of a group stay within the window together', () => {
+    const matcher = new sync.Synchronizer<string>(['a', 'b', 'c'], { windowMs: 10, required: ['a'] })
+    run(matcher, [
+      ['c', 0],
+      ['a', 8],
+      ['b', 16],
+    ])
+    matcher.flush()
+    const group = matcher.poll()
+    assert.ok(group?.has('a') && group.skewNs <= ms(10), `the group is ${group?.skewNs} ns wide`)
+  })
+
   it('flush ends the input: complete groups are ready, the rest is handed back', () => {
     const matcher = new sync.Synchronizer<string>(['a', 'b'])
     run(matcher, [
