@@ -17,6 +17,16 @@ function textsOf(place: Element): string[] {
   return texts.filter(Boolean)
 }
 
+/** Where the catalogue has no text for a key, Node-RED shows nothing. */
+function silent(form: Element): string[] {
+  return [...form.querySelectorAll<HTMLElement>('[data-i18n]')].flatMap((element) => {
+    const key = element.dataset.i18n ?? ''
+    const attribute = /^\[([\w-]+)\]/.exec(key)?.[1]
+    const text = attribute ? element.getAttribute(attribute) : element.textContent
+    return text?.trim() ? [] : [key]
+  })
+}
+
 const isKey = (text: string) => /^(\S+:)?[a-z]+\.[A-Za-z.]+$/.test(text)
 
 for (const language of ['en-US', 'fr', 'de', 'ja', 'zh-CN']) {
@@ -45,6 +55,7 @@ for (const language of ['en-US', 'fr', 'de', 'ja', 'zh-CN']) {
         [...own, reason].filter((own) => !texts.includes(own)),
         [],
       )
+      assert.deepEqual(await form.evaluate(silent), [])
       assert.deepEqual(await form.evaluate(overflowing), [])
       await editor().cancel()
     })

@@ -1,7 +1,7 @@
 //! The engines' Node.js face. Each function unwraps its handle, calls the engine and converts;
-//! decisions are made on either side of it, never here.
+//! decisions are made on either side of it, never here. All is public, as JavaScript is its only caller.
 
-mod coded;
-mod engine;
-mod stamp;
-mod sync;
+pub mod coded;
+pub mod engine;
+pub mod stamp;
+pub mod sync;
