@@ -11,6 +11,49 @@ export type Stamp = bigint
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** A ROS node in a domain. */
+export declare class Ros2Context {
+  /** `options` is JSON. `on_change` is called when the graph changes. */
+  static open(options: string, onChange: Wake): Promise<Coded<Ros2Context>>
+  publish(endpoint: string): Coded<Ros2Publisher>
+  /** `on_ready` is called when messages wait where none did. */
+  subscribe(endpoint: string, onReady: Wake): Coded<Ros2Subscription>
+  /** `on_ready` is called when groups wait where none did. `options` is JSON. */
+  synchronize(options: string, onReady: Wake): Coded<Ros2Synchronizer>
+  /** What is in the domain, as JSON. */
+  graph(): Coded<string>
+  close(): Promise<void>
+}
+
+/** Publishes on one topic. */
+export declare class Ros2Publisher {
+  send(cdr: Uint8Array): Coded<undefined>
+  /** How many subscriptions hear it. */
+  matched(): Coded<number>
+  close(): Promise<void>
+}
+
+/** Hears one topic. */
+export declare class Ros2Subscription {
+  /** At most `limit` messages, the oldest first. */
+  take(limit: number): Ros2Taken
+  counts(): Ros2Counts
+  close(): Promise<void>
+}
+
+/** Hears several topics and gives what belongs together. */
+export declare class Ros2Synchronizer {
+  /** At most `limit` groups, the oldest first. */
+  take(limit: number): Coded<Ros2Groups>
+  /** Milliseconds until `take` is worth a call without being called for; null: never. */
+  dueInMs(): Coded<number | undefined | null>
+  stats(): Coded<SyncStats>
+  /** Groups that nobody took in time. */
+  lost(): Coded<number>
+  status(): Coded<SyncStatus>
+  close(): Promise<void>
+}
+
 /**
  * The matcher behind `sync.Synchronizer`. Results that are many go through the exchange, an array that
  * both sides know: a call with an array costs more than the work.
@@ -49,7 +92,7 @@ export declare class SyncMatcher {
 export declare function engineVersion(): string
 
 /** What went wrong, for programs. Codes are public API: shared by all families, never renamed. */
-export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
+export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'TRANSPORT' | 'UNKNOWN_TYPE' | 'UNAVAILABLE' | 'PACKAGE_MISSING' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
 
 /**
  * Fails on purpose with `code`, or with a panic where there is none: the proof that every failure
@@ -59,6 +102,41 @@ export declare function fail(code?: ErrorCode | undefined | null): Coded<undefin
 
 /** Like `fail`, on the shared runtime. */
 export declare function failLater(code?: ErrorCode | undefined | null): Promise<Coded<undefined>>
+
+/** How many messages came, and how many of them gave way to newer ones. */
+export interface Ros2Counts {
+  received: number
+  dropped: number
+}
+
+/** A group, by topic; null for an optional topic without a message. */
+export interface Ros2Group {
+  samples: Array<Ros2Sample | undefined | null>
+  /** The stamps of the samples; null where there is none. */
+  stamps: Array<bigint | undefined | null>
+}
+
+/** What a call took, and whether more wait. */
+export interface Ros2Groups {
+  groups: Array<Ros2Group>
+  more: boolean
+}
+
+/** A received message. */
+export interface Ros2Sample {
+  /** With its four-byte header. */
+  cdr: Buffer
+  receivedNs: bigint
+  sourceNs: bigint
+  /** The publisher's id, 16 bytes; zeros when it is not known any more. */
+  publisher: Buffer
+}
+
+/** What a call took, and whether more wait. */
+export interface Ros2Taken {
+  samples: Array<Ros2Sample>
+  more: boolean
+}
 
 export declare function syncProtocol(): SyncProtocol
 

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
 import { inside, list } from './lib/files.mjs'
 import { execute, Failure, main } from './lib/run.mjs'
+import { cargoEngines } from './lib/rust.mjs'
 import { setup } from './setup.mjs'
 
 main(async () => {
@@ -16,13 +17,14 @@ main(async () => {
     throw new Failure(`No benchmark ${wanted ?? ''} in bench/. There are: ${all.join(', ') || 'none'}.`)
   for (const word of words) {
     if (existsSync(inside('native/benches', `${word}.rs`))) {
-      await run('cargo', ['bench', '--no-default-features', '--locked', '--bench', word], inside('native'))
+      const { args, env } = await cargoEngines('bench')
+      await run('cargo', [...args, '--bench', word], { cwd: inside('native'), env })
     }
     await run(process.execPath, ['--import', 'tsx', `bench/${word}.ts`])
   }
 })
 
-async function run(command, args, cwd) {
-  const code = await execute(command, args, { cwd })
+async function run(command, args, options) {
+  const code = await execute(command, args, options)
   if (code !== 0) throw new Failure(`${command} ${args.join(' ')} ended with exit code ${code}.`)
 }

@@ -1,4 +1,5 @@
 // Everything but tests: format, lint, types, and whether the committed native/index.d.ts is the generated one.
+import { parts } from './lib/parts.mjs'
 import { Failure, main, quietly } from './lib/run.mjs'
 import { closingLine } from './lib/suites.mjs'
 import { packageCommand } from './lib/tools.mjs'
@@ -6,17 +7,21 @@ import { buildNative, setup } from './setup.mjs'
 
 const fix = process.argv.includes('--fix')
 const cargo = (...args) => ['cargo', ...args, '--manifest-path', 'native/Cargo.toml']
-const clippy = (...features) => [...cargo('clippy', '--locked', '--all-targets', ...features), '--', '-D', 'warnings']
+const clippy = (features) => [
+  ...cargo('clippy', '--locked', '--all-targets', '--no-default-features', '--features', features.join()),
+  ...['--', '-D', 'warnings'],
+]
 const node = (...args) => [process.execPath, ...args]
 
 main(async () => {
   await setup()
+  const { features, env } = await parts()
   const biome = packageCommand('@biomejs/biome', 'biome')
   const checks = [
     ['format and lint (biome)', node(...biome, 'check', '--error-on-warnings', ...(fix ? ['--write'] : []))],
     ['format (cargo fmt)', cargo('fmt', ...(fix ? [] : ['--check']))],
-    ['clippy, engines alone', clippy('--no-default-features')],
-    ['clippy, with bindings', clippy()],
+    ['clippy, engines alone', clippy(features)],
+    ['clippy, with bindings', clippy(['node', ...features])],
     ['types (tsc)', node(...packageCommand('typescript', 'tsc'), '--noEmit')],
     // A file that git does not know has no difference either.
     ['native/index.d.ts is in git', ['git', 'ls-files', '--error-unmatch', 'native/index.d.ts']],
@@ -24,16 +29,16 @@ main(async () => {
   ]
   let failed = 0
   for (const [title, command, before] of checks) {
-    failed += (await passes(title, command, before)) ? 0 : 1
+    failed += (await passes(title, command, env, before)) ? 0 : 1
   }
   console.log(`\n${closingLine(checks.length - failed, failed)}`)
   process.exitCode = failed ? 1 : 0
 })
 
-async function passes(title, [command, ...args], before) {
+async function passes(title, [command, ...args], env, before) {
   try {
     await before?.()
-    await quietly(title, command, args)
+    await quietly(title, command, args, { env })
     return true
   } catch (error) {
     if (!(error instanceof Failure)) throw error

@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { hashFiles, hashText, inside, readJson } from './lib/files.mjs'
 import { withLock } from './lib/lock.mjs'
+import { parts } from './lib/parts.mjs'
 import { main, quietly } from './lib/run.mjs'
 import { ensure } from './lib/steps.mjs'
 import { checkTools, packageCommand, rustc } from './lib/tools.mjs'
@@ -54,8 +55,10 @@ const native = {
   async run() {
     const napi = packageCommand('@napi-rs/cli', 'napi')
     const args = ['--platform', '--release', '--no-const-enum', '--manifest-path', 'native/Cargo.toml']
-    const command = [...napi, 'build', ...args, '--output-dir', 'native', '--', '--locked']
-    await quietly('Building the native engines', process.execPath, command)
+    const { features, env } = await parts()
+    const chosen = ['--no-default-features', '--features', ['node', ...features].join()]
+    const command = [...napi, 'build', ...args, ...chosen, '--output-dir', 'native', '--', '--locked']
+    await quietly('Building the native engines', process.execPath, command, { env })
   },
 }
 

@@ -4,14 +4,14 @@ import { nodeRed5 } from './lib/node-red-5.mjs'
 import { Failure, main } from './lib/run.mjs'
 import { rustTests, rustTestsWithCoverage } from './lib/rust.mjs'
 import { Suites } from './lib/suites.mjs'
-import { chromium, llvmTools } from './lib/system.mjs'
+import { chromium, llvmTools, ros2Python } from './lib/system.mjs'
 import { setup } from './setup.mjs'
 
 const everything = ['test/**/*.test.ts']
 
 const modes = {
   async all(suites) {
-    const browser = await browserEnv()
+    const env = { ...(await browserEnv()), ...(await peersEnv()) }
     const llvm = await llvmTools()
     if (llvm) await rustTestsWithCoverage(suites, llvm)
     else {
@@ -19,7 +19,7 @@ const modes = {
       const reason = 'needs llvm-profdata and llvm-cov of the LLVM version that `rustc -vV` names'
       suites.add({ suite: 'rust coverage', passed: 0, failed: 0, skipped: [reason] })
     }
-    await mochaTestsWithCoverage(suites, everything, browser)
+    await mochaTestsWithCoverage(suites, everything, env)
   },
 
   async nr5(suites) {
@@ -29,8 +29,7 @@ const modes = {
   },
 
   async long(suites) {
-    const browser = await browserEnv()
-    const env = { ...browser, MILLRACE_LONG: '1' }
+    const env = { ...(await browserEnv()), ...(await peersEnv()), MILLRACE_LONG: '1' }
     await rustTests(suites, { options: ['--release'], env })
     await mochaTests(suites, everything, env)
   },
@@ -41,6 +40,11 @@ async function browserEnv() {
   if (browser) return { CHROMIUM: browser }
   console.log('\nSKIPPED editor suite: no Chromium: install it or set CHROMIUM\n')
   return { MILLRACE_SKIP_EDITOR: '1' }
+}
+
+async function peersEnv() {
+  const python = await ros2Python()
+  return python ? { MILLRACE_ROS2_PYTHON: python } : {}
 }
 
 main(async () => {

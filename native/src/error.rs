@@ -21,6 +21,14 @@ pub enum ErrorCode {
     BufferFull,
     /// A clock went backwards.
     ClockJump,
+    /// The network or the other side fails; it may work later.
+    Transport,
+    /// A message type without a definition.
+    UnknownType,
+    /// This build does not have the part.
+    Unavailable,
+    /// An optional npm package is not installed.
+    PackageMissing,
     /// The engine was closed before this call.
     Closed,
     /// The native binary is missing or does not load on this machine.
@@ -42,6 +50,13 @@ pub struct EngineError {
     pub code: ErrorCode,
     /// What failed, with which value, and the way out.
     pub message: String,
+}
+
+impl EngineError {
+    /// What cannot be, and was.
+    pub fn internal(problem: &dyn std::fmt::Display) -> Self {
+        EngineError { code: ErrorCode::Internal, message: problem.to_string() }
+    }
 }
 
 impl<E: HasCode> From<E> for EngineError {

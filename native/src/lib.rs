@@ -3,6 +3,8 @@
 //! | module | job |
 //! |---|---|
 //! | [`error`] | the product's one list of error codes |
+//! | [`options`] | reads options that cross as JSON |
+//! | `ros2` | hears and speaks ROS 2 topics over an embedded DDS; behind feature `ros2` |
 //! | [`sync`] | aligns timestamped streams into groups |
 //! | `bindings` | the Node.js face of the engines, behind feature `node`; one thin file an engine |
 //!
@@ -13,4 +15,7 @@
 #[allow(missing_docs, reason = "what has no comment says it by its name; comments go to index.d.ts")]
 pub mod bindings;
 pub mod error;
+pub mod options;
+#[cfg(feature = "ros2")]
+pub mod ros2;
 pub mod sync;

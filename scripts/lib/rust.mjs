@@ -4,27 +4,34 @@ import { devNull } from 'node:os'
 import { join } from 'node:path'
 import { coverageGate } from './coverage.mjs'
 import { inside, writeWhole } from './files.mjs'
+import { parts } from './parts.mjs'
 import { execute, quietly } from './run.mjs'
 
 const crate = inside('native')
-const cargoTest = ['test', '--no-default-features', '--locked']
+/** Without `node`, so that nothing of Node.js is linked; with every part that this machine can build. */
+export async function cargoEngines(command) {
+  const { features, env } = await parts()
+  return { args: [command, '--no-default-features', '--features', features.join(), '--locked'], env }
+}
 
 export async function rustTests(suites, { options = [], env } = {}) {
-  const args = [...cargoTest, ...options]
+  const engines = await cargoEngines('test')
+  const args = [...engines.args, ...options]
   await suites.part('rust', async () => {
-    await buildTests(args)
-    suites.add(await runTests(args, env))
+    await buildTests(args, engines.env)
+    suites.add(await runTests(args, { ...engines.env, ...env }))
   })
 }
 
 /** Only this crate is instrumented: its dependencies stay those of any other debug build, and as fast. */
 export async function rustTestsWithCoverage(suites, llvm) {
   const profiles = inside('coverage/tmp-rust')
-  const wrapper = { RUSTC_WORKSPACE_WRAPPER: inside('scripts/lib/rustc-coverage.sh') }
+  const { args, env } = await cargoEngines('test')
+  const wrapper = { ...env, RUSTC_WORKSPACE_WRAPPER: inside('scripts/lib/rustc-coverage.sh') }
   for (const folder of [profiles, inside('coverage/rust')]) rmSync(folder, { recursive: true, force: true })
   await suites.part('rust', async () => {
-    const binaries = await buildTests(cargoTest, { ...wrapper, LLVM_PROFILE_FILE: devNull })
-    suites.add(await runTests(cargoTest, { ...wrapper, LLVM_PROFILE_FILE: join(profiles, '%p-%m.profraw') }))
+    const binaries = await buildTests(args, { ...wrapper, LLVM_PROFILE_FILE: devNull })
+    suites.add(await runTests(args, { ...wrapper, LLVM_PROFILE_FILE: join(profiles, '%p-%m.profraw') }))
     await suites.part('rust coverage', async () => {
       await report(llvm, profiles, binaries)
       suites.add(coverageGate('rust coverage', 'coverage/rust/lcov.info', isEngine))

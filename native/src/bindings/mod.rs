@@ -3,5 +3,7 @@
 
 pub mod coded;
 pub mod engine;
+#[cfg(feature = "ros2")]
+pub mod ros2;
 pub mod stamp;
 pub mod sync;

@@ -7,7 +7,9 @@ use napi_derive::napi;
 
 use super::coded::Coded;
 use super::stamp::Stamp;
-use crate::sync::{self, Options, PushOutcome, Pushed, Reason, SyncError, Synchronizer};
+use crate::error::EngineError;
+use crate::options::{from_json, to_json};
+use crate::sync::{self, MatchStatus, Options, PushOutcome, Pushed, Reason, Stats, Synchronizer};
 
 /// Bit of a call's flags: the slot was taken and will come back.
 const KEPT: u32 = 1 << 8;
@@ -74,6 +76,33 @@ pub struct SyncStats {
     pub max_skew: i64,
 }
 
+impl From<MatchStatus> for SyncStatus {
+    fn from(status: MatchStatus) -> Self {
+        SyncStatus {
+            blocked: status.blocked.name().into(),
+            topics: status.topics,
+            inf_ns: status.inf.map(BigInt::from),
+            sup_ns: status.sup.map(BigInt::from),
+            shortfall_ns: status.shortfall,
+        }
+    }
+}
+
+impl From<Stats> for SyncStats {
+    fn from(stats: Stats) -> Self {
+        SyncStats {
+            received: stats.received as i64,
+            grouped: stats.grouped as i64,
+            dropped: stats.dropped.iter().map(|&count| count as i64).collect(),
+            groups: stats.groups as i64,
+            buffered: stats.buffered as i64,
+            clock_jumps: stats.clock_jumps as i64,
+            mean_skew: stats.mean_skew,
+            max_skew: stats.max_skew,
+        }
+    }
+}
+
 /// The matcher behind `sync.Synchronizer`. Results that are many go through the exchange, an array that
 /// both sides know: a call with an array costs more than the work.
 #[napi]
@@ -91,26 +120,26 @@ impl SyncMatcher {
     #[napi(catch_unwind)]
     pub fn open(options: String, exchange: Uint32Array) -> Coded<SyncMatcher> {
         Coded::of(|| {
-            let options = Options::from_json(&options)?;
+            let options: Options = from_json(&options)?;
             let engine = Synchronizer::new(&options)?;
-            Ok::<_, SyncError>(SyncMatcher { engine, options, exchange, started: Instant::now() })
+            Ok::<_, EngineError>(SyncMatcher { engine, options, exchange, started: Instant::now() })
         })
     }
 
     /// The options in force, as JSON.
     #[napi(catch_unwind)]
     pub fn options(&self) -> Coded<String> {
-        Coded::of(|| self.options.to_json())
+        Coded::of(|| to_json(&self.options))
     }
 
     /// `options` is JSON: all options; the topics have to be the same.
     #[napi(catch_unwind)]
     pub fn set_options(&mut self, options: String) -> Coded<u32> {
         Coded::of(|| {
-            let options = Options::from_json(&options)?;
+            let options: Options = from_json(&options)?;
             self.engine.set_options(&options, self.now())?;
             self.options = options;
-            Ok::<_, SyncError>(self.flags())
+            Ok::<_, EngineError>(self.flags())
         })
     }
 
@@ -174,29 +203,12 @@ impl SyncMatcher {
 
     #[napi(catch_unwind)]
     pub fn status(&self) -> SyncStatus {
-        let status = self.engine.match_status();
-        SyncStatus {
-            blocked: status.blocked.name().into(),
-            topics: status.topics,
-            inf_ns: status.inf.map(BigInt::from),
-            sup_ns: status.sup.map(BigInt::from),
-            shortfall_ns: status.shortfall,
-        }
+        self.engine.match_status().into()
     }
 
     #[napi(catch_unwind)]
     pub fn stats(&self) -> SyncStats {
-        let stats = self.engine.stats();
-        SyncStats {
-            received: stats.received as i64,
-            grouped: stats.grouped as i64,
-            dropped: stats.dropped.iter().map(|&count| count as i64).collect(),
-            groups: stats.groups as i64,
-            buffered: stats.buffered as i64,
-            clock_jumps: stats.clock_jumps as i64,
-            mean_skew: stats.mean_skew,
-            max_skew: stats.max_skew,
-        }
+        self.engine.stats().into()
     }
 
     fn now(&self) -> i64 {

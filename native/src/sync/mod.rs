@@ -52,14 +52,6 @@ pub enum SyncError {
     /// A buffer size out of range.
     #[error("bufferSize is {0}; use 2 to 1000000 messages a topic")]
     BufferSize(usize),
-    /// An option that is unknown, or of the wrong kind.
-    #[error("{option}: {problem}")]
-    Json {
-        /// Where it stands.
-        option: String,
-        /// What is wrong with it.
-        problem: String,
-    },
     /// A time out of range.
     #[error("{option} is {value}; use a time above 0, at most 100 years, or leave it out")]
     Duration {
@@ -78,7 +70,6 @@ impl HasCode for SyncError {
             | SyncError::EmptyTopic
             | SyncError::DuplicateTopic(_)
             | SyncError::BufferSize(_)
-            | SyncError::Json { .. }
             | SyncError::Duration { .. } => ErrorCode::InvalidOption,
         }
     }

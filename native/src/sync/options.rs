@@ -103,23 +103,6 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Reads options as JSON. What is left out has its default, what is unknown is an error.
-    pub fn from_json(text: &str) -> Result<Self, SyncError> {
-        let mut json = serde_json::Deserializer::from_str(text);
-        serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let problem = error.inner().to_string();
-            // The place in the text means nothing to who wrote an object.
-            let problem = problem.split(" at line ").next().unwrap_or_default().to_owned();
-            SyncError::Json { option: error.path().to_string(), problem }
-        })
-    }
-
-    /// The options as JSON, all of them.
-    pub fn to_json(&self) -> Result<String, SyncError> {
-        serde_json::to_string(self)
-            .map_err(|error| SyncError::Json { option: "options".into(), problem: error.to_string() })
-    }
-
     /// The defaults, for these topics, all required.
     pub fn new<S: Into<String>>(topics: impl IntoIterator<Item = S>) -> Self {
         let topic = |name: S| TopicOptions { name: name.into(), required: true, min_period_ms: None };

@@ -1,6 +1,7 @@
 //! What the caller can do: end, reset or change a synchroniser, and read its counters.
 
 use millrace::error::{ErrorCode, HasCode};
+use millrace::options::{from_json, to_json};
 use millrace::sync::{
     Blocked, DropPolicy, EqualStamps, Match, Options, PushOutcome, Reason, SyncError, Synchronizer, TopicOptions,
 };
@@ -46,7 +47,7 @@ fn options_that_cannot_work_are_refused_by_name() {
 
 #[test]
 fn options_are_read_as_people_write_them() {
-    let read = Options::from_json(
+    let read = from_json::<Options>(
         r#"{"topics": [{"name": "a"}, {"name": "b", "required": false, "minPeriodMs": 20}],
             "windowMs": null, "match": "oldest", "drop": "reject-new", "equalStamps": "replace"}"#,
     );
@@ -56,8 +57,8 @@ fn options_are_read_as_people_write_them() {
     assert_eq!((read.window_ms, read.matching, read.drop), (None, Match::Oldest, DropPolicy::RejectNew));
     assert_eq!((read.equal_stamps, read.buffer_size), (EqualStamps::Replace, Options::default().buffer_size));
 
-    let again = Options::from_json(&read.to_json().unwrap()).unwrap();
-    assert_eq!(again.to_json(), read.to_json());
+    let again = from_json::<Options>(&to_json(&read).unwrap()).unwrap();
+    assert_eq!(to_json(&again), to_json(&read));
 }
 
 #[test]
@@ -68,8 +69,8 @@ fn json_that_is_no_options_is_refused_by_its_place() {
         (r#"{"topics": [{"name": "a"}, {"name": 7}]}"#, "topics[1].name"),
     ];
     for (text, place) in cases {
-        match Options::from_json(text) {
-            Err(SyncError::Json { option, .. }) => assert_eq!(option, place),
+        match from_json::<Options>(text) {
+            Err(error) => assert_eq!(error.option, place),
             other => panic!("{text}: {other:?}"),
         }
     }

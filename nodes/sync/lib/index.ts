@@ -1,4 +1,4 @@
-export { SyncGroup } from './group'
+export { SyncGroup } from '../../shared/group'
 export type { LiveOptions, SyncOptions } from './options'
 export {
   type Dropped,

@@ -1,7 +1,7 @@
 import type { SyncMatcher, SyncProtocol } from '#native'
 import { EngineError, quote, toEngineError } from '../../shared/errors'
+import { type Entry, SyncGroup } from '../../shared/group'
 import { engine, native } from '../../shared/native'
-import { type Entry, SyncGroup } from './group'
 import { allJson, type LiveOptions, type SyncOptions, toJson } from './options'
 
 /** What became of a push. Only `accepted` and, unless it is refused, `clock-jump` are buffered. */

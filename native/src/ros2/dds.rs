@@ -1,0 +1,345 @@
+//! Cyclone DDS's C interface, made safe: the only file of this engine with `unsafe` in it.
+//!
+//! An [`Entity`] deletes itself. Deleting a reader waits for its listener's running call, so what the
+//! listener points to is freed after it. Listeners run on Cyclone's own threads, and no panic leaves them.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cyclors::qos::Qos;
+use cyclors::*;
+
+use super::{Gid, Ros2Error, Sample};
+
+/// A domain, participant, topic, reader or writer.
+#[derive(Debug)]
+pub(super) struct Entity(dds_entity_t);
+
+impl Drop for Entity {
+    fn drop(&mut self) {
+        // SAFETY: the handle is ours, and handles are checked by Cyclone.
+        unsafe { dds_delete(self.0) };
+    }
+}
+
+impl Entity {
+    fn new(call: &'static str, handle: dds_entity_t) -> Result<Self, Ros2Error> {
+        check(call, handle).map(Entity)
+    }
+
+    pub fn gid(&self) -> Result<Gid, Ros2Error> {
+        let mut guid = dds_guid_t { v: [0; 16] };
+        // SAFETY: `guid` outlives the call.
+        check("dds_get_guid", unsafe { dds_get_guid(self.0, &mut guid) })?;
+        Ok(guid.v)
+    }
+}
+
+fn check(call: &'static str, code: i32) -> Result<i32, Ros2Error> {
+    if code >= 0 {
+        return Ok(code);
+    }
+    // SAFETY: returns a static text for every number.
+    let text = unsafe { CStr::from_ptr(dds_strretcode(code)) };
+    Err(Ros2Error::Dds { call, reason: text.to_string_lossy().into_owned() })
+}
+
+fn c_string(text: &str) -> Result<CString, Ros2Error> {
+    CString::new(text).map_err(|_| Ros2Error::Name(text.to_owned()))
+}
+
+/// A quality of service in Cyclone's form.
+struct NativeQos(*mut dds_qos_t);
+
+impl NativeQos {
+    fn new(qos: &Qos) -> Self {
+        // SAFETY: makes a new one.
+        NativeQos(unsafe { qos.to_qos_native() })
+    }
+}
+
+impl Drop for NativeQos {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`, deleted once.
+        unsafe { Qos::delete_qos_native(self.0) };
+    }
+}
+
+pub(super) fn domain(id: u32, config: &str) -> Result<Entity, Ros2Error> {
+    let config = c_string(config)?;
+    // SAFETY: Cyclone copies the text.
+    Entity::new("dds_create_domain", unsafe { dds_create_domain(id, config.as_ptr()) })
+}
+
+pub(super) fn participant(domain: u32, qos: &Qos) -> Result<Entity, Ros2Error> {
+    let qos = NativeQos::new(qos);
+    // SAFETY: Cyclone copies the quality.
+    Entity::new("dds_create_participant", unsafe { dds_create_participant(domain, qos.0, ptr::null()) })
+}
+
+/// The quality of a participant that says `user_data` of itself.
+pub(super) fn participant_qos(user_data: &[u8]) -> Qos {
+    Qos { user_data: Some(user_data.to_vec()), ..super::qos::empty() }
+}
+
+pub(super) fn topic(participant: &Entity, name: &str, type_name: &str) -> Result<Entity, Ros2Error> {
+    let (name, type_name) = (c_string(name)?, c_string(type_name)?);
+    // SAFETY: Cyclone copies both texts; it only wants them mutable.
+    let handle =
+        unsafe { cdds_create_blob_topic(participant.0, name.as_ptr().cast_mut(), type_name.as_ptr().cast_mut(), true) };
+    Entity::new("dds_create_topic", handle)
+}
+
+type OnSample = Box<dyn Fn(Sample) + Send + Sync>;
+
+struct Listening {
+    on_sample: OnSample,
+    /// Asking Cyclone for a publisher's id costs more than a sample.
+    publishers: Mutex<HashMap<dds_instance_handle_t, Gid>>,
+}
+
+/// A reader whose samples go to its listener.
+pub(super) struct Reader {
+    entity: Entity,
+    /// Freed after the entity is deleted: fields drop in order.
+    _listening: Box<Listening>,
+}
+
+impl Reader {
+    pub fn new(participant: &Entity, topic: &Entity, qos: &Qos, on_sample: OnSample) -> Result<Self, Ros2Error> {
+        let listening = Box::new(Listening { on_sample, publishers: Mutex::default() });
+        let qos = NativeQos::new(qos);
+        // SAFETY: `listening` lives until the reader is deleted; Cyclone copies quality and listener.
+        let handle = unsafe {
+            let listener = dds_create_listener(ptr::from_ref(&*listening).cast_mut().cast());
+            dds_lset_data_available(listener, Some(on_data));
+            let handle = dds_create_reader(participant.0, topic.0, qos.0, listener);
+            dds_delete_listener(listener);
+            handle
+        };
+        Ok(Reader { entity: Entity::new("dds_create_reader", handle)?, _listening: listening })
+    }
+
+    pub fn gid(&self) -> Result<Gid, Ros2Error> {
+        self.entity.gid()
+    }
+}
+
+const TAKE: usize = 32;
+
+unsafe extern "C" fn on_data(reader: dds_entity_t, listening: *mut c_void) {
+    // SAFETY: see `Reader::new`.
+    let listening = unsafe { &*listening.cast::<Listening>() };
+    // A panic of the listener must not run into C.
+    let _ = catch_unwind(AssertUnwindSafe(|| take(reader, listening)));
+}
+
+fn take(reader: dds_entity_t, listening: &Listening) {
+    loop {
+        let mut data: [*mut ddsi_serdata; TAKE] = [ptr::null_mut(); TAKE];
+        // SAFETY: plain numbers, for which zero is valid.
+        let mut infos: [dds_sample_info_t; TAKE] = unsafe { std::mem::zeroed() };
+        // SAFETY: both arrays have room for what is asked.
+        let count = unsafe { dds_takecdr(reader, data.as_mut_ptr(), TAKE as u32, infos.as_mut_ptr(), DDS_ANY_STATE) };
+        let count = usize::try_from(count).unwrap_or(0);
+        let received_ns = now_ns();
+        for (&serdata, info) in data.iter().zip(&infos).take(count) {
+            // SAFETY: Cyclone gave us this reference; `bytes` copies, and it is given back once.
+            let cdr = unsafe { info.valid_data.then(|| bytes(serdata)) };
+            unsafe { ddsi_serdata_unref(serdata) };
+            if let Some(cdr) = cdr {
+                let publisher = publisher(reader, info.publication_handle, listening);
+                (listening.on_sample)(Sample { cdr, received_ns, source_ns: info.source_timestamp, publisher });
+            }
+        }
+        if count < TAKE {
+            return;
+        }
+    }
+}
+
+/// # Safety
+/// `serdata` is a live reference.
+unsafe fn bytes(serdata: *mut ddsi_serdata) -> Vec<u8> {
+    // SAFETY: the reference into the data is given back before anyone else can.
+    unsafe {
+        let size = ddsi_serdata_size(serdata) as usize;
+        let mut part = ddsrt_iovec_t { iov_base: ptr::null_mut(), iov_len: 0 };
+        let reference = ddsi_serdata_to_ser_ref(serdata, 0, size, &mut part);
+        let copy = std::slice::from_raw_parts(part.iov_base.cast::<u8>(), part.iov_len as usize).to_vec();
+        ddsi_serdata_to_ser_unref(reference, &part);
+        copy
+    }
+}
+
+fn publisher(reader: dds_entity_t, handle: dds_instance_handle_t, listening: &Listening) -> Gid {
+    let mut known = listening.publishers.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(&gid) = known.get(&handle) {
+        return gid;
+    }
+    // SAFETY: null, or a copy that is ours to free.
+    let gid = unsafe {
+        let endpoint = dds_get_matched_publication_data(reader, handle);
+        if endpoint.is_null() {
+            return [0; 16];
+        }
+        let gid = (*endpoint).key.v;
+        dds_builtintopic_free_endpoint(endpoint);
+        gid
+    };
+    // Publishers come and go; what is forgotten is asked for again.
+    if known.len() >= 1024 {
+        known.clear();
+    }
+    known.insert(handle, gid);
+    gid
+}
+
+/// Publishes serialised samples.
+pub(super) struct Writer {
+    entity: Entity,
+    sertype: *const ddsi_sertype,
+}
+
+// SAFETY: Cyclone's handles and its reference-counted type description are shared between threads.
+unsafe impl Send for Writer {}
+// SAFETY: as above.
+unsafe impl Sync for Writer {}
+
+impl Writer {
+    pub fn new(participant: &Entity, topic: &Entity, qos: &Qos) -> Result<Self, Ros2Error> {
+        let qos = NativeQos::new(qos);
+        // SAFETY: Cyclone copies the quality.
+        let handle = unsafe { dds_create_writer(participant.0, topic.0, qos.0, ptr::null()) };
+        let entity = Entity::new("dds_create_writer", handle)?;
+        let mut sertype = ptr::null();
+        // SAFETY: the type lives as long as the writer.
+        check("dds_get_entity_sertype", unsafe { dds_get_entity_sertype(entity.0, &mut sertype) })?;
+        Ok(Writer { entity, sertype })
+    }
+
+    pub fn gid(&self) -> Result<Gid, Ros2Error> {
+        self.entity.gid()
+    }
+
+    /// `cdr` begins with its four-byte header.
+    pub fn write(&self, cdr: &[u8]) -> Result<(), Ros2Error> {
+        let part = ddsrt_iovec_t { iov_base: cdr.as_ptr().cast_mut().cast(), iov_len: cdr.len() as _ };
+        // SAFETY: Cyclone copies the bytes; `dds_writecdr` takes the reference over.
+        unsafe {
+            let serdata = ddsi_serdata_from_ser_iov(self.sertype, ddsi_serdata_kind_SDK_DATA, 1, &part, cdr.len());
+            if serdata.is_null() {
+                return Err(Ros2Error::Cdr(cdr.len()));
+            }
+            check("dds_writecdr", dds_writecdr(self.entity.0, serdata))?;
+        }
+        Ok(())
+    }
+
+    /// How many subscriptions are matched.
+    pub fn matched(&self) -> Result<u32, Ros2Error> {
+        // SAFETY: plain numbers, for which zero is valid.
+        let mut status: dds_publication_matched_status_t = unsafe { std::mem::zeroed() };
+        // SAFETY: `status` outlives the call.
+        let code = unsafe { dds_get_publication_matched_status(self.entity.0, &mut status) };
+        check("dds_get_publication_matched_status", code)?;
+        Ok(status.current_count)
+    }
+}
+
+/// A publisher or subscription somewhere in the domain.
+pub(super) struct Discovered {
+    pub gid: Gid,
+    pub participant: Gid,
+    pub topic: String,
+    pub type_name: String,
+    pub qos: Qos,
+}
+
+/// Which of the two kinds of endpoint a [`Watcher`] looks for.
+#[derive(Clone, Copy)]
+pub(super) enum Endpoints {
+    Publications,
+    Subscriptions,
+}
+
+/// Knows all endpoints of one kind in the domain.
+pub(super) struct Watcher {
+    entity: Entity,
+    _on_change: Box<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl Watcher {
+    pub fn new(
+        participant: &Entity,
+        endpoints: Endpoints,
+        on_change: Box<dyn Fn() + Send + Sync>,
+    ) -> Result<Self, Ros2Error> {
+        let topic = match endpoints {
+            Endpoints::Publications => DDS_BUILTIN_TOPIC_DCPSPUBLICATION,
+            Endpoints::Subscriptions => DDS_BUILTIN_TOPIC_DCPSSUBSCRIPTION,
+        };
+        let on_change = Box::new(on_change);
+        // SAFETY: as in `Reader::new`.
+        let handle = unsafe {
+            let listener = dds_create_listener(ptr::from_ref(&*on_change).cast_mut().cast());
+            dds_lset_data_available(listener, Some(on_endpoints));
+            let handle = dds_create_reader(participant.0, topic, ptr::null(), listener);
+            dds_delete_listener(listener);
+            handle
+        };
+        Ok(Watcher { entity: Entity::new("dds_create_reader", handle)?, _on_change: on_change })
+    }
+
+    pub fn endpoints(&self) -> Result<Vec<Discovered>, Ros2Error> {
+        const READ: usize = 4096;
+        let mut samples: Vec<*mut c_void> = vec![ptr::null_mut(); READ];
+        // SAFETY: plain numbers, for which zero is valid.
+        let mut infos: Vec<dds_sample_info_t> = vec![unsafe { std::mem::zeroed() }; READ];
+        let alive = DDS_ANY_SAMPLE_STATE | DDS_ANY_VIEW_STATE | DDS_ALIVE_INSTANCE_STATE;
+        // SAFETY: both arrays have room; the loan is returned below, after everything is copied.
+        let count =
+            unsafe { dds_read_mask(self.entity.0, samples.as_mut_ptr(), infos.as_mut_ptr(), READ, READ as u32, alive) };
+        let count = check("dds_read_mask", count)?;
+        let found = samples
+            .iter()
+            .zip(&infos)
+            .take(count as usize)
+            .filter(|(_, info)| info.valid_data)
+            // SAFETY: valid samples of these topics are endpoints.
+            .map(|(sample, _)| unsafe { discovered(&*sample.cast::<dds_builtintopic_endpoint_t>()) })
+            .collect();
+        // SAFETY: the loan of the call above.
+        unsafe { dds_return_loan(self.entity.0, samples.as_mut_ptr(), count) };
+        Ok(found)
+    }
+}
+
+unsafe extern "C" fn on_endpoints(_reader: dds_entity_t, on_change: *mut c_void) {
+    // SAFETY: see `Watcher::new`.
+    let on_change = unsafe { &*on_change.cast::<Box<dyn Fn() + Send + Sync>>() };
+    let _ = catch_unwind(AssertUnwindSafe(on_change));
+}
+
+/// # Safety
+/// All pointers of `endpoint` are valid.
+unsafe fn discovered(endpoint: &dds_builtintopic_endpoint_t) -> Discovered {
+    // SAFETY: C texts, by the caller's promise.
+    let text = |text: *const c_char| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
+    Discovered {
+        gid: endpoint.key.v,
+        participant: endpoint.participant_key.v,
+        topic: text(endpoint.topic_name),
+        type_name: text(endpoint.type_name),
+        // SAFETY: by the caller's promise.
+        qos: unsafe { Qos::from_qos_native(endpoint.qos) },
+    }
+}
+
+pub(super) fn now_ns() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
+}

@@ -1,0 +1,96 @@
+//! Hears and speaks ROS 2 topics over an embedded DDS.
+//!
+//! ```text
+//! Context (a participant, a ROS node)  -> Publisher    -> DDS
+//!                                      <- Subscription <- DDS
+//!                                      <- Synchronized <- several subscriptions, through the sync engine
+//!                                      -> graph: what is in the domain
+//! ```
+//!
+//! Samples are raw CDR with its four-byte header, both ways; what they mean is not known here. A
+//! subscription's samples go to its callback on a thread of the DDS; it has to be quick.
+
+mod config;
+mod context;
+mod dds;
+mod discovery;
+mod graph;
+mod names;
+mod qos;
+mod queue;
+mod sync;
+
+pub use config::{Discovery, EndpointOptions, Options};
+pub use context::{Context, Publisher, Subscription};
+pub use graph::{Endpoint, Graph, Node};
+pub use names::{Kind, absolute, from_dds_topic, from_dds_type, to_dds_topic, to_dds_type};
+pub use qos::{Durability, History, Liveliness, Qos, Reliability};
+pub use queue::Queue;
+pub use sync::{Group, SyncOptions, Synchronized, header_stamp};
+
+use crate::error::{ErrorCode, HasCode};
+
+/// The id of a participant, publisher or subscription.
+pub type Gid = [u8; 16];
+
+/// One received message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// The message, with its four-byte header.
+    pub cdr: Vec<u8>,
+    /// When it came, ns since the epoch.
+    pub received_ns: i64,
+    /// When it was published, by the publisher's clock.
+    pub source_ns: i64,
+    /// Who published it; zeros when that is not known any more.
+    pub publisher: Gid,
+}
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Ros2Error {
+    /// Not a ROS name.
+    #[error("'{0}' is no ROS name; use letters, digits, _ and /, with no digit after a /")]
+    Name(String),
+    /// Not a ROS type.
+    #[error("'{0}' is no ROS type; write it like std_msgs/msg/String")]
+    Type(String),
+    /// Not a domain.
+    #[error("domain '{0}' does not exist; use 0 to 232")]
+    Domain(String),
+    /// Not a discovery range.
+    #[error("discovery range '{0}' does not exist; use SUBNET, LOCALHOST, OFF or SYSTEM_DEFAULT")]
+    Range(String),
+    /// One process has one setting a domain.
+    #[error("domain {0} is in use in this process with other network settings; use the same, or another domain")]
+    Settings(u32),
+    /// Lists of different lengths.
+    #[error("{0} subscriptions and {1} stamps are given for {2} topics; give one of each for every topic")]
+    Lists(usize, usize, usize),
+    /// Too short or too long to be a message.
+    #[error("{0} bytes are no CDR message; it begins with a header of four bytes")]
+    Cdr(usize),
+    /// The DDS says no.
+    #[error("{call} failed: {reason}; see whether the network interface and the domain are right")]
+    Dds {
+        /// Which of its functions.
+        call: &'static str,
+        /// In its words.
+        reason: String,
+    },
+}
+
+impl HasCode for Ros2Error {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Ros2Error::Name(_)
+            | Ros2Error::Type(_)
+            | Ros2Error::Domain(_)
+            | Ros2Error::Range(_)
+            | Ros2Error::Settings(_)
+            | Ros2Error::Lists(..) => ErrorCode::InvalidOption,
+            Ros2Error::Cdr(_) => ErrorCode::InvalidInput,
+            Ros2Error::Dds { .. } => ErrorCode::Transport,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+/** Message types: where their definitions come from, and what a definition says. */
+
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import type * as Rosmsg from '@foxglove/rosmsg'
+import type * as Common from '@foxglove/rosmsg-msgs-common'
+import { EngineError, quote } from '../../shared/errors'
+import { optional } from '../../shared/optional'
+
+/** A field of a message, or a constant. */
+export interface Field {
+  name: string
+  /** A primitive, `time`, `duration`, or the name of another message. */
+  type: string
+  isComplex?: boolean
+  isArray?: boolean
+  arrayLength?: number
+  arrayUpperBound?: number
+  upperBound?: number
+  isConstant?: boolean
+}
+
+export interface Definition {
+  name?: string
+  definitions: Field[]
+}
+
+/** The ROS 2 releases whose standard messages come along. */
+export const distributions = ['jazzy', 'humble'] as const
+export type Distribution = (typeof distributions)[number]
+
+export interface DefinitionSources {
+  /** Whose standard messages to use. Default `jazzy`. */
+  distribution?: Distribution
+  /** Definitions by name: `{'my_msgs/msg/Speed': 'float64 value'}`. They go before the standard ones. */
+  messages?: Readonly<Record<string, string>>
+  /** Folders to search for `<package>/msg/<Name>.msg`, such as the `share` of a ROS 2 installation. */
+  folders?: readonly string[]
+}
+
+const MAX_FILE_BYTES = 1 << 20
+const TYPE_NAME = /^(\w+)\/(?:(msg|srv|action)\/)?(\w+)$/
+
+/** `pkg/T` and `pkg/msg/T` are the same message; this is the short form, which definitions use. */
+export function shortName(type: string): string {
+  const [, pkg, , name] = TYPE_NAME.exec(type) ?? []
+  if (!pkg || !name) {
+    throw new EngineError('INVALID_OPTION', `${quote(type)} is no ROS type; write it like std_msgs/msg/String`)
+  }
+  return `${pkg}/${name}`
+}
+
+/** All definitions that can be found, read when they are asked for. */
+export class Definitions {
+  private readonly known = new Map<string, Definition>()
+  private readonly messages: ReadonlyMap<string, string>
+  private readonly folders: readonly string[]
+  private readonly standard: Record<string, Definition>
+
+  constructor({ distribution = 'jazzy', messages = {}, folders = ambientFolders() }: DefinitionSources = {}) {
+    this.messages = new Map(Object.entries(messages).map(([type, text]) => [shortName(type), text]))
+    this.folders = folders
+    const common = optional<typeof Common>('@foxglove/rosmsg-msgs-common', 'the types of ROS messages')
+    this.standard = (distribution === 'humble' ? common.ros2humble : common.ros2jazzy) as Record<string, Definition>
+  }
+
+  /** A message with everything that it contains; the message itself is the first. */
+  resolve(type: string): Definition[] {
+    const found = new Map<string, Definition>()
+    const visit = (name: string, within: string) => {
+      if (found.has(name)) return
+      const definition = this.find(name)
+      if (!definition) {
+        const where = within ? `, which ${within} contains` : ''
+        throw new EngineError(
+          'UNKNOWN_TYPE',
+          `there is no definition of ${quote(name)}${where}; add its .msg text or the folder that has it`,
+        )
+      }
+      found.set(name, definition)
+      for (const field of definition.definitions) if (field.isComplex) visit(field.type, name)
+    }
+    const root = shortName(type)
+    visit(root, '')
+    // Readers and writers take the one without a name for the root.
+    return [...found].map(([name, { definitions }]) => (name === root ? { definitions } : { name, definitions }))
+  }
+
+  /** Names of all messages that need no search, for the dialog. */
+  names(): string[] {
+    return [...new Set([...this.messages.keys(), ...Object.keys(this.standard)])].sort().map(longName)
+  }
+
+  private find(name: string): Definition | undefined {
+    const known = this.known.get(name)
+    if (known) return known
+    const text = this.messages.get(name) ?? this.search(name)
+    const definition = text === undefined ? this.standard[name] : parseOne(name, text)
+    if (definition) this.known.set(name, definition)
+    return definition
+  }
+
+  private search(name: string): string | undefined {
+    const [pkg = '', message = ''] = name.split('/')
+    for (const folder of this.folders) {
+      for (const place of [join(folder, pkg, 'msg'), join(folder, 'share', pkg, 'msg'), folder]) {
+        const text = readSmall(join(place, `${message}.msg`))
+        if (text !== undefined) return text
+      }
+    }
+    return undefined
+  }
+}
+
+/** The folders of a sourced ROS 2. */
+function ambientFolders(): string[] {
+  const paths = (process.env.AMENT_PREFIX_PATH ?? '').split(':').filter(Boolean)
+  return paths.map((path) => join(path, 'share')).filter(isFolder)
+}
+
+function isFolder(path: string): boolean {
+  try {
+    readdirSync(path)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function readSmall(path: string): string | undefined {
+  try {
+    return statSync(path).size <= MAX_FILE_BYTES ? readFileSync(path, 'utf8') : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function parseOne(name: string, text: string): Definition {
+  const { parse } = optional<typeof Rosmsg>('@foxglove/rosmsg', 'the types of ROS messages')
+  const pkg = name.split('/', 1)[0] ?? ''
+  try {
+    const [definition] = parse(text, { ros2: true, skipTypeFixup: true }) as Definition[]
+    if (!definition) throw new Error('it is empty')
+    for (const field of definition.definitions) {
+      if (!field.isComplex) continue
+      // A message of the same package needs no package name; Header stands for the one of std_msgs.
+      if (field.type === 'Header') field.type = 'std_msgs/Header'
+      field.type = field.type.includes('/') ? shortName(field.type) : `${pkg}/${field.type}`
+    }
+    return definition
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause)
+    throw new EngineError('INVALID_OPTION', `the definition of ${quote(name)} cannot be read: ${problem}`, { cause })
+  }
+}
+
+function longName(name: string): string {
+  return name.replace('/', '/msg/')
+}
