@@ -163,6 +163,8 @@ export interface SyncStats {
   groups: number
   buffered: number
   clockJumps: number
+  /** The topic (index) whose clock jumped last. */
+  lastJump?: number
   meanSkew: number
   maxSkew: number
 }

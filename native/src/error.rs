@@ -84,5 +84,7 @@ mod tests {
         let error = EngineError::from(Full);
         assert_eq!(error.code, ErrorCode::BufferFull);
         assert_eq!(error.message, "queue 'jobs' holds 10 of 10 tasks");
+        let bug = EngineError::internal(&Full);
+        assert_eq!((bug.code, bug.message), (ErrorCode::Internal, error.message));
     }
 }

@@ -65,6 +65,8 @@ export function quote(value: unknown): string {
 
 function stringify(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`
+  // JSON has no NaN.
+  if (typeof value === 'number') return String(value)
   try {
     return JSON.stringify(value) ?? String(value)
   } catch {

@@ -9,10 +9,17 @@ interface Early<T> {
   message: T
 }
 
+/** As the engine has it. */
+const DEFAULT_STALL_MS = 10_000
+
 export class Learning<T> implements Iterable<SyncGroup<T>> {
   private readonly topics = new Set<string>()
   private early: Early<T>[] = []
   private options: SyncOptions
+  /** Arrival of the first and of the newest message, ms. */
+  private since = 0
+  private newest = 0
+  private stallReported = false
 
   constructor(
     private readonly wanted: number,
@@ -25,6 +32,8 @@ export class Learning<T> implements Iterable<SyncGroup<T>> {
   }
 
   push(topic: string, stamp: bigint, message: T): void {
+    this.newest = performance.now()
+    if (this.topics.size === 0) this.since = this.newest
     this.topics.add(topic)
     this.early.push({ topic, stamp, message })
     if (this.early.length > this.wanted * (this.options.bufferSize ?? 64)) this.letGo(this.early.splice(0, 1), 'full')
@@ -39,6 +48,7 @@ export class Learning<T> implements Iterable<SyncGroup<T>> {
   }
 
   reset(): void {
+    this.stallReported = false
     this.topics.clear()
     this.letGo(this.early.splice(0), 'reset')
   }
@@ -53,8 +63,12 @@ export class Learning<T> implements Iterable<SyncGroup<T>> {
     this.options = options
   }
 
-  stall(): null {
-    return null
+  /** The topics seen so far: once, when messages have come for the stall time and others are still missing. */
+  stall(): string[] | null {
+    const limit = this.options.stallMs === undefined ? DEFAULT_STALL_MS : this.options.stallMs
+    if (limit === null || this.stallReported || this.newest - this.since < limit) return null
+    this.stallReported = true
+    return [...this.topics]
   }
 
   dueInMs(): null {

@@ -90,7 +90,9 @@ export function messageReader(RED: NodeAPI, node: Node, config: SyncConfig) {
 
 function headerStamp(payload: unknown): unknown {
   const header = (payload as { header?: { stamp?: unknown } } | null | undefined)?.header
-  return header?.stamp
+  const stamp = header?.stamp as { sec?: unknown; nanosec?: unknown } | undefined
+  // Zero is what a ROS publisher sends that never set it.
+  return stamp?.sec === 0 && stamp.nanosec === 0 ? undefined : stamp
 }
 
 function checkTopic(topic: unknown): string {

@@ -40,7 +40,7 @@ const REFUSED: Partial<Record<DropReason, ErrorCode>> = {
 }
 
 const REJECTS = 1
-const STALL_CHECK_MS = 1000
+const WATCH_MS = 1000
 /** A longer timer fires at once. */
 const TIMER_MAX_MS = 2 ** 31 - 1
 /** Topic names offered in the dialog. */
@@ -51,12 +51,14 @@ export class Session {
   private options: SyncOptions
   private readonly reader: ReturnType<typeof messageReader>
   private readonly seen = new Set<string>()
-  private readonly stallCheck: NodeJS.Timeout
+  private readonly watching: NodeJS.Timeout
   private delay: NodeJS.Timeout | undefined
   private stalled: string[] = []
   /** Since the node opened. */
   private groups = 0
   private dropped = 0
+  /** Clock jumps of the synchroniser that were told. */
+  private jumps = 0
   private closing = false
 
   constructor(private readonly host: SyncHost) {
@@ -64,9 +66,9 @@ export class Session {
     this.options = boundBuffer(optionsOf(config), host)
     this.reader = messageReader(RED, node, config)
     this.sync = this.start()
-    this.stallCheck = setInterval(
-      host.guard(() => this.checkStall()),
-      STALL_CHECK_MS,
+    this.watching = setInterval(
+      host.guard(() => this.watch()),
+      WATCH_MS,
     ).unref()
     this.showStatus()
   }
@@ -75,7 +77,9 @@ export class Session {
     if (message.reset) return this.control(reply, () => this.reset())
     if (message.flush) return this.control(reply, () => this.sync.flush())
     const changes = liveOptions(message.sync)
-    if (changes) return this.control(reply, () => this.change(changes))
+    // Options may come alone, or with the first message that they are for.
+    if (changes && message.topic === undefined) return this.control(reply, () => this.change(changes))
+    if (changes) this.change(changes)
     return this.reader.read(message, (topic, stamp) => this.push(topic, stamp, { message, reply }))
   }
 
@@ -86,7 +90,7 @@ export class Session {
 
   close(): void {
     this.closing = true
-    clearInterval(this.stallCheck)
+    clearInterval(this.watching)
     clearTimeout(this.delay)
     this.sync.reset()
   }
@@ -126,6 +130,7 @@ export class Session {
     this.stalled = []
     // Learned topics are learned anew.
     if (this.host.config.topics.length === 0) this.sync = this.start()
+    if (this.sync instanceof Learning) this.jumps = 0
   }
 
   private change(changes: LiveOptions): void {
@@ -179,11 +184,21 @@ export class Session {
     reply.done(code && new EngineError(code, `topic ${quote(topic)}: ${this.host.text(`reason.${reason}`)}`))
   }
 
-  private checkStall(): void {
+  /** Says what a person should know, once each: a stall, and a clock that jumped. */
+  private watch(): void {
+    const warn = (key: string, params: Record<string, string | number>) =>
+      this.host.node.warn(this.host.text(`warning.${key}`, params))
     const topics = this.sync.stall()
+    if (this.sync instanceof Learning) {
+      if (topics) warn('learning', { wanted: this.host.config.learn, topics: topics.join(', ') })
+      return
+    }
+    const { clockJumps, lastJump } = this.sync.stats()
+    if (clockJumps > this.jumps) warn('clockJump', { topic: lastJump ?? '' })
+    this.jumps = clockJumps
     if (!topics) return
     this.stalled = topics
-    this.host.node.warn(this.host.text('warning.stall', { topics: topics.join(', ') }))
+    warn('stall', { topics: topics.join(', ') })
     this.showStatus()
   }
 

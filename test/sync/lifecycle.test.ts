@@ -106,6 +106,24 @@ describe('millrace-sync: time', () => {
     assert.deepEqual([running.fill, running.shape], ['green', 'dot'])
   })
 
+  it('a clock that jumped is warned of, with its topic', async () => {
+    mock.timers.enable({ apis: ['setInterval'] })
+    const rig = await Rig.start()
+    rig.send(at('a', 10_000), at('b', 10_000), at('a', 1))
+    await quiet()
+    for (let check = 0; check < 3; check += 1) mock.timers.tick(1000)
+    assert.deepEqual(rig.seen.warn.length, 1)
+  })
+
+  it('topics that do not show themselves are warned of while learning', async () => {
+    mock.timers.enable({ apis: ['setInterval'] })
+    const rig = await Rig.start({ topics: [], learn: 2, stallMs: 0.000001 })
+    rig.send(at('a', 0), at('a', 100))
+    await quiet()
+    for (let check = 0; check < 3; check += 1) mock.timers.tick(1000)
+    assert.deepEqual(rig.seen.warn.length, 1)
+  })
+
   it('a stall can be left unreported', async () => {
     mock.timers.enable({ apis: ['setInterval'] })
     const rig = await Rig.start({ stallMs: '' })

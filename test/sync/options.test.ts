@@ -4,6 +4,14 @@ import { syncConfig } from '../../nodes/sync/sync.config'
 
 const wrong: [title: string, topics: unknown, options: unknown, named: RegExp][] = [
   ['no topics', [], {}, /topic/],
+  ['one text for all topics', 'ab', {}, /'ab'/],
+  ['no list of topics', undefined, {}, /topics.*undefined/],
+  ['a topic that is no text', ['a', 7], {}, /7/],
+  ['options that are none', ['a'], null, /null/],
+  ['topics among the options', ['a'], { topics: ['b'] }, /'b'|"b"/],
+  ['required topics in one text', ['a'], { required: 'abc' }, /'abc'/],
+  ['periods that are none', ['a'], { minPeriodMs: null }, /minPeriodMs.*null/],
+  ['a bigint', ['a'], { bufferSize: 64n }, /bufferSize.*64n/],
   ['a topic without a name', ['a', ''], {}, /topic/],
   ['a topic twice', ['a', 'b', 'a'], {}, /'a'/],
   ['an unknown option', ['a'], { windowMS: 5 }, /windowMS/],

@@ -172,7 +172,7 @@ const cases: Case[] = [
       at('a', 0, { timestamp: 'noon' }),
       at('a', 0, { timestamp: {} }),
       at('a', 0, { timestamp: 2n ** 62n }),
-      at('a', 0, { payload: { header: { stamp: { sec: 0, nanosec: 0 } } } }),
+      { topic: 'a', payload: { header: { stamp: { sec: 0, nanosec: 0 } } } },
     ],
     errors: Array(6).fill('INVALID_TIMESTAMP'),
   },
@@ -181,6 +181,19 @@ const cases: Case[] = [
     messages: [at('a', 7000, { payload: { header: { stamp: { sec: 1, nanosec: 500_000_000 } } } }), at('b', 1500)],
     groups: [{ a: { header: { stamp: { sec: 1, nanosec: 500_000_000 } } } as never, b: 'b1500' }],
     completed: ['a7000', 'b1500'],
+  },
+  {
+    title: 'a header that nobody set does not hide msg.timestamp',
+    messages: [at('a', 20, { payload: { header: { stamp: { sec: 0, nanosec: 0 } } } }), at('b', 20)],
+    groups: [{ a: { header: { stamp: { sec: 0, nanosec: 0 } } } as never, b: 'b20' }],
+    completed: ['a20', 'b20'],
+  },
+  {
+    title: 'options may come with the first message that they are for',
+    messages: [at('a', 0), at('b', 40, { sync: { windowMs: 10 } }), at('a', 40)],
+    groups: [{ a: 'a40', b: 'b40' }],
+    out: ['unmatched'],
+    completed: ['a0', 'b40', 'a40'],
   },
   {
     title: 'the unit can be set',

@@ -243,9 +243,35 @@ describe('Synchronizer: groups', () => {
     const matcher = new sync.Synchronizer<number>(['a'])
     for (let n = 0; n < 10_000; n += 1) matcher.push('x', 0n, n)
     const kept = matcher.drops()
-    assert.ok(kept.length >= 64 && kept.length < 128)
+    assert.ok(kept.length >= 128 && kept.length < 256)
     assert.equal(kept.at(-1)?.message, 9999)
     assert.deepEqual(matcher.drops(), [])
+  })
+
+  it('keeps all that a flush lets go at once', () => {
+    const matcher = new sync.Synchronizer<number>(['a', 'b'], { bufferSize: 1000, windowMs: null })
+    for (let n = 0; n < 500; n += 1) matcher.push('a', BigInt(n), n)
+    matcher.flush()
+    assert.equal(matcher.drops().length, 500)
+  })
+
+  it('tells everybody, also when one does not want to hear it', () => {
+    const heard: number[] = []
+    const matcher = new sync.Synchronizer<number>(['a', 'b'], {}, ({ message }) => {
+      heard.push(message)
+      throw new Error(`no ${message}`)
+    })
+    for (let n = 0; n < 5; n += 1) matcher.push('a', BigInt(n), n)
+    assert.throws(() => matcher.reset(), { message: 'no 0' })
+    assert.deepEqual(heard, [0, 1, 2, 3, 4])
+  })
+
+  it('counts a clock that jumped, with its topic', () => {
+    const matcher = new sync.Synchronizer<number>(['a', 'b'])
+    matcher.push('a', 10_000_000_000n, 1)
+    assert.equal(matcher.push('a', 1n, 2), 'clock-jump')
+    const { clockJumps, lastJump } = matcher.stats()
+    assert.deepEqual([clockJumps, lastJump], [1, 'a'])
   })
 
   it('says why no group leaves', () => {
@@ -316,6 +342,7 @@ describe('Synchronizer: groups', () => {
       groups: 1,
       buffered: 2,
       clockJumps: 0,
+      lastJump: null,
       meanSkewMs: 4,
       maxSkewMs: 4,
     })

@@ -74,6 +74,8 @@ const refused: [value: unknown, unit: StampUnit][] = [
   // ROS means by zero that none was set.
   [{ sec: 0, nanosec: 0 }, 'auto'],
   [{ sec: 1 }, 'auto'],
+  [{ sec: 1, nanosec: -5 }, 'auto'],
+  [{ sec: 1, nanosec: 5e9 }, 'auto'],
   [{ sec: '1', nanosec: 0 }, 'auto'],
   [{ sec: 1.5, nanosec: 0 }, 'auto'],
   // Out of the engine's range.
@@ -85,6 +87,10 @@ const refused: [value: unknown, unit: StampUnit][] = [
 ]
 
 describe('parseStamp', () => {
+  it('a unit that does not exist is INVALID_OPTION', () => {
+    assert.throws(() => parseStamp(1, 'min' as never), { code: 'INVALID_OPTION' })
+  })
+
   for (const [value, unit, ns] of read) {
     it(`${show(value)} in ${unit} is ${ns} ns`, () => assert.equal(parseStamp(value, unit), ns))
   }

@@ -72,6 +72,8 @@ pub struct SyncStats {
     pub groups: i64,
     pub buffered: i64,
     pub clock_jumps: i64,
+    /// The topic (index) whose clock jumped last.
+    pub last_jump: Option<u32>,
     pub mean_skew: f64,
     pub max_skew: i64,
 }
@@ -97,6 +99,7 @@ impl From<Stats> for SyncStats {
             groups: stats.groups as i64,
             buffered: stats.buffered as i64,
             clock_jumps: stats.clock_jumps as i64,
+            last_jump: stats.last_jump,
             mean_skew: stats.mean_skew,
             max_skew: stats.max_skew,
         }
@@ -198,7 +201,7 @@ impl SyncMatcher {
     /// Indices of the topics that a new stall waits for; null when there is none.
     #[napi(catch_unwind)]
     pub fn stall(&mut self) -> Option<Vec<u32>> {
-        self.engine.stall(self.now())
+        self.engine.stall()
     }
 
     #[napi(catch_unwind)]

@@ -161,3 +161,67 @@ fn xml(discovery: Discovery, peers: &[String], interface: Option<&str>) -> Strin
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn with(variables: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<String> {
+        |name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    }
+
+    #[test]
+    fn what_is_left_out_comes_from_ros_2_s_environment() {
+        let environment = with(&[
+            ("ROS_DOMAIN_ID", "7"),
+            ("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST"),
+            ("ROS_STATIC_PEERS", "10.0.0.1;robot"),
+            ("CYCLONEDDS_URI", "file:///etc/cyclone.xml"),
+        ]);
+        let setting = Options::default().setting(&environment).unwrap();
+        assert_eq!(setting.domain, 7);
+        let beginning = "file:///etc/cyclone.xml,<CycloneDDS>";
+        assert!(setting.config.starts_with(beginning), "{}", setting.config);
+        for part in ["address=\"127.0.0.1\"", "<AllowMulticast>false", "\"10.0.0.1\"", "\"robot\""] {
+            assert!(setting.config.contains(part), "{part} in {}", setting.config);
+        }
+        let own = Options {
+            domain: Some(3),
+            discovery: Some(Discovery::Subnet),
+            peers: Some(vec![]),
+            interface: Some("eth<0".into()),
+            ..Options::default()
+        };
+        let setting = own.setting(&environment).unwrap();
+        assert_eq!(setting.domain, 3);
+        assert!(setting.config.contains("name=\"eth&lt;0\"") && !setting.config.contains("robot"));
+        assert_eq!(Options::default().setting(with(&[])).unwrap().domain, 0);
+    }
+
+    #[test]
+    fn each_range_is_known_by_its_name() {
+        for (name, wanted) in [
+            ("SUBNET", Discovery::Subnet),
+            ("LOCALHOST", Discovery::Localhost),
+            ("OFF", Discovery::Off),
+            ("SYSTEM_DEFAULT", Discovery::SystemDefault),
+        ] {
+            assert_eq!(range(name).unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        let named = |name: &str, namespace: &str| Options {
+            name: name.into(),
+            namespace: namespace.into(),
+            ..Options::default()
+        };
+        assert!(matches!(named("a b", "/").setting(with(&[])), Err(Ros2Error::Name(_))));
+        assert!(matches!(named("a", "b").setting(with(&[])), Err(Ros2Error::Name(_))));
+        assert!(matches!(Options::default().setting(with(&[("ROS_DOMAIN_ID", "x")])), Err(Ros2Error::Domain(_))));
+        let range = with(&[("ROS_AUTOMATIC_DISCOVERY_RANGE", "FAR")]);
+        assert!(matches!(Options::default().setting(range), Err(Ros2Error::Range(_))));
+    }
+}

@@ -183,11 +183,14 @@ pub struct Synchronizer {
     commit: i64,
     /// Wall clock of the first message accepted since the last group became ready.
     waiting_since: Option<i64>,
+    /// Wall clock of the last message accepted.
+    last_push: i64,
     stall_reported: bool,
     received: u64,
     grouped: u64,
     taken: u64,
     clock_jumps: u64,
+    last_jump: Option<u32>,
     skew_sum: f64,
     max_skew: i64,
 }
@@ -205,11 +208,13 @@ impl Synchronizer {
             newest: i64::MIN,
             commit: i64::MIN,
             waiting_since: None,
+            last_push: i64::MIN,
             stall_reported: false,
             received: 0,
             grouped: 0,
             taken: 0,
             clock_jumps: 0,
+            last_jump: None,
             skew_sum: 0.0,
             max_skew: 0,
         })
@@ -245,7 +250,7 @@ impl Synchronizer {
             if !self.topics.all[topic].refuse(stamp, &self.rules) {
                 return self.refuse_behind(stamp);
             }
-            self.clock_jumps += 1;
+            self.note_jump(topic);
             outcome = PushOutcome::ClockJump;
             if self.rules.on_clock_jump == OnClockJump::Refuse {
                 return self.refuse(outcome, Reason::ClockJump);
@@ -256,7 +261,7 @@ impl Synchronizer {
         } else if stamp.saturating_sub(self.newest) > self.rules.clock_jump
             && self.topics.all[topic].leaps(stamp, &self.rules)
         {
-            self.clock_jumps += 1;
+            self.note_jump(topic);
         }
         if !self.make_room(topic, leaf, now) {
             return self.refuse(PushOutcome::Full, Reason::Full);
@@ -268,6 +273,7 @@ impl Synchronizer {
             Some(_) => self.matcher.rebuild(&self.topics, &self.rules),
             None => {}
         }
+        self.last_push = now;
         if self.waiting_since.is_none() {
             self.waiting_since = Some(now);
         }
@@ -348,9 +354,10 @@ impl Synchronizer {
 
     /// Topics (indices) that a stall waits for: once, when messages have come for the stall time
     /// without a group.
-    pub fn stall(&mut self, now: i64) -> Option<Vec<u32>> {
+    pub fn stall(&mut self) -> Option<Vec<u32>> {
         let (since, limit) = (self.waiting_since?, self.rules.stall?);
-        if self.stall_reported || now.saturating_sub(since) < limit {
+        // An input that has ended does not stall: messages have to come all that time.
+        if self.stall_reported || self.last_push.saturating_sub(since) < limit {
             return None;
         }
         self.stall_reported = true;
@@ -390,6 +397,7 @@ impl Synchronizer {
             groups,
             buffered: (self.topics.buffered() + self.groups.held()) as u64,
             clock_jumps: self.clock_jumps,
+            last_jump: self.last_jump,
             mean_skew: if groups == 0 { 0.0 } else { self.skew_sum / groups as f64 },
             max_skew: self.max_skew,
         }
@@ -500,6 +508,11 @@ impl Synchronizer {
             self.matcher.front_dropped(&self.topics, &self.rules, leaf);
         }
         true
+    }
+
+    fn note_jump(&mut self, topic: usize) {
+        self.clock_jumps += 1;
+        self.last_jump = Some(topic as u32);
     }
 
     fn replaces(&mut self, topic: usize, stamp: i64, slot: u32) -> bool {

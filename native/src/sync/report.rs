@@ -171,6 +171,8 @@ pub struct Stats {
     pub buffered: u64,
     /// Clock jumps seen, forward ones included.
     pub clock_jumps: u64,
+    /// The topic (index) whose clock jumped last.
+    pub last_jump: Option<u32>,
     /// Mean spread of the groups taken, ns.
     pub mean_skew: f64,
     /// Largest spread of the groups taken, ns.

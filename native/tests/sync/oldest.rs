@@ -1,4 +1,4 @@
-//! The `oldest` rule: the predecessor's named cases and its later fixes.
+//! The `oldest` rule: conflux's named cases and its later fixes.
 
 use millrace::sync::{DropPolicy, Match, Options, PushOutcome, Reason, SyncError, Synchronizer};
 
@@ -58,7 +58,7 @@ fn three_topics_wait_for_each_other() {
     assert_eq!(feed.groups(), [full(&[100, 110, 120])]);
 }
 
-/// A real-time set-up, a short divergence that fills the buffers, then aligned pairs: the predecessor
+/// A real-time set-up, a short divergence that fills the buffers, then aligned pairs: conflux
 /// gave no group ever after.
 #[test]
 fn a_divergence_does_not_wedge() {

@@ -186,23 +186,44 @@ fn the_status_names_the_optional_topic_that_a_group_waits_for() {
 fn a_stall_is_told_once_and_again_after_it_is_over() {
     let mut feed = Feed::new(&options());
     let second = 1000 * MS;
-    assert_eq!(feed.sync.stall(100 * second), None, "silence on all topics is no stall");
-    feed.push(0, 0);
-    assert_eq!(feed.sync.stall(10 * second - 1), None);
-    assert_eq!(feed.sync.stall(10 * second), Some(vec![1]));
-    assert_eq!(feed.sync.stall(11 * second), None, "told already");
+    let push = |feed: &mut Feed, topic: usize, stamp: i64, now: i64| {
+        feed.now = now;
+        feed.push(topic, stamp);
+    };
+    assert_eq!(feed.sync.stall(), None, "silence on all topics is no stall");
+    push(&mut feed, 0, 0, 0);
+    push(&mut feed, 0, 100, 10 * second - 1);
+    assert_eq!(feed.sync.stall(), None);
+    push(&mut feed, 0, 200, 10 * second);
+    assert_eq!(feed.sync.stall(), Some(vec![1]));
+    push(&mut feed, 0, 300, 11 * second);
+    assert_eq!(feed.sync.stall(), None, "told already");
     feed.now = 20 * second;
     feed.push_all(&[1000, 1000]);
     assert_eq!(feed.groups().len(), 1);
-    assert_eq!(feed.sync.stall(40 * second), None);
-    feed.push(1, 2000);
-    assert_eq!(feed.sync.stall(29 * second), None, "counted from the first message without a group");
-    assert_eq!(feed.sync.stall(30 * second), Some(vec![0]));
+    assert_eq!(feed.sync.stall(), None);
+    push(&mut feed, 1, 2000, 21 * second);
+    push(&mut feed, 1, 2100, 30 * second);
+    assert_eq!(feed.sync.stall(), None, "counted from the first message without a group");
+    push(&mut feed, 1, 2200, 31 * second);
+    assert_eq!(feed.sync.stall(), Some(vec![0]));
+}
+
+#[test]
+fn an_input_that_has_ended_is_no_stall() {
+    let mut feed = Feed::new(&options());
+    feed.push_all(&[0, 0]);
+    feed.push(0, 100);
+    feed.now = i64::MAX;
+    feed.sync.tick(feed.now);
+    assert_eq!(feed.sync.stall(), None);
 }
 
 #[test]
 fn no_stall_time_no_stall() {
     let mut feed = Feed::new(&Options { stall_ms: None, ..options() });
     feed.push(0, 0);
-    assert_eq!(feed.sync.stall(i64::MAX), None);
+    feed.now = i64::MAX;
+    feed.push(0, 100);
+    assert_eq!(feed.sync.stall(), None);
 }

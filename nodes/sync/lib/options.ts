@@ -35,6 +35,7 @@ export type LiveOptions = Omit<SyncOptions, 'required' | 'minPeriodMs'>
 
 /** The options as the engine reads them. */
 export function toJson(topics: readonly string[], options: SyncOptions): string {
+  checkShapes(topics, options)
   const { required, minPeriodMs = {}, ...rest } = options
   for (const topic of [...(required ?? []), ...Object.keys(minPeriodMs)]) {
     if (!topics.includes(topic)) {
@@ -49,14 +50,32 @@ export function toJson(topics: readonly string[], options: SyncOptions): string 
   return allJson({ ...rest, topics: declared })
 }
 
+/** What TypeScript would have said; JavaScript and flows have no one who does. */
+function checkShapes(topics: unknown, options: unknown): asserts options is SyncOptions {
+  const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)
+  const isTexts = (value: unknown) => Array.isArray(value) && value.every((item) => typeof item === 'string')
+  const wrong = (name: string, value: unknown, expected: string) =>
+    new EngineError('INVALID_OPTION', `${name} is ${quote(value)}; use ${expected}`)
+  if (!isTexts(topics)) throw wrong('topics', topics, 'a list of names')
+  if (!isObject(options)) throw wrong('options', options, 'an object')
+  const given = options as Record<string, unknown>
+  if ('topics' in given) throw wrong('options.topics', given.topics, 'the first argument for topics')
+  if (given.required !== undefined && !isTexts(given.required)) {
+    throw wrong('required', given.required, 'a list of topics')
+  }
+  if (given.minPeriodMs !== undefined && !isObject(given.minPeriodMs)) {
+    throw wrong('minPeriodMs', given.minPeriodMs, 'an object, such as {camera: 20}')
+  }
+}
+
 export function allJson(options: object): string {
   return JSON.stringify(options, finite)
 }
 
-/** JSON has no NaN: it would become `null`, which means something else. */
+/** JSON has no bigint and no NaN: that would become `null`, which means something else. */
 function finite(key: string, value: unknown): unknown {
-  if (typeof value === 'number' && !Number.isFinite(value)) {
-    throw new EngineError('INVALID_OPTION', `${key} is ${value}; use a finite number`)
+  if (typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value))) {
+    throw new EngineError('INVALID_OPTION', `${key} is ${quote(value)}; use a finite number`)
   }
   return value
 }

@@ -50,12 +50,11 @@ export interface SyncStats {
   buffered: number
   /** Clock jumps seen, forward ones included. */
   clockJumps: number
+  /** The topic whose clock jumped last. */
+  lastJump: string | null
   meanSkewMs: number
   maxSkewMs: number
 }
-
-/** Dropped messages that `drops()` keeps at most, per topic. */
-const DROPS_KEPT = 64
 
 /**
  * Aligns timestamped streams into groups, in one thread and without copying a message.
@@ -78,6 +77,8 @@ export class Synchronizer<T> implements Iterable<SyncGroup<T>> {
   /** Filled by the engine: pairs of dropped slots and reasons, then a group's slots. */
   private readonly exchange: Uint32Array
   private timed: boolean
+  /** Per topic, so many wait for `drops()` at least: all that a flush or reset can let go at once. */
+  private dropsKept = 0
   /** Whether there may be a group to take: spares the call where there is none. */
   private ready = false
 
@@ -93,11 +94,13 @@ export class Synchronizer<T> implements Iterable<SyncGroup<T>> {
     const { SyncMatcher, syncProtocol } = native()
     // A copy: objects that come from native code are slow to read.
     this.protocol = { ...syncProtocol() }
+    const json = toJson(topics, options)
     this.exchange = new Uint32Array(2 * this.protocol.droppedMax + topics.length)
-    this.matcher = engine(() => SyncMatcher.open(toJson(topics, options), this.exchange))
+    this.matcher = engine(() => SyncMatcher.open(json, this.exchange))
     this.topicNames = [...topics]
     this.indexes = new Map(topics.map((topic, index) => [topic, index]))
     this.timed = (options.maxDelayMs ?? null) !== null
+    this.dropsKept = 2 * this.options().bufferSize
   }
 
   get topics(): readonly string[] {
@@ -174,6 +177,7 @@ export class Synchronizer<T> implements Iterable<SyncGroup<T>> {
     const { topics, ...current } = JSON.parse(engine(() => this.matcher.options()))
     const flags = engine(() => this.matcher.setOptions(allJson({ ...current, ...changes, topics })))
     this.settle(flags)
+    this.dropsKept = Math.max(this.dropsKept, 2 * (changes.bufferSize ?? 0))
     if (changes.maxDelayMs !== undefined) this.timed = changes.maxDelayMs !== null
   }
 
@@ -201,9 +205,16 @@ export class Synchronizer<T> implements Iterable<SyncGroup<T>> {
   }
 
   stats(): SyncStats {
-    const { dropped, meanSkew, maxSkew, ...counts } = this.matcher.stats()
+    const { dropped, meanSkew, maxSkew, lastJump, ...counts } = this.matcher.stats()
     const reasons = this.protocol.reasons.map((reason, index) => [reason, dropped[index]])
-    return { ...counts, dropped: Object.fromEntries(reasons), meanSkewMs: meanSkew / 1e6, maxSkewMs: maxSkew / 1e6 }
+    const jumped = lastJump === undefined ? null : (this.topicNames[lastJump] ?? null)
+    return {
+      ...counts,
+      lastJump: jumped,
+      dropped: Object.fromEntries(reasons),
+      meanSkewMs: meanSkew / 1e6,
+      maxSkewMs: maxSkew / 1e6,
+    }
   }
 
   private named(indexes: number[]): string[] {
@@ -233,7 +244,16 @@ export class Synchronizer<T> implements Iterable<SyncGroup<T>> {
       if (!(rest & more)) break
     }
     // Only now: who hears of it may push again.
-    for (const dropped of left) this.drop(dropped)
+    let failure: { error: unknown } | undefined
+    for (const dropped of left) {
+      try {
+        this.drop(dropped)
+      } catch (error) {
+        failure ??= { error }
+      }
+    }
+    // The others had to hear of theirs, too.
+    if (failure) throw failure.error
   }
 
   private drop(dropped: Dropped<T>): void {
@@ -242,7 +262,7 @@ export class Synchronizer<T> implements Iterable<SyncGroup<T>> {
       return
     }
     this.kept.push(dropped)
-    const limit = DROPS_KEPT * this.topicNames.length
+    const limit = this.dropsKept * this.topicNames.length
     // In batches: one splice for many drops.
     if (this.kept.length >= 2 * limit) this.kept.splice(0, limit)
   }

@@ -15,6 +15,9 @@ const LIMIT = 2n ** 62n
 
 /** Nanoseconds; throws `INVALID_TIMESTAMP` for what is no time, or out of the engine's range. */
 export function parseStamp(value: unknown, unit: StampUnit = 'auto'): bigint {
+  if (!stampUnits.includes(unit)) {
+    throw new EngineError('INVALID_OPTION', `the unit is ${quote(unit)}; use ${stampUnits.join(', ')}`)
+  }
   const stamp = read(value, unit)
   if (stamp === undefined || stamp <= -LIMIT || stamp >= LIMIT) {
     throw new EngineError(
@@ -43,7 +46,13 @@ function read(value: unknown, unit: StampUnit): bigint | undefined {
 }
 
 function fromNumber(value: number, unit: keyof typeof NS_PER): bigint | undefined {
-  if (!Number.isFinite(value) || Math.abs(value) > Number.MAX_SAFE_INTEGER) return undefined
+  if (!Number.isFinite(value)) return undefined
+  if (Math.abs(value) > Number.MAX_SAFE_INTEGER) {
+    throw new EngineError(
+      'INVALID_TIMESTAMP',
+      `${value} is too large for an exact number; give it as a bigint or digits`,
+    )
+  }
   const whole = Math.trunc(value)
   // The fraction apart: the product would lose nanoseconds.
   return BigInt(whole) * BigInt(NS_PER[unit]) + BigInt(Math.round((value - whole) * NS_PER[unit]))
@@ -71,8 +80,12 @@ function fromIso(text: string): bigint | undefined {
 function fromRos(value: object | null): bigint | undefined {
   const { sec, nanosec } = (value ?? {}) as { sec?: unknown; nanosec?: unknown }
   if (!isWhole(sec) || !isWhole(nanosec)) return undefined
+  if (nanosec < 0 || nanosec >= NS_PER.s) return undefined
   const stamp = BigInt(sec) * 1_000_000_000n + BigInt(nanosec)
-  return stamp === 0n ? undefined : stamp
+  if (stamp === 0n) {
+    throw new EngineError('INVALID_TIMESTAMP', 'the stamp {sec: 0, nanosec: 0} means that none was set; set it')
+  }
+  return stamp
 }
 
 function isWhole(value: unknown): value is number | bigint {
