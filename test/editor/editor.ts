@@ -134,7 +134,8 @@ export class Editor {
     await this.picture(id)
       .locator('.red-ui-flow-node')
       .dblclick({ position: { x: 50, y: 15 } })
-    await this.field('name').waitFor()
+    // Node-RED lets the dialog slide in when it is ready.
+    await this.page.locator('.red-ui-tray[style*="right: 0px"]').waitFor()
   }
 
   async save(): Promise<void> {

@@ -192,7 +192,7 @@ const cases: Case[] = [
     title: 'options may come with the first message that they are for',
     messages: [at('a', 0), at('b', 40, { sync: { windowMs: 10 } }), at('a', 40)],
     groups: [{ a: 'a40', b: 'b40' }],
-    out: ['unmatched'],
+    out: ['a0 unmatched'],
     completed: ['a0', 'b40', 'a40'],
   },
   {

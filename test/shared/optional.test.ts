@@ -1,0 +1,13 @@
+import assert from 'node:assert/strict'
+import { optional } from '../../nodes/shared/optional'
+
+describe('optional packages', () => {
+  it('are loaded when they are there', () => {
+    assert.equal(optional<typeof import('node:path')>('node:path', 'paths').sep, require('node:path').sep)
+  })
+
+  it('are missed by name, with the way out', () => {
+    const missing = { code: 'PACKAGE_MISSING', message: /@nobody\/has-this.*of nothing.*npm install @nobody\/has-this/ }
+    assert.throws(() => optional('@nobody/has-this', 'nodes of nothing'), missing)
+  })
+})
