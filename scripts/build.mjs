@@ -71,17 +71,23 @@ async function buildPanel(file) {
   })
   const [map, code] = outputFiles
   const source = `${code.text.replaceAll('</script', '<\\/script')}//# sourceURL=${name}.js\n`
-  const { type, definition } = define(source, name)
-  const form = readFileSync(join(root, file.replace('.editor.ts', '.html')), 'utf8')
+  const { type, isConfig, definition } = define(source, name)
+  const form = formOf(file.replace('.editor.ts', '.html'))
   write(
     page,
     `<script type="text/javascript">\n${source}</script>\n` +
       `<script type="text/javascript">\nRED.nodes.registerType('${type}', ${definition})\n</script>\n\n` +
       `<script type="text/html" data-template-name="${type}">\n` +
-      `<style>\n${css}</style>\n<div class="millrace-form">\n${form}${examplesLink}</div>\n</script>\n`,
+      `<style>\n${css}</style>\n<div class="millrace-form">\n${form}${isConfig ? '' : examplesLink}</div>\n</script>\n`,
   )
   write(join('.cache/panels', `${name}.js`), `\n${source}`)
   write(join('.cache/panels', `${name}.js.map`), map.text)
+}
+
+/** A form, with the rows that several nodes of a word share. */
+function formOf(file) {
+  const form = readFileSync(join(root, file), 'utf8')
+  return form.replace(/^<!-- include (\S+) -->\n/gm, (_, part) => formOf(join(dirname(file), part)))
 }
 
 /** The panel's code runs once here, for the literals that Node-RED and its tools want to read. */
@@ -92,8 +98,8 @@ function define(source, name) {
   const { config, palette } = editor
   const call = `${name}.default`
   const defaults = Object.entries(config.fields).map(
-    ([field, { value }]) =>
-      `    ${field}: { value: ${JSON.stringify(value)}, ` +
+    ([field, { value, type }]) =>
+      `    ${field}: { value: ${JSON.stringify(value)}, ${type ? `type: '${type}', ` : ''}` +
       `validate: function (value, options) { return ${call}.check('${field}', value) } },`,
   )
   const handlers = Object.keys(editor)
@@ -109,17 +115,21 @@ function define(source, name) {
     ...handlers,
     '}',
   ]
-  return { type: config.type, definition: lines.join('\n') }
+  return { type: config.type, isConfig: palette.category === 'config', definition: lines.join('\n') }
 }
 
-/** Node-RED keeps a catalogue per node: what all share is merged into each. */
+/** Node-RED keeps a catalogue per node: what all share, and what those of a word share, is merged into each. */
 function mergeCatalogues() {
   for (const file of files.filter((file) => /^nodes\/[^/]+\/locales\/[^/]+\/.+\.(json|html)$/.test(file))) {
     const [, word, , language, page] = file.split('/')
-    if (word === 'shared') continue
+    if (word === 'shared' || page === 'shared.json') continue
     const target = join('dist', word, 'locales', language, page)
     if (page.endsWith('.html')) write(target, readFileSync(join(root, file), 'utf8'))
-    else write(target, JSON.stringify(merge(read(`nodes/shared/locales/${language}/shared.json`), read(file))))
+    else {
+      const shared = ['shared', word].map((room) => `nodes/${room}/locales/${language}/shared.json`)
+      const parts = [...shared.filter((part) => files.includes(part)), file]
+      write(target, JSON.stringify(parts.map(read).reduce(merge)))
+    }
   }
 }
 

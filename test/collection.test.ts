@@ -45,7 +45,7 @@ const breaks: Break[] = [
   ['parts', 'a test', 'test/sync/sync.test.ts', null, 'test/sync/sync.test.ts'],
   ['parts', 'help', 'nodes/sync/locales/ja/sync.html', null, 'nodes/sync/locales/ja/sync.html'],
   ['parts', 'a catalogue', 'nodes/sync/locales/fr/sync.json', null, 'nodes/sync/locales/fr/sync.json'],
-  ['parts', 'a line', 'package.json', ['"millrace-sync": "dist/sync/sync.js"', ''], 'no line for millrace-sync'],
+  ['parts', 'a line', 'package.json', ['"millrace-sync": "dist/sync/sync.js",', ''], 'no line for millrace-sync'],
   ['parts', 'an editor', 'nodes/sync/sync.editor.ts', null, 'package.json names millrace-sync'],
   ['parts', 'examples', 'examples/sync', null, 'no example has millrace-sync'],
   ['parts', 'the word in a type', 'nodes/sync/sync.config.ts', ["'millrace-sync'", "'sync'"], "'sync'"],
@@ -137,7 +137,7 @@ describe('the rules of the collection', () => {
   let folder = ''
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'millrace-collection-'))
-    const parts = ['nodes', 'dist', 'examples', 'icons', 'test/sync', 'native/src', 'native/index.d.ts', 'package.json']
+    const parts = ['nodes', 'dist', 'examples', 'icons', 'test', 'native/src', 'native/index.d.ts', 'package.json']
     for (const part of parts) cpSync(join(root, part), join(folder, part), { recursive: true })
     // Another word, for an engine to know.
     cpSync(join(root, 'native/src/bindings/sync.rs'), join(folder, 'native/src/bindings/tasks.rs'))

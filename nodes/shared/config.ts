@@ -18,6 +18,8 @@ export class Problem extends Error {
 export interface Field<T> {
   /** What a new node has. */
   readonly value: unknown
+  /** The type of the config node whose id it is. */
+  readonly type?: string
   /** The checked value of what was saved; throws a `Problem`. */
   read(saved: unknown): T
 }
@@ -78,6 +80,24 @@ export function choice<T extends string>(value: T, choices: readonly T[]): Field
 
 export function flag(value: boolean): Field<boolean> {
   return { value, read: (saved) => (saved === undefined ? value : saved === true || saved === 'true') }
+}
+
+/** A text of a certain form: `read` takes it as it is typed, without the blanks around it. */
+export function parsed<T>(value: string, read: (typed: string) => T): Field<T> {
+  return { value, read: (saved) => read(blank(saved) ? value : String(saved).trim()) }
+}
+
+/** The id of a config node. */
+export function reference(type: string): Field<string> {
+  return {
+    value: '',
+    type,
+    read(saved) {
+      // So the editor calls the one that is still to be made.
+      if (blank(saved) || saved === '_ADD_') throw new Problem('config.reference')
+      return String(saved)
+    },
+  }
 }
 
 /** A list of rows, each read by `row`. */

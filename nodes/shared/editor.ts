@@ -17,14 +17,18 @@ type Properties = Record<string, unknown>
 export type PanelNode = EditorNodeInstance & Properties
 
 /** How a node looks in the palette; literals only, the build copies them into the page. */
-export interface Palette {
-  category: string
-  color: string
-  icon: string
-  inputs: 0 | 1
-  outputs: number
-  paletteLabel: string
-}
+export type Palette =
+  | { category: 'config'; paletteLabel: string }
+  | {
+      category: string
+      color: string
+      icon: string
+      inputs: 0 | 1
+      outputs: number
+      paletteLabel: string
+      /** Where the icon is; nodes that end a flow have it at the right. */
+      align?: 'right'
+    }
 
 /** The functions of a panel. The build makes Node-RED's definition call them by these names. */
 export interface Panel {
@@ -70,7 +74,7 @@ function complete(config: ConfigSpec<Fields>, node: PanelNode): void {
     const value = current[name] ?? field.value
     if (value === node[name]) continue
     Object.assign(node, { [name]: value })
-    const input = $(`#node-input-${name}`)
+    const input = $(`#node-input-${name}, #node-config-input-${name}`)
     if (input.is('[type=checkbox]')) input.prop('checked', value === true)
     else input.val(value as string)
   }
@@ -106,11 +110,21 @@ export function mark(input: JQuery, problem: string | null): void {
 
 /** Answers of the node's own lookup route; none before the first deploy or without the permission. */
 export async function lookup<T>(config: Pick<ConfigSpec<Fields>, 'type'>, id: string, name: string): Promise<T[]> {
-  const settings = RED.settings as unknown as { apiRootUrl?: string }
   try {
-    return ((await $.getJSON(`${settings.apiRootUrl ?? ''}${config.type}/${id}/${name}`)) as T[] | null) ?? []
+    return (await ask<T[]>(config.type, id, name)) ?? []
   } catch {
     return []
+  }
+}
+
+/** The answer of a node's lookup route; null where the node is not deployed. Fails as the node does. */
+export async function ask<T>(type: string, id: string, name: string): Promise<T | null> {
+  const settings = RED.settings as unknown as { apiRootUrl?: string }
+  try {
+    return (await $.getJSON(`${settings.apiRootUrl ?? ''}${type}/${id}/${name}`)) as T | null
+  } catch (failure) {
+    const { responseJSON, statusText } = failure as { responseJSON?: { message?: string }; statusText?: string }
+    throw new Error(responseJSON?.message ?? statusText)
   }
 }
 

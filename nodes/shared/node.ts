@@ -43,12 +43,14 @@ export interface NodeSpec<F extends Fields, State> {
   close?(state: State, removed: boolean): void | Promise<void>
 }
 
-/** Finds the state of a running node by its id, for admin routes. */
-export type Find<State> = (id: string) => State | undefined
+const STATE = Symbol('state')
 
-export function defineNode<F extends Fields, State>(RED: NodeAPI, spec: NodeSpec<F, State>): Find<State> {
-  const states = new Map<string, State>()
+/** What the running node with this id opened; undefined for a node that is not there, or could not. */
+export function stateOf<State>(RED: NodeAPI, id: string): State | undefined {
+  return (RED.nodes.getNode(id) as { [STATE]?: State } | null)?.[STATE]
+}
 
+export function defineNode<F extends Fields, State>(RED: NodeAPI, spec: NodeSpec<F, State>): void {
   function construct(this: Node, saved: NodeDef): void {
     RED.nodes.createNode(this, saved)
     const line = new StatusLine(this)
@@ -77,7 +79,7 @@ export function defineNode<F extends Fields, State>(RED: NodeAPI, spec: NodeSpec
       fail(opened.error)
       report(this, opened.error)
     } else {
-      states.set(this.id, opened.value)
+      Object.defineProperty(this, STATE, { value: opened.value })
     }
 
     this.on('input', (message, send, done) => {
@@ -106,7 +108,6 @@ export function defineNode<F extends Fields, State>(RED: NodeAPI, spec: NodeSpec
     // Node-RED waits for `done` only where the handler names it.
     this.on('close', (removed: boolean, done: () => void) => {
       line.close()
-      states.delete(this.id)
       const limit = setTimeout(done, CLOSE_LIMIT_MS)
       const closing = 'error' in opened ? undefined : attempt(() => spec.close?.(opened.value, removed))
       const problem = closing && 'error' in closing ? Promise.reject(closing.error) : closing?.value
@@ -121,7 +122,6 @@ export function defineNode<F extends Fields, State>(RED: NodeAPI, spec: NodeSpec
 
   const { credentials } = spec.config
   RED.nodes.registerType(spec.config.type, construct, credentials ? { credentials } : {})
-  return (id) => states.get(id)
 }
 
 /** One line is enough where every node of the collection fails for the same reason. */

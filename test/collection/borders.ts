@@ -64,7 +64,11 @@ export const pages: Rule = (collection) =>
     const [name, definition] = call
     if (name?.type !== 'Literal' || name.value !== type) return [`${page} does not register '${type}' by a literal`]
     if (definition?.type !== 'ObjectExpression') return [`${page} has no literal definition`]
-    const literal = LITERALS.filter((key) => propertyOf(definition, key)?.type !== 'Literal')
+    const category = propertyOf(definition, 'category')
+    const isConfig = category?.type === 'Literal' && category.value === 'config'
+    const literal = (isConfig ? ['category'] : LITERALS).filter(
+      (key) => propertyOf(definition, key)?.type !== 'Literal',
+    )
     const defaults = propertyOf(definition, 'defaults')
     const properties = defaults?.type === 'ObjectExpression' ? defaults : undefined
     const values = properties?.properties.filter(

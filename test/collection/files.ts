@@ -67,9 +67,28 @@ export class Collection {
   }
 
   catalogue({ word, name }: Place, language: string): Map<string, string> {
-    const shared = this.json<Texts>(`nodes/shared/locales/${language}/shared.json`)
-    const own = this.json<Texts>(`nodes/${word}/locales/${language}/${name}.json`)
-    return new Map([...flatten(shared), ...flatten(own)])
+    const pages = ['shared/shared', `${word}/shared`, `${word}/${name}`].map((page) => page.split('/'))
+    const texts = pages.map(([room, page]) => this.json<Texts>(`nodes/${room}/locales/${language}/${page}.json`))
+    return new Map(texts.flatMap((part) => flatten(part)))
+  }
+
+  /** A node's own files of its word: itself, its panel, and what these import for more than types. */
+  sources({ word, path }: Place): string[] {
+    const found = new Set<string>()
+    const visit = (file: string) => {
+      if (found.has(file) || !this.has(file)) return
+      found.add(file)
+      const imports = all(this.read(file), /^import (?!type\b)[^']*? from '\.\/([\w.-]+)'/gm)
+      for (const name of imports) visit(`nodes/${word}/${name}.ts`)
+    }
+    for (const ending of ['ts', 'config.ts', 'editor.ts']) visit(`${path}.${ending}`)
+    return [...found]
+  }
+
+  /** A node's form, with what it includes. */
+  form({ word, path }: Place): string {
+    const include = (_: string, file: string) => this.read(`nodes/${word}/${file}`)
+    return this.read(`${path}.html`).replace(/<!-- include (\S+) -->/g, include)
   }
 }
 

@@ -70,11 +70,11 @@ export const translations: Rule = (collection) => {
 export const keys: Rule = (collection) =>
   collection.places().flatMap((place) => {
     const known = [...collection.catalogue(place, 'en-US').keys()]
-    const sources = collection.files(`nodes/${place.word}`).filter((file) => file.endsWith('.ts'))
+    const sources = collection.sources(place)
     const shared = collection.files('nodes/shared').filter((file) => file.endsWith('.ts'))
     const form = `${place.path}.html`
     const used = [
-      ...all(collection.read(form), /data-i18n="(?:\[\w+\])?([^"]+)"/g).map((key) => [form, key] as const),
+      ...all(collection.form(place), /data-i18n="(?:\[\w+\])?([^"]+)"/g).map((key) => [form, key] as const),
       ...[...sources, ...shared].flatMap((file) => keysIn(collection.read(file)).map((key) => [file, key] as const)),
     ]
     // A key that ends with a dot goes on with a value.
@@ -89,7 +89,7 @@ export const properties: Rule = (collection) =>
   collection.places().flatMap((place) => {
     const { path, word, name } = place
     const fields = without(fieldsOf(collection, place), ['configVersion'])
-    const form = collection.read(`${path}.html`)
+    const form = collection.form(place)
     // Node-RED fills what it finds by its own ids; a list is filled by the panel.
     const inputs = [
       ...all(form, /id="node-(?:config-)?input-([^"]+)"/g),
@@ -97,9 +97,7 @@ export const properties: Rule = (collection) =>
     ]
     const help = `nodes/${word}/locales/en-US/${name}.html`
     const told = all(collection.read(help), /<dt[^>]*>\s*([\w.]+)/g).map((property) => property.split('.')[0] as string)
-    const runtime = collection
-      .files(`nodes/${word}`)
-      .filter((file) => /^nodes\/[^/]+\/[^/]+\.ts$/.test(file) && !file.endsWith('.editor.ts'))
+    const runtime = collection.sources(place).filter((file) => !file.endsWith('.editor.ts'))
     const used = runtime.flatMap((file) => all(collection.read(file), /(?<![\w.])message\.(\w+)/g))
     return [
       ...without(fields, inputs).map((field) => `${path}.html has no input for ${field}`),
@@ -113,15 +111,17 @@ export const noStrays: Rule = (collection) =>
   collection.words().flatMap((word) => {
     const files = collection.files(`nodes/${word}`)
     const names = collection.places().flatMap((place) => (place.word === word ? [place.name] : []))
-    const imported = files.flatMap((file) => all(collection.read(file), /from '\.\/([\w-]+)'/g))
+    const imported = files.flatMap((file) => all(collection.read(file), /from '\.\/([\w.-]+)'/g))
+    const included = files.flatMap((file) => all(collection.read(file), /<!-- include (\S+) -->/g))
     const known = (file: string) => {
       const inside = file.slice(`nodes/${word}/`.length)
       const [name = '', ending] = inside.split(/\.(.*)/)
       if (/^lib\/[\w-]+\.ts$/.test(inside)) return true
       const [, language = '', page = ''] = /^locales\/([^/]+)\/([^/]+)\.(?:json|html)$/.exec(inside) ?? []
-      if (language) return languages.includes(language) && names.includes(page)
+      if (language) return languages.includes(language) && [...names, 'shared'].includes(page)
       if (names.includes(name)) return ['ts', 'config.ts', 'editor.ts', 'html'].includes(ending ?? '')
-      return ending === 'ts' && imported.includes(name)
+      if (included.includes(inside)) return true
+      return inside.endsWith('.ts') && imported.includes(inside.slice(0, -'.ts'.length))
     }
     return files.filter((file) => !known(file)).map((file) => `${file} is of no known kind`)
   })

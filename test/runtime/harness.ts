@@ -4,10 +4,20 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 export const root = join(__dirname, '../..')
 export const nodeRed = process.env.MILLRACE_NODE_RED ?? join(root, 'node_modules/node-red')
@@ -64,6 +74,13 @@ export function binaries(): string[] {
 export function install(userDir: string, binary = true): string {
   const folder = join(userDir, 'node_modules', moduleName)
   cpSync(packed(), folder, { recursive: true })
+  // Installed beside it, as npm does.
+  const { optionalDependencies = {} } = readJson(join(root, 'package.json')) as { optionalDependencies?: object }
+  for (const name of Object.keys(optionalDependencies)) {
+    const place = join(userDir, 'node_modules', name)
+    mkdirSync(dirname(place), { recursive: true })
+    if (existsSync(join(root, 'node_modules', name))) symlinkSync(join(root, 'node_modules', name), place, 'junction')
+  }
   if (binary) for (const file of binaries()) cpSync(join(root, 'native', file), join(folder, 'native', file))
   return folder
 }

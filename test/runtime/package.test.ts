@@ -54,7 +54,7 @@ describe('the packed package in Node-RED', () => {
         const found = [...page.matchAll(/data-help-name="([^"]+)"[^>]*>([\s\S]*?)<\/script>/g)].find(
           ([, of]) => of === type,
         )
-        const help = source.label && helpOf(file, language)
+        const help = helpOf(file, language)
         assert.equal(found?.[2]?.trim(), help)
       })
     }

@@ -5,8 +5,9 @@ import { EngineError } from '../../nodes/shared/errors'
 
 describe('lookup', () => {
   /** What a route answers, and the permission that it asks for. */
-  function ask(answer: (id: string) => unknown) {
+  async function ask(answer: (id: string) => unknown) {
     const told: { path?: string; permission?: string; status: number; json?: unknown } = { status: 200 }
+    let handled: Promise<void> | undefined
     const response = {
       status(code: number) {
         told.status = code
@@ -24,30 +25,33 @@ describe('lookup', () => {
         },
       },
       httpAdmin: {
-        get(path: string, guard: string, handle: (request: object, response: object) => void) {
+        get(path: string, guard: string, handle: (request: object, response: object) => Promise<void>) {
           assert.equal(guard, 'guard')
           told.path = path
-          handle({ params: { id: 'n1' } }, response)
+          handled = handle({ params: { id: 'n1' } }, response)
         },
       },
     }
     lookup(RED as unknown as NodeAPI, 'millrace-x', 'things', answer)
+    await handled
     return told
   }
 
-  it('answers with JSON, to who may read', () => {
-    assert.deepEqual(
-      ask((id) => [id]),
-      { path: '/millrace-x/:id/things', permission: 'millrace-x.read', status: 200, json: ['n1'] },
-    )
+  it('answers with JSON, to who may read', async () => {
+    assert.deepEqual(await ask(async (id) => [id]), {
+      path: '/millrace-x/:id/things',
+      permission: 'millrace-x.read',
+      status: 200,
+      json: ['n1'],
+    })
   })
 
-  it('knows nothing of a node that is not there', () => {
-    assert.equal(ask(() => undefined).json, null)
+  it('knows nothing of a node that is not there', async () => {
+    assert.equal((await ask(() => undefined)).json, null)
   })
 
-  it('answers a failure with its code', () => {
-    const { status, json } = ask(() => {
+  it('answers a failure with its code', async () => {
+    const { status, json } = await ask(() => {
       throw new EngineError('CLOSED', 'the queue is closed')
     })
     assert.deepEqual({ status, json }, { status: 500, json: { code: 'CLOSED', message: 'the queue is closed' } })

@@ -1,0 +1,41 @@
+import { defineEditor, text } from '../shared/editor'
+import { contextConfig } from './context.config'
+import { viewOf } from './editor'
+import type { View } from './host'
+
+const label = (key: string, params?: object) => text(contextConfig, key, params)
+
+export default defineEditor(
+  contextConfig,
+  { category: 'config', paletteLabel: 'ros2 context' },
+  {
+    label: (node) => node.name || (node.domain === '' ? 'ROS 2' : `ROS 2, ${node.domain}`),
+    oneditprepare: (node) => $('#millrace-ros2-test').on('click', () => test(node.id)),
+  },
+)
+
+/** Shows what the context discovers, as it is deployed. */
+async function test(id: string): Promise<void> {
+  const button = $('#millrace-ros2-test').prop('disabled', true)
+  show(label('test.running'))
+  try {
+    const view = await viewOf(id)
+    show(view ? textOf(view) : label('test.undeployed'))
+  } catch (error) {
+    show(label('test.failed', { reason: (error as Error).message }))
+  }
+  button.prop('disabled', false)
+}
+
+function show(found: string): void {
+  $('#millrace-ros2-found').text(found).prop('hidden', false)
+}
+
+function textOf({ nodes, topics }: View): string {
+  return [
+    label('test.nodes', { count: nodes.length }),
+    ...nodes.map((node) => `  ${node}`),
+    label('test.topics', { count: topics.length }),
+    ...topics.map(({ topic, types }) => `  ${topic}  ${types.join(', ')}`),
+  ].join('\n')
+}

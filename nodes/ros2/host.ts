@@ -1,0 +1,221 @@
+/** The library's context behind a config node: opened for its first user, shared, and opened anew after a failure. */
+import { EngineError, toEngineError } from '../shared/errors'
+import type { ContextConfig } from './context.config'
+import { absolute } from './fields'
+import { Context, type ContextOptions, type Graph } from './lib'
+
+/** A node that hears or speaks through a context. */
+export interface User {
+  /** The context is open, for the first time or again. What this throws brings it down. */
+  opened(context: Context): void
+  /** The context is not there; it comes back where the error is retryable. */
+  failed(error: EngineError): void
+  /** Something in the domain came, went or changed. */
+  changed(graph: Graph): void
+}
+
+/** What a context discovers, for the dialogs. */
+export interface View {
+  nodes: string[]
+  topics: { topic: string; types: string[] }[]
+  /** All known types. */
+  types: string[]
+}
+
+const RETRY_MIN_MS = 1000
+const RETRY_MAX_MS = 30_000
+const GRAPH_MS = 100
+/** A context without users stays so long: a deploy, or another look, may bring new ones. */
+const LINGER_MS = 10_000
+/** So long others need to show themselves. */
+const DISCOVERY_MS = 1000
+
+export class ContextHost {
+  private readonly options: ContextOptions
+  private readonly users = new Set<User>()
+  private context: Context | undefined
+  private openedAt = 0
+  private error: EngineError | undefined
+  /** The latest opening or closing; each waits for the one before. */
+  private work: Promise<void> = Promise.resolve()
+  private opening = false
+  private closed = false
+  private retryMs = RETRY_MIN_MS
+  private retry: NodeJS.Timeout | undefined
+  private linger: NodeJS.Timeout | undefined
+  private graphDue: NodeJS.Timeout | undefined
+
+  /** `report` is told once of each failure. */
+  constructor(
+    private readonly config: ContextConfig,
+    private readonly report: (error: EngineError) => void,
+  ) {
+    this.options = optionsOf(config)
+  }
+
+  /** From now on `user` is told; it hears at once what is known already. */
+  join(user: User): void {
+    clearTimeout(this.linger)
+    if (this.closed) return user.failed(closed())
+    this.users.add(user)
+    if (this.context) {
+      this.greet(user, this.context)
+      this.changed()
+    } else if (this.error) {
+      user.failed(this.error)
+    } else {
+      this.open()
+    }
+  }
+
+  leave(user: User): void {
+    if (!this.users.delete(user) || this.users.size > 0 || this.closed) return
+    clearTimeout(this.linger)
+    this.linger = setTimeout(() => this.drop(), LINGER_MS).unref()
+  }
+
+  /** The absolute name of a topic. */
+  nameOf(topic: string): string {
+    return absolute(topic, this.config.namespace)
+  }
+
+  /** What is there, for the dialogs. Opens the context where nobody else did. */
+  async look(): Promise<View> {
+    let user: User | undefined
+    try {
+      const context = await new Promise<Context>((opened, failed) => {
+        user = { opened, failed, changed: () => {} }
+        this.join(user)
+      })
+      const wait = this.openedAt + DISCOVERY_MS - performance.now()
+      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
+      return viewOf(context.graph(), context.definitions.names())
+    } finally {
+      if (user) this.leave(user)
+    }
+  }
+
+  /** Ends when everything is closed. */
+  async close(): Promise<void> {
+    this.closed = true
+    clearTimeout(this.linger)
+    this.drop()
+    for (const user of this.users) user.failed(closed())
+    this.users.clear()
+    await this.work
+  }
+
+  private open(): void {
+    if (this.opening || this.closed) return
+    this.opening = true
+    this.queue(async () => {
+      try {
+        const context = await Context.open(this.options, () => this.changed())
+        this.opening = false
+        if (this.closed) return await context.close()
+        this.context = context
+        this.openedAt = performance.now()
+        for (const user of [...this.users]) this.greet(user, context)
+        if (this.context !== context) return
+        this.error = undefined
+        this.retryMs = RETRY_MIN_MS
+        if (this.users.size === 0) this.linger = setTimeout(() => this.drop(), LINGER_MS).unref()
+        this.changed()
+      } catch (error) {
+        this.opening = false
+        this.fail(toEngineError(error))
+      }
+    })
+  }
+
+  private greet(user: User, context: Context): void {
+    // One that came before may have brought the context down.
+    if (this.context !== context) return
+    try {
+      user.opened(context)
+    } catch (error) {
+      this.fail(toEngineError(error))
+    }
+  }
+
+  private fail(error: EngineError): void {
+    if (this.closed) return
+    if (!this.error) this.report(error)
+    this.drop()
+    this.error = error
+    for (const user of [...this.users]) user.failed(error)
+    if (!error.retryable) return
+    this.retry = setTimeout(() => this.open(), this.retryMs).unref()
+    this.retryMs = Math.min(this.retryMs * 2, RETRY_MAX_MS)
+  }
+
+  /** Closes the context; the next user opens it again. */
+  private drop(): void {
+    clearTimeout(this.retry)
+    clearTimeout(this.graphDue)
+    this.graphDue = undefined
+    const context = this.context
+    this.context = undefined
+    this.error = undefined
+    if (context) this.queue(() => context.close())
+  }
+
+  private queue(work: () => Promise<void>): void {
+    this.work = this.work.then(work).catch((error) => this.report(toEngineError(error)))
+  }
+
+  /** Changes come in bursts: users look once. */
+  private changed(): void {
+    if (!this.context || this.graphDue) return
+    this.graphDue = setTimeout(() => {
+      this.graphDue = undefined
+      this.tellGraph()
+    }, GRAPH_MS).unref()
+  }
+
+  private tellGraph(): void {
+    if (!this.context) return
+    try {
+      const graph = this.context.graph()
+      for (const user of [...this.users]) user.changed(graph)
+    } catch (error) {
+      this.fail(toEngineError(error))
+    }
+  }
+}
+
+function closed(): EngineError {
+  return new EngineError('CLOSED', 'the ROS 2 context is closed; deploy it again')
+}
+
+function optionsOf(config: ContextConfig): ContextOptions {
+  const { domain, discovery, peers, folders } = config
+  return {
+    name: config.nodeName,
+    namespace: config.namespace,
+    distribution: config.distribution,
+    messages: config.messages,
+    // What is left out comes from ROS 2's environment variables.
+    ...(domain !== null && { domain }),
+    ...(discovery !== '' && { discovery }),
+    ...(peers.length > 0 && { peers }),
+    ...(config.interface !== '' && { interface: config.interface }),
+    ...(folders.length > 0 && { folders }),
+  }
+}
+
+function viewOf(graph: Graph, types: string[]): View {
+  const topics = new Map<string, Set<string>>()
+  for (const { topic, type, service } of [...graph.publishers, ...graph.subscriptions]) {
+    if (!service) topics.set(topic, (topics.get(topic) ?? new Set()).add(type))
+  }
+  return {
+    nodes: graph.nodes.map(({ namespace, name }) => absolute(name, namespace)).sort(),
+    topics: [...topics].map(([topic, types]) => ({ topic, types: [...types].sort() })).sort(byTopic),
+    types,
+  }
+}
+
+function byTopic(one: { topic: string }, other: { topic: string }): number {
+  return one.topic < other.topic ? -1 : 1
+}
