@@ -13,7 +13,7 @@ export async function mochaTests(suites, specs, env = {}) {
   const { spec: _, ...settings } = readJson('package.json').mocha
   // Mocha would add the package's own files to those named here.
   const options = Object.entries(settings).map(([name, value]) => `--${name}=${value}`)
-  const args = [...packageCommand('mocha', 'mocha'), '--no-package', '--forbid-only', ...options, ...specs]
+  const args = [...packageCommand('mocha', 'mocha'), '--no-package', '--forbid-only', '--exit', ...options, ...specs]
   const code = await execute(process.execPath, args, { env: { MILLRACE_TALLY: tally, ...env } })
 
   const lines = existsSync(tally) ? readFileSync(tally, 'utf8').split('\n').filter(Boolean) : []

@@ -57,7 +57,7 @@ export class Editor {
     { remembered = {}, ...options }: Options = {},
   ): Promise<Editor> {
     const context = await browser.newContext({ locale: 'en-US', viewport: { width: 1360, height: 820 }, ...options })
-    context.setDefaultTimeout(5000)
+    context.setDefaultTimeout(20_000)
     await context.addInitScript(preparePage)
     for (const [key, value] of Object.entries(remembered)) {
       const script = `localStorage.setItem(${JSON.stringify(key)}, ${JSON.stringify(value)})`

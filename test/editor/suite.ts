@@ -12,7 +12,7 @@ let shared: Promise<[Runtime, Browser]> | undefined
 const start = () => (shared ??= Promise.all([Runtime.boot({ settings }), launch()]))
 
 after(async function stopEditor() {
-  this.timeout(20_000)
+  this.timeout(90_000)
   const [runtime, browser] = (await shared) ?? []
   await browser?.close()
   await runtime?.remove()

@@ -43,7 +43,8 @@ export async function openContext(domain: number, name: string, more: ros2.Conte
         // Listening begins before the look, so that no change falls between.
         const change = new Promise((resolve) => changes.once('change', resolve))
         if (fits()) return
-        await change
+        // That both ends have found each other is no change of the graph: look again after a while, too.
+        await Promise.race([change, new Promise((resolve) => setTimeout(resolve, 50))])
       }
     },
   }
