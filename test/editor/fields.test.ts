@@ -10,9 +10,19 @@ editorSuite('fields of the sync dialog', {}, (editor) => {
   const typed = (name: string) => editor().page.locator(`#node-input-${name} + .red-ui-typedInput-container`)
 
   async function chooseType(name: string, type: string): Promise<void> {
-    await typed(name).locator('.red-ui-typedInput-type-select').click()
+    const menu = editor().page.locator('.red-ui-typedInput-options:visible')
+    const option = menu.locator(`a[value="${type}"]`)
+    const opens = () =>
+      option.waitFor({ timeout: 2000 }).then(
+        () => true,
+        () => false,
+      )
+    // While the dialog settles, the menu may close as soon as it opens.
+    do await typed(name).locator('.red-ui-typedInput-type-select').click()
+    while (!(await opens()))
     // The menu unrolls: what is at a place changes under the mouse.
-    await editor().page.locator(`.red-ui-typedInput-options:visible a[value="${type}"]`).dispatchEvent('click')
+    await option.dispatchEvent('click')
+    await menu.waitFor({ state: 'hidden' })
   }
 
   before(() =>
