@@ -17,6 +17,8 @@ interface Take {
   writer: BagWriter
   codecs: Map<string, Codec>
   beganMs: number
+  /** It gets no more messages. */
+  isOver: boolean
 }
 
 export class Recorder {
@@ -47,8 +49,9 @@ export class Recorder {
     if (!this.recording) return reply.done()
     if (this.failure) throw this.failure
     const { topic, type } = this.named(message)
-    this.take ??= this.begin()
-    const take = await this.take
+    let take = await this.open()
+    // A message that waited, too, may have filled it. From here to the write there must be no wait.
+    while (take.isOver) take = await this.open()
     const { writer } = take
     const cdr = this.cdrOf(message.payload, type, take)
     const logNs = nsOf(message, 'receivedNs') ?? now()
@@ -70,13 +73,19 @@ export class Recorder {
     await this.finish()
   }
 
+  /** The file that is open, or the next one. */
+  private open(): Promise<Take> {
+    this.take ??= this.begin()
+    return this.take
+  }
+
   private async begin(): Promise<Take> {
     const { path, compression } = this.host.config
     try {
       const place = freePlace(path, this.host.RED.settings.userDir, new Date())
       const writer = await BagWriter.open(place, { compression })
       this.tell({ event: 'begin', path: place })
-      this.current = { writer, codecs: new Map(), beganMs: performance.now() }
+      this.current = { writer, codecs: new Map(), beganMs: performance.now(), isOver: false }
       this.show()
       return this.current
     } catch (error) {
@@ -116,8 +125,9 @@ export class Recorder {
 
   /** Ends the file, if there is one. A failure is told once. */
   private async finish(): Promise<void> {
-    const { take } = this
+    const { take, current } = this
     this.take = undefined
+    if (current) current.isOver = true
     this.finishing = Promise.all([this.finishing, take?.then((one) => this.end(one)).catch(() => {})])
     await this.finishing
   }
