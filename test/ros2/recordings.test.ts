@@ -378,6 +378,7 @@ describe('recordings', () => {
       last = Math.max(last, Number(line))
       if (last >= 5) child.kill('SIGKILL')
     }
+    assert.ok(last >= 5)
     assert.deepEqual(readdirSync(folder), ['killed.mcap.part'])
     const { messages } = await read(`${path}.part`)
     assert.ok(messages.length > last)
