@@ -20,6 +20,10 @@ export const namespace = form('/', NAMESPACE, 'config.namespace')
 export const topic = form('', TOPIC, 'config.topic')
 export const messageType = form('', TYPE, 'config.type')
 
+export function isType(name: string): boolean {
+  return TYPE.test(name)
+}
+
 export const CONTEXT = 'millrace-ros2-context'
 
 /** The id of a context node. */

@@ -1,9 +1,12 @@
 /** A message's `header` and its stamp. */
 import type { Definition } from './lib/definitions'
 
+export const HEADER = 'std_msgs/msg/Header'
+
 /** Behind the header of the encoding; the seconds, then the nanoseconds. */
 const STAMP = 4
 const STAMP_END = STAMP + 8
+const SECOND = 1_000_000_000n
 
 /** Whether a type begins with its `std_msgs/Header`, has it further inside, or not at all. */
 export type HeaderPlace = 'first' | 'inside' | 'none'
@@ -22,5 +25,29 @@ export function stampAt(cdr: Buffer): string | undefined {
   const isLittle = ((cdr[1] ?? 0) & 1) === 1
   const sec = isLittle ? cdr.readInt32LE(STAMP) : cdr.readInt32BE(STAMP)
   const nanosec = isLittle ? cdr.readUInt32LE(STAMP + 4) : cdr.readUInt32BE(STAMP + 4)
-  return String(BigInt(sec) * 1_000_000_000n + BigInt(nanosec))
+  return String(BigInt(sec) * SECOND + BigInt(nanosec))
+}
+
+/** A copy of such a message with its stamp moved. */
+export function shifted(cdr: Buffer, byNs: bigint): Buffer {
+  const stamp = stampAt(cdr)
+  if (stamp === undefined) return cdr
+  const moved = stampOfNs(BigInt(stamp) + byNs)
+  const copy = Buffer.from(cdr)
+  const isLittle = ((cdr[1] ?? 0) & 1) === 1
+  if (isLittle) {
+    copy.writeInt32LE(moved.sec, STAMP)
+    copy.writeUInt32LE(moved.nanosec, STAMP + 4)
+  } else {
+    copy.writeInt32BE(moved.sec, STAMP)
+    copy.writeUInt32BE(moved.nanosec, STAMP + 4)
+  }
+  return copy
+}
+
+/** A time as ROS has it. What its 32 bits of seconds do not hold is held at their end. */
+export function stampOfNs(ns: bigint): { sec: number; nanosec: number } {
+  const nanosec = ((ns % SECOND) + SECOND) % SECOND
+  const sec = Number((ns - nanosec) / SECOND)
+  return { sec: Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, sec)), nanosec: Number(nanosec) }
 }

@@ -3,17 +3,19 @@ import { EventEmitter } from 'node:events'
 import type { NodeAPI } from 'node-red'
 import helper from 'node-red-node-test-helper'
 import { ros2 } from '../../nodes'
+import bagNode from '../../nodes/ros2/bag'
 import contextNode from '../../nodes/ros2/context'
 import inNode from '../../nodes/ros2/in'
 import outNode from '../../nodes/ros2/out'
 import { native } from '../../nodes/shared/native'
+import syncNode from '../../nodes/sync/sync'
 
 export type Json = Record<string, unknown>
-export type Event = 'heard' | 'caught' | 'completed' | 'status' | 'warn' | 'error'
+export type Event = 'heard' | 'told' | 'caught' | 'completed' | 'status' | 'warn' | 'error'
 // biome-ignore lint/suspicious/noExplicitAny: messages have any form
 export type Seen = any
 
-const EVENTS = ['heard', 'caught', 'completed', 'status', 'warn', 'error'] as const
+const EVENTS = ['heard', 'told', 'caught', 'completed', 'status', 'warn', 'error'] as const
 
 /** A suite that needs the DDS; a build without it says so by name. */
 export function ros2Suite(title: string, body: () => void): void {
@@ -90,12 +92,19 @@ export const outOf = (more: Json = {}): Json => ({
   ...more,
 })
 
+/** Tells of what happens by its second output. */
+export const bagOf = (path: string, more: Json = {}): Json => ({
+  ...{ id: 'bag', type: 'millrace-ros2-bag', path, speed: 0, start: 'message', ...place, wires: [['sink'], ['told']] },
+  ...more,
+})
+
 const watchers: Json[] = [
   { id: 'tab', type: 'tab' },
   { id: 'sink', type: 'helper', ...place, wires: [] },
+  { id: 'told', type: 'helper', ...place, wires: [] },
   { id: 'catch', type: 'catch', ...place, scope: null, wires: [['caught']] },
   { id: 'caught', type: 'helper', ...place, wires: [] },
-  { id: 'complete', type: 'complete', ...place, scope: ['out'], wires: [['completed']] },
+  { id: 'complete', type: 'complete', ...place, scope: ['out', 'bag'], wires: [['completed']] },
   { id: 'completed', type: 'helper', ...place, wires: [] },
 ]
 
@@ -105,7 +114,9 @@ export class Rig {
 
   static async start(...nodes: Json[]): Promise<Rig> {
     const rig = new Rig()
-    const types = [contextNode, inNode, outNode].map((node) => (RED: NodeAPI) => node(rig.listenTo(RED)))
+    const types = [contextNode, inNode, outNode, bagNode, syncNode].map(
+      (node) => (RED: NodeAPI) => node(rig.listenTo(RED)),
+    )
     await helper.load(types as never, [...watchers, ...nodes] as never)
     rig.attach()
     return rig
@@ -122,7 +133,11 @@ export class Rig {
   }
 
   send(...messages: Json[]): void {
-    for (const message of messages) helper.getNode('out').receive(message as never)
+    this.sendTo('out', ...messages)
+  }
+
+  sendTo(id: string, ...messages: Json[]): void {
+    for (const message of messages) helper.getNode(id).receive(message as never)
   }
 
   async until(event: Event, count = 1): Promise<Seen[]> {
@@ -175,6 +190,7 @@ export class Rig {
   private attach(): void {
     for (const [id, event] of [
       ['sink', 'heard'],
+      ['told', 'told'],
       ['caught', 'caught'],
       ['completed', 'completed'],
     ] as const) {

@@ -1,3 +1,5 @@
+export { Bag, type BagMessage, type BagProblem, type BagRange, type BagTopic, openBag } from './bag'
+export { BagWriter, type BagWriterOptions, type BagWriterStats } from './bag-writer'
 export { Codec, type DecodeOptions } from './codec'
 export {
   Context,
