@@ -2,14 +2,11 @@ export { Codec, type DecodeOptions } from './codec'
 export {
   Context,
   type ContextOptions,
-  type Graph,
-  type GraphEndpoint,
-  type GraphNode,
   Publisher,
-  type Qos,
   type Received,
   type SubscribeOptions,
   Subscription,
 } from './context'
 export { type DefinitionSources, Definitions } from './definitions'
 export { Synchronizer, type SynchronizerOptions, type SynchronizerStats } from './synchronizer'
+export type { Graph, GraphEndpoint, GraphNode, Qos } from './transport'
