@@ -26,6 +26,9 @@ export function ros2Suite(title: string, body: () => void): void {
   describe.skip(name, body)
 }
 
+/** The transport that this run is about, where it is about one. */
+const transport = process.env.MILLRACE_ROS2_TRANSPORT as ros2.TransportChoice | undefined
+
 export interface Opened {
   context: ros2.Context
   /** Looks now and at every change of the graph, until it fits. */
@@ -34,7 +37,7 @@ export interface Opened {
 
 export async function openContext(domain: number, name: string, more: ros2.ContextOptions = {}): Promise<Opened> {
   const changes = new EventEmitter()
-  const options = { domain, name, discovery: 'localhost', ...more } as const
+  const options = { domain, name, discovery: 'localhost', ...(transport && { transport }), ...more } as const
   const context = await ros2.Context.open(options, () => changes.emit('change'))
   return {
     context,

@@ -1,7 +1,7 @@
 import { engine } from '../../shared/native'
+import { openTransport, type TransportChoice, type TransportInUse } from './choice'
 import { Codec, type DecodeOptions } from './codec'
 import { type DefinitionSources, Definitions } from './definitions'
-import { openNative } from './native'
 import type {
   Graph,
   Inlet,
@@ -14,7 +14,10 @@ import type {
   Transport,
 } from './transport'
 
-export interface ContextOptions extends DefinitionSources, JoinOptions {}
+export interface ContextOptions extends DefinitionSources, JoinOptions {
+  /** Default `automatic`: `rclnodejs` where a ROS 2 is sourced and the package is truly built, else `native`. */
+  transport?: TransportChoice
+}
 
 export interface SubscribeOptions extends DecodeOptions {
   qos?: Qos
@@ -44,16 +47,19 @@ const TURN = 64
 /** A ROS node in a domain: hears, speaks and sees. */
 export class Context {
   private constructor(
-    private readonly transport: Transport,
+    private readonly link: Transport,
     readonly definitions: Definitions,
+    /** What carries the messages, and why another transport that was looked at does not. */
+    readonly transport: TransportInUse,
   ) {}
 
   /** `onGraph` is called when something in the domain came, went or changed. */
   static async open(options: ContextOptions = {}, onGraph: () => void = () => {}): Promise<Context> {
-    const { distribution, messages, folders, ...rest } = options
+    const { distribution, messages, folders, transport: choice = 'automatic', ...rest } = options
     const sources = Object.entries({ distribution, messages, folders }).filter(([, value]) => value !== undefined)
     const definitions = new Definitions(Object.fromEntries(sources))
-    return new Context(await openNative(rest, onGraph), definitions)
+    const { transport, inUse } = await openTransport(choice, rest, onGraph)
+    return new Context(transport, definitions, inUse)
   }
 
   /** Hears a topic: `hear` gets each message, in order. */
@@ -69,7 +75,7 @@ export class Context {
       ...(arrays && { arrays }),
     })
     const subscription = new Subscription(codec, hear)
-    subscription.start(engine(() => this.transport.subscribe({ topic, type, ...rest }, () => subscription.drain())))
+    subscription.start(engine(() => this.link.subscribe({ topic, type, ...rest }, () => subscription.drain())))
     return subscription
   }
 
@@ -77,24 +83,24 @@ export class Context {
   advertise(topic: string, type: string, qos: Qos = {}): Publisher {
     const codec = new Codec(type, this.definitions.resolve(type))
     return new Publisher(
-      engine(() => this.transport.advertise({ topic, type, qos })),
+      engine(() => this.link.advertise({ topic, type, qos })),
       codec,
     )
   }
 
   /** @internal */
   synchronize(options: SynchronizeOptions, onReady: () => void): Matcher {
-    return engine(() => this.transport.synchronize(options, onReady))
+    return engine(() => this.link.synchronize(options, onReady))
   }
 
   /** What is in the domain now. */
   graph(): Graph {
-    return engine(() => this.transport.graph())
+    return engine(() => this.link.graph())
   }
 
   /** Leaves the domain when its publishers and subscriptions are closed, too. */
   async close(): Promise<void> {
-    await this.transport.close()
+    await this.link.close()
   }
 }
 

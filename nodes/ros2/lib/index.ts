@@ -1,3 +1,4 @@
+export type { TransportChoice, TransportInUse } from './choice'
 export { Codec, type DecodeOptions } from './codec'
 export {
   Context,
@@ -9,4 +10,5 @@ export {
 } from './context'
 export { type DefinitionSources, Definitions } from './definitions'
 export { Synchronizer, type SynchronizerOptions, type SynchronizerStats } from './synchronizer'
-export type { Graph, GraphEndpoint, GraphNode, Qos } from './transport'
+export type { Graph, GraphEndpoint, GraphNode, Qos, TransportName } from './transport'
+export type { WhyNot } from './usable'
