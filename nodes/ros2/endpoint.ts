@@ -109,7 +109,7 @@ export class Endpoint<End extends Closing> implements User {
   }
 
   private warning(other: GraphEndpoint, reason: Mismatch): string {
-    const name = other.node ? absolute(other.node.name, other.node.namespace) : other.gid
+    const name = other.node ? absolute(other.node.name, other.node.namespace) : (other.gid ?? '')
     const params = { topic: this.topic, node: name, type: other.type }
     return this.host.text(`mismatch.${reason}`, params)
   }

@@ -1,11 +1,11 @@
 /** A message's `header` and its stamp. */
+import { headerStamp } from './lib/codec'
 import type { Definition } from './lib/definitions'
 
 export const HEADER = 'std_msgs/msg/Header'
 
 /** Behind the header of the encoding; the seconds, then the nanoseconds. */
 const STAMP = 4
-const STAMP_END = STAMP + 8
 const SECOND = 1_000_000_000n
 
 /** Whether a type begins with its `std_msgs/Header`, has it further inside, or not at all. */
@@ -21,11 +21,7 @@ export function headerPlace(definitions: readonly Definition[]): HeaderPlace {
 
 /** The stamp of a message that begins with its header, ns since the epoch; undefined where the message is too short. */
 export function stampAt(cdr: Buffer): string | undefined {
-  if (cdr.length < STAMP_END) return undefined
-  const isLittle = ((cdr[1] ?? 0) & 1) === 1
-  const sec = isLittle ? cdr.readInt32LE(STAMP) : cdr.readInt32BE(STAMP)
-  const nanosec = isLittle ? cdr.readUInt32LE(STAMP + 4) : cdr.readUInt32BE(STAMP + 4)
-  return String(BigInt(sec) * SECOND + BigInt(nanosec))
+  return headerStamp(cdr)?.toString()
 }
 
 /** A copy of such a message with its stamp moved. */

@@ -2,7 +2,7 @@
 import { EngineError, toEngineError } from '../shared/errors'
 import type { ContextConfig } from './context.config'
 import { absolute } from './fields'
-import { Context, type ContextOptions, type Graph } from './lib'
+import { Context, type ContextOptions, type Graph, type TransportInUse } from './lib'
 
 /** A node that hears or speaks through a context. */
 export interface User {
@@ -16,6 +16,8 @@ export interface User {
 
 /** What a context discovers, for the dialogs. */
 export interface View {
+  /** What carries the messages. */
+  transport: TransportInUse
   nodes: string[]
   topics: { topic: string; types: string[] }[]
   /** All known types. */
@@ -45,10 +47,11 @@ export class ContextHost {
   private linger: NodeJS.Timeout | undefined
   private graphDue: NodeJS.Timeout | undefined
 
-  /** `report` is told once of each failure. */
+  /** `report` is told once of each failure, `joined` of each opening. */
   constructor(
     private readonly config: ContextConfig,
     private readonly report: (error: EngineError) => void,
+    private readonly joined: (transport: TransportInUse) => void = () => {},
   ) {
     this.options = optionsOf(config)
   }
@@ -89,7 +92,7 @@ export class ContextHost {
       })
       const wait = this.openedAt + DISCOVERY_MS - performance.now()
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
-      return viewOf(context.graph(), context.definitions.names())
+      return viewOf(context)
     } finally {
       if (user) this.leave(user)
     }
@@ -115,6 +118,7 @@ export class ContextHost {
         if (this.closed) return await context.close()
         this.context = context
         this.openedAt = performance.now()
+        this.joined(context.transport)
         for (const user of [...this.users]) this.greet(user, context)
         if (this.context !== context) return
         this.error = undefined
@@ -193,6 +197,7 @@ function optionsOf(config: ContextConfig): ContextOptions {
   return {
     name: config.nodeName,
     namespace: config.namespace,
+    transport: config.transport,
     distribution: config.distribution,
     messages: config.messages,
     // What is left out comes from ROS 2's environment variables.
@@ -204,15 +209,17 @@ function optionsOf(config: ContextConfig): ContextOptions {
   }
 }
 
-function viewOf(graph: Graph, types: string[]): View {
+function viewOf(context: Context): View {
+  const graph = context.graph()
   const topics = new Map<string, Set<string>>()
   for (const { topic, type, service } of [...graph.publishers, ...graph.subscriptions]) {
     if (!service) topics.set(topic, (topics.get(topic) ?? new Set()).add(type))
   }
   return {
+    transport: context.transport,
     nodes: graph.nodes.map(({ namespace, name }) => absolute(name, namespace)).sort(),
     topics: [...topics].map(([topic, types]) => ({ topic, types: [...types].sort() })).sort(byTopic),
-    types,
+    types: context.definitions.names(),
   }
 }
 

@@ -23,7 +23,7 @@ editorSuite('ros2', {}, (editor) => {
   it('the test of a context lists what it discovers', async () => {
     await openContext()
     const button = editor().page.locator('#millrace-ros2-test')
-    const lists = /\/seen[\s\S]*\/chatter {2}std_msgs\/msg\/String/
+    const lists = /Transport: native\n[\s\S]*\/seen[\s\S]*\/chatter {2}std_msgs\/msg\/String/
     // Discovery takes its time: a person would press again, too.
     do {
       await button.click()

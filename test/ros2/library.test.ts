@@ -19,7 +19,7 @@ ros2Suite('library', () => {
     publisher.send({ data: 'hello' })
     const [received] = await inbox.until(1)
     assert.deepEqual(received?.message, { data: 'hello' })
-    assert.ok(received && received.receivedNs >= received.sourceNs)
+    assert.ok(received?.sourceNs && received.receivedNs >= received.sourceNs)
 
     await listener.until(() => listener.context.graph().publishers.some(({ node }) => node?.name === 'talker'))
     const { nodes, publishers, subscriptions } = listener.context.graph()

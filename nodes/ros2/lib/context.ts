@@ -1,39 +1,22 @@
-import type { Ros2Context, Ros2Publisher, Ros2Sample, Ros2Subscription, Ros2Synchronizer } from '#native'
-import { EngineError, toEngineError } from '../../shared/errors'
-import { engine, native } from '../../shared/native'
+import { engine } from '../../shared/native'
+import { openTransport, type TransportChoice, type TransportInUse } from './choice'
 import { Codec, type DecodeOptions } from './codec'
 import { type DefinitionSources, Definitions } from './definitions'
+import type {
+  Graph,
+  Inlet,
+  JoinOptions,
+  Matcher,
+  Outlet,
+  Qos,
+  Sample,
+  SynchronizeOptions,
+  Transport,
+} from './transport'
 
-export interface ContextOptions extends DefinitionSources {
-  /** Default: `ROS_DOMAIN_ID`, else 0. */
-  domain?: number
-  /** The ROS node's name. Default `millrace`. */
-  name?: string
-  /** The ROS node's namespace. Default `/`. */
-  namespace?: string
-  /** Default: `ROS_AUTOMATIC_DISCOVERY_RANGE`, else `subnet`. */
-  discovery?: 'subnet' | 'localhost' | 'off' | 'system-default'
-  /** Addresses to look for others at. Default: `ROS_STATIC_PEERS`. */
-  peers?: readonly string[]
-  /** Name or address of the network interface. */
-  interface?: string
-  /** Cyclone DDS's own configuration. Default: `CYCLONEDDS_URI`. */
-  cycloneddsUri?: string
-}
-
-export interface Qos {
-  /** Default `best-effort`. */
-  reliability?: 'best-effort' | 'reliable'
-  /** Default `volatile`. */
-  durability?: 'volatile' | 'transient-local'
-  /** Default `keep-last`. */
-  history?: 'keep-last' | 'keep-all'
-  /** Default 1. */
-  depth?: number
-  deadlineMs?: number | null
-  lifespanMs?: number | null
-  liveliness?: 'automatic' | 'manual-by-topic'
-  leaseMs?: number | null
+export interface ContextOptions extends DefinitionSources, JoinOptions {
+  /** Default `automatic`: `rclnodejs` where a ROS 2 is sourced and the package is truly built, else `native`. */
+  transport?: TransportChoice
 }
 
 export interface SubscribeOptions extends DecodeOptions {
@@ -50,32 +33,12 @@ export interface Received {
   cdr: Buffer
   /** When it came, ns since the epoch. */
   receivedNs: bigint
-  /** When it was published, by the publisher's clock. */
-  sourceNs: bigint
-  /** The publisher's id, in hexadecimal. */
-  publisher: string
+  /** When it was published, by the publisher's clock; where the transport tells. */
+  sourceNs: bigint | undefined
+  /** The publisher's id, in hexadecimal; where the transport tells. */
+  publisher: string | undefined
   /** The message itself, decoded when it is first asked for. */
   readonly message: Record<string, unknown>
-}
-
-export interface GraphNode {
-  namespace: string
-  name: string
-}
-
-export interface GraphEndpoint {
-  topic: string
-  type: string
-  service: boolean
-  node: GraphNode | null
-  gid: string
-  qos: Required<Qos>
-}
-
-export interface Graph {
-  nodes: GraphNode[]
-  publishers: GraphEndpoint[]
-  subscriptions: GraphEndpoint[]
 }
 
 /** So many messages are handed on in one turn of the event loop. */
@@ -84,24 +47,19 @@ const TURN = 64
 /** A ROS node in a domain: hears, speaks and sees. */
 export class Context {
   private constructor(
-    private readonly context: Ros2Context,
+    private readonly link: Transport,
     readonly definitions: Definitions,
+    /** What carries the messages, and why another transport that was looked at does not. */
+    readonly transport: TransportInUse,
   ) {}
 
   /** `onGraph` is called when something in the domain came, went or changed. */
   static async open(options: ContextOptions = {}, onGraph: () => void = () => {}): Promise<Context> {
-    const { distribution, messages, folders, ...rest } = options
-    const binding = native() as { Ros2Context?: typeof Ros2Context }
-    if (!binding.Ros2Context) {
-      throw new EngineError(
-        'UNAVAILABLE',
-        'this build has no ROS 2 in it, as cmake or libclang was missing when it was built; install them and build again',
-      )
-    }
+    const { distribution, messages, folders, transport: choice = 'automatic', ...rest } = options
     const sources = Object.entries({ distribution, messages, folders }).filter(([, value]) => value !== undefined)
     const definitions = new Definitions(Object.fromEntries(sources))
-    const context = await settled(binding.Ros2Context.open(JSON.stringify(rest), onGraph))
-    return new Context(context, definitions)
+    const { transport, inUse } = await openTransport(choice, rest, onGraph)
+    return new Context(transport, definitions, inUse)
   }
 
   /** Hears a topic: `hear` gets each message, in order. */
@@ -117,8 +75,7 @@ export class Context {
       ...(arrays && { arrays }),
     })
     const subscription = new Subscription(codec, hear)
-    const wanted = JSON.stringify({ topic, type, ...rest })
-    subscription.start(engine(() => this.context.subscribe(wanted, () => subscription.drain())))
+    subscription.start(engine(() => this.link.subscribe({ topic, type, ...rest }, () => subscription.drain())))
     return subscription
   }
 
@@ -126,30 +83,30 @@ export class Context {
   advertise(topic: string, type: string, qos: Qos = {}): Publisher {
     const codec = new Codec(type, this.definitions.resolve(type))
     return new Publisher(
-      engine(() => this.context.publish(JSON.stringify({ topic, type, qos }))),
+      engine(() => this.link.advertise({ topic, type, qos })),
       codec,
     )
   }
 
   /** @internal */
-  synchronize(options: string, onReady: () => void): Ros2Synchronizer {
-    return engine(() => this.context.synchronize(options, onReady))
+  synchronize(options: SynchronizeOptions, onReady: () => void): Matcher {
+    return engine(() => this.link.synchronize(options, onReady))
   }
 
   /** What is in the domain now. */
   graph(): Graph {
-    return JSON.parse(engine(() => this.context.graph()))
+    return engine(() => this.link.graph())
   }
 
   /** Leaves the domain when its publishers and subscriptions are closed, too. */
   async close(): Promise<void> {
-    await this.context.close()
+    await this.link.close()
   }
 }
 
 /** Hears a topic until it is closed. */
 export class Subscription {
-  private subscription: Ros2Subscription | undefined
+  private inlet: Inlet | undefined
   private draining = false
 
   /** @internal */
@@ -159,26 +116,26 @@ export class Subscription {
   ) {}
 
   /** @internal */
-  start(subscription: Ros2Subscription): void {
-    this.subscription = subscription
+  start(inlet: Inlet): void {
+    this.inlet = inlet
     this.drain()
   }
 
   /** How many messages came, and how many of them gave way to newer ones. */
   counts(): { received: number; dropped: number } {
-    return this.subscription?.counts() ?? { received: 0, dropped: 0 }
+    return this.inlet?.counts() ?? { received: 0, dropped: 0 }
   }
 
   async close(): Promise<void> {
-    const subscription = this.subscription
-    this.subscription = undefined
-    await subscription?.close()
+    const inlet = this.inlet
+    this.inlet = undefined
+    await inlet?.close()
   }
 
   /** @internal */
   drain(): void {
-    if (this.draining || !this.subscription) return
-    const { samples, more } = this.subscription.take(TURN)
+    if (this.draining || !this.inlet) return
+    const { samples, more } = this.inlet.take(TURN)
     for (const sample of samples) this.hear(new Heard(this.codec, sample))
     if (!more) return
     // Others get their turn before the rest.
@@ -194,13 +151,13 @@ export class Subscription {
 export class Heard implements Received {
   readonly cdr: Buffer
   readonly receivedNs: bigint
-  readonly sourceNs: bigint
-  private readonly gid: Buffer
+  readonly sourceNs: bigint | undefined
+  private readonly gid: Buffer | undefined
   private decoded: Record<string, unknown> | undefined
 
   constructor(
     private readonly codec: Codec,
-    sample: Ros2Sample,
+    sample: Sample,
   ) {
     this.cdr = sample.cdr
     this.receivedNs = sample.receivedNs
@@ -208,8 +165,8 @@ export class Heard implements Received {
     this.gid = sample.publisher
   }
 
-  get publisher(): string {
-    return this.gid.toString('hex')
+  get publisher(): string | undefined {
+    return this.gid?.toString('hex')
   }
 
   get message(): Record<string, unknown> {
@@ -222,30 +179,22 @@ export class Heard implements Received {
 export class Publisher {
   /** @internal */
   constructor(
-    private readonly publisher: Ros2Publisher,
+    private readonly outlet: Outlet,
     private readonly codec: Codec,
   ) {}
 
   /** Publishes an object, or a Buffer of raw CDR with its header. */
   send(message: unknown): void {
     const cdr = Buffer.isBuffer(message) ? message : this.codec.encode(message)
-    engine(() => this.publisher.send(cdr))
+    engine(() => this.outlet.send(cdr))
   }
 
   /** How many subscriptions hear it. */
   matched(): number {
-    return engine(() => this.publisher.matched())
+    return engine(() => this.outlet.matched())
   }
 
   async close(): Promise<void> {
-    await this.publisher.close()
-  }
-}
-
-async function settled<T>(promise: Promise<T>): Promise<T> {
-  try {
-    return await promise
-  } catch (error) {
-    throw toEngineError(error)
+    await this.outlet.close()
   }
 }

@@ -1,8 +1,8 @@
-import type { Ros2Sample, Ros2Synchronizer } from '#native'
 import { type Entry, SyncGroup } from '../../shared/group'
 import { engine } from '../../shared/native'
 import { Codec, isHeaderFirst } from './codec'
-import { type Context, Heard, type Qos, type Received } from './context'
+import { type Context, Heard, type Received } from './context'
+import type { Matched, Matcher, Qos } from './transport'
 
 export interface SynchronizerOptions {
   /** The largest spread of a group, ms; `null`: any. Default 50. */
@@ -54,7 +54,7 @@ export class Synchronizer {
   private readonly wanted: Wanted[] = []
   private readonly options: Omit<SynchronizerOptions, 'qos'>
   private readonly qos: Qos
-  private synchronizer: Ros2Synchronizer | undefined
+  private matcher: Matcher | undefined
   private callback: ((group: SyncGroup<Received>) => void) | undefined
   private due: NodeJS.Timeout | undefined
   private draining = false
@@ -76,38 +76,38 @@ export class Synchronizer {
   /** Starts; `callback` gets every group. Its messages are decoded when they are first asked for. */
   onSynchronized(callback: (group: SyncGroup<Received>) => void): void {
     this.callback = callback
-    if (this.synchronizer) return
+    if (this.matcher) return
     const options = {
       subscriptions: this.wanted.map(({ topic, type, qos }) => ({ topic, type, qos })),
       stamped: this.wanted.map(({ stamped }) => stamped),
       sync: { ...this.options, topics: this.wanted.map(({ topic }) => ({ name: topic })) },
     }
-    this.synchronizer = this.context.synchronize(JSON.stringify(options), () => this.drain())
+    this.matcher = this.context.synchronize(options, () => this.drain())
     this.drain()
   }
 
   stats(): SynchronizerStats {
-    const { synchronizer } = this
-    if (!synchronizer) {
+    const { matcher } = this
+    if (!matcher) {
       return { received: 0, grouped: 0, groups: 0, buffered: 0, meanSkewMs: 0, maxSkewMs: 0, lost: 0 }
     }
-    const { received, grouped, groups, buffered, meanSkew, maxSkew } = engine(() => synchronizer.stats())
+    const { received, grouped, groups, buffered, meanSkew, maxSkew } = engine(() => matcher.stats())
     const skews = { meanSkewMs: meanSkew / 1e6, maxSkewMs: maxSkew / 1e6 }
-    return { received, grouped, groups, buffered, ...skews, lost: engine(() => synchronizer.lost()) }
+    return { received, grouped, groups, buffered, ...skews, lost: engine(() => matcher.lost()) }
   }
 
   async close(): Promise<void> {
-    const { synchronizer } = this
-    this.synchronizer = undefined
+    const { matcher } = this
+    this.matcher = undefined
     clearTimeout(this.due)
-    await synchronizer?.close()
+    await matcher?.close()
   }
 
   private drain(): void {
-    const { synchronizer } = this
-    if (!synchronizer || this.draining) return
-    const { groups, more } = engine(() => synchronizer.take(TURN))
-    for (const { samples, stamps } of groups) this.callback?.(this.groupOf(samples, stamps))
+    const { matcher } = this
+    if (!matcher || this.draining) return
+    const { groups, more } = engine(() => matcher.take(TURN))
+    for (const group of groups) this.callback?.(this.groupOf(group))
     if (more) {
       // Others get their turn before the rest.
       this.draining = true
@@ -121,17 +121,14 @@ export class Synchronizer {
 
   /** Groups that `maxDelayMs` lets go leave without a message that brings them out. */
   private wait(): void {
-    const { synchronizer } = this
+    const { matcher } = this
     clearTimeout(this.due)
-    if (!synchronizer || (this.options.maxDelayMs ?? null) === null) return
-    const ms = engine(() => synchronizer.dueInMs()) ?? this.options.maxDelayMs ?? 0
+    if (!matcher || (this.options.maxDelayMs ?? null) === null) return
+    const ms = engine(() => matcher.dueInMs()) ?? this.options.maxDelayMs ?? 0
     this.due = setTimeout(() => this.drain(), Math.ceil(ms)).unref()
   }
 
-  private groupOf(
-    samples: (Ros2Sample | null | undefined)[],
-    stamps: (bigint | null | undefined)[],
-  ): SyncGroup<Received> {
+  private groupOf({ samples, stamps }: Matched): SyncGroup<Received> {
     const entries = new Map<string, Entry<Received>>()
     this.wanted.forEach(({ topic, codec }, place) => {
       const [sample, timestampNs] = [samples[place], stamps[place]]

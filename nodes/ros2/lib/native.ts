@@ -1,0 +1,34 @@
+/** The DDS in our own binary: needs no ROS 2. */
+import type { Ros2Context } from '#native'
+import { EngineError, toEngineError } from '../../shared/errors'
+import { native } from '../../shared/native'
+import type { JoinOptions, Transport } from './transport'
+
+/** `onGraph` is called when something in the domain came, went or changed. */
+export async function openNative(options: JoinOptions, onGraph: () => void): Promise<Transport> {
+  const binding = native() as { Ros2Context?: typeof Ros2Context }
+  if (!binding.Ros2Context) {
+    throw new EngineError(
+      'UNAVAILABLE',
+      'this build has no ROS 2 in it, as cmake or libclang was missing when it was built; install them and build again',
+    )
+  }
+  const context = await settled(binding.Ros2Context.open(JSON.stringify(options), onGraph))
+  return {
+    name: 'native',
+    // What the binary hands out has the form that is wanted: nothing stands between it and its user.
+    subscribe: (wanted, onReady) => context.subscribe(JSON.stringify(wanted), onReady),
+    advertise: (wanted) => context.publish(JSON.stringify(wanted)),
+    synchronize: (wanted, onReady) => context.synchronize(JSON.stringify(wanted), onReady),
+    graph: () => JSON.parse(context.graph()),
+    close: () => context.close(),
+  }
+}
+
+async function settled<T>(promise: Promise<T>): Promise<T> {
+  try {
+    return await promise
+  } catch (error) {
+    throw toEngineError(error)
+  }
+}

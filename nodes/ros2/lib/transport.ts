@@ -1,0 +1,157 @@
+/**
+ * What brings messages to ROS 2 and back: the DDS of our own, or the machine's ROS 2. Messages are raw
+ * CDR with its four-byte header, both ways; what they mean is not known here.
+ */
+
+export type TransportName = 'native' | 'rclnodejs'
+
+export interface Qos {
+  /** Default `best-effort`. */
+  reliability?: 'best-effort' | 'reliable'
+  /** Default `volatile`. */
+  durability?: 'volatile' | 'transient-local'
+  /** Default `keep-last`. */
+  history?: 'keep-last' | 'keep-all'
+  /** Default 1. */
+  depth?: number
+  deadlineMs?: number | null
+  lifespanMs?: number | null
+  liveliness?: 'automatic' | 'manual-by-topic'
+  leaseMs?: number | null
+}
+
+export interface GraphNode {
+  namespace: string
+  name: string
+}
+
+export interface GraphEndpoint {
+  topic: string
+  type: string
+  service: boolean
+  node: GraphNode | null
+  /** Null where the transport does not tell. */
+  gid: string | null
+  qos: Required<Qos>
+}
+
+export interface Graph {
+  nodes: GraphNode[]
+  publishers: GraphEndpoint[]
+  subscriptions: GraphEndpoint[]
+}
+
+/** Where and as whom to join. */
+export interface JoinOptions {
+  /** Default: `ROS_DOMAIN_ID`, else 0. */
+  domain?: number
+  /** The ROS node's name. Default `millrace`. */
+  name?: string
+  /** The ROS node's namespace. Default `/`. */
+  namespace?: string
+  /** Default: `ROS_AUTOMATIC_DISCOVERY_RANGE`, else `subnet`. */
+  discovery?: 'subnet' | 'localhost' | 'off' | 'system-default'
+  /** Addresses to look for others at. Default: `ROS_STATIC_PEERS`. */
+  peers?: readonly string[]
+  /** Name or address of the network interface. */
+  interface?: string
+  /** Cyclone DDS's own configuration. Default: `CYCLONEDDS_URI`. */
+  cycloneddsUri?: string
+}
+
+/** A received message. Not every transport knows all of it. */
+export interface Sample {
+  cdr: Buffer
+  /** When it came, ns since the epoch. */
+  receivedNs: bigint
+  /** When it was published, by the publisher's clock. */
+  sourceNs?: bigint
+  /** The publisher's id. */
+  publisher?: Buffer
+}
+
+/** What a call took, and whether more wait. */
+export interface Taken {
+  samples: Sample[]
+  more: boolean
+}
+
+export interface Wanted {
+  topic: string
+  type: string
+  qos?: Qos
+  /** So many messages wait at most to be taken; then the oldest gives way. */
+  maxSamples?: number
+  /** So many bytes wait at most. */
+  maxBytes?: number
+}
+
+/** Hears a topic. */
+export interface Inlet {
+  /** At most `limit` messages, the oldest first. */
+  take(limit: number): Taken
+  /** How many messages came, and how many of them gave way to newer ones. */
+  counts(): { received: number; dropped: number }
+  close(): Promise<void>
+}
+
+/** Speaks on a topic. */
+export interface Outlet {
+  send(cdr: Uint8Array): void
+  /** How many subscriptions hear it. */
+  matched(): number
+  close(): Promise<void>
+}
+
+export interface SynchronizeOptions {
+  subscriptions: Wanted[]
+  /** By subscription, whether the message begins with a `std_msgs/Header`, whose stamp counts then. */
+  stamped: boolean[]
+  /** The matcher's options; `topics` has one entry for each subscription, in this order. */
+  sync: { topics: { name: string }[]; bufferSize?: number; [option: string]: unknown }
+}
+
+/** A group, by subscription; null where an optional one has no message. */
+export interface Matched {
+  samples: (Sample | null | undefined)[]
+  stamps: (bigint | null | undefined)[]
+}
+
+export interface MatcherStats {
+  received: number
+  grouped: number
+  groups: number
+  buffered: number
+  /** ns. */
+  meanSkew: number
+  /** ns. */
+  maxSkew: number
+}
+
+/** Hears several topics and gives what belongs together. */
+export interface Matcher {
+  /** At most `limit` groups, the oldest first. */
+  take(limit: number): { groups: Matched[]; more: boolean }
+  /** Milliseconds until `take` is worth a call without being called for; null: never. */
+  dueInMs(): number | null | undefined
+  stats(): MatcherStats
+  /** Groups that gave way to newer ones before they were taken. */
+  lost(): number
+  close(): Promise<void>
+}
+
+/**
+ * A ROS node in a domain, as one of the transports makes it. What it throws has a `code`; what is closed
+ * throws `CLOSED`, and may be closed again.
+ */
+export interface Transport {
+  readonly name: TransportName
+  /** `onReady` is called when messages wait where none did. */
+  subscribe(wanted: Wanted, onReady: () => void): Inlet
+  advertise(wanted: Wanted): Outlet
+  /** `onReady` is called when groups wait where none did. */
+  synchronize(options: SynchronizeOptions, onReady: () => void): Matcher
+  /** What is in the domain now. */
+  graph(): Graph
+  close(): Promise<void>
+}
