@@ -1,5 +1,6 @@
-import { choice, defineConfig, number, optionalNumber, text, type Values } from '../shared/config'
+import { defineConfig, number, optionalNumber, text, type Values } from '../shared/config'
 import { context, messageType, topic } from './fields'
+import { outputFields } from './output.config'
 import { qosFields } from './qos.config'
 
 export const inConfig = defineConfig({
@@ -13,9 +14,7 @@ export const inConfig = defineConfig({
     messageType,
     // Of all, this one hears every publisher.
     ...qosFields('sensor'),
-    output: choice('object', ['object', 'lazy', 'raw', 'header']),
-    int64: choice('bigint', ['bigint', 'string']),
-    arrays: choice('numbers', ['numbers', 'buffers']),
+    ...outputFields,
     /** Blank: every message. */
     maxPerSecond: optionalNumber('', { min: 0.001, max: 1_000_000 }),
   },

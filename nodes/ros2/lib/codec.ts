@@ -26,32 +26,34 @@ interface Compiled {
 
 /** Reads and writes one type of message. */
 export class Codec {
-  private readonly root: Compiled
+  private compiled: Compiled | undefined
 
+  /** Where the definitions are a function, it is asked with the first message. */
   constructor(
     readonly type: string,
-    definitions: readonly Definition[],
-    options: DecodeOptions = {},
+    private readonly definitions: readonly Definition[] | (() => readonly Definition[]),
+    private readonly options: DecodeOptions = {},
   ) {
-    this.root = compile(definitions, options)
+    if (typeof definitions !== 'function') this.root()
   }
 
   /** `cdr` begins with its header. Buffers in the result share its memory. */
   decode(cdr: Buffer): Record<string, unknown> {
-    return this.root.read(new CdrReader(cdr)) as Record<string, unknown>
+    return this.root().read(new CdrReader(cdr)) as Record<string, unknown>
   }
 
   /** Fields that are missing get their defaults; a field that the type does not have is an error. */
   encode(message: unknown): Buffer {
     const writer = new CdrWriter()
-    this.root.write(writer, message, '')
+    this.root().write(writer, message, '')
     return writer.finish()
   }
-}
 
-/** Where a type has its header's stamp: behind the CDR header where `std_msgs/Header` is the first field. */
-export function isHeaderFirst(definitions: readonly Definition[]): boolean {
-  return fieldsOf(definitions[0])[0]?.type === 'std_msgs/Header'
+  private root(): Compiled {
+    const { definitions, options } = this
+    this.compiled ??= compile(typeof definitions === 'function' ? definitions() : definitions, options)
+    return this.compiled
+  }
 }
 
 function compile(definitions: readonly Definition[], options: DecodeOptions): Compiled {

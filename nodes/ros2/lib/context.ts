@@ -1,6 +1,6 @@
 import type { Ros2Context, Ros2Publisher, Ros2Sample, Ros2Subscription, Ros2Synchronizer } from '#native'
-import { EngineError, toEngineError } from '../../shared/errors'
-import { engine, native } from '../../shared/native'
+import { EngineError } from '../../shared/errors'
+import { engine, native, settled } from '../../shared/native'
 import { Codec, type DecodeOptions } from './codec'
 import { type DefinitionSources, Definitions } from './definitions'
 
@@ -42,6 +42,8 @@ export interface SubscribeOptions extends DecodeOptions {
   maxSamples?: number
   /** So many bytes wait at most. Default 64 MB. */
   maxBytes?: number
+  /** Messages stay raw: their type needs no definition, and is looked for only with the first that is decoded. */
+  raw?: boolean
 }
 
 /** A received message. */
@@ -61,6 +63,8 @@ export interface Received {
 export interface GraphNode {
   namespace: string
   name: string
+  /** Whether it is the context's own. */
+  own: boolean
 }
 
 export interface GraphEndpoint {
@@ -68,6 +72,8 @@ export interface GraphEndpoint {
   type: string
   service: boolean
   node: GraphNode | null
+  /** Whether it belongs to the context itself. */
+  own: boolean
   gid: string
   qos: Required<Qos>
 }
@@ -111,8 +117,9 @@ export class Context {
     hear: (received: Received) => void,
     options: SubscribeOptions = {},
   ): Subscription {
-    const { int64, arrays, ...rest } = options
-    const codec = new Codec(type, this.definitions.resolve(type), {
+    const { int64, arrays, raw, ...rest } = options
+    const definitions = () => this.definitions.resolve(type)
+    const codec = new Codec(type, raw ? definitions : definitions(), {
       ...(int64 && { int64 }),
       ...(arrays && { arrays }),
     })
@@ -122,9 +129,9 @@ export class Context {
     return subscription
   }
 
-  /** Speaks on a topic. */
+  /** Speaks on a topic. A type that has no definition can be spoken raw. */
   advertise(topic: string, type: string, qos: Qos = {}): Publisher {
-    const codec = new Codec(type, this.definitions.resolve(type))
+    const codec = new Codec(type, () => this.definitions.resolve(type))
     return new Publisher(
       engine(() => this.context.publish(JSON.stringify({ topic, type, qos }))),
       codec,
@@ -239,13 +246,5 @@ export class Publisher {
 
   async close(): Promise<void> {
     await this.publisher.close()
-  }
-}
-
-async function settled<T>(promise: Promise<T>): Promise<T> {
-  try {
-    return await promise
-  } catch (error) {
-    throw toEngineError(error)
   }
 }

@@ -12,4 +12,11 @@ export {
   Subscription,
 } from './context'
 export { type DefinitionSources, Definitions } from './definitions'
-export { Synchronizer, type SynchronizerOptions, type SynchronizerStats } from './synchronizer'
+export { type Step, stampOf, stampSteps } from './stamp'
+export {
+  type Left,
+  type SubscriptionOptions,
+  Synchronizer,
+  type SynchronizerOptions,
+  type SynchronizerStats,
+} from './synchronizer'
