@@ -1,6 +1,6 @@
 import type { NodeAPI } from 'node-red'
 import { lookup } from '../shared/admin'
-import { defineNode, stateOf } from '../shared/node'
+import { defineNode, openedBy } from '../shared/node'
 import { contextConfig } from './context.config'
 import { ContextHost } from './host'
 
@@ -10,5 +10,5 @@ export = (RED: NodeAPI): void => {
     open: ({ config, node }) => new ContextHost(config, (error) => node.error(error.message)),
     close: (host) => host.close(),
   })
-  lookup(RED, contextConfig.type, 'graph', (id) => stateOf<ContextHost>(RED, id)?.look())
+  lookup(RED, contextConfig.type, 'graph', (id) => openedBy<ContextHost>(RED, id)?.look())
 }
