@@ -1,6 +1,6 @@
 /** What a `millrace-ros2-sync` node does between its opening and its close. */
 import type { NodeStatus } from 'node-red'
-import { toEngineError } from '../shared/errors'
+import { EngineError, toEngineError } from '../shared/errors'
 import type { SyncGroup } from '../shared/group'
 import { MATCHING } from '../shared/matching.config'
 import type { Host } from '../shared/node'
@@ -38,7 +38,10 @@ export class Gatherer implements MemberRole<Synchronizer> {
 
   constructor(private readonly host: SyncHost) {
     this.member = new Member(host, host.config.context, this)
-    this.streams = new Map(host.config.topics.map((row) => this.streamOf(row)))
+    const streams = host.config.topics.map((row) => this.streamOf(row))
+    this.streams = new Map(streams)
+    const twice = streams.find(([topic], place) => streams.findIndex(([other]) => other === topic) < place)
+    if (twice) throw new EngineError('INVALID_OPTION', host.text('config.topicTwice', { topic: twice[0] }))
     this.watching = setInterval(
       host.guard(() => this.watch()),
       WATCH_MS,

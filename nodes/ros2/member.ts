@@ -23,7 +23,7 @@ export interface MemberRole<End> {
 export class Member<End extends { close(): Promise<void> }> implements User {
   private end: End | undefined
   private readonly contexts: ContextHost
-  private readonly timer: NodeJS.Timeout
+  private timer: NodeJS.Timeout | undefined
   private closings: Promise<unknown> = Promise.resolve()
   private failure: EngineError | undefined
 
@@ -37,12 +37,12 @@ export class Member<End extends { close(): Promise<void> }> implements User {
       throw new EngineError('INVALID_OPTION', host.text('failure.context'))
     }
     this.contexts = contexts
-    this.timer = setInterval(() => this.show(), STATUS_MS).unref()
-    this.show()
   }
 
   /** Apart from the constructor, as the role hears at once of a context that is open already. */
   join(): void {
+    this.timer = setInterval(() => this.show(), STATUS_MS).unref()
+    this.show()
     this.contexts.join(this)
   }
 

@@ -1,6 +1,7 @@
 /** The graph as flows get it: names instead of parts, filtered, and what changed between two looks. */
-import type { GraphConfig } from './graph.config'
+
 import { absolute } from './fields'
+import type { GraphConfig } from './graph.config'
 import type { Graph, GraphEndpoint, GraphNode, Qos } from './lib'
 
 export interface NodeItem {

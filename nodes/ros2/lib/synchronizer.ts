@@ -115,7 +115,9 @@ export class Synchronizer {
 
   /** Since it started. */
   stats(): SynchronizerStats {
-    const { received, grouped, groups, buffered, clockJumps, lastJump, meanSkew, maxSkew } = this.ask((it) => it.stats())
+    const { received, grouped, groups, buffered, clockJumps, lastJump, meanSkew, maxSkew } = this.ask((it) =>
+      it.stats(),
+    )
     return {
       ...{ received, grouped, groups, buffered, clockJumps },
       ...{ meanSkewMs: meanSkew / 1e6, maxSkewMs: maxSkew / 1e6 },
