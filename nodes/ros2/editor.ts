@@ -47,8 +47,10 @@ export function offerTopic(topic: JQuery, type: JQuery, view: () => Promise<View
     if (topic.val() === before) return
     before = topic.val()
     const name = absolute(String(before ?? '').trim(), '/')
+    const had = type.val()
     const [found, ...others] = (await view()).topics.find((one) => one.topic === name)?.types ?? []
-    if (found && others.length === 0 && found !== type.val()) type.val(found).trigger('change')
+    // Meanwhile the type may have been typed.
+    if (found && others.length === 0 && found !== had && type.val() === had) type.val(found).trigger('change')
   })
 }
 
