@@ -6,9 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use millrace::options::from_json;
-use millrace::ros2::{
-    Context, Discovery, Durability, Options, Qos, Reliability, Sample, SyncOptions, Synchronized,
-};
+use millrace::ros2::{Context, Discovery, Durability, Options, Qos, Reliability, Sample, SyncOptions, Synchronized};
 use millrace::sync::{Blocked, Reason};
 
 const LONG: Duration = Duration::from_secs(20);
