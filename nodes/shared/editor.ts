@@ -38,6 +38,7 @@ export interface Panel {
   oneditprepare?(node: PanelNode): void
   oneditsave?(node: PanelNode): void
   oneditcancel?(node: PanelNode): void
+  oneditdelete?(node: PanelNode): void
   oneditresize?(node: PanelNode, size: { width: number; height: number }): void
 }
 

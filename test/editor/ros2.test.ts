@@ -59,6 +59,19 @@ editorSuite('ros2', {}, (editor) => {
     await closeContext()
   })
 
+  it('a context keeps its definitions, and forgets what is cancelled', async () => {
+    const messages = async () => (await editor().properties('ctx', 'messages')).messages
+    for (const button of ['ok', 'cancel']) {
+      await openContext('ctx')
+      await form().locator('summary').click()
+      await editor().page.locator('#millrace-ros2-messages').click()
+      await editor().page.keyboard.type(`=== my_msgs/msg/${button}\nuint8 a`)
+      await editor().page.locator(`#node-config-dialog-${button}`).click()
+      await editor().dialog.waitFor({ state: 'detached' })
+    }
+    assert.equal(await messages(), '=== my_msgs/msg/ok\nuint8 a')
+  })
+
   /** All values of the open dialog, by the names of the properties. */
   const shown = () =>
     form().evaluate((panel) =>
