@@ -1,5 +1,4 @@
 import type { Ros2Sample, Ros2Synchronizer } from '#native'
-import { EngineError } from '../../shared/errors'
 import { type Entry, SyncGroup } from '../../shared/group'
 import { engine, native } from '../../shared/native'
 import { Codec, type DecodeOptions } from './codec'
@@ -115,14 +114,14 @@ export class Synchronizer {
 
   /** Since it started. */
   stats(): SynchronizerStats {
-    const { received, grouped, groups, buffered, clockJumps, lastJump, meanSkew, maxSkew } = this.ask((it) =>
-      it.stats(),
-    )
+    const counts = this.ask((it) => it.stats())
+    const { received = 0, grouped = 0, groups = 0, buffered = 0, clockJumps = 0 } = counts ?? {}
+    const { meanSkew = 0, maxSkew = 0, lastJump } = counts ?? {}
     return {
       ...{ received, grouped, groups, buffered, clockJumps },
       ...{ meanSkewMs: meanSkew / 1e6, maxSkewMs: maxSkew / 1e6 },
       lastJump: lastJump === undefined ? null : this.nameOf(lastJump),
-      lost: this.ask((it) => it.lost()),
+      lost: this.ask((it) => it.lost()) ?? 0,
     }
   }
 
@@ -132,7 +131,7 @@ export class Synchronizer {
     const counts = this.ask((it) => it.left())
     return Object.fromEntries(
       this.wanted.map(({ topic }, place) => {
-        const named = reasons.map((reason, number) => [reason, counts[place]?.[number] ?? 0] as const)
+        const named = reasons.map((reason, number) => [reason, counts?.[place]?.[number] ?? 0] as const)
         return [topic, Object.fromEntries(named.filter(([, count]) => count > 0))]
       }),
     )
@@ -150,10 +149,10 @@ export class Synchronizer {
     await synchronizer?.close()
   }
 
-  private ask<T>(question: (synchronizer: Ros2Synchronizer) => T): T {
+  /** Undefined before it starts, and when it is closed. */
+  private ask<T>(question: (synchronizer: Ros2Synchronizer) => T): T | undefined {
     const { synchronizer } = this
-    if (!synchronizer) throw new EngineError('CLOSED', 'the synchroniser does not run; call onSynchronized first')
-    return engine(() => question(synchronizer))
+    return synchronizer && engine(() => question(synchronizer))
   }
 
   private nameOf(topic: number): string {
