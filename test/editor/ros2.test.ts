@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { Locator } from 'playwright-core'
 import { flowOf, text } from './flows'
 import { editorSuite } from './suite'
 
@@ -82,6 +83,39 @@ editorSuite('ros2', {}, (editor) => {
       ),
     )
 
+  /** Types until names are offered: while the dialog settles, the offer may close as soon as it opens. */
+  async function offers(input: Locator, words: string): Promise<string[]> {
+    const opens = () =>
+      suggestions()
+        .first()
+        .waitFor({ timeout: 2000 })
+        .then(
+          () => true,
+          () => false,
+        )
+    do {
+      await input.fill('')
+      await input.pressSequentially(words)
+    } while (!(await opens()))
+    return suggestions().allTextContents()
+  }
+
+  /** Takes the first of them. */
+  async function take(input: Locator, words: string): Promise<string[]> {
+    const chosen = () =>
+      suggestions()
+        .first()
+        .click({ timeout: 2000 })
+        .then(
+          () => true,
+          () => false,
+        )
+    let offered: string[]
+    do offered = await offers(input, words)
+    while (!(await chosen()))
+    return offered
+  }
+
   /** Waits until an input has a value; it is left before, as Node-RED looks then. */
   async function typed(input: string, value: string): Promise<void> {
     await editor().page.evaluate(() => (document.activeElement as HTMLElement).blur())
@@ -129,15 +163,9 @@ editorSuite('ros2', {}, (editor) => {
   for (const [id, values] of topics) {
     it(`${id}: offers the topics that are there, and brings their type along`, async () => {
       await editor().edit(id)
-      await field('topic').pressSequentially('CHAT')
-      await suggestions().first().waitFor()
-      assert.deepEqual(await suggestions().allTextContents(), ['/chatter'])
-      await suggestions().first().click()
+      assert.deepEqual(await take(field('topic'), 'CHAT'), ['/chatter'])
       await typed('#node-input-messageType', STRING)
-      await field('messageType').fill('')
-      await field('messageType').pressSequentially('std_msgs/msg/Str')
-      await suggestions().first().waitFor()
-      assert.equal(await suggestions().first().textContent(), STRING)
+      assert.equal((await offers(field('messageType'), 'std_msgs/msg/Str'))[0], STRING)
       await editor().page.keyboard.press('Tab')
       assert.equal(await field('messageType').inputValue(), STRING)
       await editor().cancel()
@@ -195,8 +223,7 @@ editorSuite('ros2', {}, (editor) => {
   it('sync: offers the topics that are there, and keeps what it is given', async () => {
     await editor().edit('sync')
     await add()
-    await rows().first().locator('.millrace-ros2-topic').pressSequentially('chat')
-    await suggestions().first().click()
+    await take(rows().first().locator('.millrace-ros2-topic'), 'chat')
     await typed('.millrace-ros2-type', STRING)
     await rows().first().locator('select').selectOption('latched')
     await add()
@@ -220,10 +247,7 @@ editorSuite('ros2', {}, (editor) => {
 
   it('graph: offers names that are there, and keeps what it is given', async () => {
     await editor().edit('graph')
-    await field('prefix').pressSequentially('/ch')
-    await suggestions().first().waitFor()
-    assert.deepEqual(await suggestions().allTextContents(), ['/chatter'])
-    await suggestions().first().click()
+    assert.deepEqual(await take(field('prefix'), '/ch'), ['/chatter'])
     const values = { name: 'who', prefix: '/chatter', hideOwn: false, hideHidden: false, atStart: true }
     await fill(values)
     await keeps('graph', values)
