@@ -10,6 +10,7 @@ import type { NodeAPI } from 'node-red'
 import helper from 'node-red-node-test-helper'
 import { sync } from '../nodes'
 import syncNode from '../nodes/sync/sync'
+import { generator } from '../test/shared/random'
 
 const require = createRequire(__filename)
 const joinNode = require('@node-red/nodes/core/sequence/17-split.js') as (RED: NodeAPI) => void
@@ -25,7 +26,7 @@ interface Stamped {
 
 /** `rates` in Hz, jittered by a fourth of the period, in the order of the stamps. Same seed, same stream. */
 function stream(rates: Record<string, number>, count: number): Stamped[] {
-  const random = mulberry(1)
+  const random = generator(1)
   const topics = Object.entries(rates)
   const seconds = count / topics.reduce((sum, [, hz]) => sum + hz, 0)
   return topics
@@ -36,16 +37,6 @@ function stream(rates: Record<string, number>, count: number): Stamped[] {
       })),
     )
     .sort((a, b) => a.timestamp - b.timestamp)
-}
-
-function mulberry(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }
 
 function library(match: 'nearest' | 'oldest', messages: { topic: string; stamp: bigint }[], topics: string[]): number {

@@ -50,6 +50,10 @@ export declare class Ros2Synchronizer {
   stats(): Coded<SyncStats>
   /** Groups that nobody took in time. */
   lost(): Coded<number>
+  /** By topic, what left without a group: by reason, in the sync protocol's order, and last what had no stamp. */
+  left(): Coded<Array<Array<number>>>
+  /** Indices of the topics that a new stall waits for; null when there is none. */
+  stall(): Coded<Array<number> | undefined | null>
   status(): Coded<SyncStatus>
   close(): Promise<void>
 }

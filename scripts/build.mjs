@@ -118,6 +118,15 @@ function define(source, name) {
   return { type: config.type, isConfig: palette.category === 'config', definition: lines.join('\n') }
 }
 
+/** The rows shared by words that a form includes, by name: each has a catalogue of its own. */
+function sharedRows(word, page) {
+  const form = join('nodes', word, page.replace(/\.json$/, '.html'))
+  if (!files.includes(form)) return []
+  return [...readFileSync(join(root, form), 'utf8').matchAll(/^<!-- include \.\.\/shared\/(\w+)\.html -->$/gm)].map(
+    ([, name]) => name,
+  )
+}
+
 /** Node-RED keeps a catalogue per node: what all share, and what those of a word share, is merged into each. */
 function mergeCatalogues() {
   for (const file of files.filter((file) => /^nodes\/[^/]+\/locales\/[^/]+\/.+\.(json|html)$/.test(file))) {
@@ -126,7 +135,8 @@ function mergeCatalogues() {
     const target = join('dist', word, 'locales', language, page)
     if (page.endsWith('.html')) write(target, readFileSync(join(root, file), 'utf8'))
     else {
-      const shared = ['shared', word].map((room) => `nodes/${room}/locales/${language}/shared.json`)
+      const pages = ['shared/shared', ...sharedRows(word, page).map((name) => `shared/${name}`), `${word}/shared`]
+      const shared = pages.map((part) => `nodes/${part.replace('/', `/locales/${language}/`)}.json`)
       const parts = [...shared.filter((part) => files.includes(part)), file]
       write(target, JSON.stringify(parts.map(read).reduce(merge)))
     }

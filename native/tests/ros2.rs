@@ -6,10 +6,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use millrace::options::from_json;
-use millrace::ros2::{
-    Context, Discovery, Durability, Options, Qos, Reliability, Sample, SyncOptions, Synchronized, header_stamp,
-};
-use millrace::sync::Blocked;
+use millrace::ros2::{Context, Discovery, Durability, Options, Qos, Reliability, Sample, SyncOptions, Synchronized};
+use millrace::sync::{Blocked, Reason};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -68,6 +66,9 @@ fn a_talker_is_heard_and_seen() {
         endpoint.filter(|_| named("talker") && named("listener") && publisher.matched().unwrap() == 1)
     });
     assert_eq!(endpoint.type_name, "std_msgs/msg/String");
+    assert!(!endpoint.own && talker.graph().unwrap().publishers.iter().any(|it| it.gid == endpoint.gid && it.own));
+    let (own, others): (Vec<_>, Vec<_>) = talker.graph().unwrap().nodes.into_iter().partition(|node| node.own);
+    assert_eq!((own[0].name.as_str(), others[0].name.as_str()), ("talker", "listener"));
     assert_eq!(endpoint.node.unwrap().name, "talker");
     assert_eq!(endpoint.qos.reliability, Reliability::Reliable);
 
@@ -164,7 +165,7 @@ fn frames_that_belong_together_come_together() {
         r#"{"subscriptions": [
                 {"topic": "left", "type": "sensor_msgs/msg/Image", "qos": {"reliability": "reliable", "depth": 100}},
                 {"topic": "right", "type": "sensor_msgs/msg/Image", "qos": {"reliability": "reliable", "depth": 100}}],
-            "stamped": [true, true],
+            "stamps": [[], []],
             "sync": {"topics": [{"name": "left"}, {"name": "right"}], "windowMs": 10}}"#,
     );
     let (ready, groups_wait) = channel::<()>();
@@ -199,5 +200,10 @@ fn frames_that_belong_together_come_together() {
     }
     assert_eq!(synchronized.stats().1, 0);
     assert_eq!(synchronized.status().blocked, Blocked::WaitingForData);
-    assert_eq!(header_stamp(&stamped(5)[..11]), None);
+    // Of the left frames without a partner, the last may still get one.
+    let lefts = synchronized.left();
+    assert!(lefts[0].dropped[Reason::Unmatched as usize] >= 9, "{lefts:?}");
+    assert_eq!((lefts[1].dropped, lefts[1].unstamped), Default::default());
+    // Of the two, the stamp of zero was none.
+    assert_eq!(lefts[0].unstamped, 1);
 }

@@ -10,7 +10,7 @@ import {
   type Values,
 } from '../shared/config'
 import { isType, longType } from './fields'
-import { payloadFields } from './payload.config'
+import { outputFields } from './output.config'
 
 function path(typed: string): string {
   if (typed === '') throw new Problem('config.path')
@@ -46,7 +46,7 @@ export const bagConfig = defineConfig({
     loop: flag(false),
     stamps: choice('original', ['original', 'now']),
     clock: flag(false),
-    ...payloadFields,
+    ...outputFields,
     // To record.
     /** Blank: `msg.ros2.type`. */
     messageType: parsed('', type),

@@ -1,8 +1,14 @@
+import type { EditorRED } from 'node-red'
 import { defineEditor, text } from '../shared/editor'
 import { contextConfig } from './context.config'
 import { viewOf } from './editor'
 import type { View } from './host'
 import { saidOf } from './said'
+
+declare const RED: EditorRED
+
+/** Of the open dialog. */
+let definitions: { getValue(): string; destroy(): void } | undefined
 
 const label = (key: string, params?: object) => text(contextConfig, key, params)
 
@@ -11,9 +17,30 @@ export default defineEditor(
   { category: 'config', paletteLabel: 'ros2 context' },
   {
     label: (node) => node.name || (node.domain === '' ? 'ROS 2' : `ROS 2, ${node.domain}`),
-    oneditprepare: (node) => $('#millrace-ros2-test').on('click', () => test(node.id)),
+    oneditprepare(node) {
+      $('#millrace-ros2-test').on('click', () => test(node.id))
+      const settings = {
+        id: 'millrace-ros2-messages',
+        mode: 'ace/mode/text',
+        value: String($('#node-config-input-messages').val() ?? ''),
+        // Those of Monaco would look at the text once more when it is gone: "Model is disposed!".
+        inlineSuggest: { enabled: false },
+      }
+      definitions = RED.editor.createEditor(settings)
+    },
+    oneditsave() {
+      $('#node-config-input-messages').val(definitions?.getValue() ?? '')
+      closeDefinitions()
+    },
+    oneditcancel: closeDefinitions,
+    oneditdelete: closeDefinitions,
   },
 )
+
+function closeDefinitions(): void {
+  definitions?.destroy()
+  definitions = undefined
+}
 
 /** Shows what the context discovers, as it is deployed. */
 async function test(id: string): Promise<void> {

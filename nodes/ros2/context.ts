@@ -1,7 +1,7 @@
 import type { NodeAPI } from 'node-red'
 import { lookup } from '../shared/admin'
 import type { EngineError } from '../shared/errors'
-import { defineNode, stateOf } from '../shared/node'
+import { defineNode, openedBy } from '../shared/node'
 import { contextConfig } from './context.config'
 import { ContextHost } from './host'
 import { saidOf } from './said'
@@ -15,5 +15,5 @@ export = (RED: NodeAPI): void => {
     },
     close: (host) => host.close(),
   })
-  lookup(RED, contextConfig.type, 'graph', (id) => stateOf<ContextHost>(RED, id)?.look())
+  lookup(RED, contextConfig.type, 'graph', (id) => openedBy<ContextHost>(RED, id)?.look())
 }

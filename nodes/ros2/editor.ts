@@ -1,5 +1,5 @@
-/** What the panels of the two nodes of a topic share. Runs in the browser. */
-import { ask, type PanelNode } from '../shared/editor'
+/** What the panels of the word share. Runs in the browser. */
+import { ask, offer, type PanelNode } from '../shared/editor'
 import { absolute, CONTEXT } from './fields'
 import type { View } from './host'
 
@@ -17,8 +17,8 @@ export function labelOf(node: PanelNode, fallback: string): string {
   return String(node.name || node.topic || fallback)
 }
 
-/** The rows of `topic.html`. */
-export function prepareTopic(): void {
+/** What the chosen context sees: looked up when the panel opens, and when another one is chosen. */
+export function watchContext(): () => Promise<View> {
   let view: Promise<View> = Promise.resolve(NOTHING)
   const look = () => {
     const id = String($('#node-input-context').val() ?? '')
@@ -31,25 +31,15 @@ export function prepareTopic(): void {
   }
   $('#node-input-context').on('change', look)
   look()
+  return () => view
+}
 
-  const topic = $('#node-input-topic')
-  const type = $('#node-input-messageType')
-  topic.autoComplete({
-    search: (typed, done) => {
-      view.then(({ topics }) =>
-        done(
-          offered(
-            topics.map((one) => one.topic),
-            typed,
-          ),
-        ),
-      )
-    },
-  })
-  type.autoComplete({
-    search: (typed, done) => {
-      view.then(({ topics, types }) => done(offered([...typesOf(topics), ...types], typed)))
-    },
+/** Offers what is there; a topic of one type brings it along. */
+export function offerTopic(topic: JQuery, type: JQuery, view: () => Promise<View>): void {
+  offer(topic, async () => (await view()).topics.map((one) => one.topic))
+  offer(type, async () => {
+    const { topics, types } = await view()
+    return [...topics.flatMap((one) => one.types), ...types]
   })
   let before = topic.val()
   topic.on('change', async () => {
@@ -57,24 +47,20 @@ export function prepareTopic(): void {
     if (topic.val() === before) return
     before = topic.val()
     const name = absolute(String(before ?? '').trim(), '/')
-    const [found, ...others] = (await view).topics.find((one) => one.topic === name)?.types ?? []
-    if (found && others.length === 0 && found !== type.val()) type.val(found).trigger('change')
+    const had = type.val()
+    const [found, ...others] = (await view()).topics.find((one) => one.topic === name)?.types ?? []
+    // Meanwhile the type may have been typed.
+    if (found && others.length === 0 && found !== had && type.val() === had) type.val(found).trigger('change')
   })
+}
 
+/** The rows of `topic.html`. */
+export function prepareTopic(): void {
+  offerTopic($('#node-input-topic'), $('#node-input-messageType'), watchContext())
   const showQos = () => {
     $('.millrace-ros2-qos').toggle($('#node-input-qos').val() === 'custom')
     $('.millrace-ros2-depth').toggle($('#node-input-history').val() === 'keep-last')
   }
   $('#node-input-qos, #node-input-history').on('change', showQos)
   showQos()
-}
-
-function typesOf(topics: View['topics']): string[] {
-  return topics.flatMap((topic) => topic.types)
-}
-
-function offered(names: string[], typed: string): { value: string; label: string }[] {
-  const wanted = typed.toLowerCase()
-  const fitting = new Set(names.filter((name) => name.toLowerCase().includes(wanted)))
-  return [...fitting].map((value) => ({ value, label: value }))
 }

@@ -1,14 +1,11 @@
-/** What the two nodes of a topic share: their place in a context, the others at it, and how it shows. */
+/** One end of a topic: a subscription or a publisher, which comes and goes with the context. */
 import type { NodeStatus } from 'node-red'
-import type { Fields } from '../shared/config'
-import { EngineError, toEngineError } from '../shared/errors'
-import { type Host, stateOf } from '../shared/node'
-import { absolute, longType } from './fields'
-import { ContextHost, type User } from './host'
+import type { EngineError } from '../shared/errors'
+import { longType } from './fields'
 import type { Context, Graph, GraphEndpoint, Qos } from './lib'
-import { firstMismatch, type Mismatch } from './match'
-
-const STATUS_MS = 1000
+import type { Mismatch } from './match'
+import { Member, type MemberHost, type MemberRole } from './member'
+import { Others } from './others'
 
 /** What both nodes are told. */
 export interface EndpointConfig {
@@ -29,112 +26,50 @@ export interface Role<End> {
   settled?(end: End | EngineError): void
 }
 
-interface Closing {
-  close(): Promise<void>
-}
-
-/** One end of a topic: a subscription or a publisher, which comes and goes with the context. */
-export class Endpoint<End extends Closing> implements User {
-  /** Absolute. */
-  readonly topic: string
-  /** In its long form. */
-  readonly type: string
-  /** So many are at the other end; none known before the first look. */
-  others = 0
-  private end: End | undefined
-  private readonly contexts: ContextHost
-  private readonly timer: NodeJS.Timeout
-  private closings: Promise<unknown> = Promise.resolve()
-  private mismatch: Mismatch | null = null
-  private failure: EngineError | undefined
+export class Endpoint<End extends { close(): Promise<void> }> implements MemberRole<End> {
+  readonly others: Others
+  private readonly member: Member<End>
 
   constructor(
-    private readonly host: Pick<Host<Fields>, 'RED' | 'node' | 'text' | 'status'>,
+    host: MemberHost,
     config: EndpointConfig,
     private readonly role: Role<End>,
   ) {
-    const contexts = stateOf<unknown>(host.RED, config.context)
-    if (!(contexts instanceof ContextHost)) {
-      throw new EngineError('INVALID_OPTION', host.text('failure.context'))
-    }
-    this.contexts = contexts
-    this.topic = contexts.nameOf(config.topic)
-    this.type = longType(config.messageType)
-    this.timer = setInterval(() => this.show(), STATUS_MS).unref()
-    this.show()
+    this.member = new Member(host, config.context, this)
+    const topic = this.member.nameOf(config.topic)
+    this.others = new Others(host, topic, longType(config.messageType), (qos) => role.refuses(qos))
   }
 
-  /** Apart from the constructor, as the role hears at once of a context that is open already. */
+  get topic(): string {
+    return this.others.topic
+  }
+
+  get type(): string {
+    return this.others.type
+  }
+
   join(): void {
-    this.contexts.join(this)
+    this.member.join()
   }
 
-  opened(context: Context): void {
-    try {
-      this.end = this.role.open(context)
-    } catch (error) {
-      const failure = toEngineError(error)
-      // Then the context is no good any more.
-      if (failure.code === 'TRANSPORT') throw failure
-      this.host.node.error(failure.message)
-      return this.failed(failure)
-    }
-    this.failure = undefined
-    this.role.settled?.(this.end)
-    this.show()
+  close(): Promise<void> {
+    return this.member.close()
   }
 
-  /** The context reports its own failures. */
-  failed(error: EngineError): void {
-    this.failure = error
-    this.dropEnd()
-    this.role.settled?.(error)
-    this.show()
+  open(context: Context): End {
+    return this.role.open(context)
   }
 
-  changed(graph: Graph): void {
-    const others = this.role.others(graph).filter(({ topic, service }) => topic === this.topic && !service)
-    this.others = others.length
-    const found = firstMismatch(others, this.type, (qos) => this.role.refuses(qos))
-    if (found && found.reason !== this.mismatch) this.host.node.warn(this.warning(found.other, found.reason))
-    this.mismatch = found?.reason ?? null
-    this.show()
+  settled(end: End | EngineError): void {
+    this.role.settled?.(end)
   }
 
-  async close(): Promise<void> {
-    clearInterval(this.timer)
-    this.contexts.leave(this)
-    this.dropEnd()
-    await this.closings
+  changed(graph: Graph | null): void {
+    if (graph) this.others.look(this.role.others(graph))
+    else this.others.count = 0
   }
 
-  private warning(other: GraphEndpoint, reason: Mismatch): string {
-    const name = other.node ? absolute(other.node.name, other.node.namespace) : (other.gid ?? '')
-    const params = { topic: this.topic, node: name, type: other.type }
-    return this.host.text(`mismatch.${reason}`, params)
-  }
-
-  private dropEnd(): void {
-    const end = this.end
-    this.end = undefined
-    this.others = 0
-    if (!end) return
-    const closing = end.close().catch((error) => this.host.node.warn(toEngineError(error).message))
-    this.closings = Promise.all([this.closings, closing])
-  }
-
-  private show(): void {
-    this.host.status(() => this.status())
-  }
-
-  private status(): NodeStatus {
-    const { failure, mismatch, end } = this
-    if (failure) {
-      const fill = failure.retryable ? 'yellow' : 'red'
-      return { fill, shape: 'ring', text: this.host.text(`error.${failure.code}`) }
-    }
-    if (!end) return { fill: 'grey', shape: 'ring', text: this.host.text('status.opening') }
-    if (mismatch) return { fill: 'yellow', shape: 'ring', text: this.host.text(`status.mismatch.${mismatch}`) }
-    return this.role.live(end)
+  live(end: End): NodeStatus {
+    return this.others.status() ?? this.role.live(end)
   }
 }

@@ -1,7 +1,6 @@
 import { defineConfig, number, optionalNumber, text, type Values } from '../shared/config'
-import { context, messageType, topic } from './fields'
-import { payloadFields } from './payload.config'
-import { qosFields } from './qos.config'
+import { outputFields } from './output.config'
+import { topicFields } from './topic.config'
 
 export const inConfig = defineConfig({
   type: 'millrace-ros2-in',
@@ -9,12 +8,9 @@ export const inConfig = defineConfig({
   fields: {
     name: text(),
     configVersion: number(1, { min: 1, max: 1, whole: true }),
-    context,
-    topic,
-    messageType,
     // Of all, this one hears every publisher.
-    ...qosFields('sensor'),
-    ...payloadFields,
+    ...topicFields('sensor'),
+    ...outputFields,
     /** Blank: every message. */
     maxPerSecond: optionalNumber('', { min: 0.001, max: 1_000_000 }),
   },

@@ -1,31 +1,28 @@
 /** What a `millrace-ros2-in` node does between its opening and its close. */
 import type { NodeStatus } from 'node-red'
-import { EngineError, toEngineError } from '../shared/errors'
+import { toEngineError } from '../shared/errors'
 import type { Host } from '../shared/node'
 import { short } from '../shared/status'
+import { aboutOf } from './about'
 import { Endpoint, type Role } from './endpoint'
-import { HEADER, headerPlace } from './header'
-import type { InConfig, inConfig } from './in.config'
+import type { inConfig } from './in.config'
 import { Latest } from './latest'
-import { Codec, type Context, type Graph, type GraphEndpoint, type Qos, type Received, type Subscription } from './lib'
+import type { Context, Graph, GraphEndpoint, Qos, Received, Subscription } from './lib'
 import { type Mismatch, refusal } from './match'
-import { messageOf, type Shape } from './payload'
+import { type Payloads, payloadsOf } from './payload'
 import { qosOf } from './qos.config'
+import { Rate } from './rate'
 
 type InHost = Host<(typeof inConfig)['fields']>
 
 export class Listener implements Role<Subscription> {
   private readonly endpoint: Endpoint<Subscription>
-  private readonly config: InConfig
   private readonly qos: Required<Qos>
   private readonly latest: Latest<Received> | undefined
-  private shape: Shape | undefined
-  /** Since the last look at the clock. */
-  private heard = 0
-  private since = performance.now()
+  private payloads: Payloads | undefined
+  private readonly heard = new Rate()
 
   constructor(private readonly host: InHost) {
-    this.config = host.config
     this.qos = qosOf(host.config)
     const { maxPerSecond } = host.config
     if (maxPerSecond !== null) this.latest = new Latest(1000 / maxPerSecond, (received) => this.send(received))
@@ -39,19 +36,11 @@ export class Listener implements Role<Subscription> {
   }
 
   open(context: Context): Subscription {
-    const { int64, arrays, output } = this.config
+    const { int64, arrays, output } = this.host.config
     const { topic, type } = this.endpoint
-    const definitions = context.definitions.resolve(type)
-    const header = headerPlace(definitions)
-    if (output === 'header' && header === 'none') {
-      throw new EngineError('INVALID_OPTION', this.host.text('failure.header', { type }))
-    }
-    this.shape = { output, header, headers: new Codec(HEADER, context.definitions.resolve(HEADER)) }
-    return context.subscribe(topic, type, (received) => this.hear(received), {
-      qos: this.qos,
-      int64,
-      arrays,
-    })
+    this.payloads = payloadsOf(context, type, output, () => this.host.text('failure.header', { type }))
+    const options = { qos: this.qos, int64, arrays, raw: output === 'raw' }
+    return context.subscribe(topic, type, (received) => this.hear(received), options)
   }
 
   others(graph: Graph): GraphEndpoint[] {
@@ -63,14 +52,8 @@ export class Listener implements Role<Subscription> {
   }
 
   live(subscription: Subscription): NodeStatus {
-    const seconds = (performance.now() - this.since) / 1000
-    // The first look comes at once.
-    const rate = seconds < 0.5 ? 0 : Math.round(this.heard / seconds)
-    if (seconds >= 0.5) {
-      this.heard = 0
-      this.since = performance.now()
-    }
-    if (rate === 0 && this.endpoint.others === 0) {
+    const rate = this.heard.look()
+    if (rate === 0 && this.endpoint.others.count === 0) {
       return { fill: 'grey', shape: 'ring', text: this.host.text('status.nobody') }
     }
     const { dropped } = subscription.counts()
@@ -81,7 +64,7 @@ export class Listener implements Role<Subscription> {
   }
 
   private hear(received: Received): void {
-    this.heard += 1
+    this.heard.add()
     if (this.latest) this.latest.push(received)
     else this.send(received)
   }
@@ -89,17 +72,18 @@ export class Listener implements Role<Subscription> {
   /** Nothing may leave here as an exception: it would end Node-RED. */
   private send(received: Received): void {
     try {
-      const { type, topic } = this.endpoint
-      const about = { type, receivedNs: String(received.receivedNs), publisher: received.publisher }
-      const shape = this.shape as Shape
-      this.host.node.send(messageOf(topic, received, shape, about, (error) => this.complain(error)))
+      const { payloads } = this
+      if (!payloads) return
+      const { topic, type } = this.endpoint
+      const message: Record<string, unknown> = { topic, payload: undefined, ros2: aboutOf(type, received, payloads) }
+      payloads.put(message, 'payload', received, (error) => this.complain(error))
+      this.host.node.send(message)
     } catch (error) {
       this.complain(error)
     }
   }
 
   private complain(error: unknown): void {
-    const failure = toEngineError(error)
-    this.host.node.error(failure, { topic: this.endpoint.topic })
+    this.host.node.error(toEngineError(error), { topic: this.endpoint.topic })
   }
 }

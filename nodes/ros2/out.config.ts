@@ -1,6 +1,5 @@
 import { defineConfig, number, text, type Values } from '../shared/config'
-import { context, messageType, topic } from './fields'
-import { qosFields } from './qos.config'
+import { topicFields } from './topic.config'
 
 export const outConfig = defineConfig({
   type: 'millrace-ros2-out',
@@ -8,10 +7,7 @@ export const outConfig = defineConfig({
   fields: {
     name: text(),
     configVersion: number(1, { min: 1, max: 1, whole: true }),
-    context,
-    topic,
-    messageType,
-    ...qosFields('default'),
+    ...topicFields('default'),
   },
 })
 

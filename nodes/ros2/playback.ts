@@ -6,9 +6,8 @@ import { short } from '../shared/status'
 import { placeOf } from './bag-path'
 import type { BagHost } from './bag-session'
 import { longType } from './fields'
-import { HEADER, headerPlace, shifted, stampOfNs } from './header'
-import { type Bag, type BagMessage, type BagProblem, Codec, Definitions, openBag } from './lib'
-import { type Incoming, messageOf, type Shape } from './payload'
+import { type Bag, type BagMessage, type BagProblem, Codec, Definitions, openBag, restamped, timeOfNs } from './lib'
+import { HEADER, type Incoming, Payloads } from './payload'
 import { Player } from './player'
 
 const CLOCK = '/clock'
@@ -26,7 +25,7 @@ export class Playback {
   private closed = false
   /** Controls, and the openings that they need, one behind the other. */
   private work: Promise<unknown> = Promise.resolve()
-  private readonly shapes = new Map<string, Shape>()
+  private readonly payloads = new Map<string, Payloads>()
   private headers: Codec | undefined
   private clocks: Codec | undefined
   private clockNs: bigint | undefined
@@ -139,7 +138,7 @@ export class Playback {
   }
 
   private begun(bag: Bag): void {
-    this.shapes.clear()
+    this.payloads.clear()
     this.told.clear()
     this.errors = 0
     this.clockNs = undefined
@@ -159,59 +158,61 @@ export class Playback {
     const complain = (error: unknown) => this.complain(topic, error)
     try {
       if (this.host.config.clock) this.tick(recorded.logNs + shiftNs)
-      const shape = this.shapeOf(recorded)
-      const about = {
+      const payloads = this.payloadsOf(recorded)
+      const incoming = this.incomingOf(recorded, payloads, shiftNs)
+      const ros2 = {
         type: longType(recorded.type),
+        ...payloads.stampNs(incoming),
         receivedNs: String(recorded.logNs + shiftNs),
         publishedNs: String(recorded.publishNs + shiftNs),
       }
-      const incoming = this.incomingOf(recorded, shape, shiftNs)
-      this.host.node.send(messageOf(topic, incoming, shape, about, complain))
+      const message: Record<string, unknown> = { topic, payload: undefined, ros2 }
+      payloads.put(message, 'payload', incoming, complain)
+      this.host.node.send(message)
     } catch (error) {
       complain(error)
     }
   }
 
-  private incomingOf(recorded: BagMessage, { header }: Shape, shiftNs: bigint): Incoming {
+  private incomingOf(recorded: BagMessage, { stamp, hasHeader }: Payloads, shiftNs: bigint): Incoming {
     const { int64, arrays } = this.host.config
     const bag = this.bag as Bag
-    const moves = shiftNs !== 0n
-    const cdr = moves && header === 'first' ? shifted(recorded.data, shiftNs) : recorded.data
+    const cdr = stamp && hasHeader && shiftNs !== 0n ? restamped(recorded.data, stamp, shiftNs) : recorded.data
     let decoded: Record<string, unknown> | undefined
     return {
       cdr,
       get message() {
-        if (decoded) return decoded
-        decoded = bag.decode({ ...recorded, data: cdr }, { int64, arrays })
-        if (moves && header === 'inside') moveStamp(decoded, shiftNs)
+        decoded ??= bag.decode({ ...recorded, data: cdr }, { int64, arrays })
         return decoded
       },
     }
   }
 
-  private shapeOf(recorded: BagMessage): Shape {
+  private payloadsOf(recorded: BagMessage): Payloads {
     const key = `${recorded.encoding} ${recorded.type}`
-    const known = this.shapes.get(key)
+    const known = this.payloads.get(key)
     if (known) return known
-    this.headers ??= new Codec(HEADER, new Definitions({ folders: [] }).resolve(HEADER))
-    const shape = { output: this.host.config.output, header: this.headerPlaceOf(recorded), headers: this.headers }
-    this.shapes.set(key, shape)
-    return shape
+    const payloads = new Payloads(this.host.config.output, this.definitionsOf(recorded), () => {
+      this.headers ??= new Codec(HEADER, new Definitions({ folders: [] }).resolve(HEADER))
+      return this.headers
+    })
+    this.payloads.set(key, payloads)
+    return payloads
   }
 
   /** What cannot be decoded can still leave raw. */
-  private headerPlaceOf(recorded: BagMessage): Shape['header'] {
+  private definitionsOf(recorded: BagMessage) {
     try {
-      return headerPlace(this.bag?.definitions(recorded) ?? [])
+      return this.bag?.definitions(recorded) ?? null
     } catch {
-      return 'none'
+      return null
     }
   }
 
   private tick(nowNs: bigint): void {
     if (this.clockNs !== undefined && nowNs - this.clockNs < CLOCK_EVERY_NS && nowNs >= this.clockNs) return
     this.clockNs = nowNs
-    const payload = { clock: stampOfNs(nowNs) }
+    const payload = { clock: timeOfNs(nowNs) }
     this.clocks ??= new Codec(CLOCK_TYPE, new Definitions({ folders: [] }).resolve(CLOCK_TYPE))
     const isRaw = this.host.config.output === 'raw'
     const ros2 = { type: CLOCK_TYPE, receivedNs: String(nowNs), publishedNs: String(nowNs) }
@@ -283,9 +284,4 @@ export class Playback {
 
 function textOf(ns: bigint | null): string | null {
   return ns === null ? null : String(ns)
-}
-
-function moveStamp(decoded: Record<string, unknown>, byNs: bigint): void {
-  const { stamp } = decoded.header as { stamp: { sec: number; nanosec: number } }
-  Object.assign(stamp, stampOfNs(BigInt(stamp.sec) * 1_000_000_000n + BigInt(stamp.nanosec) + byNs))
 }

@@ -26,10 +26,12 @@ export const qosFields = (preset: Preset) => ({
   leaseMs: optionalNumber('', time),
 })
 
+export function presetQos(preset: Preset): Required<Qos> {
+  return { ...presets[preset], deadlineMs: null, lifespanMs: null, liveliness: 'automatic', leaseMs: null }
+}
+
 export function qosOf(saved: Required<Qos> & { qos: Preset | 'custom' }): Required<Qos> {
-  if (saved.qos !== 'custom') {
-    return { ...presets[saved.qos], deadlineMs: null, lifespanMs: null, liveliness: 'automatic', leaseMs: null }
-  }
+  if (saved.qos !== 'custom') return presetQos(saved.qos)
   const { reliability, durability, history, depth, deadlineMs, lifespanMs, liveliness, leaseMs } = saved
   return { reliability, durability, history, depth, deadlineMs, lifespanMs, liveliness, leaseMs }
 }

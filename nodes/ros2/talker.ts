@@ -8,33 +8,25 @@ import type { Context, Graph, GraphEndpoint, Publisher, Qos } from './lib'
 import { type Mismatch, refusal } from './match'
 import type { outConfig } from './out.config'
 import { qosOf } from './qos.config'
+import { Waiting } from './waiting'
 
 type OutHost = Host<(typeof outConfig)['fields']>
-
-/** So many messages wait for the context to open. */
-const WAITING_MAX = 1000
 
 export class Talker implements Role<Publisher> {
   private readonly endpoint: Endpoint<Publisher>
   private readonly qos: Required<Qos>
-  private readonly waitingMax: number
-  private waiting: { payload: unknown; reply: Reply }[] = []
-  /** None while the context opens for the first time. */
-  private outlet: Publisher | EngineError | undefined
+  private readonly waiting: Waiting<Publisher>
   private sent = 0
 
   constructor(private readonly host: OutHost) {
     this.qos = qosOf(host.config)
-    const limit = host.RED.settings.nodeMessageBufferMaxLength
-    this.waitingMax = typeof limit === 'number' && limit > 0 ? Math.min(limit, WAITING_MAX) : WAITING_MAX
+    this.waiting = new Waiting(host.RED, () => host.text('failure.waiting'))
     this.endpoint = new Endpoint(host, host.config, this)
     this.endpoint.join()
   }
 
   input({ payload }: Message, reply: Reply): void {
-    if (!this.outlet) return this.wait(payload, reply)
-    this.publish(this.outlet, payload)
-    reply.done()
+    this.waiting.deal(reply, (publisher) => this.publish(publisher, payload))
   }
 
   async close(): Promise<void> {
@@ -43,19 +35,13 @@ export class Talker implements Role<Publisher> {
   }
 
   open(context: Context): Publisher {
-    return context.advertise(this.endpoint.topic, this.endpoint.type, this.qos)
+    const { topic, type } = this.endpoint
+    this.checkType(context, type)
+    return context.advertise(topic, type, this.qos)
   }
 
-  settled(outlet: Publisher | EngineError): void {
-    this.outlet = outlet
-    for (const { payload, reply } of this.waiting.splice(0)) {
-      try {
-        this.publish(outlet, payload)
-        reply.done()
-      } catch (error) {
-        reply.done(error)
-      }
-    }
+  settled(publisher: Publisher | EngineError): void {
+    this.waiting.settle(publisher)
   }
 
   others(graph: Graph): GraphEndpoint[] {
@@ -72,18 +58,22 @@ export class Talker implements Role<Publisher> {
     return matched > 0 ? { fill: 'green', shape: 'dot', text } : { fill: 'grey', shape: 'ring', text }
   }
 
-  private wait(payload: unknown, reply: Reply): void {
-    if (this.waiting.length >= this.waitingMax) throw new EngineError('BUFFER_FULL', this.host.text('failure.waiting'))
-    this.waiting.push({ payload, reply })
+  /** A type without a definition can be spoken raw; who meant another one should know. */
+  private checkType(context: Context, type: string): void {
+    try {
+      context.definitions.resolve(type)
+    } catch (error) {
+      if ((error as EngineError).code !== 'UNKNOWN_TYPE') throw error
+      this.host.node.warn(this.host.text('warning.rawOnly', { reason: (error as EngineError).message }))
+    }
   }
 
-  private publish(outlet: Publisher | EngineError, payload: unknown): void {
-    if (outlet instanceof EngineError) throw outlet
+  private publish(publisher: Publisher, payload: unknown): void {
     if (payload === null || typeof payload !== 'object') {
       const params = { given: quote(payload), type: this.endpoint.type }
       throw new EngineError('INVALID_INPUT', this.host.text('failure.payload', params))
     }
-    outlet.send(payload)
+    publisher.send(payload)
     this.sent += 1
   }
 }

@@ -38,6 +38,7 @@ export interface Panel {
   oneditprepare?(node: PanelNode): void
   oneditsave?(node: PanelNode): void
   oneditcancel?(node: PanelNode): void
+  oneditdelete?(node: PanelNode): void
   oneditresize?(node: PanelNode, size: { width: number; height: number }): void
 }
 
@@ -129,12 +130,14 @@ export async function ask<T>(type: string, id: string, name: string): Promise<T 
 }
 
 /** Offers names while a free text is typed. Tab takes the first of them: so the closest to what was typed stands first. */
-export function offer(input: JQuery, names: Promise<string[]>): void {
+export function offer(input: JQuery, names: () => Promise<Iterable<string>>): void {
   input.autoComplete({
     search: (typed, done) => {
-      const distance = (name: string) => (name === typed ? 0 : name.startsWith(typed) ? 1 : 2)
-      names.then((all) => {
-        const found = all.filter((name) => name.includes(typed)).sort((a, b) => distance(a) - distance(b))
+      const wanted = typed.toLowerCase()
+      const distance = (name: string) => (name === typed ? 0 : name.toLowerCase().startsWith(wanted) ? 1 : 2)
+      names().then((all) => {
+        const fitting = [...new Set(all)].filter((name) => name.toLowerCase().includes(wanted))
+        const found = fitting.sort((one, other) => distance(one) - distance(other))
         done(found.map((value) => ({ value, label: value })))
       })
     },

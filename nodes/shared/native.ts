@@ -40,3 +40,12 @@ export function engine<T>(call: () => T): T {
     throw toEngineError(error)
   }
 }
+
+/** The same, for what the binary promises. */
+export async function settled<T>(promise: Promise<T>): Promise<T> {
+  try {
+    return await promise
+  } catch (error) {
+    throw toEngineError(error)
+  }
+}

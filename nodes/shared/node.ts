@@ -44,10 +44,18 @@ export interface NodeSpec<F extends Fields, State> {
 }
 
 const STATE = Symbol('state')
+const FAILURE = Symbol('failure')
 
 /** What the running node with this id opened; undefined for a node that is not there, or could not. */
 export function stateOf<State>(RED: NodeAPI, id: string): State | undefined {
   return (RED.nodes.getNode(id) as { [STATE]?: State } | null)?.[STATE]
+}
+
+/** The same, for who wants to know why a node could not: fails as it did. */
+export function openedBy<State>(RED: NodeAPI, id: string): State | undefined {
+  const failure = (RED.nodes.getNode(id) as { [FAILURE]?: EngineError } | null)?.[FAILURE]
+  if (failure) throw failure
+  return stateOf(RED, id)
 }
 
 export function defineNode<F extends Fields, State>(RED: NodeAPI, spec: NodeSpec<F, State>): void {
@@ -78,6 +86,7 @@ export function defineNode<F extends Fields, State>(RED: NodeAPI, spec: NodeSpec
     if ('error' in opened) {
       fail(opened.error)
       report(this, opened.error)
+      Object.defineProperty(this, FAILURE, { value: opened.error })
     } else {
       Object.defineProperty(this, STATE, { value: opened.value })
     }

@@ -1,5 +1,6 @@
 /** What a `millrace-sync` node does between its opening and its close. */
 import { EngineError, type ErrorCode, quote } from '../shared/errors'
+import { MATCHING } from '../shared/matching.config'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
 import { Learning } from './learning'
@@ -15,20 +16,6 @@ export interface Waiting {
   message: Message
   reply: Reply
 }
-
-const LIVE = [
-  'windowMs',
-  'bufferSize',
-  'match',
-  'drop',
-  'timeoutMs',
-  'maxDelayMs',
-  'equalStamps',
-  'onClockJump',
-  'clockJumpMs',
-  'learnPeriods',
-  'stallMs',
-] as const satisfies (keyof LiveOptions)[]
 
 /** Refused messages fail with these codes; what was buffered first leaves without an error. */
 const REFUSED: Partial<Record<DropReason, ErrorCode>> = {
@@ -219,7 +206,7 @@ export class Session {
 
 function optionsOf(config: SyncConfig): SyncOptions {
   const { topics } = config
-  const options: SyncOptions = Object.fromEntries(LIVE.map((name) => [name, config[name]]))
+  const options: SyncOptions = Object.fromEntries(MATCHING.map((name) => [name, config[name]]))
   if (topics.length === 0) return options
   const periods = topics.flatMap((row) => (row.minPeriodMs === null ? [] : [[row.topic, row.minPeriodMs] as const]))
   return {
@@ -239,7 +226,7 @@ function boundBuffer<O extends LiveOptions>(options: O, { RED, config: { topics,
 
 function liveOptions(value: unknown): LiveOptions | undefined {
   if (!isObject(value)) return undefined
-  const given = LIVE.filter((name) => value[name] !== undefined)
+  const given = MATCHING.filter((name) => value[name] !== undefined)
   return given.length > 0 ? Object.fromEntries(given.map((name) => [name, value[name]])) : undefined
 }
 

@@ -1,7 +1,11 @@
 import { defineEditor, lookup, mark, offer, type PanelNode, problemOf, text } from '../shared/editor'
-import { syncConfig, type TopicRow } from './sync.config'
+import { editRows } from '../shared/rows'
+import { syncConfig } from './sync.config'
 
-type Row = { topic?: string; required?: boolean; minPeriodMs?: number | string | null }
+type Row = { topic: string; required: boolean; minPeriodMs: number | string | null }
+
+/** Of the open panel. */
+let rows: () => Row[] = () => []
 
 const label = (key: string, params?: object) => text(syncConfig, key, params)
 
@@ -41,17 +45,14 @@ function oneditprepare(node: PanelNode): void {
   showUnit()
 
   const seen = lookup<string>(syncConfig, node.id, 'topics')
-  const list = $('#millrace-sync-topics')
-  list.editableList({
-    addItem: (container, _index, row: Row) => addRow(container, row, seen),
+  const list = {
+    id: 'millrace-sync-topics',
     addButton: label('button.addTopic'),
-    height: 'auto',
-    removable: true,
-    sortable: true,
-    removeItem: () => checkRows(),
-  })
-  for (const row of (node.topics as TopicRow[] | undefined) ?? []) list.editableList('addItem', row)
-  checkRows()
+    draw: (line: JQuery, row: Partial<Row>) => drawRow(line, row, seen),
+    read: readRow,
+    check: checkRows,
+  }
+  rows = editRows<Row>(list, (node.topics as Row[] | undefined) ?? [])
 }
 
 /** Where the message's time is the arrival there is no unit to choose. */
@@ -59,7 +60,7 @@ function showUnit(): void {
   $('.millrace-sync-unit').toggle($('#node-input-stampFromType').val() !== 'arrival')
 }
 
-function addRow(container: JQuery, row: Row, seen: Promise<string[]>): void {
+function drawRow(container: JQuery, row: Partial<Row>, seen: Promise<string[]>): void {
   const topic = $('<input>', { type: 'text', class: 'millrace-grow', placeholder: label('tip.topic') })
     .attr('aria-label', label('label.topic'))
     .val(row.topic ?? '')
@@ -68,34 +69,22 @@ function addRow(container: JQuery, row: Row, seen: Promise<string[]>): void {
     .attr({ 'aria-label': label('label.period'), title: label('label.period') })
     .val(row.minPeriodMs ?? '')
   const needed = $('<label>').append(required, $('<span>').text(label('label.required')))
-  const line = $('<div>', { class: 'millrace-row' }).append(topic, needed, period).appendTo(container)
-  offer(topic, seen)
-  // An offer that is taken by keyboard makes no event but that of the key.
-  line.on('change input keyup', 'input', checkRows)
-  if (row.topic === undefined) topic.trigger('focus')
-  checkRows()
+  $('<div>', { class: 'millrace-row' }).append(topic, needed, period).appendTo(container)
+  offer(topic, () => seen)
 }
 
-function lines(): JQuery[] {
-  return $('#millrace-sync-topics')
-    .editableList('items')
-    .toArray()
-    .map((item: HTMLElement) => $(item))
-}
-
-function rows(): Row[] {
-  return lines().map((line) => ({
+function readRow(line: JQuery): Row {
+  return {
     topic: String(line.find('.millrace-grow').val() ?? '').trim(),
     required: line.find('[type=checkbox]').is(':checked'),
     minPeriodMs: String(line.find('.millrace-short').val() ?? '').trim(),
-  }))
+  }
 }
 
 /** Says at the row, and under the list, what Node-RED's own check of the property would only flag. */
-function checkRows(): void {
-  const all = rows()
+function checkRows(all: Row[], lines: JQuery[]): string | null {
   const { topics } = syncConfig.fields
-  lines().forEach((line, place) => {
+  lines.forEach((line, place) => {
     const row = all[place]
     const same = all.filter(({ topic }) => topic === row?.topic).map(({ topic }) => ({ topic }))
     const name = problemOf(syncConfig, () => topics.read(same), same)
@@ -105,8 +94,5 @@ function checkRows(): void {
     if (period === null) line.find('.millrace-short').attr('title', label('label.period'))
   })
   $('.millrace-sync-learn').toggle(all.length === 0)
-  const problem = problemOf(syncConfig, () => topics.read(all), all)
-  $('#millrace-sync-topics-problem')
-    .text(problem ?? '')
-    .prop('hidden', problem === null)
+  return problemOf(syncConfig, () => topics.read(all), all)
 }

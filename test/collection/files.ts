@@ -66,8 +66,15 @@ export class Collection {
     return this.json<{ 'node-red': { nodes: Record<string, string> } }>('package.json')['node-red'].nodes
   }
 
-  catalogue({ word, name }: Place, language: string): Map<string, string> {
-    const pages = ['shared/shared', `${word}/shared`, `${word}/${name}`].map((page) => page.split('/'))
+  /** The rows shared by words that a node's form includes: each has a catalogue of its own. */
+  sharedRows({ path }: Place): string[] {
+    return all(this.read(`${path}.html`), /<!-- include \.\.\/shared\/(\w+)\.html -->/g)
+  }
+
+  catalogue(place: Place, language: string): Map<string, string> {
+    const { word, name } = place
+    const rows = this.sharedRows(place).map((row) => `shared/${row}`)
+    const pages = ['shared/shared', ...rows, `${word}/shared`, `${word}/${name}`].map((page) => page.split('/'))
     const texts = pages.map(([room, page]) => this.json<Texts>(`nodes/${room}/locales/${language}/${page}.json`))
     return new Map(texts.flatMap((part) => flatten(part)))
   }
@@ -87,8 +94,9 @@ export class Collection {
 
   /** A node's form, with what it includes. */
   form({ word, path }: Place): string {
-    const include = (_: string, file: string) => this.read(`nodes/${word}/${file}`)
-    return this.read(`${path}.html`).replace(/<!-- include (\S+) -->/g, include)
+    const whole = (file: string): string =>
+      this.read(file).replace(/<!-- include (\S+) -->/g, (_, part: string) => whole(`nodes/${word}/${part}`))
+    return whole(`${path}.html`)
   }
 }
 

@@ -71,7 +71,11 @@ export const keys: Rule = (collection) =>
   collection.places().flatMap((place) => {
     const known = [...collection.catalogue(place, 'en-US').keys()]
     const sources = collection.sources(place)
-    const shared = collection.files('nodes/shared').filter((file) => file.endsWith('.ts'))
+    const foreign = (file: string) => {
+      const [, row = ''] = /^nodes\/shared\/(\w+)\.config\.ts$/.exec(file) ?? []
+      return row !== '' && !collection.sharedRows(place).includes(row)
+    }
+    const shared = collection.files('nodes/shared').filter((file) => file.endsWith('.ts') && !foreign(file))
     const form = `${place.path}.html`
     const used = [
       ...all(collection.form(place), /data-i18n="(?:\[\w+\])?([^"]+)"/g).map((key) => [form, key] as const),

@@ -25,15 +25,20 @@ export const row = (topic: string, required = true, minPeriodMs = '') => ({ topi
 
 type Texts = { [key: string]: string | Texts }
 
-export function catalogue(language = 'en-US'): Texts {
-  return JSON.parse(readFileSync(join(root, `dist/sync/locales/${language}/sync.json`), 'utf8'))
+export function catalogue(language = 'en-US', [word, name] = ['sync', 'sync']): Texts {
+  return JSON.parse(readFileSync(join(root, `dist/${word}/locales/${language}/${name}.json`), 'utf8'))
 }
 
-/** A text as the editor shows it. */
-export function text(key: string, params: Record<string, string | number> = {}, language = 'en-US'): string {
+/** A text as the editor shows it: of the sync node, or of another. */
+export function text(
+  key: string,
+  params: Record<string, string | number> = {},
+  language = 'en-US',
+  node?: [word: string, name: string],
+): string {
   const found = key
     .split('.')
-    .reduce<string | Texts | undefined>((part, name) => (part as Texts)?.[name], catalogue(language))
+    .reduce<string | Texts | undefined>((part, name) => (part as Texts)?.[name], catalogue(language, node))
   if (typeof found !== 'string') throw new Error(`${key} is not in the catalogue of ${language}`)
   return Object.entries(params).reduce((text, [name, value]) => text.replace(`__${name}__`, String(value)), found)
 }

@@ -75,6 +75,13 @@ describe('ros2 definitions', () => {
     ['a part that is not there', { [TYPE]: 'None none' }, TYPE, 'UNKNOWN_TYPE', /my_msgs\/None.*my_msgs\/Speed/],
     ['a name that is none', {}, 'String', 'INVALID_OPTION', /'String'/],
     ['a path that leads elsewhere', {}, '../msg/passwd', 'INVALID_OPTION', /passwd/],
+    [
+      'a type that contains itself',
+      { [TYPE]: 'Part part', 'my_msgs/Part': 'Speed[] more' },
+      TYPE,
+      'INVALID_OPTION',
+      /my_msgs\/Speed/,
+    ],
     ['a text that is none', { [TYPE]: '%%' }, TYPE, 'INVALID_OPTION', /my_msgs\/Speed/],
   ]
   for (const [title, messages, type, code, message] of bad) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { ros2 } from '../../nodes'
-import { contextOf, inOf, type Json, openContext, outOf, Rig, ros2Suite, type Seen } from './rig'
+import { badSettings, contextOf, inOf, type Json, openContext, outOf, Rig, ros2Suite, type Seen } from './rig'
 
 const DOMAIN = 90
 const stamp = { sec: 1_700_000_000, nanosec: 123_456_789 }
@@ -10,6 +10,10 @@ const INT64 = 'std_msgs/msg/Int64'
 const POINT = 'geometry_msgs/msg/PointStamped'
 const point = { header, point: { x: 1, y: 2, z: 3 } }
 const hello = Buffer.from([0, 1, 0, 0, 3, 0, 0, 0, 0x68, 0x69, 0])
+
+/** `string name` and a header. */
+const late = Buffer.from(`00010000${'04000000'}${'61626300'}00f15365${'15cd5b07'}04000000${'6d617000'}`, 'hex')
+const unmoved = { translation: { x: 0, y: 0, z: 0 }, rotation: { x: 0, y: 0, z: 0, w: 1 } }
 
 interface Case {
   title: string
@@ -63,6 +67,22 @@ const cases: Case[] = [
     in: { output: 'header' },
     payload: { level: 1, header },
     heard: header,
+    stampNs,
+  },
+  ...['raw', 'lazy'].map((output) => ({
+    title: `the stamp behind a text, not decoded: ${output}`,
+    type: 'my_msgs/msg/Late',
+    context: { messages: '=== my_msgs/msg/Late\nstring name\nstd_msgs/Header header' },
+    in: { output },
+    payload: late,
+    heard: output === 'raw' ? late : { name: 'abc', header },
+    stampNs,
+  })),
+  {
+    title: 'the stamp of the first of a list',
+    type: 'tf2_msgs/msg/TFMessage',
+    payload: { transforms: [{ header, child_frame_id: 'robot', transform: unmoved }] },
+    heard: { transforms: [{ header, child_frame_id: 'robot', transform: unmoved }] },
     stampNs,
   },
   {
@@ -165,7 +185,7 @@ ros2Suite('in', () => {
     assert.equal((await rig.until('caught'))[0].error.code, 'INVALID_INPUT')
   })
 
-  const bad: [string, Json[], string][] = [
+  badSettings([
     ['no context', [inOf({ context: 'nowhere' })], 'error.INVALID_OPTION'],
     ['an unknown type', [contextOf(DOMAIN), inOf({ messageType: 'a/msg/B' })], 'error.UNKNOWN_TYPE'],
     ['no topic', [contextOf(DOMAIN), inOf({ topic: '' })], 'error.INVALID_OPTION'],
@@ -174,15 +194,7 @@ ros2Suite('in', () => {
     ['a header that is not there', [contextOf(DOMAIN), inOf({ output: 'header' })], 'error.INVALID_OPTION'],
     ['a preset that is not there', [contextOf(DOMAIN), inOf({ qos: 'best' })], 'error.INVALID_OPTION'],
     ['a depth of nothing', [contextOf(DOMAIN), inOf({ qos: 'custom', depth: '0' })], 'error.INVALID_OPTION'],
-  ]
-  for (const [title, nodes, text] of bad) {
-    it(`shows what is wrong: ${title}`, async () => {
-      const rig = await Rig.start(...nodes)
-      const status = await rig.find('status', (one) => one.text === text)
-      assert.equal(status.fill, text === 'error.TRANSPORT' ? 'yellow' : 'red')
-      await rig.until('error')
-    })
-  }
+  ])
 
   it('of many messages the latest of a while is heard', async () => {
     const qos = { qos: 'custom', reliability: 'reliable', durability: 'transient-local', history: 'keep-all' }

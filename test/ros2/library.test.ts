@@ -137,7 +137,7 @@ ros2Suite('library', () => {
     assert.throws(() => context.advertise('/a b', STRING), { code: 'INVALID_OPTION' })
     assert.throws(() => context.subscribe('/1', STRING, () => {}), { code: 'INVALID_OPTION' })
     assert.throws(() => context.advertise('/t', 'String'), { code: 'INVALID_OPTION' })
-    assert.throws(() => context.advertise('/t', 'a/msg/B'), { code: 'UNKNOWN_TYPE' })
+    assert.throws(() => context.subscribe('/t', 'a/msg/B', () => {}), { code: 'UNKNOWN_TYPE' })
     assert.throws(() => context.advertise('/t', STRING, { depth: -1 }), { code: 'INVALID_OPTION' })
     await context.close()
   })

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { contextOf, type Json, openContext, outOf, Rig, ros2Suite } from './rig'
+import { badSettings, contextOf, inOf, type Json, openContext, outOf, Rig, ros2Suite } from './rig'
 
 const DOMAIN = 91
 const SCAN = 'sensor_msgs/msg/LaserScan'
@@ -29,19 +29,27 @@ ros2Suite('out', () => {
     })
   }
 
-  const bad: [string, Json[], string][] = [
+  badSettings([
     ['no context', [outOf({ context: 'nowhere' })], 'error.INVALID_OPTION'],
-    ['an unknown type', [contextOf(DOMAIN), outOf({ messageType: 'a/msg/B' })], 'error.UNKNOWN_TYPE'],
+    [
+      'a definition that is none',
+      [contextOf(DOMAIN, { messages: '=== a/msg/B\n%%' }), outOf({ messageType: 'a/msg/B' })],
+      'error.INVALID_OPTION',
+    ],
     ['no topic', [contextOf(DOMAIN), outOf({ topic: '' })], 'error.INVALID_OPTION'],
-  ]
-  for (const [title, nodes, text] of bad) {
-    it(`shows what is wrong: ${title}`, async () => {
-      const rig = await Rig.start(...nodes)
-      const status = await rig.find('status', (one) => one.text === text)
-      assert.equal(status.fill, text === 'error.TRANSPORT' ? 'yellow' : 'red')
-      await rig.until('error')
-    })
-  }
+  ])
+
+  it('a type without a definition is said raw, and heard raw', async () => {
+    const unknown = { messageType: 'a/msg/B' }
+    const rig = await Rig.start(contextOf(DOMAIN), outOf(unknown), inOf({ ...unknown, output: 'raw' }))
+    assert.deepEqual(await rig.until('warn'), ['warning.rawOnly'])
+    const cdr = Buffer.from([0, 1, 0, 0, 7])
+    rig.send({ payload: { any: 1 } }, { payload: cdr })
+    const [message] = await rig.until('heard')
+    assert.deepEqual([message.payload, message.ros2.type, message.ros2.stampNs], [cdr, 'a/msg/B', undefined])
+    assert.equal((await rig.until('caught'))[0].error.code, 'UNKNOWN_TYPE')
+    assert.deepEqual(rig.seen.error, [])
+  })
 
   it('messages that come before the context is open are said when it is', async () => {
     const rig = await Rig.start(contextOf(DOMAIN), outOf({ qos: 'custom', durability: 'transient-local', depth: 10 }))

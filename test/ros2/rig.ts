@@ -1,21 +1,20 @@
-/** The ros2 nodes in a running flow, with everything that they say written down. Loopback only. */
+/** The ros2 nodes in a running flow. Loopback only. */
+import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
 import type { NodeAPI } from 'node-red'
 import helper from 'node-red-node-test-helper'
 import { ros2 } from '../../nodes'
 import bagNode from '../../nodes/ros2/bag'
 import contextNode from '../../nodes/ros2/context'
+import graphNode from '../../nodes/ros2/graph'
 import inNode from '../../nodes/ros2/in'
 import outNode from '../../nodes/ros2/out'
+import syncNode from '../../nodes/ros2/sync'
 import { native } from '../../nodes/shared/native'
-import syncNode from '../../nodes/sync/sync'
+import matchNode from '../../nodes/sync/sync'
+import { type Json, Log, type Seen } from '../shared/rig'
 
-export type Json = Record<string, unknown>
-export type Event = 'heard' | 'told' | 'caught' | 'completed' | 'status' | 'log' | 'warn' | 'error'
-// biome-ignore lint/suspicious/noExplicitAny: messages have any form
-export type Seen = any
-
-const EVENTS = ['heard', 'told', 'caught', 'completed', 'status', 'log', 'warn', 'error'] as const
+export type { Json, Seen }
 
 /** A suite that needs the DDS; a build without it says so by name. */
 export function ros2Suite(title: string, body: () => void): void {
@@ -103,33 +102,37 @@ export const bagOf = (path: string, more: Json = {}): Json => ({
   ...more,
 })
 
+export const syncOf = (more: Json = {}): Json => ({
+  ...{ id: 'sync', type: 'millrace-ros2-sync', context: 'ctx', ...place, wires: [['sink'], ['rest']] },
+  ...more,
+})
+
+export const graphOf = (more: Json = {}): Json => ({
+  ...{ id: 'graph', type: 'millrace-ros2-graph', context: 'ctx', ...place, wires: [['sink'], ['rest']] },
+  ...more,
+})
+
 const watchers: Json[] = [
   { id: 'tab', type: 'tab' },
   { id: 'sink', type: 'helper', ...place, wires: [] },
   { id: 'told', type: 'helper', ...place, wires: [] },
+  { id: 'rest', type: 'helper', ...place, wires: [] },
   { id: 'catch', type: 'catch', ...place, scope: null, wires: [['caught']] },
   { id: 'caught', type: 'helper', ...place, wires: [] },
   { id: 'complete', type: 'complete', ...place, scope: ['out', 'bag'], wires: [['completed']] },
   { id: 'completed', type: 'helper', ...place, wires: [] },
 ]
 
-export class Rig {
-  readonly seen = Object.fromEntries(EVENTS.map((event) => [event, []])) as unknown as Record<Event, Seen[]>
-  private readonly events = new EventEmitter()
-
+export class Rig extends Log<'heard' | 'rest' | 'told' | 'caught' | 'completed'> {
   static async start(...nodes: Json[]): Promise<Rig> {
-    const rig = new Rig()
-    const types = [contextNode, inNode, outNode, bagNode, syncNode].map(
+    const heard = { sink: 'heard', rest: 'rest', told: 'told', caught: 'caught', completed: 'completed' } as const
+    const rig = new Rig(heard)
+    const types = [contextNode, inNode, outNode, bagNode, syncNode, graphNode, matchNode].map(
       (node) => (RED: NodeAPI) => node(rig.listenTo(RED)),
     )
     await helper.load(types as never, [...watchers, ...nodes] as never)
     rig.attach()
     return rig
-  }
-
-  static async stop(): Promise<void> {
-    await helper.unload()
-    helper.settings({})
   }
 
   async redeploy(...nodes: Json[]): Promise<void> {
@@ -145,19 +148,6 @@ export class Rig {
     for (const message of messages) helper.getNode(id).receive(message as never)
   }
 
-  async until(event: Event, count = 1): Promise<Seen[]> {
-    while (this.seen[event].length < count) await new Promise((resolve) => this.events.once(`said ${event}`, resolve))
-    return this.seen[event]
-  }
-
-  /** Waits for something that `fits`. */
-  async find(event: Event, fits: (seen: Seen) => boolean): Promise<Seen> {
-    for (let next = 0; ; next += 1) {
-      const one = (await this.until(event, next + 1))[next]
-      if (fits(one)) return one
-    }
-  }
-
   /** What the admin API answers. */
   async get(path: string): Promise<{ status: number; body: Seen }> {
     return new Promise((resolve, reject) => {
@@ -167,42 +157,16 @@ export class Rig {
         .end((error: Error | null, response: Seen) => (error ? reject(error) : resolve(response)))
     })
   }
+}
 
-  private note(event: Event, value: Seen): void {
-    this.seen[event].push(value)
-    // A plain `error` would be thrown where nobody listens.
-    this.events.emit(`said ${event}`)
-  }
-
-  /** The nodes speak while they are being made, so their log is heard from the start. */
-  private listenTo(RED: NodeAPI): NodeAPI {
-    const nodes = Object.create(RED.nodes)
-    nodes.createNode = (node: Seen, config: Json) => {
-      RED.nodes.createNode(node, config as never)
-      for (const event of ['status', 'log', 'warn', 'error'] as const) {
-        const original = node[event].bind(node)
-        node[event] = (...args: unknown[]) => {
-          // An error with a message goes to Catch nodes and is heard there.
-          const said = event === 'status' ? { ...(args[0] as Json), id: node.id } : args[0]
-          if (event !== 'error' || args.length === 1) this.note(event, said)
-          return original(...args)
-        }
-      }
-    }
-    return Object.assign(Object.create(RED), { nodes })
-  }
-
-  private attach(): void {
-    for (const [id, event] of [
-      ['sink', 'heard'],
-      ['told', 'told'],
-      ['caught', 'caught'],
-      ['completed', 'completed'],
-    ] as const) {
-      const node = helper.getNode(id) as Seen
-      if (node.noted) continue
-      node.noted = true
-      node.on('input', (message: Seen) => this.note(event, message))
-    }
+/** Settings with which a node cannot work: what its status says of each. */
+export function badSettings(table: [title: string, nodes: Json[], text: string][]): void {
+  for (const [title, nodes, text] of table) {
+    it(`shows what is wrong: ${title}`, async () => {
+      const rig = await Rig.start(...nodes)
+      const status = await rig.find('status', (one) => one.text === text)
+      assert.equal(status.fill, text === 'error.TRANSPORT' ? 'yellow' : 'red')
+      await rig.until('error')
+    })
   }
 }

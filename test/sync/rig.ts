@@ -1,14 +1,13 @@
 /** A `millrace-sync` node in a running flow, with everything that it says written down. */
-import { EventEmitter, once } from 'node:events'
-import { inspect } from 'node:util'
 import type { NodeAPI, NodeStatus } from 'node-red'
 import helper from 'node-red-node-test-helper'
 import syncNode from '../../nodes/sync/sync'
+import { type Json, Log, type Seen } from '../shared/rig'
 
-export type Json = Record<string, unknown>
-export type Event = 'group' | 'reject' | 'caught' | 'completed' | 'status' | 'warn' | 'error'
-// biome-ignore lint/suspicious/noExplicitAny: messages have any form
-export type Seen = any
+export type { Json, Seen }
+
+type Heard = 'group' | 'reject' | 'caught' | 'completed'
+export type Event = Heard | 'status' | 'warn' | 'error'
 
 export const MS = 1_000_000n
 
@@ -53,29 +52,13 @@ export function flowOf(config: Json, { rejects = true, watched = true, env = [],
   return [{ id: 'tab', type: 'tab', env }, ...nodes.map((node) => ({ x: 0, y: 0, ...node }))]
 }
 
-export class Rig {
-  readonly seen: Record<Event, Seen[]> = {
-    group: [],
-    reject: [],
-    caught: [],
-    completed: [],
-    status: [],
-    warn: [],
-    error: [],
-  }
-  private readonly events = new EventEmitter()
-
+export class Rig extends Log<Heard> {
   static async start(config: Json = {}, wiring: Wiring = {}): Promise<Rig> {
-    const rig = new Rig()
+    const rig = new Rig({ group: 'group', reject: 'reject', caught: 'caught', completed: 'completed' })
     const node = (RED: NodeAPI) => syncNode(rig.listenTo(RED))
     await helper.load([node as never], flowOf(config, wiring) as never)
     rig.attach()
     return rig
-  }
-
-  static async stop(): Promise<void> {
-    await helper.unload()
-    helper.settings({})
   }
 
   /** Deploys anew. */
@@ -88,23 +71,9 @@ export class Rig {
     for (const message of messages) helper.getNode('sync').receive(message as never)
   }
 
-  /** Waits until there are so many of them; returns all. Tells what came instead when they do not come. */
-  async until(event: Event, count = 1): Promise<Seen[]> {
-    const giveUp = AbortSignal.timeout(5000)
-    while (this.seen[event].length < count) {
-      await once(this.events, `seen ${event}`, { signal: giveUp }).catch(() => {
-        throw new Error(`waited for ${count} × ${event}, but saw ${inspect(this.seen, { depth: 4 })}`)
-      })
-    }
-    return this.seen[event]
-  }
-
   /** Waits for a status that `fits`. */
   async status(fits: (status: NodeStatus & { text: string }) => boolean): Promise<NodeStatus> {
-    for (let next = 0; ; next += 1) {
-      const status = (await this.until('status', next + 1))[next]
-      if (fits(status)) return status
-    }
+    return this.find('status', fits)
   }
 
   /** What the admin route of the node would answer from. */
@@ -126,37 +95,6 @@ export class Rig {
 
   ids(event: Event): string[] {
     return this.seen[event].map((message) => message._msgid)
-  }
-
-  private note(event: Event, value: Seen): void {
-    this.seen[event].push(value)
-    this.events.emit(`seen ${event}`)
-  }
-
-  /** The node speaks while it is being made, so its log is heard from the start. */
-  private listenTo(RED: NodeAPI): NodeAPI {
-    const nodes = Object.create(RED.nodes)
-    nodes.createNode = (node: Seen, config: Json) => {
-      RED.nodes.createNode(node, config as never)
-      for (const event of ['status', 'warn', 'error'] as const) {
-        const original = node[event].bind(node)
-        node[event] = (...args: unknown[]) => {
-          // An error with a message goes to Catch nodes and is heard there.
-          if (event !== 'error' || args.length === 1) this.note(event, args[0])
-          return original(...args)
-        }
-      }
-    }
-    return Object.assign(Object.create(RED), { nodes })
-  }
-
-  private attach(): void {
-    for (const event of ['group', 'reject', 'caught', 'completed'] as const) {
-      const node = helper.getNode(event) as Seen
-      if (node.noted) continue
-      node.noted = true
-      node.on('input', (message: Seen) => this.note(event, message))
-    }
   }
 }
 

@@ -12,7 +12,7 @@ use super::sync::{SyncStats, SyncStatus};
 use crate::error::{EngineError, ErrorCode};
 use crate::options::from_json;
 use crate::ros2::{
-    Context, EndpointOptions, Options, Publisher, Queue, Sample, Subscription, SyncOptions, Synchronized,
+    Context, EndpointOptions, Left, Options, Publisher, Queue, Sample, Subscription, SyncOptions, Synchronized,
 };
 
 /// Called without arguments, on the JavaScript thread.
@@ -254,6 +254,19 @@ impl Ros2Synchronizer {
     #[napi(catch_unwind)]
     pub fn lost(&self) -> Coded<i64> {
         with(&self.synchronized, "synchronizer", |it| Ok::<_, EngineError>(it.stats().1 as i64))
+    }
+
+    /// By topic, what left without a group: by reason, in the sync protocol's order, and last what had no stamp.
+    #[napi(catch_unwind)]
+    pub fn left(&self) -> Coded<Vec<Vec<i64>>> {
+        let counts = |left: &Left| left.dropped.iter().chain([&left.unstamped]).map(|&count| count as i64).collect();
+        with(&self.synchronized, "synchronizer", |it| Ok::<_, EngineError>(it.left().iter().map(counts).collect()))
+    }
+
+    /// Indices of the topics that a new stall waits for; null when there is none.
+    #[napi(catch_unwind)]
+    pub fn stall(&self) -> Coded<Option<Vec<u32>>> {
+        with(&self.synchronized, "synchronizer", |it| Ok::<_, EngineError>(it.stall()))
     }
 
     #[napi(catch_unwind)]

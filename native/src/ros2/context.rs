@@ -119,7 +119,7 @@ impl Context {
         let mut known = lock(&self.0.known);
         known.retain(|gid, _| publishers.iter().any(|endpoint| endpoint.participant == *gid));
         let known: Vec<ParticipantInfo> = known.values().cloned().collect();
-        Ok(Graph::new(publishers, subscriptions, &known))
+        Ok(Graph::new(publishers, subscriptions, &known, lock(&self.0.own).gid))
     }
 
     fn topic(&self, name: &str, type_name: &str) -> Result<Entity, Ros2Error> {

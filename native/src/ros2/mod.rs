@@ -18,6 +18,7 @@ mod graph;
 mod names;
 mod qos;
 mod queue;
+mod stamp;
 mod sync;
 
 pub use config::{Discovery, EndpointOptions, Options};
@@ -26,7 +27,8 @@ pub use graph::{Endpoint, Graph, Node};
 pub use names::{Kind, absolute, from_dds_topic, from_dds_type, to_dds_topic, to_dds_type};
 pub use qos::{Durability, History, Liveliness, Qos, Reliability};
 pub use queue::Queue;
-pub use sync::{Group, SyncOptions, Synchronized, header_stamp};
+pub use stamp::{Step, stamp};
+pub use sync::{Group, Left, SyncOptions, Synchronized};
 
 use crate::error::{ErrorCode, HasCode};
 

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
+use super::stamp::{Step, stamp};
 use super::{Context, EndpointOptions, Ros2Error, Sample, Subscription};
 use crate::error::EngineError;
-use crate::sync::{self, MatchStatus, NO_SLOT, PushOutcome, STAMP_LIMIT, Stats, Synchronizer};
+use crate::sync::{self, MatchStatus, NO_SLOT, PushOutcome, REASONS, Reason, Stats, Synchronizer};
 
 /// What to synchronise, and how.
 #[derive(Clone, Debug, Deserialize)]
@@ -16,9 +17,8 @@ use crate::sync::{self, MatchStatus, NO_SLOT, PushOutcome, STAMP_LIMIT, Stats, S
 pub struct SyncOptions {
     /// The subscriptions; `sync.topics` has one entry for each, in this order.
     pub subscriptions: Vec<EndpointOptions>,
-    /// By subscription, whether the message begins with a `std_msgs/Header`, whose stamp counts then.
-    /// Else the time of arrival does.
-    pub stamped: Vec<bool>,
+    /// By subscription, the way to the message's stamp; none: the time of arrival counts.
+    pub stamps: Vec<Option<Vec<Step>>>,
     /// Window, buffer and the rest.
     pub sync: sync::Options,
 }
@@ -34,20 +34,35 @@ pub struct Group {
     pub messages: Vec<Option<(i64, Sample)>>,
 }
 
+/// What a topic's messages came to, apart from groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// By [`Reason`].
+    pub dropped: [u64; REASONS],
+    /// No stamp could be read.
+    pub unstamped: u64,
+}
+
+struct Held {
+    topic: usize,
+    sample: Sample,
+}
+
 struct State {
     matcher: Synchronizer,
-    /// Held samples by slot, and the free slots.
-    slots: Vec<Option<Sample>>,
+    /// What is held, by slot, and the free slots.
+    slots: Vec<Option<Held>>,
     free: Vec<u32>,
     groups: VecDeque<Group>,
     max_groups: usize,
     /// Groups that nobody took in time.
     lost: u64,
-    topics: usize,
+    /// By topic.
+    left: Vec<Left>,
 }
 
 impl State {
-    fn push(&mut self, topic: usize, stamp: i64, sample: Sample, now: i64) -> PushOutcome {
+    fn push(&mut self, topic: usize, stamp: i64, sample: Sample, now: i64) {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -57,29 +72,33 @@ impl State {
         };
         let pushed = self.matcher.push(topic, stamp, slot, now);
         if pushed.kept {
-            self.slots[slot as usize] = Some(sample);
+            self.slots[slot as usize] = Some(Held { topic, sample });
         } else {
             self.free.push(slot);
+            if let Some(reason) = refusal(pushed.outcome) {
+                self.left[topic].dropped[reason as usize] += 1;
+            }
         }
         self.collect();
-        pushed.outcome
     }
 
     /// Frees what was dropped, and moves groups to where they wait to be taken.
     fn collect(&mut self) {
         for dropped in self.matcher.drain_drops(usize::MAX) {
-            self.slots[dropped.slot as usize] = None;
+            if let Some(held) = self.slots[dropped.slot as usize].take() {
+                self.left[held.topic].dropped[dropped.reason as usize] += 1;
+            }
             self.free.push(dropped.slot);
         }
         loop {
-            let mut messages = Vec::with_capacity(self.topics);
+            let mut messages = Vec::with_capacity(self.left.len());
             let (slots, free) = (&mut self.slots, &mut self.free);
             let span = self.matcher.take(|_, stamp, slot| {
-                let sample = if slot == NO_SLOT { None } else { slots[slot as usize].take() };
-                if sample.is_some() {
+                let held = if slot == NO_SLOT { None } else { slots[slot as usize].take() };
+                if held.is_some() {
                     free.push(slot);
                 }
-                messages.push(sample.map(|sample| (stamp, sample)));
+                messages.push(held.map(|held| (stamp, held.sample)));
             });
             let Some(span) = span else { return };
             if self.groups.len() >= self.max_groups {
@@ -88,6 +107,18 @@ impl State {
             }
             self.groups.push_back(Group { start: span.start, end: span.end, messages });
         }
+    }
+}
+
+/// Why a push was refused; what is buffered leaves with a reason of its own.
+fn refusal(outcome: PushOutcome) -> Option<Reason> {
+    match outcome {
+        PushOutcome::Accepted => None,
+        PushOutcome::Late => Some(Reason::Late),
+        PushOutcome::OutOfOrder => Some(Reason::OutOfOrder),
+        PushOutcome::Full => Some(Reason::Full),
+        PushOutcome::UnknownTopic => Some(Reason::UnknownTopic),
+        PushOutcome::ClockJump => Some(Reason::ClockJump),
     }
 }
 
@@ -113,18 +144,24 @@ impl Synchronized {
             groups: VecDeque::new(),
             max_groups: options.sync.buffer_size,
             lost: 0,
-            topics: options.sync.topics.len(),
+            left: vec![Left::default(); options.sync.topics.len()],
         }));
         let started = Instant::now();
         let on_ready = Arc::new(on_ready);
         let mut subscriptions = Vec::new();
         for (topic, wanted) in options.subscriptions.iter().enumerate() {
-            let stamped = options.stamped.get(topic).copied().unwrap_or(false);
+            let steps = options.stamps.get(topic).cloned().flatten();
             let (state, on_ready) = (state.clone(), on_ready.clone());
             let hear = move |sample: Sample| {
-                let stamp = if stamped { header_stamp(&sample.cdr) } else { Some(sample.received_ns) };
-                let Some(stamp) = stamp else { return };
+                let stamp = match &steps {
+                    Some(steps) => stamp(&sample.cdr, steps),
+                    None => Some(sample.received_ns),
+                };
                 let mut state = lock(&state);
+                let Some(stamp) = stamp else {
+                    state.left[topic].unstamped += 1;
+                    return;
+                };
                 let before = state.groups.len();
                 state.push(topic, stamp, sample, started.elapsed().as_nanos() as i64);
                 let ready = before == 0 && !state.groups.is_empty();
@@ -160,25 +197,20 @@ impl Synchronized {
         (state.matcher.stats(), state.lost)
     }
 
+    /// By topic, what left without a group.
+    pub fn left(&self) -> Vec<Left> {
+        lock(&self.state).left.clone()
+    }
+
+    /// Topics (indices) that a stall waits for, once a stall.
+    pub fn stall(&self) -> Option<Vec<u32>> {
+        lock(&self.state).matcher.stall()
+    }
+
     /// Why no group leaves.
     pub fn status(&self) -> MatchStatus {
         lock(&self.state).matcher.match_status()
     }
-}
-
-/// The stamp of a message that begins with a `std_msgs/Header`; none for what is cut off or absurd.
-pub fn header_stamp(cdr: &[u8]) -> Option<i64> {
-    let little = cdr.get(1)? & 1 == 1;
-    let sec: [u8; 4] = cdr.get(4..8)?.try_into().ok()?;
-    let nanosec: [u8; 4] = cdr.get(8..12)?.try_into().ok()?;
-    let (sec, nanosec) = if little {
-        (i32::from_le_bytes(sec), u32::from_le_bytes(nanosec))
-    } else {
-        (i32::from_be_bytes(sec), u32::from_be_bytes(nanosec))
-    };
-    let stamp = i64::from(sec) * 1_000_000_000 + i64::from(nanosec);
-    // Zero is what a publisher sends that never set it.
-    (stamp != 0 && (-STAMP_LIMIT..=STAMP_LIMIT).contains(&stamp)).then_some(stamp)
 }
 
 fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
@@ -189,10 +221,10 @@ impl SyncOptions {
     /// Fails when the lists do not fit together.
     fn check(&self) -> Result<(), Ros2Error> {
         let count = self.sync.topics.len();
-        if self.subscriptions.len() == count && self.stamped.len() == count {
+        if self.subscriptions.len() == count && self.stamps.len() == count {
             Ok(())
         } else {
-            Err(Ros2Error::Lists(self.subscriptions.len(), self.stamped.len(), count))
+            Err(Ros2Error::Lists(self.subscriptions.len(), self.stamps.len(), count))
         }
     }
 }

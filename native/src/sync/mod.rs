@@ -199,7 +199,7 @@ impl Synchronizer {
     /// Fails with the option that cannot work.
     pub fn new(options: &Options) -> Result<Self, SyncError> {
         let rules = options.rules()?;
-        let topics = Topics::new(options)?;
+        let topics = Topics::new(options, &rules);
         Ok(Synchronizer {
             matcher: Matcher::new(options.matching, topics.core.len()),
             groups: Groups::new(&topics),

@@ -130,6 +130,7 @@ impl Options {
             return Err(SyncError::NoRequiredTopic);
         }
         let mut names = std::collections::HashSet::new();
+        let mut periods = Vec::with_capacity(self.topics.len());
         for topic in &self.topics {
             if topic.name.is_empty() {
                 return Err(SyncError::EmptyTopic);
@@ -138,7 +139,7 @@ impl Options {
                 return Err(SyncError::DuplicateTopic(topic.name.clone()));
             }
             let option = || format!("minPeriodMs of topic '{}'", topic.name);
-            duration(option, topic.min_period_ms)?;
+            periods.push(duration(option, topic.min_period_ms)?);
         }
         if self.buffer_size < 2 || self.buffer_size > MAX_BUFFER {
             return Err(SyncError::BufferSize(self.buffer_size));
@@ -146,6 +147,7 @@ impl Options {
         let window = duration(|| "windowMs".into(), self.window_ms)?;
         let jump = duration(|| "clockJumpMs".into(), Some(self.clock_jump_ms))?;
         Ok(Rules {
+            periods,
             window,
             buffer_size: self.buffer_size,
             drop: self.drop,
@@ -169,6 +171,8 @@ const MAX_BUFFER: usize = 1_000_000;
 /// The checked options, in nanoseconds.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
+    /// The least gap between two stamps, by topic, as promised.
+    pub periods: Vec<Option<i64>>,
     pub window: Option<i64>,
     pub buffer_size: usize,
     pub drop: DropPolicy,
@@ -182,7 +186,7 @@ pub(super) struct Rules {
     pub stall: Option<i64>,
 }
 
-pub(super) fn duration(option: impl Fn() -> String, ms: Option<f64>) -> Result<Option<i64>, SyncError> {
+fn duration(option: impl Fn() -> String, ms: Option<f64>) -> Result<Option<i64>, SyncError> {
     // A century: far from the end of the stamps, so that sums of two cannot overflow.
     const MAX_MS: f64 = 100.0 * 365.25 * 86_400_000.0;
     let Some(ms) = ms else { return Ok(None) };

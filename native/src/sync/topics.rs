@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::SyncError;
-use super::options::{Options, Rules, duration};
+use super::options::{Options, Rules};
 use super::report::{Dropped, REASONS, Reason};
 use super::tree::NO_KEY;
 
@@ -111,7 +110,7 @@ pub(super) struct Topics {
 }
 
 impl Topics {
-    pub fn new(options: &Options) -> Result<Self, SyncError> {
+    pub fn new(options: &Options, rules: &Rules) -> Self {
         let mut topics = Topics {
             all: Vec::with_capacity(options.topics.len()),
             core: Vec::new(),
@@ -119,15 +118,14 @@ impl Topics {
             drops: Vec::new(),
             dropped: [0; REASONS],
         };
-        for (index, topic) in options.topics.iter().enumerate() {
-            let period = duration(|| format!("minPeriodMs of topic '{}'", topic.name), topic.min_period_ms)?;
+        for (index, (topic, period)) in options.topics.iter().zip(&rules.periods).enumerate() {
             topics.all.push(Topic::new(period.unwrap_or(1)));
             topics.leaf.push(topic.required.then_some(topics.core.len()));
             if topic.required {
                 topics.core.push(index);
             }
         }
-        Ok(topics)
+        topics
     }
 
     #[inline]

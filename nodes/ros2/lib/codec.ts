@@ -16,10 +16,6 @@ export interface DecodeOptions {
   arrays?: 'numbers' | 'buffers'
 }
 
-/** Behind the header of the encoding; the seconds, then the nanoseconds. */
-const STAMP = 4
-const STAMP_END = STAMP + 8
-
 type Read = (from: CdrReader) => unknown
 type Write = (to: CdrWriter, value: unknown, path: string) => void
 
@@ -30,41 +26,34 @@ interface Compiled {
 
 /** Reads and writes one type of message. */
 export class Codec {
-  private readonly root: Compiled
+  private compiled: Compiled | undefined
 
+  /** Where the definitions are a function, it is asked with the first message. */
   constructor(
     readonly type: string,
-    definitions: readonly Definition[],
-    options: DecodeOptions = {},
+    private readonly definitions: readonly Definition[] | (() => readonly Definition[]),
+    private readonly options: DecodeOptions = {},
   ) {
-    this.root = compile(definitions, options)
+    if (typeof definitions !== 'function') this.root()
   }
 
   /** `cdr` begins with its header. Buffers in the result share its memory. */
   decode(cdr: Buffer): Record<string, unknown> {
-    return this.root.read(new CdrReader(cdr)) as Record<string, unknown>
+    return this.root().read(new CdrReader(cdr)) as Record<string, unknown>
   }
 
   /** Fields that are missing get their defaults; a field that the type does not have is an error. */
   encode(message: unknown): Buffer {
     const writer = new CdrWriter()
-    this.root.write(writer, message, '')
+    this.root().write(writer, message, '')
     return writer.finish()
   }
-}
 
-/** Where a type has its header's stamp: behind the CDR header where `std_msgs/Header` is the first field. */
-export function isHeaderFirst(definitions: readonly Definition[]): boolean {
-  return fieldsOf(definitions[0])[0]?.type === 'std_msgs/Header'
-}
-
-/** The stamp of a message that begins with its header, ns since the epoch; undefined where the message is too short. */
-export function headerStamp(cdr: Buffer): bigint | undefined {
-  if (cdr.length < STAMP_END) return undefined
-  const isLittle = ((cdr[1] ?? 0) & 1) === 1
-  const sec = isLittle ? cdr.readInt32LE(STAMP) : cdr.readInt32BE(STAMP)
-  const nanosec = isLittle ? cdr.readUInt32LE(STAMP + 4) : cdr.readUInt32BE(STAMP + 4)
-  return BigInt(sec) * 1_000_000_000n + BigInt(nanosec)
+  private root(): Compiled {
+    const { definitions, options } = this
+    this.compiled ??= compile(typeof definitions === 'function' ? definitions() : definitions, options)
+    return this.compiled
+  }
 }
 
 function compile(definitions: readonly Definition[], options: DecodeOptions): Compiled {

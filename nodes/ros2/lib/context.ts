@@ -25,6 +25,8 @@ export interface SubscribeOptions extends DecodeOptions {
   maxSamples?: number
   /** So many bytes wait at most. Default 64 MB. */
   maxBytes?: number
+  /** Messages stay raw: their type needs no definition, and is looked for only with the first that is decoded. */
+  raw?: boolean
 }
 
 /** A received message. */
@@ -69,8 +71,9 @@ export class Context {
     hear: (received: Received) => void,
     options: SubscribeOptions = {},
   ): Subscription {
-    const { int64, arrays, ...rest } = options
-    const codec = new Codec(type, this.definitions.resolve(type), {
+    const { int64, arrays, raw, ...rest } = options
+    const definitions = () => this.definitions.resolve(type)
+    const codec = new Codec(type, raw ? definitions : definitions(), {
       ...(int64 && { int64 }),
       ...(arrays && { arrays }),
     })
@@ -79,9 +82,9 @@ export class Context {
     return subscription
   }
 
-  /** Speaks on a topic. */
+  /** Speaks on a topic. A type that has no definition can be spoken raw. */
   advertise(topic: string, type: string, qos: Qos = {}): Publisher {
-    const codec = new Codec(type, this.definitions.resolve(type))
+    const codec = new Codec(type, () => this.definitions.resolve(type))
     return new Publisher(
       engine(() => this.link.advertise({ topic, type, qos })),
       codec,

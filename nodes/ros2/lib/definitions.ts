@@ -67,21 +67,24 @@ export class Definitions {
   /** A message with everything that it contains; the message itself is the first. */
   resolve(type: string): Definition[] {
     const found = new Map<string, Definition>()
-    const visit = (name: string, within: string) => {
+    const visit = (name: string, within: readonly string[]) => {
+      if (within.includes(name)) {
+        throw new EngineError('INVALID_OPTION', `${quote(name)} contains itself; mend its definition`)
+      }
       if (found.has(name)) return
       const definition = this.find(name)
       if (!definition) {
-        const where = within ? `, which ${within} contains` : ''
+        const where = within.length > 0 ? `, which ${within.at(-1)} contains` : ''
         throw new EngineError(
           'UNKNOWN_TYPE',
           `there is no definition of ${quote(name)}${where}; add its .msg text or the folder that has it`,
         )
       }
       found.set(name, definition)
-      for (const field of definition.definitions) if (field.isComplex) visit(field.type, name)
+      for (const field of definition.definitions) if (field.isComplex) visit(field.type, [...within, name])
     }
     const root = shortName(type)
-    visit(root, '')
+    visit(root, [])
     // Readers and writers take the one without a name for the root.
     return [...found].map(([name, { definitions }]) => (name === root ? { definitions } : { name, definitions }))
   }

@@ -11,6 +11,13 @@ export {
   Subscription,
 } from './context'
 export { type DefinitionSources, Definitions } from './definitions'
-export { Synchronizer, type SynchronizerOptions, type SynchronizerStats } from './synchronizer'
+export { restamped, type Step, stampOf, stampSteps, timeOfNs } from './stamp'
+export {
+  type Left,
+  type SubscriptionOptions,
+  Synchronizer,
+  type SynchronizerOptions,
+  type SynchronizerStats,
+} from './synchronizer'
 export type { Graph, GraphEndpoint, GraphNode, Qos, TransportName } from './transport'
 export type { WhyNot } from './usable'

@@ -6,6 +6,7 @@ import type { Matched, MatcherStats, Sample, SynchronizeOptions } from './transp
 const BUFFER_SIZE = 64
 
 interface Held {
+  topic: number
   sample: Sample
   stamp: bigint
 }
@@ -21,6 +22,8 @@ export class Matching {
   private readonly groups: Matched[] = []
   private readonly maxGroups: number
   private lostGroups = 0
+  /** By topic: by reason, and last what had no stamp. */
+  private readonly counts: number[][]
 
   /** Throws `INVALID_OPTION` for options that cannot work. */
   constructor({ sync }: SynchronizeOptions) {
@@ -30,17 +33,25 @@ export class Matching {
     this.exchange = new Uint32Array(2 * this.protocol.droppedMax + sync.topics.length)
     this.matcher = engine(() => SyncMatcher.open(JSON.stringify(sync), this.exchange))
     this.maxGroups = sync.bufferSize ?? BUFFER_SIZE
+    this.counts = sync.topics.map(() => new Array(this.protocol.reasons.length + 1).fill(0))
   }
 
   /** True when groups wait where none did. */
   push(topic: number, stamp: bigint, sample: Sample): boolean {
     const wasEmpty = this.groups.length === 0
     const slot = this.free.pop() ?? this.held.length
-    this.held[slot] = { sample, stamp }
+    this.held[slot] = { topic, sample, stamp }
     const flags = this.matcher.push(topic, stamp, slot)
-    if ((flags & this.protocol.kept) === 0) this.release(slot)
+    if ((flags & this.protocol.kept) === 0) {
+      this.release(slot)
+      this.count(topic, this.protocol.reasons.indexOf(this.protocol.outcomes[flags & 0xff] ?? ''))
+    }
     this.settle(flags)
     return wasEmpty && this.groups.length > 0
+  }
+
+  unstamped(topic: number): void {
+    this.count(topic, this.protocol.reasons.length)
   }
 
   take(limit: number): { groups: Matched[]; more: boolean } {
@@ -61,12 +72,28 @@ export class Matching {
     return this.lostGroups
   }
 
+  left(): number[][] {
+    return this.counts
+  }
+
+  stall(): number[] | null {
+    return this.matcher.stall()
+  }
+
+  private count(topic: number, reason: number): void {
+    const counts = this.counts[topic]
+    if (counts?.[reason] !== undefined) counts[reason] += 1
+  }
+
   /** Frees what was dropped, and moves groups to where they wait to be taken. */
   private settle(flags: number): void {
     const { ready, more, droppedShift } = this.protocol
     for (let rest = flags; rest >>> droppedShift > 0; rest = this.matcher.more()) {
       const count = rest >>> droppedShift
-      for (let place = 0; place < 2 * count; place += 2) this.release(this.exchange[place] as number)
+      for (let place = 0; place < 2 * count; place += 2) {
+        const held = this.release(this.exchange[place] as number)
+        if (held) this.count(held.topic, this.exchange[place + 1] as number)
+      }
       if ((rest & more) === 0) break
     }
     if ((flags & ready) === 0) return

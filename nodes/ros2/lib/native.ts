@@ -1,7 +1,7 @@
 /** The DDS in our own binary: needs no ROS 2. */
 import type { Ros2Context } from '#native'
-import { EngineError, toEngineError } from '../../shared/errors'
-import { native } from '../../shared/native'
+import { EngineError } from '../../shared/errors'
+import { native, settled } from '../../shared/native'
 import type { JoinOptions, Transport } from './transport'
 
 /** `onGraph` is called when something in the domain came, went or changed. */
@@ -22,13 +22,5 @@ export async function openNative(options: JoinOptions, onGraph: () => void): Pro
     synchronize: (wanted, onReady) => context.synchronize(JSON.stringify(wanted), onReady),
     graph: () => JSON.parse(context.graph()),
     close: () => context.close(),
-  }
-}
-
-async function settled<T>(promise: Promise<T>): Promise<T> {
-  try {
-    return await promise
-  } catch (error) {
-    throw toEngineError(error)
   }
 }

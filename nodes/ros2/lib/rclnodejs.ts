@@ -5,10 +5,10 @@
 import { arrivalClock } from '../../shared/clock'
 import { EngineError, quote } from '../../shared/errors'
 import { optional } from '../../shared/optional'
-import { headerStamp } from './codec'
 import { Matching } from './matching'
 import { longType, NAMESPACE, NODE_NAME, TOPIC } from './names'
 import { SampleQueue } from './queue'
+import { stampOf } from './stamp'
 import type {
   Graph,
   GraphEndpoint,
@@ -52,7 +52,9 @@ interface RclNode {
   destroySubscription(subscription: object): void
   destroyPublisher(publisher: object): void
   resolveTopicName(topic: string): string
-  getNodeNamesAndNamespaces(): GraphNode[]
+  name(): string
+  namespace(): string
+  getNodeNamesAndNamespaces(): Omit<GraphNode, 'own'>[]
   getTopicNamesAndTypes(): Named[]
   getPublishersInfoByTopic(topic: string): RclEndpoint[]
   getSubscriptionsInfoByTopic(topic: string): RclEndpoint[]
@@ -212,9 +214,11 @@ class Rclnodejs implements Transport {
     try {
       options.subscriptions.forEach((wanted, place) => {
         const hear = (sample: Sample) => {
-          const stamp = options.stamped[place] ? headerStamp(sample.cdr) : sample.receivedNs
+          const steps = options.stamps[place]
+          const stamp = steps ? stampOf(sample.cdr, steps) : sample.receivedNs
           // Zero is what a publisher sends that never set it.
-          if (stamp && matching.push(place, stamp, sample)) wake()
+          if (!stamp) matching.unstamped(place)
+          else if (matching.push(place, stamp, sample)) wake()
         }
         closings.push(this.hear(wanted, hear))
       })
@@ -227,6 +231,8 @@ class Rclnodejs implements Transport {
       dueInMs: () => matching.dueInMs(),
       stats: () => matching.stats(),
       lost: () => matching.lost(),
+      left: () => matching.left(),
+      stall: () => matching.stall(),
       close,
     }
   }
@@ -399,13 +405,16 @@ function failed(what: string, cause: unknown): EngineError {
 }
 
 function graphOf(node: RclNode): Graph {
-  const nodes = node.getNodeNamesAndNamespaces().map(({ namespace, name }) => ({ namespace, name }))
+  const own = (name: string, namespace: string) => name === node.name() && namespace === node.namespace()
+  const nodes: GraphNode[] = node
+    .getNodeNamesAndNamespaces()
+    .map(({ namespace, name }) => ({ namespace, name, own: own(name, namespace) }))
   nodes.sort((a, b) => order(a.namespace, b.namespace) || order(a.name, b.name))
   const publishers: GraphEndpoint[] = []
   const subscriptions: GraphEndpoint[] = []
   for (const { name } of node.getTopicNamesAndTypes()) {
-    for (const found of node.getPublishersInfoByTopic(name)) publishers.push(endpointOf(name, found))
-    for (const found of node.getSubscriptionsInfoByTopic(name)) subscriptions.push(endpointOf(name, found))
+    for (const found of node.getPublishersInfoByTopic(name)) publishers.push(endpointOf(name, found, own))
+    for (const found of node.getSubscriptionsInfoByTopic(name)) subscriptions.push(endpointOf(name, found, own))
   }
   for (const owner of nodes) {
     // A server hears requests and says replies; a client the other way round.
@@ -433,17 +442,21 @@ function servicesOf(ask: () => Named[]): Named[] {
 }
 
 function serviceOf(node: GraphNode, { name, types }: Named, part: string): GraphEndpoint {
-  return { topic: name, type: `${types[0]}_${part}`, service: true, node, gid: null, qos: SERVICE_QOS }
+  return { topic: name, type: `${types[0]}_${part}`, service: true, node, own: node.own, gid: null, qos: SERVICE_QOS }
 }
 
-function endpointOf(topic: string, found: RclEndpoint): GraphEndpoint {
+type IsOwn = (name: string, namespace: string) => boolean
+
+function endpointOf(topic: string, found: RclEndpoint, isOwn: IsOwn): GraphEndpoint {
   const { node_name: name, node_namespace: namespace, qos_profile: qos } = found
+  const own = isOwn(name, namespace)
   return {
     topic,
     type: found.topic_type,
     service: false,
     // So it calls what is not of ROS.
-    node: name.startsWith('_') && name.endsWith('_APP_') ? null : { namespace, name },
+    node: name.startsWith('_') && name.endsWith('_APP_') ? null : { namespace, name, own },
+    own,
     gid: Buffer.from(found.endpoint_gid).toString('hex'),
     qos: {
       reliability: qos.reliability === RELIABLE ? 'reliable' : 'best-effort',

@@ -34,6 +34,14 @@ export class CdrReader {
     this.at = Math.min(this.at + size, this.cdr.length)
   }
 
+  /** Over `count` numbers of `size` bytes. Nothing is no reason to align. */
+  pass(size: number, count: number): void {
+    if (count === 0) return
+    this.place(size)
+    this.at += (count - 1) * size
+    if (this.at > this.cdr.length) throw this.tooShort((count - 1) * size)
+  }
+
   u32(): number {
     const place = this.place(4)
     return this.little ? this.cdr.readUInt32LE(place) : this.cdr.readUInt32BE(place)

@@ -1,10 +1,11 @@
 import { type Entry, SyncGroup } from '../../shared/group'
-import { engine } from '../../shared/native'
-import { Codec, isHeaderFirst } from './codec'
+import { engine, native } from '../../shared/native'
+import { Codec, type DecodeOptions } from './codec'
 import { type Context, Heard, type Received } from './context'
+import { type Step, stampSteps } from './stamp'
 import type { Matched, Matcher, Qos } from './transport'
 
-export interface SynchronizerOptions {
+export interface SynchronizerOptions extends DecodeOptions {
   /** The largest spread of a group, ms; `null`: any. Default 50. */
   windowMs?: number | null
   /** Messages kept per topic, and complete groups kept until they are handed on. Default 64. */
@@ -13,9 +14,25 @@ export interface SynchronizerOptions {
   drop?: 'drop-oldest' | 'reject-new'
   timeoutMs?: number | null
   maxDelayMs?: number | null
+  equalStamps?: 'refuse' | 'replace'
+  onClockJump?: 'reset' | 'refuse'
+  clockJumpMs?: number
+  learnPeriods?: boolean
+  /** Time without a group, while messages arrive, that counts as a stall; `null`: never. Default 10 000. */
+  stallMs?: number | null
   /** For subscriptions that name none. Default: best effort, keep last, depth 1. */
   qos?: Qos
 }
+
+export interface SubscriptionOptions {
+  /** Whether a group needs a message of this topic. Default true. */
+  required?: boolean
+  /** A promise that its stamps are at least so far apart. */
+  minPeriodMs?: number | null
+}
+
+/** Why messages of a topic are in no group, as `sync.DropReason` has it; `no-stamp`: none could be read. */
+export type Left = Record<string, number>
 
 export interface SynchronizerStats {
   received: number
@@ -24,6 +41,10 @@ export interface SynchronizerStats {
   buffered: number
   meanSkewMs: number
   maxSkewMs: number
+  /** Clock jumps seen, forward ones included. */
+  clockJumps: number
+  /** The topic whose clock jumped last. */
+  lastJump: string | null
   /** Groups that gave way to newer ones before they were handed on. */
   lost: number
 }
@@ -33,15 +54,17 @@ interface Wanted {
   type: string
   qos: Qos
   codec: Codec
-  stamped: boolean
+  stamp: Step[] | null
+  options: SubscriptionOptions
 }
 
 /** So many groups are handed on in one turn of the event loop. */
 const TURN = 16
 
 /**
- * Hears several topics and gives what belongs together. Messages are matched in the engine, by the
- * stamp of their header, or their arrival where they have none; what finds no partner never gets here.
+ * Hears several topics and gives what belongs together. Messages are matched in the engine, by the stamp
+ * that they carry (see `stampSteps`), or their arrival where their type has none; what finds no partner never
+ * gets here.
  *
  * ```ts
  * const cameras = new ros2.Synchronizer(context, { windowMs: 20 })
@@ -52,7 +75,8 @@ const TURN = 16
  */
 export class Synchronizer {
   private readonly wanted: Wanted[] = []
-  private readonly options: Omit<SynchronizerOptions, 'qos'>
+  private readonly options: Omit<SynchronizerOptions, 'qos' | keyof DecodeOptions>
+  private readonly decoding: DecodeOptions
   private readonly qos: Qos
   private matcher: Matcher | undefined
   private callback: ((group: SyncGroup<Received>) => void) | undefined
@@ -61,16 +85,18 @@ export class Synchronizer {
 
   constructor(
     private readonly context: Context,
-    { qos = {}, ...options }: SynchronizerOptions = {},
+    { qos = {}, int64, arrays, ...options }: SynchronizerOptions = {},
   ) {
     this.options = options
+    this.decoding = { ...(int64 && { int64 }), ...(arrays && { arrays }) }
     this.qos = qos
   }
 
   /** Adds a topic. All have to be added before `onSynchronized`. */
-  addSubscription(type: string, topic: string, qos: Qos = this.qos): void {
+  addSubscription(type: string, topic: string, qos: Qos = this.qos, options: SubscriptionOptions = {}): void {
     const definitions = this.context.definitions.resolve(type)
-    this.wanted.push({ topic, type, qos, codec: new Codec(type, definitions), stamped: isHeaderFirst(definitions) })
+    const codec = new Codec(type, definitions, this.decoding)
+    this.wanted.push({ topic, type, qos, codec, stamp: stampSteps(definitions), options })
   }
 
   /** Starts; `callback` gets every group. Its messages are decoded when they are first asked for. */
@@ -79,21 +105,41 @@ export class Synchronizer {
     if (this.matcher) return
     const options = {
       subscriptions: this.wanted.map(({ topic, type, qos }) => ({ topic, type, qos })),
-      stamped: this.wanted.map(({ stamped }) => stamped),
-      sync: { ...this.options, topics: this.wanted.map(({ topic }) => ({ name: topic })) },
+      stamps: this.wanted.map(({ stamp }) => stamp),
+      sync: { ...this.options, topics: this.wanted.map(({ topic, options }) => ({ name: topic, ...options })) },
     }
     this.matcher = this.context.synchronize(options, () => this.drain())
     this.drain()
   }
 
+  /** Since it started. */
   stats(): SynchronizerStats {
-    const { matcher } = this
-    if (!matcher) {
-      return { received: 0, grouped: 0, groups: 0, buffered: 0, meanSkewMs: 0, maxSkewMs: 0, lost: 0 }
+    const counts = this.ask((it) => it.stats())
+    const { received = 0, grouped = 0, groups = 0, buffered = 0, clockJumps = 0 } = counts ?? {}
+    const { meanSkew = 0, maxSkew = 0, lastJump } = counts ?? {}
+    return {
+      ...{ received, grouped, groups, buffered, clockJumps },
+      ...{ meanSkewMs: meanSkew / 1e6, maxSkewMs: maxSkew / 1e6 },
+      lastJump: lastJump == null ? null : this.nameOf(lastJump),
+      lost: this.ask((it) => it.lost()) ?? 0,
     }
-    const { received, grouped, groups, buffered, meanSkew, maxSkew } = engine(() => matcher.stats())
-    const skews = { meanSkewMs: meanSkew / 1e6, maxSkewMs: maxSkew / 1e6 }
-    return { received, grouped, groups, buffered, ...skews, lost: engine(() => matcher.lost()) }
+  }
+
+  /** By topic, how many messages left without a group since it started, and why. */
+  left(): Record<string, Left> {
+    const reasons = [...native().syncProtocol().reasons, 'no-stamp']
+    const counts = this.ask((it) => it.left())
+    return Object.fromEntries(
+      this.wanted.map(({ topic }, place) => {
+        const named = reasons.map((reason, number) => [reason, counts?.[place]?.[number] ?? 0] as const)
+        return [topic, Object.fromEntries(named.filter(([, count]) => count > 0))]
+      }),
+    )
+  }
+
+  /** The topics that a stall waits for: once a stall, when `stallMs` have passed. */
+  stall(): string[] | null {
+    return this.ask((it) => it.stall())?.map((topic) => this.nameOf(topic)) ?? null
   }
 
   async close(): Promise<void> {
@@ -101,6 +147,16 @@ export class Synchronizer {
     this.matcher = undefined
     clearTimeout(this.due)
     await matcher?.close()
+  }
+
+  /** Undefined before it starts, and when it is closed. */
+  private ask<T>(question: (matcher: Matcher) => T): T | undefined {
+    const { matcher } = this
+    return matcher && engine(() => question(matcher))
+  }
+
+  private nameOf(topic: number): string {
+    return this.wanted[topic]?.topic ?? ''
   }
 
   private drain(): void {

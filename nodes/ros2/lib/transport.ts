@@ -3,6 +3,8 @@
  * CDR with its four-byte header, both ways; what they mean is not known here.
  */
 
+import type { Step } from './stamp'
+
 export type TransportName = 'native' | 'rclnodejs'
 
 export interface Qos {
@@ -23,6 +25,8 @@ export interface Qos {
 export interface GraphNode {
   namespace: string
   name: string
+  /** Whether it is the context's own. */
+  own: boolean
 }
 
 export interface GraphEndpoint {
@@ -30,6 +34,8 @@ export interface GraphEndpoint {
   type: string
   service: boolean
   node: GraphNode | null
+  /** Whether it belongs to the context itself. */
+  own: boolean
   /** Null where the transport does not tell. */
   gid: string | null
   qos: Required<Qos>
@@ -105,8 +111,8 @@ export interface Outlet {
 
 export interface SynchronizeOptions {
   subscriptions: Wanted[]
-  /** By subscription, whether the message begins with a `std_msgs/Header`, whose stamp counts then. */
-  stamped: boolean[]
+  /** By subscription, the way to the stamp that counts; null: the arrival does. */
+  stamps: (readonly Step[] | null)[]
   /** The matcher's options; `topics` has one entry for each subscription, in this order. */
   sync: { topics: { name: string }[]; bufferSize?: number; [option: string]: unknown }
 }
@@ -118,6 +124,9 @@ export interface Matched {
 }
 
 export interface MatcherStats {
+  clockJumps: number
+  /** The topic whose clock jumped last. */
+  lastJump?: number | null
   received: number
   grouped: number
   groups: number
@@ -137,6 +146,10 @@ export interface Matcher {
   stats(): MatcherStats
   /** Groups that gave way to newer ones before they were taken. */
   lost(): number
+  /** By subscription, what left without a group: by reason, in the sync protocol's order, and last what had no stamp. */
+  left(): number[][]
+  /** Subscriptions that a new stall waits for. */
+  stall(): number[] | null | undefined
   close(): Promise<void>
 }
 

@@ -1,0 +1,42 @@
+/** Those at the other end of a topic, and whether the two ends get on. */
+import type { NodeStatus } from 'node-red'
+import { absolute } from './fields'
+import type { GraphEndpoint, Qos } from './lib'
+import { firstMismatch, type Mismatch } from './match'
+import type { MemberHost } from './member'
+
+export class Others {
+  /** None known before the first look. */
+  count = 0
+  private mismatch: Mismatch | null = null
+
+  constructor(
+    private readonly host: Pick<MemberHost, 'node' | 'text'>,
+    /** Absolute. */
+    readonly topic: string,
+    /** In its long form. */
+    readonly type: string,
+    private readonly refuses: (other: Required<Qos>) => Mismatch | null,
+  ) {}
+
+  /** Looks among all ends of that kind; warns once of one that our end does not get on with. */
+  look(ends: readonly GraphEndpoint[]): void {
+    const others = ends.filter(({ topic, service }) => topic === this.topic && !service)
+    this.count = others.length
+    const found = firstMismatch(others, this.type, this.refuses)
+    if (found && found.reason !== this.mismatch) this.host.node.warn(this.warning(found.other, found.reason))
+    this.mismatch = found?.reason ?? null
+  }
+
+  /** What is wrong between the two. */
+  status(): NodeStatus | null {
+    if (!this.mismatch) return null
+    return { fill: 'yellow', shape: 'ring', text: this.host.text(`status.mismatch.${this.mismatch}`) }
+  }
+
+  private warning(other: GraphEndpoint, reason: Mismatch): string {
+    const name = other.node ? absolute(other.node.name, other.node.namespace) : (other.gid ?? '')
+    const params = { topic: this.topic, node: name, type: other.type }
+    return this.host.text(`mismatch.${reason}`, params)
+  }
+}
