@@ -1,3 +1,4 @@
+export { type CallOptions, ServiceClient } from './client'
 export { Codec, type DecodeOptions } from './codec'
 export {
   Context,
@@ -8,5 +9,7 @@ export {
   Subscription,
 } from './context'
 export { type DefinitionSources, Definitions } from './definitions'
+export { type ParameterDescription, type ParameterResult, Parameters, type ParameterValue } from './parameters'
+export { type Handler, type RequestInfo, type ServeOptions, ServiceServer } from './server'
 export { Synchronizer, type SynchronizerOptions, type SynchronizerStats } from './synchronizer'
 export type { Graph, GraphEndpoint, GraphNode, Qos } from './transport'
