@@ -1,14 +1,10 @@
 /** What the two nodes of a topic share: their place in a context, the others at it, and how it shows. */
 import type { NodeStatus } from 'node-red'
-import type { Fields } from '../shared/config'
-import { EngineError, toEngineError } from '../shared/errors'
-import { type Host, stateOf } from '../shared/node'
+import type { EngineError } from '../shared/errors'
 import { absolute, longType } from './fields'
-import { ContextHost, type User } from './host'
 import type { Context, Graph, GraphEndpoint, Qos } from './lib'
 import { firstMismatch, type Mismatch } from './match'
-
-const STATUS_MS = 1000
+import { Place, type PlaceHost } from './place'
 
 /** What both nodes are told. */
 export interface EndpointConfig {
@@ -34,78 +30,49 @@ interface Closing {
 }
 
 /** One end of a topic: a subscription or a publisher, which comes and goes with the context. */
-export class Endpoint<End extends Closing> implements User {
+export class Endpoint<End extends Closing> {
   /** Absolute. */
   readonly topic: string
   /** In its long form. */
   readonly type: string
   /** So many are at the other end; none known before the first look. */
   others = 0
-  private end: End | undefined
-  private readonly contexts: ContextHost
-  private readonly timer: NodeJS.Timeout
-  private closings: Promise<unknown> = Promise.resolve()
+  private readonly place: Place<End>
   private mismatch: Mismatch | null = null
-  private failure: EngineError | undefined
 
   constructor(
-    private readonly host: Pick<Host<Fields>, 'RED' | 'node' | 'text' | 'status'>,
+    private readonly host: PlaceHost,
     config: EndpointConfig,
     private readonly role: Role<End>,
   ) {
-    const contexts = stateOf<unknown>(host.RED, config.context)
-    if (!(contexts instanceof ContextHost)) {
-      throw new EngineError('INVALID_OPTION', host.text('failure.context'))
-    }
-    this.contexts = contexts
-    this.topic = contexts.nameOf(config.topic)
+    this.place = new Place(host, config.context, {
+      open: (context) => role.open(context),
+      live: (end) => this.live(end),
+      settled: (end) => {
+        this.others = 0
+        role.settled?.(end)
+      },
+      changed: (graph) => this.changed(graph),
+    })
+    this.topic = this.place.contexts.nameOf(config.topic)
     this.type = longType(config.messageType)
-    this.timer = setInterval(() => this.show(), STATUS_MS).unref()
-    this.show()
   }
 
   /** Apart from the constructor, as the role hears at once of a context that is open already. */
   join(): void {
-    this.contexts.join(this)
+    this.place.join()
   }
 
-  opened(context: Context): void {
-    try {
-      this.end = this.role.open(context)
-    } catch (error) {
-      const failure = toEngineError(error)
-      // Then the context is no good any more.
-      if (failure.code === 'TRANSPORT') throw failure
-      this.host.node.error(failure.message)
-      return this.failed(failure)
-    }
-    this.failure = undefined
-    this.role.settled?.(this.end)
-    this.show()
+  close(): Promise<void> {
+    return this.place.close()
   }
 
-  /** The context reports its own failures. */
-  failed(error: EngineError): void {
-    this.failure = error
-    this.dropEnd()
-    this.role.settled?.(error)
-    this.show()
-  }
-
-  changed(graph: Graph): void {
+  private changed(graph: Graph): void {
     const others = this.role.others(graph).filter(({ topic, service }) => topic === this.topic && !service)
     this.others = others.length
     const found = firstMismatch(others, this.type, (qos) => this.role.refuses(qos))
     if (found && found.reason !== this.mismatch) this.host.node.warn(this.warning(found.other, found.reason))
     this.mismatch = found?.reason ?? null
-    this.show()
-  }
-
-  async close(): Promise<void> {
-    clearInterval(this.timer)
-    this.contexts.leave(this)
-    this.dropEnd()
-    await this.closings
   }
 
   private warning(other: GraphEndpoint, reason: Mismatch): string {
@@ -114,27 +81,8 @@ export class Endpoint<End extends Closing> implements User {
     return this.host.text(`mismatch.${reason}`, params)
   }
 
-  private dropEnd(): void {
-    const end = this.end
-    this.end = undefined
-    this.others = 0
-    if (!end) return
-    const closing = end.close().catch((error) => this.host.node.warn(toEngineError(error).message))
-    this.closings = Promise.all([this.closings, closing])
-  }
-
-  private show(): void {
-    this.host.status(() => this.status())
-  }
-
-  private status(): NodeStatus {
-    const { failure, mismatch, end } = this
-    if (failure) {
-      const fill = failure.retryable ? 'yellow' : 'red'
-      return { fill, shape: 'ring', text: this.host.text(`error.${failure.code}`) }
-    }
-    if (!end) return { fill: 'grey', shape: 'ring', text: this.host.text('status.opening') }
-    if (mismatch) return { fill: 'yellow', shape: 'ring', text: this.host.text(`status.mismatch.${mismatch}`) }
-    return this.role.live(end)
+  private live(end: End): NodeStatus {
+    if (!this.mismatch) return this.role.live(end)
+    return { fill: 'yellow', shape: 'ring', text: this.host.text(`status.mismatch.${this.mismatch}`) }
   }
 }

@@ -9,6 +9,7 @@ import importlib
 import json
 import sys
 import threading
+import time
 
 import rclpy
 from rcl_interfaces.srv import ListParameters
@@ -33,10 +34,14 @@ def give_back(request, response):
 
 
 def call(node, clients, name, prefixes, depth):
-    if name not in clients:
+    is_new = name not in clients
+    if is_new:
         clients[name] = node.create_client(ListParameters, name)
     if not clients[name].wait_for_service(timeout_sec=20):
         return {"error": "no service"}
+    if is_new:
+        # The server may not have found this client yet, which nobody tells; Cyclone DDS then drops its first request.
+        time.sleep(0.5)
     done = threading.Event()
     future = clients[name].call_async(ListParameters.Request(prefixes=prefixes, depth=depth))
     future.add_done_callback(lambda _: done.set())
@@ -73,7 +78,8 @@ def main():
                 node.declare_parameter(name, value)
             answer({"declared": len(command["declare"])})
         elif "parameters" in command:
-            answer({name: node.get_parameter(name).value for name in command["parameters"]})
+            values = {name: node.get_parameter(name).value for name in command["parameters"]}
+            answer({name: list(value) if hasattr(value, "tolist") else value for name, value in values.items()})
         elif "graph" in command:
             infos = node.get_publishers_info_by_topic(command["graph"])
             answer({

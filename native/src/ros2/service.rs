@@ -3,10 +3,11 @@
 //! a number. Others use RTPS's own names of messages, see [`super::identity`]. Who speaks how shows in its id,
 //! which begins with the vendor's number; both are served side by side.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::context::lock;
-use super::dds::{Reader, Writer};
+use super::dds::{Entity, Reader, Writer};
 use super::identity::{Identity, Origin, UNKNOWN};
 use super::sertype::CAN_RELATE;
 use super::{Context, Gid, Qos, Ros2Error, Sample, Weighed};
@@ -67,12 +68,29 @@ impl Weighed for Reply {
     }
 }
 
+type OnReply = Arc<dyn Fn(Reply) + Send + Sync>;
+
+/// The way back of replies.
+struct Back {
+    reader: Reader,
+    gid: Gid,
+    /// Writers of others than Cyclone that know this very reader.
+    greeted: Vec<Gid>,
+    since: Instant,
+}
+
+/// Before others have told of what they wrote until now. See [`Client::ready`].
+const GREETING: Duration = Duration::from_millis(100);
+
 /// Calls one service until it is dropped.
 pub struct Client {
+    back: Mutex<Back>,
+    /// Our writer, and the readers that we had.
+    ends: Arc<Mutex<Vec<Gid>>>,
     writer: Writer,
-    reader: Reader,
-    gids: [Gid; 2],
     id: [u8; 8],
+    replies: Entity,
+    on_reply: OnReply,
     service: String,
     /// The last request's number, for both forms: DDS numbers what a writer writes from 1 on.
     sent: Mutex<i64>,
@@ -92,19 +110,15 @@ impl Client {
         let own = writer.gid()?;
         // One of a kind as the whole is: neighbours in a process differ in its second half, processes in both.
         let id = std::array::from_fn(|place| own[place] ^ own[place + 8]);
-        let ends = Arc::new(OnceLock::new());
-        let known = ends.clone();
-        let hear = move |sample: Sample, origin: Origin| {
-            // What comes before the first request is for others.
-            if let Some(reply) = known.get().and_then(|ends| reply_of(sample, origin, ends, &id)) {
-                on_reply(reply);
-            }
-        };
-        let reader = Reader::new(context.participant(), &replies, &Qos::of_services(), Box::new(hear))?;
-        let reader_gid = reader.gid()?;
-        let gids = *ends.get_or_init(|| [own, reader_gid]);
-        join(context, gids)?;
-        Ok(Client { writer, reader, gids, id, service, sent: Mutex::new(0), context: context.clone() })
+        let on_reply: OnReply = Arc::new(on_reply);
+        let ends = Arc::new(Mutex::new(vec![own]));
+        let reader = reader(context, &replies, &ends, id, &on_reply)?;
+        let gid = reader.gid()?;
+        lock(&ends).push(gid);
+        join(context, [own, gid])?;
+        let back = Mutex::new(Back { reader, gid, greeted: Vec::new(), since: Instant::now() });
+        let context = context.clone();
+        Ok(Client { back, ends, writer, id, replies, on_reply, service, sent: Mutex::new(0), context })
     }
 
     /// Sends a request and gives back its number; `cdr` begins with its four-byte header.
@@ -116,7 +130,8 @@ impl Client {
             Form::Header => self.writer.write(&with_header(cdr, &self.id, number)?)?,
             // The server then waits for the reader before it replies.
             Form::Identity => {
-                self.writer.write_related(cdr, Some(Identity { gid: self.gids[1], number: UNKNOWN }))?;
+                let gid = lock(&self.back).gid;
+                self.writer.write_related(cdr, Some(Identity { gid, number: UNKNOWN }))?;
             }
         }
         *sent = number;
@@ -128,9 +143,25 @@ impl Client {
         Ok(self.ready()?.len() as u32)
     }
 
+    /// A writer of another DDS tells a reader that is new to it what it wrote until then. Cyclone hears that only
+    /// from writers that it knows, and without it drops the next message of such a writer, the first reply. So, once
+    /// such a writer is there, it gets a new reader.
     fn ready(&self) -> Result<Vec<Gid>, Ros2Error> {
+        let mut back = lock(&self.back);
+        let mut writers = back.reader.writers()?;
+        let foreign: Vec<Gid> = writers.iter().filter(|gid| form_of(gid) == Form::Identity).copied().collect();
+        if foreign.iter().any(|gid| !back.greeted.contains(gid)) {
+            let reader = reader(&self.context, &self.replies, &self.ends, self.id, &self.on_reply)?;
+            let gid = reader.gid()?;
+            remember(&mut lock(&self.ends), gid);
+            leave(&self.context, back.gid);
+            join(&self.context, [gid])?;
+            *back = Back { reader, gid, greeted: foreign, since: Instant::now() };
+        }
+        if back.since.elapsed() < GREETING {
+            writers.retain(|gid| form_of(gid) == Form::Header);
+        }
         let mut readers = self.writer.readers()?;
-        let writers = self.reader.writers()?;
         readers.retain(|reader| writers.iter().any(|writer| same_participant(reader, writer)));
         Ok(readers)
     }
@@ -148,12 +179,38 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        leave(&self.context, self.gids);
+        lock(&self.ends).drain(..).for_each(|gid| leave(&self.context, gid));
     }
 }
 
-/// None for the replies to others, which come here as well. `ends`: our writer and reader.
-fn reply_of(sample: Sample, origin: Origin, ends: &[Gid; 2], id: &[u8; 8]) -> Option<Reply> {
+fn reader(
+    context: &Context,
+    replies: &Entity,
+    ends: &Arc<Mutex<Vec<Gid>>>,
+    id: [u8; 8],
+    on_reply: &OnReply,
+) -> Result<Reader, Ros2Error> {
+    let (ends, on_reply) = (ends.clone(), on_reply.clone());
+    let hear = move |sample: Sample, origin: Origin| {
+        let reply = reply_of(sample, origin, &lock(&ends), &id);
+        if let Some(reply) = reply {
+            on_reply(reply);
+        }
+    };
+    Reader::new(context.participant(), replies, &Qos::of_services(), Box::new(hear))
+}
+
+/// The first is the writer; of the readers the last ones are enough.
+fn remember(ends: &mut Vec<Gid>, reader: Gid) {
+    const READERS: usize = 8;
+    if ends.len() > READERS {
+        ends.remove(1);
+    }
+    ends.push(reader);
+}
+
+/// None for the replies to others, which come here as well. `ends`: our writer and readers.
+fn reply_of(sample: Sample, origin: Origin, ends: &[Gid], id: &[u8; 8]) -> Option<Reply> {
     if let Some(Identity { gid, number }) = origin.related {
         return ends.contains(&gid).then_some(Reply { call: number, cdr: sample.cdr });
     }
@@ -287,24 +344,31 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        leave(&self.context, self.gids);
+        self.gids.map(|gid| leave(&self.context, gid));
     }
 }
 
-/// Tells the others to which node a writer and a reader belong.
-fn join(context: &Context, [writer, reader]: [Gid; 2]) -> Result<(), Ros2Error> {
+/// Tells the others to which node writers and readers belong.
+fn join<const N: usize>(context: &Context, gids: [Gid; N]) -> Result<(), Ros2Error> {
     context.announce(|node| {
-        node.writers.push(writer);
-        node.readers.push(reader);
+        for gid in gids {
+            let list = if is_writer(&gid) { &mut node.writers } else { &mut node.readers };
+            list.push(gid);
+        }
     })
 }
 
-fn leave(context: &Context, gids: [Gid; 2]) {
-    // Others also see that the endpoints are gone.
+fn leave(context: &Context, gone: Gid) {
+    // Others also see that the endpoint is gone.
     let _ = context.announce(|node| {
-        node.writers.retain(|gid| !gids.contains(gid));
-        node.readers.retain(|gid| !gids.contains(gid));
+        node.writers.retain(|gid| *gid != gone);
+        node.readers.retain(|gid| *gid != gone);
     });
+}
+
+/// RTPS's kinds of user endpoints: 2 and 3 are writers, 4 and 7 readers.
+fn is_writer(gid: &Gid) -> bool {
+    matches!(gid[15] & 0x0f, 2 | 3)
 }
 
 #[cfg(test)]

@@ -58,6 +58,11 @@ export class ServiceServer {
     return this.closed ? 0 : engine(() => this.answerer.deaf())
   }
 
+  /** A response as it is sent; a handler may give that back, too. */
+  encode(response: unknown): Buffer {
+    return Buffer.isBuffer(response) ? response : this.codecs.response.encode(response)
+  }
+
   async close(): Promise<void> {
     this.closed = true
     for (const timer of this.timers) clearTimeout(timer)
@@ -90,8 +95,7 @@ export class ServiceServer {
         this.unanswered += 1
         return
       }
-      const bytes = Buffer.isBuffer(response) ? response : this.codecs.response.encode(response)
-      if (!(await this.reply(id, bytes))) {
+      if (!(await this.reply(id, this.encode(response)))) {
         this.drop(new EngineError('TRANSPORT', `a client of ${this.service} left before it was answered`))
       }
     } catch (error) {
