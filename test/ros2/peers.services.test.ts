@@ -61,7 +61,15 @@ peersSuite('ros2 services with peers', () => {
     })
 
     it('lets its parameters be listed, read, set and described', async () => {
-      const declared = { speed: 0.5, count: 3, name: 'robot', on: true, list: [1.5, 2.5], words: ['a'], 'arm.length': 2 }
+      const declared = {
+        speed: 0.5,
+        count: 3,
+        name: 'robot',
+        on: true,
+        list: [1.5, 2.5],
+        words: ['a'],
+        'arm.length': 2,
+      }
       await peer.ask({ declare: declared })
       const parameters = node.context.parameters('/rclpy_peer')
       const names = await parameters.list(long)

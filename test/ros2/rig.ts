@@ -3,9 +3,13 @@ import { EventEmitter } from 'node:events'
 import type { NodeAPI } from 'node-red'
 import helper from 'node-red-node-test-helper'
 import { ros2 } from '../../nodes'
+import callNode from '../../nodes/ros2/call'
 import contextNode from '../../nodes/ros2/context'
 import inNode from '../../nodes/ros2/in'
 import outNode from '../../nodes/ros2/out'
+import parametersNode from '../../nodes/ros2/parameters'
+import replyNode from '../../nodes/ros2/reply'
+import serveNode from '../../nodes/ros2/serve'
 import { native } from '../../nodes/shared/native'
 
 export type Json = Record<string, unknown>
@@ -90,14 +94,40 @@ export const outOf = (more: Json = {}): Json => ({
   ...more,
 })
 
+const ADD = { service: '/add', serviceType: 'example_interfaces/srv/AddTwoInts', int64: 'string' }
+
+/** Calls; what it is answered goes to the sink. */
+export const callOf = (more: Json = {}): Json => ({
+  ...{ id: 'call', type: 'millrace-ros2-call', context: 'ctx', timeoutMs: 15_000, ...ADD },
+  ...{ ...place, wires: [['sink']] },
+  ...more,
+})
+
+/** Offers; what it is asked goes to the sink. */
+export const serveOf = (more: Json = {}): Json => ({
+  ...{ id: 'serve', type: 'millrace-ros2-serve', context: 'ctx', ...ADD },
+  ...{ ...place, wires: [['sink']] },
+  ...more,
+})
+
+export const replyOf = (): Json => ({ id: 'reply', type: 'millrace-ros2-reply', ...place, wires: [] })
+
+export const parametersOf = (more: Json = {}): Json => ({
+  ...{ id: 'parameters', type: 'millrace-ros2-parameters', context: 'ctx', node: '/tuned', timeoutMs: 15_000 },
+  ...{ ...place, wires: [['sink']] },
+  ...more,
+})
+
 const watchers: Json[] = [
   { id: 'tab', type: 'tab' },
   { id: 'sink', type: 'helper', ...place, wires: [] },
   { id: 'catch', type: 'catch', ...place, scope: null, wires: [['caught']] },
   { id: 'caught', type: 'helper', ...place, wires: [] },
-  { id: 'complete', type: 'complete', ...place, scope: ['out'], wires: [['completed']] },
+  { id: 'complete', type: 'complete', ...place, scope: ['out', 'call', 'reply', 'parameters'], wires: [['completed']] },
   { id: 'completed', type: 'helper', ...place, wires: [] },
 ]
+
+const nodeTypes = [contextNode, inNode, outNode, callNode, serveNode, replyNode, parametersNode]
 
 export class Rig {
   readonly seen = Object.fromEntries(EVENTS.map((event) => [event, []])) as unknown as Record<Event, Seen[]>
@@ -105,7 +135,7 @@ export class Rig {
 
   static async start(...nodes: Json[]): Promise<Rig> {
     const rig = new Rig()
-    const types = [contextNode, inNode, outNode].map((node) => (RED: NodeAPI) => node(rig.listenTo(RED)))
+    const types = nodeTypes.map((node) => (RED: NodeAPI) => node(rig.listenTo(RED)))
     await helper.load(types as never, [...watchers, ...nodes] as never)
     rig.attach()
     return rig
@@ -122,7 +152,11 @@ export class Rig {
   }
 
   send(...messages: Json[]): void {
-    for (const message of messages) helper.getNode('out').receive(message as never)
+    this.sendTo('out', ...messages)
+  }
+
+  sendTo(id: string, ...messages: Json[]): void {
+    for (const message of messages) helper.getNode(id).receive(message as never)
   }
 
   async until(event: Event, count = 1): Promise<Seen[]> {
