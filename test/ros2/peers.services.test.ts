@@ -103,6 +103,29 @@ peersSuite('ros2 services with peers', () => {
       await assert.rejects(parameters.set({ name: {} as never }, long), { code: 'INVALID_INPUT' })
     })
 
+    it('gets answers from us that have to be sent again, and answers what we send again', async () => {
+      // One of five packets that we send is lost.
+      const losing = '<Internal><Test><XmitLossiness>200</XmitLossiness></Test></Internal>'
+      const cycloneddsUri = `<CycloneDDS><Domain>${losing}</Domain></CycloneDDS>`
+      const lossy = 135
+      const own = await Peer.start('peer_rclpy.py', lossy)
+      const { context } = await openContext(lossy, 'our_node', { cycloneddsUri })
+      await own.ask({ serve: '/theirs' })
+      const server = context.serve('/ours', TYPE, giveBack, { int64: 'string' })
+      // Until we know who asks, which takes longer here, its requests are lost.
+      while ((await own.ask({ call: ['/ours', [], 0] })).error);
+      for (let depth = 0; depth < 30; depth += 1) {
+        const prefixes = depth % 10 === 9 ? many : ['a']
+        const answer = await own.ask({ call: ['/ours', prefixes, depth] })
+        assert.deepEqual(answer, { names: prefixes, prefixes: [String(depth)] })
+        const { result } = await context.call('/theirs', TYPE, { prefixes, depth }, long)
+        assert.deepEqual(result, answer)
+      }
+      await server.close()
+      await context.close()
+      await own.stop()
+    })
+
     it('that is gone is no answer', async () => {
       const own = await Peer.start('peer_rclpy.py', domain)
       await own.ask({ serve: '/brief' })

@@ -257,7 +257,12 @@ impl Writer {
             if serdata.is_null() {
                 return Err(Ros2Error::Cdr(cdr.len()));
             }
-            check("dds_writecdr", dds_writecdr(self.entity.0, serdata))?;
+            let code = dds_writecdr(self.entity.0, serdata);
+            // Nothing has left, and the writer has not counted it.
+            if code == DDS_RETCODE_TIMEOUT {
+                return Err(Ros2Error::Full);
+            }
+            check("dds_writecdr", code)?;
         }
         Ok(())
     }

@@ -87,6 +87,9 @@ pub enum Ros2Error {
     /// This platform cannot name the request of a reply.
     #[error("a client that is not of Cyclone DDS can be answered on Linux alone; use a ROS 2 of this machine")]
     CannotRelate,
+    /// Those who hear it have not confirmed what was sent before.
+    #[error("too much that was sent before is not received yet; send slower")]
+    Full,
     /// The DDS says no.
     #[error("{call} failed: {reason}; see whether the network interface and the domain are right")]
     Dds {
@@ -108,6 +111,7 @@ impl HasCode for Ros2Error {
             | Ros2Error::Lists(..) => ErrorCode::InvalidOption,
             Ros2Error::Cdr(_) | Ros2Error::RequestId(_) => ErrorCode::InvalidInput,
             Ros2Error::CannotRelate => ErrorCode::Unavailable,
+            Ros2Error::Full => ErrorCode::BufferFull,
             Ros2Error::NoServer(_) | Ros2Error::MixedServers(_) | Ros2Error::Dds { .. } => ErrorCode::Transport,
         }
     }

@@ -65,7 +65,12 @@ export class ServiceClient {
 
   /** Ends when a server is there. */
   ready(options: CallOptions = {}): Promise<void> {
-    return this.within(options, (settle) => this.whenReady(settle, () => settle.resolve()))
+    return this.within(options, (settle) => {
+      this.whenReady(settle, () => {
+        settle.resolve()
+        return true
+      })
+    })
   }
 
   /**
@@ -77,10 +82,12 @@ export class ServiceClient {
       const cdr = Buffer.isBuffer(request) ? request : this.codecs.request.encode(request)
       this.whenReady(settle, () => {
         const number = this.send(cdr)
+        if (number === undefined) return false
         settle.sent = true
         settle.onEnd(() => this.calls.delete(number))
         this.calls.set(number, settle)
         this.watch ??= setInterval(() => this.look(), WATCH_MS).unref()
+        return true
       })
     })
   }
@@ -92,13 +99,14 @@ export class ServiceClient {
     await this.caller.close()
   }
 
-  private send(cdr: Buffer): number {
+  /** Undefined while the server has not received what was sent before. */
+  private send(cdr: Buffer): number | undefined {
     try {
       return this.caller.call(cdr)
     } catch (error) {
       const failure = toEngineError(error)
-      if (failure.code !== 'TRANSPORT' || this.isReady()) throw failure
-      throw this.gone()
+      if (failure.code === 'BUFFER_FULL') return undefined
+      throw failure
     }
   }
 
@@ -127,13 +135,12 @@ export class ServiceClient {
     })
   }
 
-  private whenReady<T>(settle: Settle<T>, then: () => void): void {
-    if (this.isReady()) return then()
+  /** Tries `step` when a server is there, until it gives back true. */
+  private whenReady<T>(settle: Settle<T>, step: () => boolean): void {
+    if (this.isReady() && step()) return
     const timer = setInterval(() => {
       settle.attempt(() => {
-        if (!this.isReady()) return
-        clearInterval(timer)
-        then()
+        if (this.isReady() && step()) clearInterval(timer)
       })
     }, LOOK_MS)
     settle.onEnd(() => clearInterval(timer))

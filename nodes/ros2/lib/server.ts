@@ -108,12 +108,22 @@ export class ServiceServer {
   private async reply(id: Buffer, cdr: Buffer): Promise<boolean> {
     const end = performance.now() + REACH_MS
     while (!this.closed) {
-      if (engine(() => this.answerer.reply(id, cdr))) return true
+      if (this.tryReply(id, cdr)) return true
       if (performance.now() > end) return false
       await this.pause()
     }
     // Who closes a service leaves its clients alone, which is no failure.
     return true
+  }
+
+  /** False while the client is not there, or has not received what was sent before. */
+  private tryReply(id: Buffer, cdr: Buffer): boolean {
+    try {
+      return engine(() => this.answerer.reply(id, cdr))
+    } catch (error) {
+      if (toEngineError(error).code === 'BUFFER_FULL') return false
+      throw error
+    }
   }
 
   private pause(): Promise<void> {
