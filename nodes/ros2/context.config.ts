@@ -38,6 +38,7 @@ export const contextConfig = defineConfig({
     configVersion: number(1, { min: 1, max: 1, whole: true }),
     /** Blank: `ROS_DOMAIN_ID`. */
     domain: optionalNumber('', { min: 0, max: 232, whole: true }),
+    transport: choice('automatic', ['automatic', 'native', 'rclnodejs']),
     nodeName,
     namespace,
     /** Blank: `ROS_AUTOMATIC_DISCOVERY_RANGE`. */

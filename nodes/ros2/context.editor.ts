@@ -2,6 +2,7 @@ import { defineEditor, text } from '../shared/editor'
 import { contextConfig } from './context.config'
 import { viewOf } from './editor'
 import type { View } from './host'
+import { saidOf } from './said'
 
 const label = (key: string, params?: object) => text(contextConfig, key, params)
 
@@ -31,8 +32,9 @@ function show(found: string): void {
   $('#millrace-ros2-found').text(found).prop('hidden', false)
 }
 
-function textOf({ nodes, topics }: View): string {
+function textOf({ transport, nodes, topics }: View): string {
   return [
+    ...saidOf(transport, label),
     label('test.nodes', { count: nodes.length }),
     ...nodes.map((node) => `  ${node}`),
     label('test.topics', { count: topics.length }),

@@ -1,13 +1,18 @@
 import type { NodeAPI } from 'node-red'
 import { lookup } from '../shared/admin'
+import type { EngineError } from '../shared/errors'
 import { defineNode, stateOf } from '../shared/node'
 import { contextConfig } from './context.config'
 import { ContextHost } from './host'
+import { saidOf } from './said'
 
 export = (RED: NodeAPI): void => {
   defineNode(RED, {
     config: contextConfig,
-    open: ({ config, node }) => new ContextHost(config, (error) => node.error(error.message)),
+    open({ config, node, text }) {
+      const report = (error: EngineError) => node.error(error.message)
+      return new ContextHost(config, report, (transport) => node.log(saidOf(transport, text).join('; ')))
+    },
     close: (host) => host.close(),
   })
   lookup(RED, contextConfig.type, 'graph', (id) => stateOf<ContextHost>(RED, id)?.look())

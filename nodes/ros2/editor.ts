@@ -3,7 +3,10 @@ import { ask, type PanelNode } from '../shared/editor'
 import { absolute, CONTEXT } from './fields'
 import type { View } from './host'
 
-const NOTHING: View = { nodes: [], topics: [], services: [], types: [], serviceTypes: [] }
+const NOTHING: View = {
+  transport: { name: 'native' },
+  ...{ nodes: [], topics: [], services: [], types: [], serviceTypes: [] },
+}
 
 /** One muted blue for the word. */
 export const looks = { category: 'millrace ros2', color: '#b5c7d9', icon: 'ros2.svg' } as const

@@ -76,7 +76,7 @@ export class Endpoint<End extends Closing> {
   }
 
   private warning(other: GraphEndpoint, reason: Mismatch): string {
-    const name = other.node ? absolute(other.node.name, other.node.namespace) : other.gid
+    const name = other.node ? absolute(other.node.name, other.node.namespace) : (other.gid ?? '')
     const params = { topic: this.topic, node: name, type: other.type }
     return this.host.text(`mismatch.${reason}`, params)
   }

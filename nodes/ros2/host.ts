@@ -2,7 +2,7 @@
 import { EngineError, toEngineError } from '../shared/errors'
 import type { ContextConfig } from './context.config'
 import { absolute } from './fields'
-import { Context, type ContextOptions, type Definitions, type Graph, type GraphEndpoint } from './lib'
+import { Context, type ContextOptions, type Graph, type GraphEndpoint, type TransportInUse } from './lib'
 
 /** A node that has something open in a context. */
 export interface User {
@@ -16,6 +16,8 @@ export interface User {
 
 /** What a context discovers, for the dialogs. */
 export interface View {
+  /** What carries the messages. */
+  transport: TransportInUse
   nodes: string[]
   topics: { topic: string; types: string[] }[]
   services: { service: string; types: string[] }[]
@@ -48,10 +50,11 @@ export class ContextHost {
   private linger: NodeJS.Timeout | undefined
   private graphDue: NodeJS.Timeout | undefined
 
-  /** `report` is told once of each failure. */
+  /** `report` is told once of each failure, `joined` of each opening. */
   constructor(
     private readonly config: ContextConfig,
     private readonly report: (error: EngineError) => void,
+    private readonly joined: (transport: TransportInUse) => void = () => {},
   ) {
     this.options = optionsOf(config)
   }
@@ -92,7 +95,7 @@ export class ContextHost {
       })
       const wait = this.openedAt + DISCOVERY_MS - performance.now()
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
-      return viewOf(context.graph(), context.definitions)
+      return viewOf(context)
     } finally {
       if (user) this.leave(user)
     }
@@ -118,6 +121,7 @@ export class ContextHost {
         if (this.closed) return await context.close()
         this.context = context
         this.openedAt = performance.now()
+        this.joined(context.transport)
         for (const user of [...this.users]) this.greet(user, context)
         if (this.context !== context) return
         this.error = undefined
@@ -196,6 +200,7 @@ function optionsOf(config: ContextConfig): ContextOptions {
   return {
     name: config.nodeName,
     namespace: config.namespace,
+    transport: config.transport,
     distribution: config.distribution,
     messages: config.messages,
     // What is left out comes from ROS 2's environment variables.
@@ -210,12 +215,15 @@ function optionsOf(config: ContextConfig): ContextOptions {
 /** How the type of a service's requests ends. */
 const REQUEST = /_Request$/
 
-function viewOf(graph: Graph, definitions: Definitions): View {
+function viewOf(context: Context): View {
+  const { definitions } = context
+  const graph = context.graph()
   const ends = [...graph.publishers, ...graph.subscriptions]
   const topics = ends.filter(({ service }) => !service)
   // Who offers a service hears its requests.
   const servers = graph.subscriptions.filter(({ service, type }) => service && REQUEST.test(type))
   return {
+    transport: context.transport,
     nodes: graph.nodes.map(({ namespace, name }) => absolute(name, namespace)).sort(),
     topics: byName(topics).map(([topic, types]) => ({ topic, types })),
     services: byName(servers).map(([service, types]) => ({

@@ -1,8 +1,9 @@
 /** Reads topic and timestamp off a message, as the node's settings say. */
 import type { Node, NodeAPI } from 'node-red'
+import { arrivalClock } from '../shared/clock'
 import { EngineError, quote } from '../shared/errors'
 import type { Message } from '../shared/node'
-import { arrivalClock, parseStamp } from './lib/timestamps'
+import { parseStamp } from './lib/timestamps'
 import type { SyncConfig } from './sync.config'
 
 type Use = (topic: string, stamp: bigint) => void

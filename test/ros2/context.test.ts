@@ -10,6 +10,8 @@ ros2Suite('context', () => {
 
   const bad: [string, Json[], string][] = [
     ['a context with a wrong domain', [contextOf(233), inOf()], 'error.INVALID_OPTION'],
+    ['a context with a wrong transport', [contextOf(DOMAIN, { transport: 'dds' }), inOf()], 'error.INVALID_OPTION'],
+    ['a transport that is not there', [contextOf(DOMAIN, { transport: 'rclnodejs' }), inOf()], 'error.UNAVAILABLE'],
     ['a context with a wrong name', [contextOf(DOMAIN, { nodeName: 'a b' }), inOf()], 'error.INVALID_OPTION'],
     ['a context with a wrong namespace', [contextOf(DOMAIN, { namespace: 'a' }), inOf()], 'error.INVALID_OPTION'],
     ['messages without a name', [contextOf(DOMAIN, { messages: 'uint8 a' }), inOf()], 'error.INVALID_OPTION'],
@@ -43,6 +45,9 @@ ros2Suite('context', () => {
     assert.deepEqual(body.nodes, ['/mine', '/other'])
     assert.deepEqual(body.topics, [{ topic: '/pose', types: [POINT] }])
     assert.ok(body.types.includes(SCAN))
+    assert.deepEqual(body.transport, { name: 'native', whyNot: { rclnodejs: 'not-sourced' } })
+    const said = await rig.find('log', (text) => text.includes('transport.whyNot'))
+    assert.match(said, /^transport.using; /)
     await publisher.close()
     await context.close()
   })

@@ -13,11 +13,11 @@ import serveNode from '../../nodes/ros2/serve'
 import { native } from '../../nodes/shared/native'
 
 export type Json = Record<string, unknown>
-export type Event = 'heard' | 'caught' | 'completed' | 'status' | 'warn' | 'error'
+export type Event = 'heard' | 'caught' | 'completed' | 'status' | 'log' | 'warn' | 'error'
 // biome-ignore lint/suspicious/noExplicitAny: messages have any form
 export type Seen = any
 
-const EVENTS = ['heard', 'caught', 'completed', 'status', 'warn', 'error'] as const
+const EVENTS = ['heard', 'caught', 'completed', 'status', 'log', 'warn', 'error'] as const
 
 /** A suite that needs the DDS; a build without it says so by name. */
 export function ros2Suite(title: string, body: () => void): void {
@@ -30,6 +30,11 @@ export function ros2Suite(title: string, body: () => void): void {
   describe.skip(name, body)
 }
 
+/** The transport that this run is about, where it is about one. */
+const transport = process.env.MILLRACE_ROS2_TRANSPORT as ros2.TransportChoice | undefined
+// Else it is about our own, whatever ROS 2 this machine has.
+if (!transport) delete process.env.ROS_DISTRO
+
 export interface Opened {
   context: ros2.Context
   /** Looks now and at every change of the graph, until it fits. */
@@ -38,7 +43,7 @@ export interface Opened {
 
 export async function openContext(domain: number, name: string, more: ros2.ContextOptions = {}): Promise<Opened> {
   const changes = new EventEmitter()
-  const options = { domain, name, discovery: 'localhost', ...more } as const
+  const options = { domain, name, discovery: 'localhost', ...(transport && { transport }), ...more } as const
   const context = await ros2.Context.open(options, () => changes.emit('change'))
   return {
     context,
@@ -193,7 +198,7 @@ export class Rig {
     const nodes = Object.create(RED.nodes)
     nodes.createNode = (node: Seen, config: Json) => {
       RED.nodes.createNode(node, config as never)
-      for (const event of ['status', 'warn', 'error'] as const) {
+      for (const event of ['status', 'log', 'warn', 'error'] as const) {
         const original = node[event].bind(node)
         node[event] = (...args: unknown[]) => {
           // An error with a message goes to Catch nodes and is heard there.

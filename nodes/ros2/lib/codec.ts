@@ -16,6 +16,10 @@ export interface DecodeOptions {
   arrays?: 'numbers' | 'buffers'
 }
 
+/** Behind the header of the encoding; the seconds, then the nanoseconds. */
+const STAMP = 4
+const STAMP_END = STAMP + 8
+
 type Read = (from: CdrReader) => unknown
 type Write = (to: CdrWriter, value: unknown, path: string) => void
 
@@ -52,6 +56,15 @@ export class Codec {
 /** Where a type has its header's stamp: behind the CDR header where `std_msgs/Header` is the first field. */
 export function isHeaderFirst(definitions: readonly Definition[]): boolean {
   return fieldsOf(definitions[0])[0]?.type === 'std_msgs/Header'
+}
+
+/** The stamp of a message that begins with its header, ns since the epoch; undefined where the message is too short. */
+export function headerStamp(cdr: Buffer): bigint | undefined {
+  if (cdr.length < STAMP_END) return undefined
+  const isLittle = ((cdr[1] ?? 0) & 1) === 1
+  const sec = isLittle ? cdr.readInt32LE(STAMP) : cdr.readInt32BE(STAMP)
+  const nanosec = isLittle ? cdr.readUInt32LE(STAMP + 4) : cdr.readUInt32BE(STAMP + 4)
+  return BigInt(sec) * 1_000_000_000n + BigInt(nanosec)
 }
 
 function compile(definitions: readonly Definition[], options: DecodeOptions): Compiled {

@@ -1,8 +1,8 @@
 import { engine } from '../../shared/native'
+import { openTransport, type TransportChoice, type TransportInUse } from './choice'
 import { type CallOptions, ServiceClient } from './client'
 import { Codec, type DecodeOptions } from './codec'
 import { type DefinitionSources, Definitions } from './definitions'
-import { openNative } from './native'
 import { Parameters } from './parameters'
 import { type Handler, type ServeOptions, ServiceServer } from './server'
 import type {
@@ -17,7 +17,10 @@ import type {
   Transport,
 } from './transport'
 
-export interface ContextOptions extends DefinitionSources, JoinOptions {}
+export interface ContextOptions extends DefinitionSources, JoinOptions {
+  /** Default `automatic`: `rclnodejs` where a ROS 2 is sourced and the package is truly built, else `native`. */
+  transport?: TransportChoice
+}
 
 export interface SubscribeOptions extends DecodeOptions {
   qos?: Qos
@@ -52,16 +55,19 @@ export class Context {
   private readonly clients = new Map<string, ServiceClient>()
 
   private constructor(
-    private readonly transport: Transport,
+    private readonly link: Transport,
     readonly definitions: Definitions,
+    /** What carries the messages, and why another transport that was looked at does not. */
+    readonly transport: TransportInUse,
   ) {}
 
   /** `onGraph` is called when something in the domain came, went or changed. */
   static async open(options: ContextOptions = {}, onGraph: () => void = () => {}): Promise<Context> {
-    const { distribution, messages, folders, ...rest } = options
+    const { distribution, messages, folders, transport: choice = 'automatic', ...rest } = options
     const sources = Object.entries({ distribution, messages, folders }).filter(([, value]) => value !== undefined)
     const definitions = new Definitions(Object.fromEntries(sources))
-    return new Context(await openNative(rest, onGraph), definitions)
+    const { transport, inUse } = await openTransport(choice, rest, onGraph)
+    return new Context(transport, definitions, inUse)
   }
 
   /** Hears a topic: `hear` gets each message, in order. */
@@ -77,7 +83,7 @@ export class Context {
       ...(arrays && { arrays }),
     })
     const subscription = new Subscription(codec, hear)
-    subscription.start(engine(() => this.transport.subscribe({ topic, type, ...rest }, () => subscription.drain())))
+    subscription.start(engine(() => this.link.subscribe({ topic, type, ...rest }, () => subscription.drain())))
     return subscription
   }
 
@@ -85,14 +91,14 @@ export class Context {
   advertise(topic: string, type: string, qos: Qos = {}): Publisher {
     const codec = new Codec(type, this.definitions.resolve(type))
     return new Publisher(
-      engine(() => this.transport.advertise({ topic, type, qos })),
+      engine(() => this.link.advertise({ topic, type, qos })),
       codec,
     )
   }
 
   /** @internal */
   synchronize(options: SynchronizeOptions, onReady: () => void): Matcher {
-    return engine(() => this.transport.synchronize(options, onReady))
+    return engine(() => this.link.synchronize(options, onReady))
   }
 
   /** Calls a service; the client is kept for the next call. */
@@ -108,7 +114,7 @@ export class Context {
   client(service: string, type: string, options: DecodeOptions = {}): ServiceClient {
     const { request, response } = this.definitions.resolveService(type)
     const codecs = { request: new Codec(type, request), response: new Codec(type, response, options) }
-    return new ServiceClient(service, codecs, (onReady) => this.transport.client({ service, type }, onReady))
+    return new ServiceClient(service, codecs, (onReady) => this.link.client({ service, type }, onReady))
   }
 
   /** Offers a service: what `handler` gives back, or resolves to, is the response. */
@@ -116,7 +122,7 @@ export class Context {
     const { request, response } = this.definitions.resolveService(type)
     const { onError, ...decode } = options
     const codecs = { request: new Codec(type, request, decode), response: new Codec(type, response) }
-    const open = (onReady: () => void) => this.transport.serve({ service, type }, onReady)
+    const open = (onReady: () => void) => this.link.serve({ service, type }, onReady)
     return new ServiceServer(service, codecs, handler, open, onError)
   }
 
@@ -127,7 +133,7 @@ export class Context {
 
   /** What is in the domain now. */
   graph(): Graph {
-    return engine(() => this.transport.graph())
+    return engine(() => this.link.graph())
   }
 
   /** Leaves the domain when its publishers and subscriptions are closed, too. */
@@ -135,7 +141,7 @@ export class Context {
     const clients = [...this.clients.values()]
     this.clients.clear()
     await Promise.all(clients.map((client) => client.close()))
-    await this.transport.close()
+    await this.link.close()
   }
 
   private kept(service: string, type: string): ServiceClient {

@@ -1,3 +1,4 @@
+export type { TransportChoice, TransportInUse } from './choice'
 export { type CallOptions, ServiceClient } from './client'
 export { Codec, type DecodeOptions } from './codec'
 export {
@@ -12,4 +13,5 @@ export { type DefinitionSources, Definitions } from './definitions'
 export { type ParameterDescription, type ParameterResult, Parameters, type ParameterValue } from './parameters'
 export { type Handler, type RequestInfo, type ServeOptions, ServiceServer } from './server'
 export { Synchronizer, type SynchronizerOptions, type SynchronizerStats } from './synchronizer'
-export type { Graph, GraphEndpoint, GraphNode, Qos } from './transport'
+export type { Graph, GraphEndpoint, GraphNode, Qos, TransportName } from './transport'
+export type { WhyNot } from './usable'

@@ -30,7 +30,8 @@ export interface GraphEndpoint {
   type: string
   service: boolean
   node: GraphNode | null
-  gid: string
+  /** Null where the transport does not tell. */
+  gid: string | null
   qos: Required<Qos>
 }
 

@@ -1,3 +1,4 @@
+export { arrivalClock } from '../../shared/clock'
 export { SyncGroup } from '../../shared/group'
 export type { LiveOptions, SyncOptions } from './options'
 export {
@@ -8,4 +9,4 @@ export {
   Synchronizer,
   type SyncStats,
 } from './synchronizer'
-export { arrivalClock, parseStamp, type StampUnit, stampUnits } from './timestamps'
+export { parseStamp, type StampUnit, stampUnits } from './timestamps'
