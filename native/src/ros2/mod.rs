@@ -1,4 +1,4 @@
-//! Hears and speaks ROS 2 topics over an embedded DDS.
+//! Hears and speaks ROS 2 topics, calls and offers services, over an embedded DDS.
 //!
 //! ```text
 //! Context (a participant, a ROS node)  -> Publisher    -> DDS
