@@ -344,7 +344,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.gids.map(|gid| leave(&self.context, gid));
+        for gid in self.gids {
+            leave(&self.context, gid);
+        }
     }
 }
 
@@ -433,5 +435,15 @@ mod tests {
         assert_eq!(reply(None, with_header(&LITTLE, &[7; 8], 3).unwrap()), ours);
         assert_eq!(reply(None, with_header(&LITTLE, &[6; 8], 3).unwrap()), None);
         assert_eq!(reply(None, LITTLE.to_vec()), None);
+    }
+
+    #[test]
+    fn the_last_readers_are_remembered_and_the_writer_always() {
+        let mut ends = vec![[0; 16]];
+        for reader in 1..=20 {
+            remember(&mut ends, [reader; 16]);
+        }
+        let last: Vec<Gid> = (13..=20).map(|reader| [reader; 16]).collect();
+        assert_eq!((ends[0], &ends[1..]), ([0; 16], &last[..]));
     }
 }
