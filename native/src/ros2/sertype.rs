@@ -546,7 +546,7 @@ mod tests {
             let made = sample(sertype.0, &cdr, Some(related));
             assert_eq!(contents(made), (cdr.to_vec(), Origin { number: 0, related: Some(related) }));
             assert_eq!(ddsi_serdata_size(made), 6);
-            let mut bytes = [9; 4];
+            let mut bytes = [9_u8; 4];
             to_ser(made, 4, 4, bytes.as_mut_ptr().cast());
             assert_eq!(bytes, [7, 8, 0, 0], "what pads is zero");
             to_ser(made, 8, 4, bytes.as_mut_ptr().cast());
