@@ -11,6 +11,17 @@ export type Stamp = bigint
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** Calls one service. */
+export declare class Ros2Client {
+  /** Gives back the call's number, which its reply has, too. */
+  call(cdr: Uint8Array): Coded<number>
+  /** How many servers are there to answer. */
+  servers(): Coded<number>
+  /** At most `limit` replies, the oldest first. */
+  take(limit: number): Ros2Replies
+  close(): Promise<void>
+}
+
 /** A ROS node in a domain. */
 export declare class Ros2Context {
   /** `options` is JSON. `on_change` is called when the graph changes. */
@@ -20,6 +31,10 @@ export declare class Ros2Context {
   subscribe(endpoint: string, onReady: Wake): Coded<Ros2Subscription>
   /** `on_ready` is called when groups wait where none did. `options` is JSON. */
   synchronize(options: string, onReady: Wake): Coded<Ros2Synchronizer>
+  /** `on_ready` is called when replies wait where none did. */
+  client(service: string, onReady: Wake): Coded<Ros2Client>
+  /** `on_ready` is called when requests wait where none did. */
+  serve(service: string, onReady: Wake): Coded<Ros2Server>
   /** What is in the domain, as JSON. */
   graph(): Coded<string>
   close(): Promise<void>
@@ -30,6 +45,18 @@ export declare class Ros2Publisher {
   send(cdr: Uint8Array): Coded<undefined>
   /** How many subscriptions hear it. */
   matched(): Coded<number>
+  close(): Promise<void>
+}
+
+/** Offers one service. */
+export declare class Ros2Server {
+  /** At most `limit` requests, the oldest first. */
+  take(limit: number): Ros2Requests
+  /** False when the client cannot hear it: it is not there yet, or not any more. */
+  reply(id: Uint8Array, cdr: Uint8Array): Coded<boolean>
+  /** How many clients are there that cannot be answered on this platform. */
+  deaf(): Coded<number>
+  counts(): Ros2Counts
   close(): Promise<void>
 }
 
@@ -115,7 +142,7 @@ export declare class SyncMatcher {
 export declare function engineVersion(): string
 
 /** What went wrong, for programs. Codes are public API: shared by all families, never renamed. */
-export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'TRANSPORT' | 'UNKNOWN_TYPE' | 'UNAVAILABLE' | 'PACKAGE_MISSING' | 'STORE_LOCKED' | 'STORE_CORRUPT' | 'STORE_FAILED' | 'DISK_FULL' | 'TOO_LARGE' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
+export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'TRANSPORT' | 'TIMEOUT' | 'UNKNOWN_TYPE' | 'UNAVAILABLE' | 'PACKAGE_MISSING' | 'STORE_LOCKED' | 'STORE_CORRUPT' | 'STORE_FAILED' | 'DISK_FULL' | 'TOO_LARGE' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
 
 /**
  * Fails on purpose with `code`, or with a panic where there is none: the proof that every failure
@@ -142,6 +169,35 @@ export interface Ros2Group {
 /** What a call took, and whether more wait. */
 export interface Ros2Groups {
   groups: Array<Ros2Group>
+  more: boolean
+}
+
+/** What a call took, and whether more wait. */
+export interface Ros2Replies {
+  replies: Array<Ros2Reply>
+  more: boolean
+}
+
+/** The answer to a call. */
+export interface Ros2Reply {
+  /** The number that the call gave back. */
+  call: number
+  /** With its four-byte header. */
+  cdr: Buffer
+}
+
+/** What a client asks for. */
+export interface Ros2Request {
+  /** For the reply. */
+  id: Buffer
+  /** With its four-byte header. */
+  cdr: Buffer
+  receivedNs: bigint
+}
+
+/** What a call took, and whether more wait. */
+export interface Ros2Requests {
+  requests: Array<Ros2Request>
   more: boolean
 }
 

@@ -23,6 +23,8 @@ pub enum ErrorCode {
     ClockJump,
     /// The network or the other side fails; it may work later.
     Transport,
+    /// The other side did not answer in time.
+    Timeout,
     /// A message type without a definition.
     UnknownType,
     /// This build does not have the part.

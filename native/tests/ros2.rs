@@ -6,7 +6,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use millrace::options::from_json;
-use millrace::ros2::{Context, Discovery, Durability, Options, Qos, Reliability, Sample, SyncOptions, Synchronized};
+use millrace::ros2::{
+    Client, Context, Discovery, Durability, Options, Qos, Reliability, Reply, Request, Sample, Server, SyncOptions,
+    Synchronized,
+};
 use millrace::sync::{Blocked, Reason};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -206,4 +209,64 @@ fn frames_that_belong_together_come_together() {
     assert_eq!((lefts[1].dropped, lefts[1].unstamped), Default::default());
     // Of the two, the stamp of zero was none.
     assert_eq!(lefts[0].unstamped, 1);
+}
+
+/// A request or a reply of one number.
+fn number(value: i64) -> Vec<u8> {
+    [&[0, 1, 0, 0][..], &value.to_le_bytes()].concat()
+}
+
+#[test]
+fn a_service_answers_each_client_what_it_asked() {
+    let (asker, changes) = open("asker", 135);
+    let (answerer, _) = open("answerer", 135);
+    let (requests, asked) = channel::<Request>();
+    let server = Server::open(&answerer, "double", "a/srv/B", move |it| drop(requests.send(it))).unwrap();
+    let clients: Vec<_> = (0..2)
+        .map(|_| {
+            let (replies, answered) = channel::<Reply>();
+            let client = Client::open(&asker, "/double", "a/B", move |it| drop(replies.send(it))).unwrap();
+            (client, answered)
+        })
+        .collect();
+    until(&changes, || clients.iter().all(|(client, _)| client.servers().unwrap() == 1).then_some(()));
+    // Both have numbers from 1 on, which are not mixed up.
+    for value in [10, 20, 30] {
+        for (place, (client, _)) in clients.iter().enumerate() {
+            assert_eq!(client.call(&number(value + place as i64)).unwrap(), value / 10);
+        }
+    }
+    let mut all: Vec<Request> = (0..6).map(|_| asked.recv_timeout(LONG).unwrap()).collect();
+    // Replies may come in any order.
+    all.reverse();
+    for request in &all {
+        let value = i64::from_le_bytes(request.cdr[4..].try_into().unwrap());
+        until(&changes, || server.reply(&request.id, &number(value * 2)).unwrap().then_some(()));
+    }
+    for (place, (_, answered)) in clients.iter().enumerate() {
+        let mut got: Vec<Reply> = (0..3).map(|_| answered.recv_timeout(LONG).unwrap()).collect();
+        got.sort_by_key(|reply| reply.call);
+        let wanted = |call: i64| Reply { call, cdr: number((call * 10 + place as i64) * 2) };
+        assert_eq!(got, [1, 2, 3].map(wanted));
+    }
+    drop(clients);
+    until(&changes, || (!server.reply(&all[0].id, &number(0)).unwrap()).then_some(()));
+    assert_eq!(server.deaf().unwrap(), 0);
+}
+
+#[test]
+fn nobody_to_ask_is_an_error() {
+    use millrace::error::{ErrorCode, HasCode};
+    let (context, changes) = open("asker", 136);
+    let (other, _) = open("answerer", 136);
+    let client = Client::open(&context, "/nothing", "a/srv/B", |_| {}).unwrap();
+    assert_eq!(client.call(&number(1)).unwrap_err().code(), ErrorCode::Transport);
+    let server = Server::open(&other, "/nothing", "a/srv/B", |_| {}).unwrap();
+    until(&changes, || (client.servers().unwrap() == 1).then_some(()));
+    assert_eq!(client.call(&[0, 1]).unwrap_err().code(), ErrorCode::InvalidInput);
+    assert_eq!(client.call(&number(1)).unwrap(), 1);
+    drop(server);
+    until(&changes, || (client.servers().unwrap() == 0).then_some(()));
+    let refused = Client::open(&context, "a b", "a/srv/B", |_| {}).map(drop).unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::InvalidOption);
 }

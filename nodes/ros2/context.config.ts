@@ -1,16 +1,17 @@
 import { choice, defineConfig, number, optionalNumber, Problem, parsed, text, type Values } from '../shared/config'
-import { messageType, namespace, nodeName } from './fields'
+import { messageType, namespace, nodeName, serviceType } from './fields'
 
+const SERVICE = /^\w+\/srv\//
 const SEPARATOR = /^===\s*(\S.*)$/
 
-/** Several `.msg` definitions, each behind a line `=== my_msgs/msg/Speed`, by their names. */
+/** Several `.msg` and `.srv` definitions, each behind a line `=== my_msgs/msg/Speed`, by their names. */
 function definitions(typed: string): Record<string, string> {
   const found: Record<string, string> = {}
   let name: string | undefined
   for (const line of typed.split(/\r?\n/)) {
     const [, begun] = SEPARATOR.exec(line) ?? []
     if (begun !== undefined) {
-      name = messageType.read(begun)
+      name = (SERVICE.test(begun) ? serviceType : messageType).read(begun.trim())
       if (Object.hasOwn(found, name)) throw new Problem('config.typeTwice', { type: name })
       found[name] = ''
     } else if (name !== undefined) {

@@ -3,7 +3,10 @@ import { ask, offer, type PanelNode } from '../shared/editor'
 import { absolute, CONTEXT } from './fields'
 import type { View } from './host'
 
-const NOTHING: View = { transport: { name: 'native' }, nodes: [], topics: [], types: [] }
+const NOTHING: View = {
+  transport: { name: 'native' },
+  ...{ nodes: [], topics: [], services: [], types: [], serviceTypes: [] },
+}
 
 /** One muted blue for the word. */
 export const looks = { category: 'millrace ros2', color: '#b5c7d9', icon: 'ros2.svg' } as const
@@ -14,7 +17,7 @@ export function viewOf(id: string): Promise<View | null> {
 }
 
 export function labelOf(node: PanelNode, fallback: string): string {
-  return String(node.name || node.topic || fallback)
+  return String(node.name || node.topic || node.service || node.node || fallback)
 }
 
 /** What the chosen context sees: looked up when the panel opens, and when another one is chosen. */
@@ -34,24 +37,45 @@ export function watchContext(): () => Promise<View> {
   return () => view
 }
 
-/** Offers what is there; a topic of one type brings it along. */
-export function offerTopic(topic: JQuery, type: JQuery, view: () => Promise<View>): void {
-  offer(topic, async () => (await view()).topics.map((one) => one.topic))
-  offer(type, async () => {
-    const { topics, types } = await view()
-    return [...topics.flatMap((one) => one.types), ...types]
-  })
-  let before = topic.val()
-  topic.on('change', async () => {
+interface Named {
+  name: string
+  types: string[]
+}
+
+/** Offers what is there; a name with one type brings it along. */
+function offerNamed(name: JQuery, type: JQuery, named: () => Promise<Named[]>, types: () => Promise<string[]>): void {
+  offer(name, async () => (await named()).map((one) => one.name))
+  offer(type, async () => [...(await named()).flatMap((one) => one.types), ...(await types())])
+  let before = name.val()
+  name.on('change', async () => {
     // Node-RED says so, too, when the panel opens.
-    if (topic.val() === before) return
-    before = topic.val()
-    const name = absolute(String(before ?? '').trim(), '/')
+    if (name.val() === before) return
+    before = name.val()
+    const wanted = absolute(String(before ?? '').trim(), '/')
     const had = type.val()
-    const [found, ...others] = (await view()).topics.find((one) => one.topic === name)?.types ?? []
+    const [found, ...others] = (await named()).find((one) => one.name === wanted)?.types ?? []
     // Meanwhile the type may have been typed.
     if (found && others.length === 0 && found !== had && type.val() === had) type.val(found).trigger('change')
   })
+}
+
+export function offerTopic(topic: JQuery, type: JQuery, view: () => Promise<View>): void {
+  const named = async () => (await view()).topics.map(({ topic, types }) => ({ name: topic, types }))
+  offerNamed(topic, type, named, async () => (await view()).types)
+}
+
+/** The rows of `service.html`. */
+export function prepareService(): void {
+  const view = watchContext()
+  const named = async () => (await view()).services.map(({ service, types }) => ({ name: service, types }))
+  const types = async () => (await view()).serviceTypes
+  offerNamed($('#node-input-service'), $('#node-input-serviceType'), named, types)
+}
+
+/** The name of a node in the domain. */
+export function prepareRemoteNode(): void {
+  const view = watchContext()
+  offer($('#node-input-node'), async () => (await view()).nodes)
 }
 
 /** The rows of `topic.html`. */

@@ -1,6 +1,6 @@
 /** One end of a topic: a subscription or a publisher, which comes and goes with the context. */
 import type { NodeStatus } from 'node-red'
-import type { EngineError } from '../shared/errors'
+import type { Reply } from '../shared/node'
 import { longType } from './fields'
 import type { Context, Graph, GraphEndpoint, Qos } from './lib'
 import type { Mismatch } from './match'
@@ -22,8 +22,6 @@ export interface Role<End> {
   /** Why this end and another one do not get on. */
   refuses(other: Required<Qos>): Mismatch | null
   live(end: End): NodeStatus
-  /** The end is there, or is not. */
-  settled?(end: End | EngineError): void
 }
 
 export class Endpoint<End extends { close(): Promise<void> }> implements MemberRole<End> {
@@ -56,12 +54,12 @@ export class Endpoint<End extends { close(): Promise<void> }> implements MemberR
     return this.member.close()
   }
 
-  open(context: Context): End {
-    return this.role.open(context)
+  deal(reply: Reply, act: (end: End) => void): void {
+    this.member.deal(reply, act)
   }
 
-  settled(end: End | EngineError): void {
-    this.role.settled?.(end)
+  open(context: Context): End {
+    return this.role.open(context)
   }
 
   changed(graph: Graph | null): void {

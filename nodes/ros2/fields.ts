@@ -1,6 +1,6 @@
 /** Saved properties that several nodes of the word have. No import of Node.js: the editor bundles this file. */
 import { type Field, Problem, parsed, reference } from '../shared/config'
-import { NAMESPACE, NODE_NAME, TOPIC, TYPE } from './lib/names'
+import { NAMESPACE, NODE_NAME, SERVICE_TYPE, TOPIC, TYPE } from './lib/names'
 
 export { longType } from './lib/names'
 
@@ -16,6 +16,11 @@ export const namespace = form('/', NAMESPACE, 'config.namespace')
 /** Absolute, or within the namespace. */
 export const topic = form('', TOPIC, 'config.topic')
 export const messageType = form('', TYPE, 'config.type')
+
+/** Absolute, or within the namespace; so is a node's. */
+export const service = form('', TOPIC, 'config.service')
+export const remoteNode = form('', TOPIC, 'config.node')
+export const serviceType = form('', SERVICE_TYPE, 'config.serviceType')
 
 export function isType(name: string): boolean {
   return TYPE.test(name)

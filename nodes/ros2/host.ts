@@ -2,9 +2,9 @@
 import { EngineError, toEngineError } from '../shared/errors'
 import type { ContextConfig } from './context.config'
 import { absolute } from './fields'
-import { Context, type ContextOptions, type Graph, type TransportInUse } from './lib'
+import { Context, type ContextOptions, type Graph, type GraphEndpoint, type TransportInUse } from './lib'
 
-/** A node that hears or speaks through a context. */
+/** A node that has something open in a context. */
 export interface User {
   /** The context is open, for the first time or again. What this throws brings it down. */
   opened(context: Context): void
@@ -20,8 +20,11 @@ export interface View {
   transport: TransportInUse
   nodes: string[]
   topics: { topic: string; types: string[] }[]
-  /** All known types. */
+  services: { service: string; types: string[] }[]
+  /** All known types of messages. */
   types: string[]
+  /** All known types of services. */
+  serviceTypes: string[]
 }
 
 const RETRY_MIN_MS = 1000
@@ -209,20 +212,33 @@ function optionsOf(config: ContextConfig): ContextOptions {
   }
 }
 
+/** How the type of a service's requests ends. */
+const REQUEST = /_Request$/
+
 function viewOf(context: Context): View {
+  const { definitions } = context
   const graph = context.graph()
-  const topics = new Map<string, Set<string>>()
-  for (const { topic, type, service } of [...graph.publishers, ...graph.subscriptions]) {
-    if (!service) topics.set(topic, (topics.get(topic) ?? new Set()).add(type))
-  }
+  const ends = [...graph.publishers, ...graph.subscriptions]
+  const topics = ends.filter(({ service }) => !service)
+  // Who offers a service hears its requests.
+  const servers = graph.subscriptions.filter(({ service, type }) => service && REQUEST.test(type))
   return {
     transport: context.transport,
     nodes: graph.nodes.map(({ namespace, name }) => absolute(name, namespace)).sort(),
-    topics: [...topics].map(([topic, types]) => ({ topic, types: [...types].sort() })).sort(byTopic),
-    types: context.definitions.names(),
+    topics: byName(topics).map(([topic, types]) => ({ topic, types })),
+    services: byName(servers).map(([service, types]) => ({
+      service,
+      types: types.map((type) => type.replace(REQUEST, '')),
+    })),
+    types: definitions.names(),
+    serviceTypes: definitions.serviceNames(),
   }
 }
 
-function byTopic(one: { topic: string }, other: { topic: string }): number {
-  return one.topic < other.topic ? -1 : 1
+function byName(ends: readonly GraphEndpoint[]): [name: string, types: string[]][] {
+  const found = new Map<string, Set<string>>()
+  for (const { topic, type } of ends) found.set(topic, (found.get(topic) ?? new Set()).add(type))
+  return [...found]
+    .map(([name, types]): [string, string[]] => [name, [...types].sort()])
+    .sort(([one], [other]) => (one < other ? -1 : 1))
 }

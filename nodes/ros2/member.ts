@@ -2,9 +2,10 @@
 import type { NodeStatus } from 'node-red'
 import type { Fields } from '../shared/config'
 import { EngineError, toEngineError } from '../shared/errors'
-import { type Host, stateOf } from '../shared/node'
+import { type Host, type Reply, stateOf } from '../shared/node'
 import { ContextHost, type User } from './host'
 import type { Context, Graph } from './lib'
+import { Waiting } from './waiting'
 
 const STATUS_MS = 1000
 
@@ -14,10 +15,8 @@ export type MemberHost = Pick<Host<Fields>, 'RED' | 'node' | 'text' | 'status'>
 export interface MemberRole<End> {
   open(context: Context): End
   /** What was opened is gone, or something in the domain came, went or changed. */
-  changed(graph: Graph | null): void
+  changed?(graph: Graph | null): void
   live(end: End): NodeStatus
-  /** The end is there, or is not. */
-  settled?(end: End | EngineError): void
 }
 
 export class Member<End extends { close(): Promise<void> }> implements User {
@@ -26,6 +25,7 @@ export class Member<End extends { close(): Promise<void> }> implements User {
   private timer: NodeJS.Timeout | undefined
   private closings: Promise<unknown> = Promise.resolve()
   private failure: EngineError | undefined
+  private readonly waiting: Waiting<End>
 
   constructor(
     private readonly host: MemberHost,
@@ -37,6 +37,7 @@ export class Member<End extends { close(): Promise<void> }> implements User {
       throw new EngineError('INVALID_OPTION', host.text('failure.context'))
     }
     this.contexts = contexts
+    this.waiting = new Waiting(host.RED, () => host.text('failure.waiting'))
   }
 
   /** Apart from the constructor, as the role hears at once of a context that is open already. */
@@ -46,9 +47,19 @@ export class Member<End extends { close(): Promise<void> }> implements User {
     this.contexts.join(this)
   }
 
-  /** The absolute name of a topic. */
+  /** The absolute name of a topic, a service or a node. */
   nameOf(topic: string): string {
     return this.contexts.nameOf(topic)
+  }
+
+  /** Acts on what was opened, now or when it is there. */
+  deal(reply: Reply, act: (end: End) => void): void {
+    this.waiting.deal(reply, act)
+  }
+
+  /** What was opened, as soon as it is there. */
+  ready(): Promise<End> {
+    return this.waiting.ready()
   }
 
   opened(context: Context): void {
@@ -62,7 +73,7 @@ export class Member<End extends { close(): Promise<void> }> implements User {
       return this.failed(failure)
     }
     this.failure = undefined
-    this.role.settled?.(this.end)
+    this.waiting.settle(this.end)
     this.show()
   }
 
@@ -70,12 +81,12 @@ export class Member<End extends { close(): Promise<void> }> implements User {
   failed(error: EngineError): void {
     this.failure = error
     this.dropEnd()
-    this.role.settled?.(error)
+    this.waiting.settle(error)
     this.show()
   }
 
   changed(graph: Graph): void {
-    this.role.changed(graph)
+    this.role.changed?.(graph)
     this.show()
   }
 
@@ -86,6 +97,7 @@ export class Member<End extends { close(): Promise<void> }> implements User {
   async close(): Promise<void> {
     clearInterval(this.timer)
     this.contexts.leave(this)
+    this.waiting.settle(new EngineError('CLOSED', this.host.text('failure.closed')))
     this.dropEnd()
     await this.closings
   }
@@ -93,7 +105,7 @@ export class Member<End extends { close(): Promise<void> }> implements User {
   private dropEnd(): void {
     const end = this.end
     this.end = undefined
-    this.role.changed(null)
+    this.role.changed?.(null)
     if (!end) return
     const closing = end.close().catch((error) => this.host.node.warn(toEngineError(error).message))
     this.closings = Promise.all([this.closings, closing])

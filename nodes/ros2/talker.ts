@@ -8,40 +8,32 @@ import type { Context, Graph, GraphEndpoint, Publisher, Qos } from './lib'
 import { type Mismatch, refusal } from './match'
 import type { outConfig } from './out.config'
 import { qosOf } from './qos.config'
-import { Waiting } from './waiting'
 
 type OutHost = Host<(typeof outConfig)['fields']>
 
 export class Talker implements Role<Publisher> {
   private readonly endpoint: Endpoint<Publisher>
   private readonly qos: Required<Qos>
-  private readonly waiting: Waiting<Publisher>
   private sent = 0
 
   constructor(private readonly host: OutHost) {
     this.qos = qosOf(host.config)
-    this.waiting = new Waiting(host.RED, () => host.text('failure.waiting'))
     this.endpoint = new Endpoint(host, host.config, this)
     this.endpoint.join()
   }
 
   input({ payload }: Message, reply: Reply): void {
-    this.waiting.deal(reply, (publisher) => this.publish(publisher, payload))
+    this.endpoint.deal(reply, (publisher) => this.publish(publisher, payload))
   }
 
-  async close(): Promise<void> {
-    this.settled(new EngineError('CLOSED', this.host.text('failure.closed')))
-    await this.endpoint.close()
+  close(): Promise<void> {
+    return this.endpoint.close()
   }
 
   open(context: Context): Publisher {
     const { topic, type } = this.endpoint
     this.checkType(context, type)
     return context.advertise(topic, type, this.qos)
-  }
-
-  settled(publisher: Publisher | EngineError): void {
-    this.waiting.settle(publisher)
   }
 
   others(graph: Graph): GraphEndpoint[] {

@@ -27,6 +27,13 @@ export class Waiting<End> {
     this.waiting.push({ act, reply })
   }
 
+  ready(): Promise<End> {
+    return new Promise((resolve, reject) => {
+      const done = (error?: unknown) => error && reject(error)
+      this.deal({ send() {}, done }, resolve)
+    })
+  }
+
   settle(end: End | EngineError): void {
     this.end = end
     for (const { act, reply } of this.waiting.splice(0)) answer(end, act, reply)

@@ -17,6 +17,7 @@ const RETRYABLE: Record<ErrorCode, boolean> = {
   CLOCK_JUMP: false,
   UNKNOWN_TYPE: false,
   TRANSPORT: true,
+  TIMEOUT: true,
   UNAVAILABLE: false,
   PACKAGE_MISSING: false,
   STORE_LOCKED: true,

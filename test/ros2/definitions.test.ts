@@ -90,4 +90,37 @@ describe('ros2 definitions', () => {
       assert.throws(() => definitions.resolve(type), { code, message })
     })
   }
+
+  const halves = (definitions: ros2.Definitions, type: string) => {
+    const { request, response } = definitions.resolveService(type)
+    return [request, response].map((half) => half[0]?.definitions.map((field) => `${field.type} ${field.name}`))
+  }
+
+  it('services are known, by both forms of their names, from texts and from folders', () => {
+    file('my_msgs/srv/Stop.srv', 'Speed limit # how fast\n --- \nbool done')
+    file('my_msgs/msg/Speed.msg', 'float64 value')
+    const messages = { 'std_srvs/srv/Trigger': '---\nuint8 own', 'a/msg/Stop': 'bool other', 'a/srv/Stop': '---' }
+    const definitions = new ros2.Definitions({ folders: [folder], messages })
+    assert.deepEqual(halves(definitions, 'std_srvs/srv/SetBool'), [['bool data'], ['bool success', 'string message']])
+    assert.deepEqual(halves(definitions, 'std_srvs/SetBool'), halves(definitions, 'std_srvs/srv/SetBool'))
+    assert.deepEqual(halves(definitions, 'std_srvs/srv/Trigger'), [[], ['uint8 own']])
+    assert.deepEqual(halves(definitions, 'my_msgs/srv/Stop'), [['my_msgs/Speed limit'], ['bool done']])
+    assert.deepEqual(halves(definitions, 'a/srv/Stop'), [[], []])
+    assert.deepEqual(fields(definitions, 'a/msg/Stop'), ['bool other'])
+    const names = definitions.serviceNames()
+    assert.ok(names.includes('a/srv/Stop') && names.includes('std_srvs/srv/Empty') && !names.includes('a/msg/Stop'))
+    assert.ok(!definitions.names().includes('a/msg/Stop_Request'))
+  })
+
+  it('all services that come along can be read', () => {
+    const definitions = new ros2.Definitions({ folders: [] })
+    for (const name of definitions.serviceNames()) assert.equal(halves(definitions, name).length, 2, name)
+  })
+
+  it('a service without a definition, or with half of one, is an error', () => {
+    const definitions = new ros2.Definitions({ folders: [], messages: { 'a/srv/Half': 'bool x' } })
+    assert.throws(() => definitions.resolveService('a/srv/B'), { code: 'UNKNOWN_TYPE' })
+    assert.throws(() => definitions.resolveService('a/srv/Half'), { code: 'INVALID_OPTION' })
+    assert.throws(() => definitions.resolveService('B'), { code: 'INVALID_OPTION' })
+  })
 })

@@ -3,57 +3,9 @@
  * from PyPI. What we send comes back through their own types, and has to be the same. Loopback only.
  */
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import type { ros2 } from '../../nodes'
+import { Peer, peersSuite } from './peer'
 import { type Opened, openContext } from './rig'
-
-const python = process.env.MILLRACE_ROS2_PYTHON
-const CYCLONE =
-  '<CycloneDDS><Domain Id="any"><General><Interfaces><NetworkInterface address="127.0.0.1"/></Interfaces>' +
-  '<AllowMulticast>false</AllowMulticast></General><Discovery><ParticipantIndex>auto</ParticipantIndex>' +
-  '<Peers><Peer address="127.0.0.1"/></Peers></Discovery></Domain></CycloneDDS>'
-
-class Peer {
-  private readonly lines: AsyncIterator<string>
-
-  constructor(private readonly child: ChildProcess) {
-    this.lines = createInterface({ input: child.stdout as NodeJS.ReadableStream })[Symbol.asyncIterator]()
-  }
-
-  static async start(script: string, domain: number): Promise<Peer> {
-    const env = {
-      ...process.env,
-      ROS_DOMAIN_ID: String(domain),
-      CYCLONEDDS_URI: CYCLONE.replace('any', String(domain)),
-      ROS_AUTOMATIC_DISCOVERY_RANGE: 'LOCALHOST',
-      RMW_IMPLEMENTATION: 'rmw_fastrtps_cpp',
-    }
-    const child = spawn(python as string, [join(__dirname, script)], { env, stdio: ['pipe', 'pipe', 'inherit'] })
-    const peer = new Peer(child)
-    assert.deepEqual(await peer.answer(), { ready: true })
-    return peer
-  }
-
-  ask(command: object): Promise<Record<string, unknown>> {
-    this.child.stdin?.write(`${JSON.stringify(command)}\n`)
-    return this.answer()
-  }
-
-  async stop(): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return
-    this.child.kill('SIGKILL')
-    await once(this.child, 'exit')
-  }
-
-  private async answer(): Promise<Record<string, unknown>> {
-    const { value, done } = await this.lines.next()
-    if (done) throw new Error('the peer ended')
-    return JSON.parse(value)
-  }
-}
 
 const stamp = { sec: 1_700_000_000, nanosec: 123_456_789 }
 const header = { stamp, frame_id: 'kamera_ü' }
@@ -115,22 +67,13 @@ const messages: [string, string, Record<string, unknown>][] = [
   ['Image of 6 MB', 'sensor_msgs/msg/Image', image(6_000_000)],
 ]
 
-describe('ros2 with peers', function () {
-  this.timeout(60_000)
-
-  before(function () {
-    if (python) return
-    console.log('SKIPPED ros2 with peers: MILLRACE_ROS2_PYTHON names no Python that has ROS 2 and Cyclone DDS')
-    this.skip()
-  })
-
+peersSuite('ros2 with peers', () => {
   describe('ROS 2 Jazzy', () => {
     const domain = 111
     let peer: Peer
     let node: Opened
 
-    before(async function () {
-      if (!python) this.skip()
+    before(async () => {
       peer = await Peer.start('peer_rclpy.py', domain)
       node = await openContext(domain, 'our_node')
     })

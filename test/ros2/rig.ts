@@ -5,10 +5,14 @@ import type { NodeAPI } from 'node-red'
 import helper from 'node-red-node-test-helper'
 import { ros2 } from '../../nodes'
 import bagNode from '../../nodes/ros2/bag'
+import callNode from '../../nodes/ros2/call'
 import contextNode from '../../nodes/ros2/context'
 import graphNode from '../../nodes/ros2/graph'
 import inNode from '../../nodes/ros2/in'
 import outNode from '../../nodes/ros2/out'
+import parametersNode from '../../nodes/ros2/parameters'
+import replyNode from '../../nodes/ros2/reply'
+import serveNode from '../../nodes/ros2/serve'
 import syncNode from '../../nodes/ros2/sync'
 import { native } from '../../nodes/shared/native'
 import matchNode from '../../nodes/sync/sync'
@@ -112,6 +116,30 @@ export const graphOf = (more: Json = {}): Json => ({
   ...more,
 })
 
+const ADD = { service: '/add', serviceType: 'example_interfaces/srv/AddTwoInts', int64: 'string' }
+
+/** Calls; what it is answered goes to the sink. */
+export const callOf = (more: Json = {}): Json => ({
+  ...{ id: 'call', type: 'millrace-ros2-call', context: 'ctx', timeoutMs: 15_000, ...ADD },
+  ...{ ...place, wires: [['sink']] },
+  ...more,
+})
+
+/** Offers; what it is asked goes to the sink. */
+export const serveOf = (more: Json = {}): Json => ({
+  ...{ id: 'serve', type: 'millrace-ros2-serve', context: 'ctx', ...ADD },
+  ...{ ...place, wires: [['sink']] },
+  ...more,
+})
+
+export const replyOf = (): Json => ({ id: 'reply', type: 'millrace-ros2-reply', ...place, wires: [] })
+
+export const parametersOf = (more: Json = {}): Json => ({
+  ...{ id: 'parameters', type: 'millrace-ros2-parameters', context: 'ctx', node: '/tuned', timeoutMs: 15_000 },
+  ...{ ...place, wires: [['sink']] },
+  ...more,
+})
+
 const watchers: Json[] = [
   { id: 'tab', type: 'tab' },
   { id: 'sink', type: 'helper', ...place, wires: [] },
@@ -119,17 +147,26 @@ const watchers: Json[] = [
   { id: 'rest', type: 'helper', ...place, wires: [] },
   { id: 'catch', type: 'catch', ...place, scope: null, wires: [['caught']] },
   { id: 'caught', type: 'helper', ...place, wires: [] },
-  { id: 'complete', type: 'complete', ...place, scope: ['out', 'bag'], wires: [['completed']] },
+  {
+    id: 'complete',
+    type: 'complete',
+    ...place,
+    scope: ['out', 'bag', 'call', 'reply', 'parameters'],
+    wires: [['completed']],
+  },
   { id: 'completed', type: 'helper', ...place, wires: [] },
+]
+
+const nodeTypes = [
+  ...[contextNode, inNode, outNode, bagNode, syncNode, graphNode, matchNode],
+  ...[callNode, serveNode, replyNode, parametersNode],
 ]
 
 export class Rig extends Log<'heard' | 'rest' | 'told' | 'caught' | 'completed'> {
   static async start(...nodes: Json[]): Promise<Rig> {
     const heard = { sink: 'heard', rest: 'rest', told: 'told', caught: 'caught', completed: 'completed' } as const
     const rig = new Rig(heard)
-    const types = [contextNode, inNode, outNode, bagNode, syncNode, graphNode, matchNode].map(
-      (node) => (RED: NodeAPI) => node(rig.listenTo(RED)),
-    )
+    const types = nodeTypes.map((node) => (RED: NodeAPI) => node(rig.listenTo(RED)))
     await helper.load(types as never, [...watchers, ...nodes] as never)
     rig.attach()
     return rig

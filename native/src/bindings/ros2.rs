@@ -12,7 +12,8 @@ use super::sync::{SyncStats, SyncStatus};
 use crate::error::{EngineError, ErrorCode};
 use crate::options::from_json;
 use crate::ros2::{
-    Context, EndpointOptions, Left, Options, Publisher, Queue, Sample, Subscription, SyncOptions, Synchronized,
+    Client, Context, EndpointOptions, Left, Options, Publisher, Queue, Reply, Request, RequestId, Sample, Server,
+    ServiceOptions, Subscription, SyncOptions, Synchronized,
 };
 
 /// Called without arguments, on the JavaScript thread.
@@ -67,6 +68,53 @@ pub struct Ros2Group {
 pub struct Ros2Groups {
     pub groups: Vec<Ros2Group>,
     pub more: bool,
+}
+
+/// The answer to a call.
+#[napi(object)]
+pub struct Ros2Reply {
+    /// The number that the call gave back.
+    pub call: i64,
+    /// With its four-byte header.
+    pub cdr: Buffer,
+}
+
+/// What a call took, and whether more wait.
+#[napi(object)]
+pub struct Ros2Replies {
+    pub replies: Vec<Ros2Reply>,
+    pub more: bool,
+}
+
+/// What a client asks for.
+#[napi(object)]
+pub struct Ros2Request {
+    /// For the reply.
+    pub id: Buffer,
+    /// With its four-byte header.
+    pub cdr: Buffer,
+    pub received_ns: BigInt,
+}
+
+/// What a call took, and whether more wait.
+#[napi(object)]
+pub struct Ros2Requests {
+    pub requests: Vec<Ros2Request>,
+    pub more: bool,
+}
+
+/// Calls one service.
+#[napi]
+pub struct Ros2Client {
+    client: Mutex<Option<Client>>,
+    queue: Arc<Queue<Reply>>,
+}
+
+/// Offers one service.
+#[napi]
+pub struct Ros2Server {
+    server: Mutex<Option<Server>>,
+    queue: Arc<Queue<Request>>,
 }
 
 /// Hears several topics and gives what belongs together.
@@ -164,6 +212,38 @@ impl Ros2Context {
                 on_ready.call((), ThreadsafeFunctionCallMode::NonBlocking);
             })?;
             Ok::<_, EngineError>(Ros2Synchronizer { synchronized: Mutex::new(Some(synchronized)) })
+        })
+    }
+
+    /// `on_ready` is called when replies wait where none did.
+    #[napi(catch_unwind)]
+    pub fn client(&self, service: String, on_ready: Wake) -> Coded<Ros2Client> {
+        with(&self.context, "context", |context| {
+            let wanted: ServiceOptions = from_json(&service)?;
+            let queue = Arc::new(Queue::new(wanted.max_samples, wanted.max_bytes));
+            let filled = queue.clone();
+            let client = Client::open(context, &wanted.service, &wanted.type_name, move |reply| {
+                if filled.push(reply) {
+                    on_ready.call((), ThreadsafeFunctionCallMode::NonBlocking);
+                }
+            })?;
+            Ok::<_, EngineError>(Ros2Client { client: Mutex::new(Some(client)), queue })
+        })
+    }
+
+    /// `on_ready` is called when requests wait where none did.
+    #[napi(catch_unwind)]
+    pub fn serve(&self, service: String, on_ready: Wake) -> Coded<Ros2Server> {
+        with(&self.context, "context", |context| {
+            let wanted: ServiceOptions = from_json(&service)?;
+            let queue = Arc::new(Queue::new(wanted.max_samples, wanted.max_bytes));
+            let filled = queue.clone();
+            let server = Server::open(context, &wanted.service, &wanted.type_name, move |request| {
+                if filled.push(request) {
+                    on_ready.call((), ThreadsafeFunctionCallMode::NonBlocking);
+                }
+            })?;
+            Ok::<_, EngineError>(Ros2Server { server: Mutex::new(Some(server)), queue })
         })
     }
 
@@ -277,5 +357,71 @@ impl Ros2Synchronizer {
     #[napi]
     pub async fn close(&self) {
         end(&self.synchronized).await;
+    }
+}
+
+#[napi]
+impl Ros2Client {
+    /// Gives back the call's number, which its reply has, too.
+    #[napi(catch_unwind)]
+    pub fn call(&self, cdr: &[u8]) -> Coded<i64> {
+        with(&self.client, "client", |client| client.call(cdr))
+    }
+
+    /// How many servers are there to answer.
+    #[napi(catch_unwind)]
+    pub fn servers(&self) -> Coded<u32> {
+        with(&self.client, "client", Client::servers)
+    }
+
+    /// At most `limit` replies, the oldest first.
+    #[napi(catch_unwind)]
+    pub fn take(&self, limit: u32) -> Ros2Replies {
+        let (replies, more) = self.queue.take(limit as usize);
+        let replies = replies.into_iter().map(|it| Ros2Reply { call: it.call, cdr: it.cdr.into() }).collect();
+        Ros2Replies { replies, more }
+    }
+
+    #[napi]
+    pub async fn close(&self) {
+        end(&self.client).await;
+    }
+}
+
+#[napi]
+impl Ros2Server {
+    /// At most `limit` requests, the oldest first.
+    #[napi(catch_unwind)]
+    pub fn take(&self, limit: u32) -> Ros2Requests {
+        let (requests, more) = self.queue.take(limit as usize);
+        let requests = requests.into_iter().map(|it| Ros2Request {
+            id: it.id.to_bytes().into(),
+            cdr: it.cdr.into(),
+            received_ns: it.received_ns.into(),
+        });
+        Ros2Requests { requests: requests.collect(), more }
+    }
+
+    /// False when the client cannot hear it: it is not there yet, or not any more.
+    #[napi(catch_unwind)]
+    pub fn reply(&self, id: &[u8], cdr: &[u8]) -> Coded<bool> {
+        with(&self.server, "server", |server| server.reply(&RequestId::from_bytes(id)?, cdr))
+    }
+
+    /// How many clients are there that cannot be answered on this platform.
+    #[napi(catch_unwind)]
+    pub fn deaf(&self) -> Coded<u32> {
+        with(&self.server, "server", Server::deaf)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn counts(&self) -> Ros2Counts {
+        let (received, dropped) = self.queue.counts();
+        Ros2Counts { received: received as i64, dropped: dropped as i64 }
+    }
+
+    #[napi]
+    pub async fn close(&self) {
+        end(&self.server).await;
     }
 }

@@ -73,6 +73,23 @@ pub struct EndpointOptions {
     pub max_bytes: usize,
 }
 
+/// What is wanted of a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceOptions {
+    /// Absolute, or within the node's namespace.
+    pub service: String,
+    /// `std_srvs/srv/Trigger`.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// So many requests or replies wait at most for who takes them.
+    #[serde(default = "max_samples")]
+    pub max_samples: usize,
+    /// So many bytes wait at most; one always may.
+    #[serde(default = "max_bytes")]
+    pub max_bytes: usize,
+}
+
 fn max_samples() -> usize {
     1000
 }

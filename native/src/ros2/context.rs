@@ -65,7 +65,7 @@ impl Context {
         let said = Qos { reliability: Reliability::Reliable, durability: Durability::TransientLocal, ..Qos::default() };
         let known: Arc<Mutex<HashMap<Gid, ParticipantInfo>>> = Arc::default();
         let (hear, changed) = (known.clone(), on_change.clone());
-        let hear = move |sample: Sample| {
+        let hear = move |sample: Sample, _| {
             if let Some(info) = discovery::decode(&sample.cdr) {
                 lock(&hear).insert(info.gid, info);
                 changed();
@@ -106,7 +106,8 @@ impl Context {
         on_sample: impl Fn(Sample) + Send + Sync + 'static,
     ) -> Result<Subscription, Ros2Error> {
         let topic = self.topic(topic, type_name)?;
-        let reader = Reader::new(&self.0.participant, &topic, &qos.to_dds(), Box::new(on_sample))?;
+        let hear = move |sample, _| on_sample(sample);
+        let reader = Reader::new(&self.0.participant, &topic, &qos.to_dds(), Box::new(hear))?;
         let gid = reader.gid()?;
         self.announce(|node| node.readers.push(gid))?;
         Ok(Subscription { context: self.clone(), gid, _reader: reader })
@@ -128,7 +129,21 @@ impl Context {
         dds::topic(&self.0.participant, &to_dds_topic(&name, Kind::Topic), &type_name)
     }
 
-    fn announce(&self, change: impl FnOnce(&mut NodeInfo)) -> Result<(), Ros2Error> {
+    /// Both topics of a service, requests first, and its absolute name.
+    pub(super) fn service_topics(&self, name: &str, type_name: &str) -> Result<(Entity, Entity, String), Ros2Error> {
+        let name = absolute(name, &self.0.namespace)?;
+        let topic = |kind, suffix| {
+            let type_name = to_dds_type(&format!("{type_name}_{suffix}"), "srv")?;
+            dds::topic(&self.0.participant, &to_dds_topic(&name, kind), &type_name)
+        };
+        Ok((topic(Kind::Request, "Request")?, topic(Kind::Reply, "Response")?, name))
+    }
+
+    pub(super) fn participant(&self) -> &Entity {
+        &self.0.participant
+    }
+
+    pub(super) fn announce(&self, change: impl FnOnce(&mut NodeInfo)) -> Result<(), Ros2Error> {
         let mut own = lock(&self.0.own);
         if let [node] = &mut own.nodes[..] {
             change(node);
@@ -179,7 +194,7 @@ impl Drop for Subscription {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing in these is left half done by a panic.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Cyclone DDS's C interface, made safe: the only file of this engine with `unsafe` in it.
+//! Cyclone DDS's C interface, made safe: this file and `sertype` are the only ones of this engine with `unsafe`.
 //!
 //! An [`Entity`] deletes itself. Deleting a reader waits for its listener's running call, so what the
 //! listener points to is freed after it. Listeners run on Cyclone's own threads, and no panic leaves them.
@@ -13,7 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cyclors::qos::Qos;
 use cyclors::*;
 
-use super::{Gid, Ros2Error, Sample};
+use super::identity::{Identity, Origin};
+use super::{Gid, Ros2Error, Sample, sertype};
 
 /// A domain, participant, topic, reader or writer.
 #[derive(Debug)]
@@ -88,13 +89,12 @@ pub(super) fn participant_qos(user_data: &[u8]) -> Qos {
 
 pub(super) fn topic(participant: &Entity, name: &str, type_name: &str) -> Result<Entity, Ros2Error> {
     let (name, type_name) = (c_string(name)?, c_string(type_name)?);
-    // SAFETY: Cyclone copies both texts; it only wants them mutable.
-    let handle =
-        unsafe { cdds_create_blob_topic(participant.0, name.as_ptr().cast_mut(), type_name.as_ptr().cast_mut(), true) };
+    // SAFETY: two C texts.
+    let handle = unsafe { sertype::create_topic(participant.0, name.as_ptr(), type_name.as_ptr()) };
     Entity::new("dds_create_topic", handle)
 }
 
-type OnSample = Box<dyn Fn(Sample) + Send + Sync>;
+type OnSample = Box<dyn Fn(Sample, Origin) + Send + Sync>;
 
 struct Listening {
     on_sample: OnSample,
@@ -127,6 +127,37 @@ impl Reader {
     pub fn gid(&self) -> Result<Gid, Ros2Error> {
         self.entity.gid()
     }
+
+    /// The writers that it hears.
+    pub fn writers(&self) -> Result<Vec<Gid>, Ros2Error> {
+        matched(self.entity.0, dds_get_matched_publications, dds_get_matched_publication_data)
+    }
+}
+
+/// The ends that match one of ours: `list` gives handles of them, and `look` what is known of one.
+fn matched(
+    entity: dds_entity_t,
+    list: unsafe extern "C" fn(dds_entity_t, *mut dds_instance_handle_t, usize) -> dds_return_t,
+    look: unsafe extern "C" fn(dds_entity_t, dds_instance_handle_t) -> *mut dds_builtintopic_endpoint_t,
+) -> Result<Vec<Gid>, Ros2Error> {
+    const MOST: usize = 1024;
+    let mut handles: [dds_instance_handle_t; MOST] = [0; MOST];
+    // SAFETY: there is room for what is asked.
+    let count = check("dds_get_matched", unsafe { list(entity, handles.as_mut_ptr(), MOST) })?;
+    let gid = |&handle: &dds_instance_handle_t| {
+        // SAFETY: null for what has gone meanwhile, or a copy that is ours to free.
+        unsafe {
+            let endpoint = look(entity, handle);
+            if endpoint.is_null() {
+                return None;
+            }
+            let gid = (*endpoint).key.v;
+            dds_builtintopic_free_endpoint(endpoint);
+            Some(gid)
+        }
+    };
+    // The count is of all, of which as many as there is room for are listed.
+    Ok(handles.iter().take(count as usize).filter_map(gid).collect())
 }
 
 const TAKE: usize = 32;
@@ -148,31 +179,18 @@ fn take(reader: dds_entity_t, listening: &Listening) {
         let count = usize::try_from(count).unwrap_or(0);
         let received_ns = now_ns();
         for (&serdata, info) in data.iter().zip(&infos).take(count) {
-            // SAFETY: Cyclone gave us this reference; `bytes` copies, and it is given back once.
-            let cdr = unsafe { info.valid_data.then(|| bytes(serdata)) };
+            // SAFETY: Cyclone gave us this reference; the contents are copied, and it is given back once.
+            let contents = unsafe { info.valid_data.then(|| sertype::contents(serdata)) };
             unsafe { ddsi_serdata_unref(serdata) };
-            if let Some(cdr) = cdr {
+            if let Some((cdr, origin)) = contents {
                 let publisher = publisher(reader, info.publication_handle, listening);
-                (listening.on_sample)(Sample { cdr, received_ns, source_ns: info.source_timestamp, publisher });
+                let sample = Sample { cdr, received_ns, source_ns: info.source_timestamp, publisher };
+                (listening.on_sample)(sample, origin);
             }
         }
         if count < TAKE {
             return;
         }
-    }
-}
-
-/// # Safety
-/// `serdata` is a live reference.
-unsafe fn bytes(serdata: *mut ddsi_serdata) -> Vec<u8> {
-    // SAFETY: the reference into the data is given back before anyone else can.
-    unsafe {
-        let size = ddsi_serdata_size(serdata) as usize;
-        let mut part = ddsrt_iovec_t { iov_base: ptr::null_mut(), iov_len: 0 };
-        let reference = ddsi_serdata_to_ser_ref(serdata, 0, size, &mut part);
-        let copy = std::slice::from_raw_parts(part.iov_base.cast::<u8>(), part.iov_len as usize).to_vec();
-        ddsi_serdata_to_ser_unref(reference, &part);
-        copy
     }
 }
 
@@ -228,16 +246,30 @@ impl Writer {
 
     /// `cdr` begins with its four-byte header.
     pub fn write(&self, cdr: &[u8]) -> Result<(), Ros2Error> {
-        let part = ddsrt_iovec_t { iov_base: cdr.as_ptr().cast_mut().cast(), iov_len: cdr.len() as _ };
-        // SAFETY: Cyclone copies the bytes; `dds_writecdr` takes the reference over.
+        self.write_related(cdr, None)
+    }
+
+    /// Also says to which message this one belongs, where [`sertype::CAN_RELATE`].
+    pub fn write_related(&self, cdr: &[u8], related: Option<Identity>) -> Result<(), Ros2Error> {
+        // SAFETY: the type lives as long as the writer; `dds_writecdr` takes the reference over.
         unsafe {
-            let serdata = ddsi_serdata_from_ser_iov(self.sertype, ddsi_serdata_kind_SDK_DATA, 1, &part, cdr.len());
+            let serdata = sertype::sample(self.sertype, cdr, related);
             if serdata.is_null() {
                 return Err(Ros2Error::Cdr(cdr.len()));
             }
-            check("dds_writecdr", dds_writecdr(self.entity.0, serdata))?;
+            let code = dds_writecdr(self.entity.0, serdata);
+            // Nothing has left, and the writer has not counted it.
+            if code == DDS_RETCODE_TIMEOUT {
+                return Err(Ros2Error::Full);
+            }
+            check("dds_writecdr", code)?;
         }
         Ok(())
+    }
+
+    /// The readers that hear it.
+    pub fn readers(&self) -> Result<Vec<Gid>, Ros2Error> {
+        matched(self.entity.0, dds_get_matched_subscriptions, dds_get_matched_subscription_data)
     }
 
     /// How many subscriptions are matched.

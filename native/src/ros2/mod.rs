@@ -1,9 +1,10 @@
-//! Hears and speaks ROS 2 topics over an embedded DDS.
+//! Hears and speaks ROS 2 topics, calls and offers services, over an embedded DDS.
 //!
 //! ```text
 //! Context (a participant, a ROS node)  -> Publisher    -> DDS
 //!                                      <- Subscription <- DDS
 //!                                      <- Synchronized <- several subscriptions, through the sync engine
+//!                                      <> Client, Server  two topics each: requests and replies
 //!                                      -> graph: what is in the domain
 //! ```
 //!
@@ -15,18 +16,22 @@ mod context;
 mod dds;
 mod discovery;
 mod graph;
+mod identity;
 mod names;
 mod qos;
 mod queue;
+mod sertype;
+mod service;
 mod stamp;
 mod sync;
 
-pub use config::{Discovery, EndpointOptions, Options};
+pub use config::{Discovery, EndpointOptions, Options, ServiceOptions};
 pub use context::{Context, Publisher, Subscription};
 pub use graph::{Endpoint, Graph, Node};
 pub use names::{Kind, absolute, from_dds_topic, from_dds_type, to_dds_topic, to_dds_type};
 pub use qos::{Durability, History, Liveliness, Qos, Reliability};
-pub use queue::Queue;
+pub use queue::{Queue, Weighed};
+pub use service::{Client, Reply, Request, RequestId, Server};
 pub use stamp::{Step, stamp};
 pub use sync::{Group, Left, SyncOptions, Synchronized};
 
@@ -72,6 +77,21 @@ pub enum Ros2Error {
     /// Too short or too long to be a message.
     #[error("{0} bytes are no CDR message; it begins with a header of four bytes")]
     Cdr(usize),
+    /// Nobody answers.
+    #[error("nobody offers service {0}; start its server, or wait for it")]
+    NoServer(String),
+    /// Servers that understand requests differently.
+    #[error("service {0} has servers of several kinds of DDS, which read requests differently; leave one of them")]
+    MixedServers(String),
+    /// Not a request of this server.
+    #[error("{0} bytes are no id of a request; answer with the id that came with the request")]
+    RequestId(usize),
+    /// This platform cannot name the request of a reply.
+    #[error("a client that is not of Cyclone DDS can be answered on Linux alone; use a ROS 2 of this machine")]
+    CannotRelate,
+    /// Those who hear it have not confirmed what was sent before.
+    #[error("too much that was sent before is not received yet; send slower")]
+    Full,
     /// The DDS says no.
     #[error("{call} failed: {reason}; see whether the network interface and the domain are right")]
     Dds {
@@ -91,8 +111,10 @@ impl HasCode for Ros2Error {
             | Ros2Error::Range(_)
             | Ros2Error::Settings(_)
             | Ros2Error::Lists(..) => ErrorCode::InvalidOption,
-            Ros2Error::Cdr(_) => ErrorCode::InvalidInput,
-            Ros2Error::Dds { .. } => ErrorCode::Transport,
+            Ros2Error::Cdr(_) | Ros2Error::RequestId(_) => ErrorCode::InvalidInput,
+            Ros2Error::CannotRelate => ErrorCode::Unavailable,
+            Ros2Error::Full => ErrorCode::BufferFull,
+            Ros2Error::NoServer(_) | Ros2Error::MixedServers(_) | Ros2Error::Dds { .. } => ErrorCode::Transport,
         }
     }
 }

@@ -128,6 +128,14 @@ impl Qos {
         }
     }
 
+    /// Of requests and replies, as ROS 2 has them; but none of those that wait to be received gives way to another,
+    /// and who cannot write does not wait.
+    pub(super) fn of_services() -> dds::Qos {
+        let qos = Qos { reliability: Reliability::Reliable, history: History::KeepAll, ..Qos::default() };
+        let reliability = dds::Reliability { kind: dds::ReliabilityKind::RELIABLE, max_blocking_time: 0 };
+        dds::Qos { reliability: Some(reliability), ..qos.to_dds() }
+    }
+
     pub(super) fn from_dds(qos: &dds::Qos) -> Self {
         let reliable = qos.reliability.as_ref().is_some_and(|it| it.kind == dds::ReliabilityKind::RELIABLE);
         let volatile = qos.durability.as_ref().is_none_or(|it| it.kind == dds::DurabilityKind::VOLATILE);

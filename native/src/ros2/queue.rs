@@ -5,21 +5,33 @@ use std::sync::{Mutex, PoisonError};
 
 use super::Sample;
 
-struct State {
-    samples: VecDeque<Sample>,
+/// What takes up room in a queue.
+pub trait Weighed {
+    /// How many bytes.
+    fn bytes(&self) -> usize;
+}
+
+impl Weighed for Sample {
+    fn bytes(&self) -> usize {
+        self.cdr.len()
+    }
+}
+
+struct State<T> {
+    samples: VecDeque<T>,
     bytes: usize,
     dropped: u64,
     received: u64,
 }
 
-/// Samples that wait to be taken.
-pub struct Queue {
-    state: Mutex<State>,
+/// Samples, or the like, that wait to be taken.
+pub struct Queue<T = Sample> {
+    state: Mutex<State<T>>,
     max_samples: usize,
     max_bytes: usize,
 }
 
-impl Queue {
+impl<T: Weighed> Queue<T> {
     /// At least one sample is always kept, however large.
     pub fn new(max_samples: usize, max_bytes: usize) -> Self {
         let state = State { samples: VecDeque::new(), bytes: 0, dropped: 0, received: 0 };
@@ -27,15 +39,15 @@ impl Queue {
     }
 
     /// True when the queue was empty: whoever takes from it has to be told.
-    pub fn push(&self, sample: Sample) -> bool {
+    pub fn push(&self, sample: T) -> bool {
         let mut state = self.lock();
         let was_empty = state.samples.is_empty();
         state.received += 1;
-        state.bytes += sample.cdr.len();
+        state.bytes += sample.bytes();
         state.samples.push_back(sample);
         while state.samples.len() > self.max_samples || (state.bytes > self.max_bytes && state.samples.len() > 1) {
             if let Some(oldest) = state.samples.pop_front() {
-                state.bytes -= oldest.cdr.len();
+                state.bytes -= oldest.bytes();
                 state.dropped += 1;
             }
         }
@@ -43,11 +55,11 @@ impl Queue {
     }
 
     /// At most `limit` of the oldest, and whether more wait.
-    pub fn take(&self, limit: usize) -> (Vec<Sample>, bool) {
+    pub fn take(&self, limit: usize) -> (Vec<T>, bool) {
         let mut state = self.lock();
         let count = state.samples.len().min(limit);
-        let taken: Vec<Sample> = state.samples.drain(..count).collect();
-        state.bytes -= taken.iter().map(|sample| sample.cdr.len()).sum::<usize>();
+        let taken: Vec<T> = state.samples.drain(..count).collect();
+        state.bytes -= taken.iter().map(Weighed::bytes).sum::<usize>();
         (taken, !state.samples.is_empty())
     }
 
@@ -57,7 +69,7 @@ impl Queue {
         (state.received, state.dropped)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State<T>> {
         // A queue has no state that a panic could leave half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,10 @@
 import { engine } from '../../shared/native'
 import { openTransport, type TransportChoice, type TransportInUse } from './choice'
+import { type CallOptions, ServiceClient } from './client'
 import { Codec, type DecodeOptions } from './codec'
 import { type DefinitionSources, Definitions } from './definitions'
+import { Parameters } from './parameters'
+import { type Handler, type ServeOptions, ServiceServer } from './server'
 import type {
   Graph,
   Inlet,
@@ -45,9 +48,14 @@ export interface Received {
 
 /** So many messages are handed on in one turn of the event loop. */
 const TURN = 64
+/** So many clients of `call` are kept for the next one. */
+const CLIENTS_MAX = 64
 
 /** A ROS node in a domain: hears, speaks and sees. */
 export class Context {
+  /** Of `call`, the longest unused first. */
+  private readonly clients = new Map<string, ServiceClient>()
+
   private constructor(
     private readonly link: Transport,
     readonly definitions: Definitions,
@@ -96,6 +104,36 @@ export class Context {
     return engine(() => this.link.synchronize(options, onReady))
   }
 
+  /** Calls a service; the client is kept for the next call. */
+  call(service: string, type: string, request: unknown, options: CallOptions = {}): Promise<Record<string, unknown>> {
+    try {
+      return this.kept(service, type).call(request, options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** A client of a service, for many calls. */
+  client(service: string, type: string, options: DecodeOptions = {}): ServiceClient {
+    const { request, response } = this.definitions.resolveService(type)
+    const codecs = { request: new Codec(type, request), response: new Codec(type, response, options) }
+    return new ServiceClient(service, codecs, (onReady) => this.link.client({ service, type }, onReady))
+  }
+
+  /** Offers a service: what `handler` gives back, or resolves to, is the response. */
+  serve(service: string, type: string, handler: Handler, options: ServeOptions = {}): ServiceServer {
+    const { request, response } = this.definitions.resolveService(type)
+    const { onError, ...decode } = options
+    const codecs = { request: new Codec(type, request, decode), response: new Codec(type, response) }
+    const open = (onReady: () => void) => this.link.serve({ service, type }, onReady)
+    return new ServiceServer(service, codecs, handler, open, onError)
+  }
+
+  /** The parameters of a node, by its name such as `/robot/driver`. */
+  parameters(node: string): Parameters {
+    return new Parameters(this, node)
+  }
+
   /** What is in the domain now. */
   graph(): Graph {
     return engine(() => this.link.graph())
@@ -103,7 +141,26 @@ export class Context {
 
   /** Leaves the domain when its publishers and subscriptions are closed, too. */
   async close(): Promise<void> {
+    const clients = [...this.clients.values()]
+    this.clients.clear()
+    await Promise.all(clients.map((client) => client.close()))
     await this.link.close()
+  }
+
+  private kept(service: string, type: string): ServiceClient {
+    const key = `${service} ${type}`
+    const found = this.clients.get(key)
+    const client = found?.isOpen ? found : this.client(service, type)
+    this.clients.delete(key)
+    this.clients.set(key, client)
+    for (const [other, idle] of this.clients) {
+      if (this.clients.size <= CLIENTS_MAX) break
+      if (idle.pending > 0) continue
+      this.clients.delete(other)
+      // What cannot be closed is closed with the context.
+      idle.close().catch(() => {})
+    }
+    return client
   }
 }
 

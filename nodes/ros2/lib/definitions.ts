@@ -6,6 +6,7 @@ import type * as Rosmsg from '@foxglove/rosmsg'
 import type * as Common from '@foxglove/rosmsg-msgs-common'
 import { EngineError, quote } from '../../shared/errors'
 import { optional } from '../../shared/optional'
+import { standardServices } from './services'
 
 /** A field of a message, or a constant. */
 export interface Field {
@@ -32,14 +33,20 @@ export type Distribution = (typeof distributions)[number]
 export interface DefinitionSources {
   /** Whose standard messages to use. Default `jazzy`. */
   distribution?: Distribution
-  /** Definitions by name: `{'my_msgs/msg/Speed': 'float64 value'}`. They go before the standard ones. */
+  /**
+   * Definitions by name: `{'my_msgs/msg/Speed': 'float64 value', 'my_msgs/srv/Stop': '---\nbool done'}`. They go
+   * before the standard ones.
+   */
   messages?: Readonly<Record<string, string>>
-  /** Folders to search for `<package>/msg/<Name>.msg`, such as the `share` of a ROS 2 installation. */
+  /** Folders to search for `<package>/msg/<Name>.msg` and `<package>/srv/<Name>.srv`, such as the `share` of a ROS 2 installation. */
   folders?: readonly string[]
 }
 
 const MAX_FILE_BYTES = 1 << 20
 const TYPE_NAME = /^(\w+)\/(?:(msg|srv|action)\/)?(\w+)$/
+const SERVICE = /^\w+\/srv\/\w+$/
+/** Between what a service asks for and what it answers. */
+const SEPARATOR = /^[ \t]*---[ \t]*$/m
 
 /** `pkg/T` and `pkg/msg/T` are the same message; this is the short form, which definitions use. */
 export function shortName(type: string): string {
@@ -54,11 +61,17 @@ export function shortName(type: string): string {
 export class Definitions {
   private readonly known = new Map<string, Definition>()
   private readonly messages: ReadonlyMap<string, string>
+  private readonly services: ReadonlyMap<string, string>
   private readonly folders: readonly string[]
   private readonly standard: Record<string, Definition>
 
   constructor({ distribution = 'jazzy', messages = {}, folders = ambientFolders() }: DefinitionSources = {}) {
-    this.messages = new Map(Object.entries(messages).map(([type, text]) => [shortName(type), text]))
+    const given = (isService: boolean) => {
+      const entries = Object.entries(messages).filter(([type]) => SERVICE.test(type) === isService)
+      return new Map(entries.map(([type, text]) => [shortName(type), text]))
+    }
+    this.messages = given(false)
+    this.services = given(true)
     this.folders = folders
     const common = optional<typeof Common>('@foxglove/rosmsg-msgs-common', 'the types of ROS messages')
     this.standard = (distribution === 'humble' ? common.ros2humble : common.ros2jazzy) as Record<string, Definition>
@@ -89,6 +102,34 @@ export class Definitions {
     return [...found].map(([name, { definitions }]) => (name === root ? { definitions } : { name, definitions }))
   }
 
+  /** A service: what it asks for and what it answers, each with everything that it contains. */
+  resolveService(type: string): { request: Definition[]; response: Definition[] } {
+    const name = shortName(type)
+    const half = (suffix: string) => this.resolve(`${name}_${suffix}`)
+    if (!this.known.has(`${name}_Request`)) {
+      const text = this.services.get(name) ?? this.search(name, 'srv') ?? standardServices[name]
+      if (text === undefined) {
+        const problem = `there is no definition of the service ${quote(type)}`
+        throw new EngineError('UNKNOWN_TYPE', `${problem}; add its .srv text or the folder that has it`)
+      }
+      const parts = text.split(SEPARATOR)
+      if (parts.length !== 2) {
+        const problem = `the definition of the service ${quote(type)} cannot be read`
+        throw new EngineError('INVALID_OPTION', `${problem}: one line --- must separate request and response`)
+      }
+      for (const [place, suffix] of ['Request', 'Response'].entries()) {
+        this.known.set(`${name}_${suffix}`, parseOne(`${name}_${suffix}`, parts[place] ?? ''))
+      }
+    }
+    return { request: half('Request'), response: half('Response') }
+  }
+
+  /** Names of all services that need no search, for the dialog. */
+  serviceNames(): string[] {
+    const names = new Set([...this.services.keys(), ...Object.keys(standardServices)])
+    return [...names].sort().map((name) => name.replace('/', '/srv/'))
+  }
+
   /** Names of all messages that need no search, for the dialog. */
   names(): string[] {
     return [...new Set([...this.messages.keys(), ...Object.keys(this.standard)])].sort().map(longName)
@@ -97,17 +138,17 @@ export class Definitions {
   private find(name: string): Definition | undefined {
     const known = this.known.get(name)
     if (known) return known
-    const text = this.messages.get(name) ?? this.search(name)
+    const text = this.messages.get(name) ?? this.search(name, 'msg')
     const definition = text === undefined ? this.standard[name] : parseOne(name, text)
     if (definition) this.known.set(name, definition)
     return definition
   }
 
-  private search(name: string): string | undefined {
-    const [pkg = '', message = ''] = name.split('/')
+  private search(name: string, kind: 'msg' | 'srv'): string | undefined {
+    const [pkg = '', bare = ''] = name.split('/')
     for (const folder of this.folders) {
-      for (const place of [join(folder, pkg, 'msg'), join(folder, 'share', pkg, 'msg'), folder]) {
-        const text = readSmall(join(place, `${message}.msg`))
+      for (const place of [join(folder, pkg, kind), join(folder, 'share', pkg, kind), folder]) {
+        const text = readSmall(join(place, `${bare}.${kind}`))
         if (text !== undefined) return text
       }
     }

@@ -1,6 +1,7 @@
 export { Bag, type BagMessage, type BagProblem, type BagRange, type BagTopic, openBag } from './bag'
 export { BagWriter, type BagWriterOptions, type BagWriterStats } from './bag-writer'
 export type { TransportChoice, TransportInUse } from './choice'
+export { type CallOptions, ServiceClient } from './client'
 export { Codec, type DecodeOptions } from './codec'
 export {
   Context,
@@ -11,6 +12,8 @@ export {
   Subscription,
 } from './context'
 export { type DefinitionSources, Definitions } from './definitions'
+export { type ParameterDescription, type ParameterResult, Parameters, type ParameterValue } from './parameters'
+export { type Handler, type RequestInfo, type ServeOptions, ServiceServer } from './server'
 export { restamped, type Step, stampOf, stampSteps, timeOfNs } from './stamp'
 export {
   type Left,

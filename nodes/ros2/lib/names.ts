@@ -7,9 +7,10 @@ export const NAMESPACE = new RegExp(`^/(${TOKEN}(/${TOKEN})*)?$`)
 /** Absolute, or within a namespace. */
 export const TOPIC = new RegExp(`^/?${TOKEN}(/${TOKEN})*$`)
 export const TYPE = new RegExp(`^${TOKEN}/(msg/)?${TOKEN}$`)
+export const SERVICE_TYPE = new RegExp(`^${TOKEN}/(srv/)?${TOKEN}$`)
 
 /** `std_msgs/String` and `std_msgs/msg/String` are the same type; this is the long form. */
-export function longType(name: string): string {
+export function longType(name: string, kind: 'msg' | 'srv' = 'msg'): string {
   const parts = name.split('/')
-  return parts.length === 2 ? parts.join('/msg/') : name
+  return parts.length === 2 ? parts.join(`/${kind}/`) : name
 }

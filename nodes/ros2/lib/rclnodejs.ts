@@ -10,6 +10,8 @@ import { longType, NAMESPACE, NODE_NAME, TOPIC } from './names'
 import { SampleQueue } from './queue'
 import { stampOf } from './stamp'
 import type {
+  Answerer,
+  Caller,
   Graph,
   GraphEndpoint,
   GraphNode,
@@ -237,6 +239,14 @@ class Rclnodejs implements Transport {
     }
   }
 
+  client(): Caller {
+    throw noServices()
+  }
+
+  serve(): Answerer {
+    throw noServices()
+  }
+
   graph(): Graph {
     this.open()
     return attempt('looking around', () => graphOf(this.node))
@@ -360,6 +370,11 @@ function within<T>(variables: Record<string, string>, start: () => T): T {
       else process.env[name] = value
     }
   }
+}
+
+/** It takes requests and responses in its own form alone, not as bytes. */
+function noServices(): EngineError {
+  return new EngineError('UNAVAILABLE', 'services do not go through rclnodejs here; choose the native transport')
 }
 
 /** The long form of a type that there is JavaScript of. */

@@ -153,6 +153,42 @@ export interface Matcher {
   close(): Promise<void>
 }
 
+export interface WantedService {
+  service: string
+  type: string
+}
+
+/** Calls a service. */
+export interface Caller {
+  /** Gives back the call's number, which its reply has, too. */
+  call(cdr: Uint8Array): number
+  /** How many servers are there to answer. */
+  servers(): number
+  /** At most `limit` replies, the oldest first. */
+  take(limit: number): { replies: { call: number; cdr: Buffer }[]; more: boolean }
+  close(): Promise<void>
+}
+
+/** A request that came; its id names it to the answerer. */
+export interface Asked {
+  id: Buffer
+  cdr: Buffer
+  receivedNs: bigint
+}
+
+/** Offers a service. */
+export interface Answerer {
+  /** At most `limit` requests, the oldest first. */
+  take(limit: number): { requests: Asked[]; more: boolean }
+  /** False when the client cannot hear it: it is not there yet, or not any more. */
+  reply(id: Uint8Array, cdr: Uint8Array): boolean
+  /** How many clients are there that this transport cannot answer. */
+  deaf(): number
+  /** How many requests came, and how many of them gave way to newer ones. */
+  counts(): { received: number; dropped: number }
+  close(): Promise<void>
+}
+
 /**
  * A ROS node in a domain, as one of the transports makes it. What it throws has a `code`; what is closed
  * throws `CLOSED`, and may be closed again.
@@ -164,6 +200,10 @@ export interface Transport {
   advertise(wanted: Wanted): Outlet
   /** `onReady` is called when groups wait where none did. */
   synchronize(options: SynchronizeOptions, onReady: () => void): Matcher
+  /** `onReady` is called when replies wait where none did. */
+  client(wanted: WantedService, onReady: () => void): Caller
+  /** `onReady` is called when requests wait where none did. */
+  serve(wanted: WantedService, onReady: () => void): Answerer
   /** What is in the domain now. */
   graph(): Graph
   close(): Promise<void>
