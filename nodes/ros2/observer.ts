@@ -1,6 +1,5 @@
 /** What a `millrace-ros2-graph` node does between its opening and its close. */
 import type { NodeStatus } from 'node-red'
-import { EngineError } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
 import type { graphConfig } from './graph.config'
@@ -8,7 +7,6 @@ import { Latest } from './latest'
 import type { Context, Graph } from './lib'
 import { Member, type MemberRole } from './member'
 import { changesOf, type Filter, type Item, itemsOf, sceneOf } from './scene'
-import { Waiting } from './waiting'
 
 type GraphHost = Host<(typeof graphConfig)['fields']>
 
@@ -26,7 +24,6 @@ interface View {
 
 export class Observer implements MemberRole<View> {
   private readonly member: Member<View>
-  private readonly waiting: Waiting<View>
   private readonly filter: Filter
   private readonly looks: Latest<Graph>
   private known = new Map<string, Item>()
@@ -34,7 +31,6 @@ export class Observer implements MemberRole<View> {
 
   constructor(private readonly host: GraphHost) {
     const { prefix, hideOwn, hideHidden } = host.config
-    this.waiting = new Waiting(host.RED, () => host.text('failure.waiting'))
     this.member = new Member(host, host.config.context, this)
     this.filter = { prefix: prefix && this.member.nameOf(prefix), hideOwn, hideHidden }
     this.looks = new Latest(PAUSE_MS, (graph) => host.guard(() => this.tell(graph))())
@@ -42,16 +38,15 @@ export class Observer implements MemberRole<View> {
   }
 
   input(message: Message, reply: Reply): void {
-    this.waiting.deal(reply, (view) => {
+    this.member.deal(reply, (view) => {
       message.payload = sceneOf(itemsOf(view.graph(), this.filter).values())
       reply.send([null, message])
     })
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.looks.close()
-    this.waiting.settle(new EngineError('CLOSED', this.host.text('failure.closed')))
-    await this.member.close()
+    return this.member.close()
   }
 
   open(context: Context): View {
@@ -61,10 +56,6 @@ export class Observer implements MemberRole<View> {
       this.start = setTimeout(send, DISCOVERY_MS).unref()
     }
     return view
-  }
-
-  settled(view: View | EngineError): void {
-    this.waiting.settle(view)
   }
 
   changed(graph: Graph | null): void {
