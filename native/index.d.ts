@@ -13,7 +13,10 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 
 /** A ROS node in a domain. */
 export declare class Ros2Context {
-  /** `options` is JSON. `on_change` is called when the graph changes. */
+  /**
+   * `options` is JSON. `on_change` is called when the graph changes, and when an own endpoint found another
+   * one, lost one, or was refused by one.
+   */
   static open(options: string, onChange: Wake): Promise<Coded<Ros2Context>>
   publish(endpoint: string): Coded<Ros2Publisher>
   /** `on_ready` is called when messages wait where none did. */
@@ -30,6 +33,8 @@ export declare class Ros2Publisher {
   send(cdr: Uint8Array): Coded<undefined>
   /** How many subscriptions hear it. */
   matched(): Coded<number>
+  /** The subscriptions that want more than is offered. */
+  refused(): Coded<Ros2Refused>
   close(): Promise<void>
 }
 
@@ -38,6 +43,8 @@ export declare class Ros2Subscription {
   /** At most `limit` messages, the oldest first. */
   take(limit: number): Ros2Taken
   counts(): Ros2Counts
+  /** The publishers that offer less than is wanted. */
+  refused(): Coded<Ros2Refused>
   close(): Promise<void>
 }
 
@@ -120,6 +127,12 @@ export interface Ros2Group {
 export interface Ros2Groups {
   groups: Array<Ros2Group>
   more: boolean
+}
+
+/** Those at the other end of a topic whose quality does not fit: how many since the beginning, and what the last one lacked. */
+export interface Ros2Refused {
+  count: number
+  policy?: string
 }
 
 /** A received message. */

@@ -5,7 +5,7 @@ import { EngineError, toEngineError } from '../shared/errors'
 import { type Host, stateOf } from '../shared/node'
 import { absolute, longType } from './fields'
 import { ContextHost, type User } from './host'
-import type { Context, Graph, GraphEndpoint, Qos } from './lib'
+import type { Context, Graph, GraphEndpoint, Qos, Refused } from './lib'
 import { firstMismatch, type Mismatch } from './match'
 
 const STATUS_MS = 1000
@@ -29,12 +29,13 @@ export interface Role<End> {
   settled?(end: End | EngineError): void
 }
 
-interface Closing {
+interface Ending {
+  refused(): Refused
   close(): Promise<void>
 }
 
 /** One end of a topic: a subscription or a publisher, which comes and goes with the context. */
-export class Endpoint<End extends Closing> implements User {
+export class Endpoint<End extends Ending> implements User {
   /** Absolute. */
   readonly topic: string
   /** In its long form. */
@@ -46,6 +47,8 @@ export class Endpoint<End extends Closing> implements User {
   private readonly timer: NodeJS.Timeout
   private closings: Promise<unknown> = Promise.resolve()
   private mismatch: Mismatch | null = null
+  /** So many refusals are told of. */
+  private refusals = 0
   private failure: EngineError | undefined
 
   constructor(
@@ -98,6 +101,7 @@ export class Endpoint<End extends Closing> implements User {
     const found = firstMismatch(others, this.type, (qos) => this.role.refuses(qos))
     if (found && found.reason !== this.mismatch) this.host.node.warn(this.warning(found.other, found.reason))
     this.mismatch = found?.reason ?? null
+    if (this.end) this.heed(this.end.refused(), found !== null)
     this.show()
   }
 
@@ -106,6 +110,14 @@ export class Endpoint<End extends Closing> implements User {
     this.contexts.leave(this)
     this.dropEnd()
     await this.closings
+  }
+
+  /** The DDS knows of policies that the graph says nothing of. */
+  private heed({ count, policy }: Refused, isTold: boolean): void {
+    if (count > this.refusals && policy && !isTold) {
+      this.host.node.warn(this.host.text('mismatch.policy', { topic: this.topic, policy }))
+    }
+    this.refusals = count
   }
 
   private warning(other: GraphEndpoint, reason: Mismatch): string {
@@ -118,6 +130,7 @@ export class Endpoint<End extends Closing> implements User {
     const end = this.end
     this.end = undefined
     this.others = 0
+    this.refusals = 0
     if (!end) return
     const closing = end.close().catch((error) => this.host.node.warn(toEngineError(error).message))
     this.closings = Promise.all([this.closings, closing])

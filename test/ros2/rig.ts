@@ -16,7 +16,7 @@ export type Seen = any
 const EVENTS = ['heard', 'caught', 'completed', 'status', 'warn', 'error'] as const
 
 /** A suite that needs the DDS; a build without it says so by name. */
-export function ros2Suite(title: string, body: () => void): void {
+export function ros2Suite(title: string, body: (this: Mocha.Suite) => void): void {
   const name = `ros2 ${title}`
   if ('Ros2Context' in native()) {
     describe(name, body)
@@ -43,8 +43,7 @@ export async function openContext(domain: number, name: string, more: ros2.Conte
         // Listening begins before the look, so that no change falls between.
         const change = new Promise((resolve) => changes.once('change', resolve))
         if (fits()) return
-        // That both ends have found each other is no change of the graph: look again after a while, too.
-        await Promise.race([change, new Promise((resolve) => setTimeout(resolve, 50))])
+        await change
       }
     },
   }

@@ -15,6 +15,7 @@ mod context;
 mod dds;
 mod discovery;
 mod graph;
+mod log;
 mod names;
 mod qos;
 mod queue;
@@ -46,6 +47,15 @@ pub struct Sample {
     pub publisher: Gid,
 }
 
+/// Those at the other end of a topic that nothing flows to or from, as the qualities do not fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Refused {
+    /// So many since the beginning.
+    pub count: u32,
+    /// What the last one lacked; none: nobody, or something that has no name here.
+    pub policy: Option<&'static str>,
+}
+
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Ros2Error {
@@ -70,6 +80,12 @@ pub enum Ros2Error {
     /// Too short or too long to be a message.
     #[error("{0} bytes are no CDR message; it begins with a header of four bytes")]
     Cdr(usize),
+    /// A subscription does not keep up.
+    #[error(
+        "there is no room for {0} more bytes, as subscriptions have not confirmed what was published before; \
+         publish them again later, or keep only the last messages"
+    )]
+    Full(usize),
     /// The DDS says no.
     #[error("{call} failed: {reason}; see whether the network interface and the domain are right")]
     Dds {
@@ -90,6 +106,7 @@ impl HasCode for Ros2Error {
             | Ros2Error::Settings(_)
             | Ros2Error::Lists(..) => ErrorCode::InvalidOption,
             Ros2Error::Cdr(_) => ErrorCode::InvalidInput,
+            Ros2Error::Full(_) => ErrorCode::BufferFull,
             Ros2Error::Dds { .. } => ErrorCode::Transport,
         }
     }

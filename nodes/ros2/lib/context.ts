@@ -58,6 +58,14 @@ export interface Received {
   readonly message: Record<string, unknown>
 }
 
+/** Those at the other end of a topic that nothing flows to or from, as the qualities do not fit. */
+export interface Refused {
+  /** So many since the beginning. */
+  count: number
+  /** What the last one lacked, such as `reliability` or `data representation`; null where there is no name for it. */
+  policy: string | null
+}
+
 export interface GraphNode {
   namespace: string
   name: string
@@ -88,7 +96,10 @@ export class Context {
     readonly definitions: Definitions,
   ) {}
 
-  /** `onGraph` is called when something in the domain came, went or changed. */
+  /**
+   * `onGraph` is called when something in the domain came, went or changed, and when an own publisher or subscription
+   * found another one, lost one, or was refused by one.
+   */
   static async open(options: ContextOptions = {}, onGraph: () => void = () => {}): Promise<Context> {
     const { distribution, messages, folders, ...rest } = options
     const binding = native() as { Ros2Context?: typeof Ros2Context }
@@ -169,6 +180,14 @@ export class Subscription {
     return this.subscription?.counts() ?? { received: 0, dropped: 0 }
   }
 
+  /** The publishers that offer less than is wanted. */
+  refused(): Refused {
+    const { subscription } = this
+    if (!subscription) return { count: 0, policy: null }
+    const { count, policy } = engine(() => subscription.refused())
+    return { count, policy: policy ?? null }
+  }
+
   async close(): Promise<void> {
     const subscription = this.subscription
     this.subscription = undefined
@@ -226,7 +245,10 @@ export class Publisher {
     private readonly codec: Codec,
   ) {}
 
-  /** Publishes an object, or a Buffer of raw CDR with its header. */
+  /**
+   * Publishes an object, or a Buffer of raw CDR with its header. Never waits: where all is kept and subscriptions do
+   * not keep up it fails with `BUFFER_FULL`, and the same call may succeed later.
+   */
   send(message: unknown): void {
     const cdr = Buffer.isBuffer(message) ? message : this.codec.encode(message)
     engine(() => this.publisher.send(cdr))
@@ -235,6 +257,12 @@ export class Publisher {
   /** How many subscriptions hear it. */
   matched(): number {
     return engine(() => this.publisher.matched())
+  }
+
+  /** The subscriptions that want more than is offered. */
+  refused(): Refused {
+    const { count, policy } = engine(() => this.publisher.refused())
+    return { count, policy: policy ?? null }
   }
 
   async close(): Promise<void> {

@@ -8,6 +8,7 @@ export {
   Publisher,
   type Qos,
   type Received,
+  type Refused,
   type SubscribeOptions,
   Subscription,
 } from './context'
