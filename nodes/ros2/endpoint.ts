@@ -47,8 +47,9 @@ export class Endpoint<End extends Ending> implements User {
   private readonly timer: NodeJS.Timeout
   private closings: Promise<unknown> = Promise.resolve()
   private mismatch: Mismatch | null = null
-  /** So many refusals are told of. */
+  /** So many refusals are known, and this is what the graph told of one. */
   private refusals = 0
+  private told: Mismatch | null = null
   private failure: EngineError | undefined
 
   constructor(
@@ -101,7 +102,8 @@ export class Endpoint<End extends Ending> implements User {
     const found = firstMismatch(others, this.type, (qos) => this.role.refuses(qos))
     if (found && found.reason !== this.mismatch) this.host.node.warn(this.warning(found.other, found.reason))
     this.mismatch = found?.reason ?? null
-    if (this.end) this.heed(this.end.refused(), found !== null)
+    this.told = found?.reason ?? this.told
+    if (this.end) this.heed(this.end.refused())
     this.show()
   }
 
@@ -113,8 +115,8 @@ export class Endpoint<End extends Ending> implements User {
   }
 
   /** The DDS knows of policies that the graph says nothing of. */
-  private heed({ count, policy }: Refused, isTold: boolean): void {
-    if (count > this.refusals && policy && !isTold) {
+  private heed({ count, policy }: Refused): void {
+    if (count > this.refusals && policy && policy !== this.told) {
       this.host.node.warn(this.host.text('mismatch.policy', { topic: this.topic, policy }))
     }
     this.refusals = count
@@ -131,6 +133,7 @@ export class Endpoint<End extends Ending> implements User {
     this.end = undefined
     this.others = 0
     this.refusals = 0
+    this.told = null
     if (!end) return
     const closing = end.close().catch((error) => this.host.node.warn(toEngineError(error).message))
     this.closings = Promise.all([this.closings, closing])

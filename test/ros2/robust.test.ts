@@ -22,10 +22,13 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 /** `peer_ours.ts` as a process. */
 class Child {
   private questions = 0
-  private readonly waiting = new Map<number, (value: never) => void>()
+  private readonly waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>()
 
   private constructor(readonly process: ChildProcess) {
-    process.on('message', ({ id, value }: { id: number; value: never }) => this.waiting.get(id)?.(value))
+    process.on('message', ({ id, value }: { id: number; value: never }) => this.waiting.get(id)?.resolve(value))
+    process.on('exit', (code, signal) => {
+      for (const { reject } of this.waiting.values()) reject(new Error(`the peer ended (${code ?? signal})`))
+    })
   }
 
   static async start(domain: number, name: string): Promise<Child> {
@@ -49,8 +52,7 @@ class Child {
     this.questions += 1
     const id = this.questions
     const answered = new Promise<T>((resolve, reject) => {
-      this.waiting.set(id, resolve)
-      this.process.once('exit', (code, signal) => reject(new Error(`the peer ended (${code ?? signal})`)))
+      this.waiting.set(id, { resolve, reject })
     })
     // Nobody may be waiting any more when the test ends it.
     answered.catch(() => {})
@@ -175,6 +177,7 @@ ros2Suite('robustness', function () {
       const qos = (topic: string) => (topic.startsWith('/best') ? {} : reliable)
       for (const topic of topics) await listener.ask({ hear: [topic, qos(topic)] })
       for (const topic of topics) await talker.ask({ say: [topic, qos(topic), 1, 16, 1] })
+      for (const topic of topics) await listener.untilHeard(topic, (numbers) => numbers.length === 1)
       let graph: ros2.Graph
       do graph = await listener.ask<ros2.Graph>({ ask: 'graph' })
       while (graph.publishers.length < topics.length)

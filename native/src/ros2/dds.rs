@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,12 +88,11 @@ unsafe extern "C" fn on_log(_: *mut c_void, data: *const dds_log_data_t) {
         let verdict =
             LOG.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(|gate| gate.judge(Instant::now()));
         let Some(Verdict::Say { held_back }) = verdict else { return };
-        if held_back > 0 {
-            eprintln!("dds: {held_back} lines were left out");
-        }
         // SAFETY: Cyclone gives a text that lives as long as the call.
-        let text = unsafe { CStr::from_ptr((*data).message) };
-        eprintln!("dds: {}", text.to_string_lossy().trim_end());
+        let text = unsafe { CStr::from_ptr((*data).message) }.to_string_lossy();
+        let before = if held_back > 0 { format!("dds: {held_back} lines were left out\n") } else { String::new() };
+        // In one piece, so that lines of several processes do not mix.
+        let _ = std::io::stderr().write_all(format!("{before}dds: {}\n", text.trim_end()).as_bytes());
     });
 }
 
