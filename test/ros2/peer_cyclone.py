@@ -2,6 +2,7 @@
 rt/tf_to_peer to rt/tf_from_peer. On rt/exclusive it publishes with a policy that ROS 2 has no word for."""
 import threading
 from dataclasses import dataclass
+from types import new_class
 
 from cyclonedds.core import Policy, Qos
 from cyclonedds.domain import DomainParticipant
@@ -23,7 +24,8 @@ class String(IdlStruct, typename="std_msgs::msg::dds_::String_"):
 def structure(name, **fields):
     """A type of that name in ROS 2's mapping."""
     package, _, message = name.partition("/")
-    made = type(message, (IdlStruct,), {"__annotations__": fields}, typename=f"{package}::msg::dds_::{message}_")
+    name = f"{package}::msg::dds_::{message}_"
+    made = new_class(message, (IdlStruct,), {"typename": name}, lambda body: body.update(__annotations__=fields))
     return final(dataclass(made))
 
 
