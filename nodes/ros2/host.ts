@@ -3,6 +3,7 @@ import { EngineError, toEngineError } from '../shared/errors'
 import type { ContextConfig } from './context.config'
 import { absolute } from './fields'
 import { Context, type ContextOptions, type Graph } from './lib'
+import { type Addresses, addresses, haveMoved, watchAddresses } from './network'
 
 /** A node that hears or speaks through a context. */
 export interface User {
@@ -44,6 +45,7 @@ export class ContextHost {
   private retry: NodeJS.Timeout | undefined
   private linger: NodeJS.Timeout | undefined
   private graphDue: NodeJS.Timeout | undefined
+  private unwatch: (() => void) | undefined
 
   /** `report` is told once of each failure. */
   constructor(
@@ -110,11 +112,13 @@ export class ContextHost {
     this.opening = true
     this.queue(async () => {
       try {
+        const before = addresses()
         const context = await Context.open(this.options, () => this.changed())
         this.opening = false
         if (this.closed) return await context.close()
         this.context = context
         this.openedAt = performance.now()
+        this.watch(before)
         for (const user of [...this.users]) this.greet(user, context)
         if (this.context !== context) return
         this.error = undefined
@@ -149,8 +153,22 @@ export class ContextHost {
     this.retryMs = Math.min(this.retryMs * 2, RETRY_MAX_MS)
   }
 
+  /** Opens anew when the machine has another address. All contexts do at the same time, as they share a domain. */
+  private watch(before: Addresses): void {
+    if (isLocal(this.options)) return
+    this.unwatch = watchAddresses((now) => {
+      if (!haveMoved(before, now)) return
+      // What is under way to those who are not there any more holds the old one for a second.
+      this.retryMs = Math.max(this.retryMs, 2 * RETRY_MIN_MS)
+      const [was, is] = [before, now].map((list) => [...list].join(', ') || 'none')
+      this.fail(new EngineError('TRANSPORT', `the network addresses changed from ${was} to ${is}; opening again`))
+    })
+  }
+
   /** Closes the context; the next user opens it again. */
   private drop(): void {
+    this.unwatch?.()
+    this.unwatch = undefined
     clearTimeout(this.retry)
     clearTimeout(this.graphDue)
     this.graphDue = undefined
@@ -182,6 +200,12 @@ export class ContextHost {
       this.fail(toEngineError(error))
     }
   }
+}
+
+/** Nobody else's network matters to it. */
+function isLocal({ discovery, interface: chosen = '' }: ContextOptions): boolean {
+  const range = discovery ?? process.env.ROS_AUTOMATIC_DISCOVERY_RANGE?.toLowerCase()
+  return chosen === '' ? range === 'localhost' : chosen === 'lo' || chosen.startsWith('127.')
 }
 
 function closed(): EngineError {
