@@ -26,6 +26,11 @@ export interface View {
 const RETRY_MIN_MS = 1000
 const RETRY_MAX_MS = 30_000
 const GRAPH_MS = 100
+/**
+ * What is under way to those who cannot be reached holds each publisher for a second, the context's own too, and the domain
+ * with its old addresses as long.
+ */
+const MOVED_MS = 5000
 /** A context without users stays so long: a deploy, or another look, may bring new ones. */
 const LINGER_MS = 10_000
 /** So long others need to show themselves. */
@@ -158,8 +163,7 @@ export class ContextHost {
     if (isLocal(this.options)) return
     this.unwatch = watchAddresses((now) => {
       if (!haveMoved(before, now)) return
-      // What is under way to those who are not there any more holds the old one for a second.
-      this.retryMs = Math.max(this.retryMs, 2 * RETRY_MIN_MS)
+      this.retryMs = Math.max(this.retryMs, MOVED_MS)
       const [was, is] = [before, now].map((list) => [...list].join(', ') || 'none')
       this.fail(new EngineError('TRANSPORT', `the network addresses changed from ${was} to ${is}; opening again`))
     })

@@ -4,7 +4,7 @@
  */
 import { type ContextConfig, contextConfig } from '../../nodes/ros2/context.config'
 import { ContextHost } from '../../nodes/ros2/host'
-import type { Context, Publisher } from '../../nodes/ros2/lib'
+import type { Context, Publisher, Subscription } from '../../nodes/ros2/lib'
 
 const TEXT = 'std_msgs/msg/String'
 const say = (event: string, value?: unknown) => console.log(JSON.stringify({ event, value }))
@@ -16,6 +16,7 @@ const config = Object.fromEntries(
   Object.entries(contextConfig.fields).map(([name, field]) => [name, field.read(given[name])]),
 )
 let publisher: Publisher | undefined
+let subscription: Subscription | undefined
 let wasHeard = false
 
 const host = new ContextHost(config as unknown as ContextConfig, (error) => say('reported', error.code))
@@ -25,7 +26,7 @@ host.join({
     say('state', 'opened')
     if (role === 'talk') publisher = context.advertise('/t', TEXT, qos)
     else
-      context.subscribe(
+      subscription = context.subscribe(
         '/t',
         TEXT,
         ({ message }) => {
@@ -36,6 +37,8 @@ host.join({
       )
   },
   failed: (error) => {
+    publisher?.close()
+    subscription?.close()
     publisher = undefined
     say('failed', error.code)
     say('state', error.code)
@@ -54,3 +57,5 @@ if (role === 'talk') {
     }
   }, 100)
 }
+// The host's own timers keep no process alive.
+setInterval(() => {}, 60_000)

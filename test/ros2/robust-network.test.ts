@@ -31,6 +31,7 @@ class Inside {
   private wake: () => void = () => {}
 
   constructor(readonly process: ChildProcess) {
+    process.on('exit', () => this.wake())
     createInterface({ input: process.stdout as NodeJS.ReadableStream }).on('line', (line) => {
       this.said.push(JSON.parse(line))
       this.wake()
@@ -124,7 +125,7 @@ ros2Suite('over a network that changes', function () {
     await listener.until('heard')
   })
 
-  it('opens when the first interface comes', async () => {
+  it('opens when the first address comes', async () => {
     await listener.stop()
     must('-n', ours, 'link', 'set', 'v0', 'down')
     must('-n', ours, 'address', 'flush', 'dev', 'v0')
