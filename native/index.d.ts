@@ -24,7 +24,10 @@ export declare class Ros2Client {
 
 /** A ROS node in a domain. */
 export declare class Ros2Context {
-  /** `options` is JSON. `on_change` is called when the graph changes. */
+  /**
+   * `options` is JSON. `on_change` is called when the graph changes, and when an own endpoint found another
+   * one, lost one, or was refused by one.
+   */
   static open(options: string, onChange: Wake): Promise<Coded<Ros2Context>>
   publish(endpoint: string): Coded<Ros2Publisher>
   /** `on_ready` is called when messages wait where none did. */
@@ -45,6 +48,8 @@ export declare class Ros2Publisher {
   send(cdr: Uint8Array): Coded<undefined>
   /** How many subscriptions hear it. */
   matched(): Coded<number>
+  /** The subscriptions that want more than is offered. */
+  refused(): Coded<Ros2Refused>
   close(): Promise<void>
 }
 
@@ -65,6 +70,8 @@ export declare class Ros2Subscription {
   /** At most `limit` messages, the oldest first. */
   take(limit: number): Ros2Taken
   counts(): Ros2Counts
+  /** The publishers that offer less than is wanted. */
+  refused(): Coded<Ros2Refused>
   close(): Promise<void>
 }
 
@@ -170,6 +177,12 @@ export interface Ros2Group {
 export interface Ros2Groups {
   groups: Array<Ros2Group>
   more: boolean
+}
+
+/** Those at the other end of a topic whose quality does not fit: how many since the beginning, and what the last one lacked. */
+export interface Ros2Refused {
+  count: number
+  policy?: string
 }
 
 /** What a call took, and whether more wait. */

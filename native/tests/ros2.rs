@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use millrace::options::from_json;
 use millrace::ros2::{
-    Client, Context, Discovery, Durability, Options, Qos, Reliability, Reply, Request, Sample, Server, SyncOptions,
-    Synchronized,
+    Client, Context, Discovery, Durability, Options, Qos, Refused, Reliability, Reply, Request, Sample, Server,
+    SyncOptions, Synchronized,
 };
 use millrace::sync::{Blocked, Reason};
 
@@ -39,21 +39,21 @@ fn text(words: &str) -> Vec<u8> {
     cdr
 }
 
-/// Looks again at every change of the graph, and now and then: that both ends have found each other is none.
+/// Looks again at every change.
 fn until<T>(changes: &Receiver<()>, mut look: impl FnMut() -> Option<T>) -> T {
     let start = std::time::Instant::now();
     while start.elapsed() < LONG {
         if let Some(found) = look() {
             return found;
         }
-        let _ = changes.recv_timeout(Duration::from_millis(50));
+        let _ = changes.recv_timeout(LONG);
     }
     panic!("not seen in time");
 }
 
 #[test]
 fn a_talker_is_heard_and_seen() {
-    let (talker, _) = open("talker", 71);
+    let (talker, matches) = open("talker", 71);
     let (listener, changes) = open("listener", 71);
     let reliable = Qos { reliability: Reliability::Reliable, depth: 10, ..Qos::default() };
     let publisher = talker.publish("chatter", "std_msgs/msg/String", &reliable).unwrap();
@@ -66,8 +66,9 @@ fn a_talker_is_heard_and_seen() {
         let graph = listener.graph().unwrap();
         let named = |name: &str| graph.nodes.iter().any(|node| node.name == name);
         let endpoint = graph.publishers.iter().find(|it| it.topic == "/chatter" && it.node.is_some()).cloned();
-        endpoint.filter(|_| named("talker") && named("listener") && publisher.matched().unwrap() == 1)
+        endpoint.filter(|_| named("talker") && named("listener"))
     });
+    until(&matches, || (publisher.matched().unwrap() == 1).then_some(()));
     assert_eq!(endpoint.type_name, "std_msgs/msg/String");
     assert!(!endpoint.own && talker.graph().unwrap().publishers.iter().any(|it| it.gid == endpoint.gid && it.own));
     let (own, others): (Vec<_>, Vec<_>) = talker.graph().unwrap().nodes.into_iter().partition(|node| node.own);
@@ -101,9 +102,23 @@ fn late_subscribers_get_what_is_latched() {
 }
 
 #[test]
+fn who_asks_for_more_than_is_offered_is_refused_by_name() {
+    let (talker, matches) = open("talker", 150);
+    let (listener, changes) = open("listener", 150);
+    let offered = Qos { reliability: Reliability::Reliable, ..Qos::default() };
+    let wanted = Qos { durability: Durability::TransientLocal, ..offered.clone() };
+    let publisher = talker.publish("map", "std_msgs/msg/String", &offered).unwrap();
+    let subscription = listener.subscribe("map", "std_msgs/msg/String", &wanted, drop).unwrap();
+    let refused = Refused { count: 1, policy: Some("durability") };
+    until(&matches, || (publisher.refused().unwrap() == refused).then_some(()));
+    until(&changes, || (subscription.refused().unwrap() == refused).then_some(()));
+    assert_eq!(publisher.matched().unwrap(), 0);
+}
+
+#[test]
 fn large_messages_arrive_whole() {
-    let (talker, _) = open("talker", 73);
-    let (listener, changes) = open("listener", 73);
+    let (talker, changes) = open("talker", 73);
+    let (listener, _) = open("listener", 73);
     let reliable = Qos { reliability: Reliability::Reliable, ..Qos::default() };
     let publisher = talker.publish("image", "sensor_msgs/msg/Image", &reliable).unwrap();
     let (samples, heard) = channel::<Sample>();
@@ -159,8 +174,8 @@ fn stamped(ms: i64) -> Vec<u8> {
 
 #[test]
 fn frames_that_belong_together_come_together() {
-    let (cameras, _) = open("cameras", 77);
-    let (listener, changes) = open("listener", 77);
+    let (cameras, changes) = open("cameras", 77);
+    let (listener, _) = open("listener", 77);
     let reliable = Qos { reliability: Reliability::Reliable, depth: 100, ..Qos::default() };
     let publish = |topic: &str| cameras.publish(topic, "sensor_msgs/msg/Image", &reliable).unwrap();
     let (left, right) = (publish("left"), publish("right"));

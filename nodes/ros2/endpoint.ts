@@ -2,7 +2,7 @@
 import type { NodeStatus } from 'node-red'
 import type { Reply } from '../shared/node'
 import { longType } from './fields'
-import type { Context, Graph, GraphEndpoint, Qos } from './lib'
+import type { Context, Graph, GraphEndpoint, Qos, Refused } from './lib'
 import type { Mismatch } from './match'
 import { Member, type MemberHost, type MemberRole } from './member'
 import { Others } from './others'
@@ -24,7 +24,12 @@ export interface Role<End> {
   live(end: End): NodeStatus
 }
 
-export class Endpoint<End extends { close(): Promise<void> }> implements MemberRole<End> {
+interface Ending {
+  refused(): Refused
+  close(): Promise<void>
+}
+
+export class Endpoint<End extends Ending> implements MemberRole<End> {
   readonly others: Others
   private readonly member: Member<End>
 
@@ -62,9 +67,10 @@ export class Endpoint<End extends { close(): Promise<void> }> implements MemberR
     return this.role.open(context)
   }
 
-  changed(graph: Graph | null): void {
-    if (graph) this.others.look(this.role.others(graph))
-    else this.others.count = 0
+  changed(graph: Graph | null, end: End | undefined): void {
+    if (!graph) return this.others.forget()
+    this.others.look(this.role.others(graph))
+    if (end) this.others.heed(end.refused())
   }
 
   live(end: End): NodeStatus {

@@ -77,7 +77,7 @@ export class Gatherer implements MemberRole<Synchronizer> {
     if (!graph) this.synchronizer = undefined
     for (const { others } of this.streams.values()) {
       if (graph) others.look(graph.publishers)
-      else others.count = 0
+      else others.forget()
     }
   }
 

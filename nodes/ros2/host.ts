@@ -3,6 +3,7 @@ import { EngineError, toEngineError } from '../shared/errors'
 import type { ContextConfig } from './context.config'
 import { absolute } from './fields'
 import { Context, type ContextOptions, type Graph, type GraphEndpoint, type TransportInUse } from './lib'
+import { type Addresses, addresses, haveMoved, watchAddresses } from './network'
 
 /** A node that has something open in a context. */
 export interface User {
@@ -30,6 +31,11 @@ export interface View {
 const RETRY_MIN_MS = 1000
 const RETRY_MAX_MS = 30_000
 const GRAPH_MS = 100
+/**
+ * What is under way to those who cannot be reached holds each publisher for a second, the context's own too, and the domain
+ * with its old addresses as long.
+ */
+const MOVED_MS = 5000
 /** A context without users stays so long: a deploy, or another look, may bring new ones. */
 const LINGER_MS = 10_000
 /** So long others need to show themselves. */
@@ -49,6 +55,7 @@ export class ContextHost {
   private retry: NodeJS.Timeout | undefined
   private linger: NodeJS.Timeout | undefined
   private graphDue: NodeJS.Timeout | undefined
+  private unwatch: (() => void) | undefined
 
   /** `report` is told once of each failure, `joined` of each opening. */
   constructor(
@@ -116,12 +123,14 @@ export class ContextHost {
     this.opening = true
     this.queue(async () => {
       try {
+        const before = addresses()
         const context = await Context.open(this.options, () => this.changed())
         this.opening = false
         if (this.closed) return await context.close()
         this.context = context
         this.openedAt = performance.now()
         this.joined(context.transport)
+        this.watch(before)
         for (const user of [...this.users]) this.greet(user, context)
         if (this.context !== context) return
         this.error = undefined
@@ -156,8 +165,21 @@ export class ContextHost {
     this.retryMs = Math.min(this.retryMs * 2, RETRY_MAX_MS)
   }
 
+  /** Opens anew when the machine has another address. All contexts do at the same time, as they share a domain. */
+  private watch(before: Addresses): void {
+    if (isLocal(this.options)) return
+    this.unwatch = watchAddresses((now) => {
+      if (!haveMoved(before, now)) return
+      this.retryMs = Math.max(this.retryMs, MOVED_MS)
+      const [was, is] = [before, now].map((list) => [...list].join(', ') || 'none')
+      this.fail(new EngineError('TRANSPORT', `the network addresses changed from ${was} to ${is}; opening again`))
+    })
+  }
+
   /** Closes the context; the next user opens it again. */
   private drop(): void {
+    this.unwatch?.()
+    this.unwatch = undefined
     clearTimeout(this.retry)
     clearTimeout(this.graphDue)
     this.graphDue = undefined
@@ -189,6 +211,12 @@ export class ContextHost {
       this.fail(toEngineError(error))
     }
   }
+}
+
+/** Nobody else's network matters to it. */
+function isLocal({ discovery, interface: chosen = '' }: ContextOptions): boolean {
+  const range = discovery ?? process.env.ROS_AUTOMATIC_DISCOVERY_RANGE?.toLowerCase()
+  return chosen === '' ? range === 'localhost' : chosen === 'lo' || chosen.startsWith('127.')
 }
 
 function closed(): EngineError {

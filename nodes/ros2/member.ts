@@ -15,7 +15,7 @@ export type MemberHost = Pick<Host<Fields>, 'RED' | 'node' | 'text' | 'status'>
 export interface MemberRole<End> {
   open(context: Context): End
   /** What was opened is gone, or something in the domain came, went or changed. */
-  changed?(graph: Graph | null): void
+  changed?(graph: Graph | null, end: End | undefined): void
   live(end: End): NodeStatus
 }
 
@@ -86,7 +86,7 @@ export class Member<End extends { close(): Promise<void> }> implements User {
   }
 
   changed(graph: Graph): void {
-    this.role.changed?.(graph)
+    this.role.changed?.(graph, this.end)
     this.show()
   }
 
@@ -105,7 +105,7 @@ export class Member<End extends { close(): Promise<void> }> implements User {
   private dropEnd(): void {
     const end = this.end
     this.end = undefined
-    this.role.changed?.(null)
+    this.role.changed?.(null, undefined)
     if (!end) return
     const closing = end.close().catch((error) => this.host.node.warn(toEngineError(error).message))
     this.closings = Promise.all([this.closings, closing])

@@ -1,7 +1,7 @@
 /** Those at the other end of a topic, and whether the two ends get on. */
 import type { NodeStatus } from 'node-red'
 import { absolute } from './fields'
-import type { GraphEndpoint, Qos } from './lib'
+import type { GraphEndpoint, Qos, Refused } from './lib'
 import { firstMismatch, type Mismatch } from './match'
 import type { MemberHost } from './member'
 
@@ -9,6 +9,9 @@ export class Others {
   /** None known before the first look. */
   count = 0
   private mismatch: Mismatch | null = null
+  /** So many refusals are known, and this is what the graph told of one. */
+  private refusals = 0
+  private told: Mismatch | null = null
 
   constructor(
     private readonly host: Pick<MemberHost, 'node' | 'text'>,
@@ -26,6 +29,22 @@ export class Others {
     const found = firstMismatch(others, this.type, this.refuses)
     if (found && found.reason !== this.mismatch) this.host.node.warn(this.warning(found.other, found.reason))
     this.mismatch = found?.reason ?? null
+    this.told = found?.reason ?? this.told
+  }
+
+  /** The transport knows of policies that the graph says nothing of. */
+  heed({ count, policy }: Refused): void {
+    if (count > this.refusals && policy && policy !== this.told) {
+      this.host.node.warn(this.host.text('mismatch.policy', { topic: this.topic, policy }))
+    }
+    this.refusals = count
+  }
+
+  /** The own end is gone, and with it what it knew. */
+  forget(): void {
+    this.count = 0
+    this.refusals = 0
+    this.told = null
   }
 
   /** What is wrong between the two. */

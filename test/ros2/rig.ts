@@ -21,7 +21,7 @@ import { type Json, Log, type Seen } from '../shared/rig'
 export type { Json, Seen }
 
 /** A suite that needs the DDS; a build without it says so by name. */
-export function ros2Suite(title: string, body: () => void): void {
+export function ros2Suite(title: string, body: (this: Mocha.Suite) => void): void {
   const name = `ros2 ${title}`
   if ('Ros2Context' in native()) {
     describe(name, body)
@@ -53,8 +53,7 @@ export async function openContext(domain: number, name: string, more: ros2.Conte
         // Listening begins before the look, so that no change falls between.
         const change = new Promise((resolve) => changes.once('change', resolve))
         if (fits()) return
-        // That both ends have found each other is no change of the graph: look again after a while, too.
-        await Promise.race([change, new Promise((resolve) => setTimeout(resolve, 50))])
+        await change
       }
     },
   }

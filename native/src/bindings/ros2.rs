@@ -12,8 +12,8 @@ use super::sync::{SyncStats, SyncStatus};
 use crate::error::{EngineError, ErrorCode};
 use crate::options::from_json;
 use crate::ros2::{
-    Client, Context, EndpointOptions, Left, Options, Publisher, Queue, Reply, Request, RequestId, Sample, Server,
-    ServiceOptions, Subscription, SyncOptions, Synchronized,
+    Client, Context, EndpointOptions, Left, Options, Publisher, Queue, Refused, Reply, Request, RequestId, Sample,
+    Server, ServiceOptions, Subscription, SyncOptions, Synchronized,
 };
 
 /// Called without arguments, on the JavaScript thread.
@@ -53,6 +53,19 @@ pub struct Ros2Taken {
 pub struct Ros2Counts {
     pub received: i64,
     pub dropped: i64,
+}
+
+/// Those at the other end of a topic whose quality does not fit: how many since the beginning, and what the last one lacked.
+#[napi(object)]
+pub struct Ros2Refused {
+    pub count: u32,
+    pub policy: Option<String>,
+}
+
+impl From<Refused> for Ros2Refused {
+    fn from(refused: Refused) -> Self {
+        Ros2Refused { count: refused.count, policy: refused.policy.map(str::to_owned) }
+    }
 }
 
 /// A group, by topic; null for an optional topic without a message.
@@ -163,7 +176,8 @@ async fn end<T: Send + 'static>(slot: &Mutex<Option<T>>) {
 
 #[napi]
 impl Ros2Context {
-    /// `options` is JSON. `on_change` is called when the graph changes.
+    /// `options` is JSON. `on_change` is called when the graph changes, and when an own endpoint found another
+    /// one, lost one, or was refused by one.
     #[napi]
     pub async fn open(options: String, on_change: Wake) -> Coded<Ros2Context> {
         let changed = Arc::new(on_change);
@@ -275,6 +289,12 @@ impl Ros2Publisher {
         with(&self.publisher, "publisher", Publisher::matched)
     }
 
+    /// The subscriptions that want more than is offered.
+    #[napi(catch_unwind)]
+    pub fn refused(&self) -> Coded<Ros2Refused> {
+        with(&self.publisher, "publisher", |publisher| publisher.refused().map(Into::into))
+    }
+
     #[napi]
     pub async fn close(&self) {
         end(&self.publisher).await;
@@ -294,6 +314,12 @@ impl Ros2Subscription {
     pub fn counts(&self) -> Ros2Counts {
         let (received, dropped) = self.queue.counts();
         Ros2Counts { received: received as i64, dropped: dropped as i64 }
+    }
+
+    /// The publishers that offer less than is wanted.
+    #[napi(catch_unwind)]
+    pub fn refused(&self) -> Coded<Ros2Refused> {
+        with(&self.subscription, "subscription", |subscription| subscription.refused().map(Into::into))
     }
 
     #[napi]

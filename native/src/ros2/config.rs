@@ -169,9 +169,11 @@ fn xml(discovery: Discovery, peers: &[String], interface: Option<&str>) -> Strin
     let index = "<ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>99</MaxAutoParticipantIndex>";
     // The kernel's usual 208 KB lose large messages. More than it allows is no error.
     let buffer = "<SocketReceiveBufferSize min=\"default\" max=\"4MB\"/>";
+    // What a publisher that keeps all may have under way. Cyclone's 30 to 500 KB are full after a burst.
+    let under_way = "<Watermarks><WhcHigh>16MB</WhcHigh><WhcHighInit>16MB</WhcHighInit></Watermarks>";
     format!(
         "<CycloneDDS><Domain Id=\"any\"><General>{general}</General><Discovery>{index}<Peers>{peers}</Peers></Discovery>\
-         <Internal>{buffer}</Internal></Domain></CycloneDDS>"
+         <Internal>{buffer}{under_way}</Internal></Domain></CycloneDDS>"
     )
 }
 

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::config::{Options, Setting};
-use super::dds::{self, Endpoints, Entity, Reader, Watcher, Writer};
+use super::dds::{self, Endpoints, Entity, OnMatch, Reader, Watcher, Writer};
 use super::discovery::{self, NodeInfo, ParticipantInfo};
 use super::graph::Graph;
 use super::names::{Kind, absolute, to_dds_topic, to_dds_type};
-use super::{Durability, Gid, Qos, Reliability, Ros2Error, Sample};
+use super::{Durability, Gid, Qos, Refused, Reliability, Ros2Error, Sample};
 
 /// A domain exists once a process, however many contexts are in it.
 struct Domain {
@@ -40,6 +40,7 @@ struct Shared {
     publications: Watcher,
     subscriptions: Watcher,
     known: Arc<Mutex<HashMap<Gid, ParticipantInfo>>>,
+    on_change: OnMatch,
     namespace: String,
     participant: Entity,
     _domain: Arc<Domain>,
@@ -50,7 +51,8 @@ struct Shared {
 pub struct Context(Arc<Shared>);
 
 impl Context {
-    /// Joins a domain. `env` looks up environment variables; `on_change` is called when the graph changes.
+    /// Joins a domain. `env` looks up environment variables. `on_change` is called when the graph changes, and
+    /// when an own endpoint found another one, lost one, or was refused by one.
     pub fn open(
         options: &Options,
         env: impl Fn(&str) -> Option<String>,
@@ -75,11 +77,12 @@ impl Context {
         let node = NodeInfo { namespace: options.namespace.clone(), name: options.name.clone(), ..NodeInfo::default() };
         let context = Context(Arc::new(Shared {
             own: Mutex::new(ParticipantInfo { gid, nodes: vec![node] }),
-            announcer: Writer::new(&participant, &topic, &said.to_dds())?,
-            _others: Reader::new(&participant, &topic, &said.to_dds(), Box::new(hear))?,
+            announcer: Writer::new(&participant, &topic, &said.to_dds(), Arc::new(|| {}))?,
+            _others: Reader::new(&participant, &topic, &said.to_dds(), Arc::new(|| {}), Box::new(hear))?,
             publications: Watcher::new(&participant, Endpoints::Publications, Box::new(on_change.clone()))?,
-            subscriptions: Watcher::new(&participant, Endpoints::Subscriptions, Box::new(on_change))?,
+            subscriptions: Watcher::new(&participant, Endpoints::Subscriptions, Box::new(on_change.clone()))?,
             known,
+            on_change: Arc::new(on_change),
             namespace: options.namespace.clone(),
             participant,
             _domain: domain,
@@ -91,7 +94,7 @@ impl Context {
     /// Offers messages on a topic.
     pub fn publish(&self, topic: &str, type_name: &str, qos: &Qos) -> Result<Publisher, Ros2Error> {
         let topic = self.topic(topic, type_name)?;
-        let writer = Writer::new(&self.0.participant, &topic, &qos.to_dds())?;
+        let writer = Writer::new(&self.0.participant, &topic, &qos.to_dds(), self.on_match())?;
         let gid = writer.gid()?;
         self.announce(|node| node.writers.push(gid))?;
         Ok(Publisher { context: self.clone(), gid, writer })
@@ -107,10 +110,10 @@ impl Context {
     ) -> Result<Subscription, Ros2Error> {
         let topic = self.topic(topic, type_name)?;
         let hear = move |sample, _| on_sample(sample);
-        let reader = Reader::new(&self.0.participant, &topic, &qos.to_dds(), Box::new(hear))?;
+        let reader = Reader::new(&self.0.participant, &topic, &qos.to_dds(), self.on_match(), Box::new(hear))?;
         let gid = reader.gid()?;
         self.announce(|node| node.readers.push(gid))?;
-        Ok(Subscription { context: self.clone(), gid, _reader: reader })
+        Ok(Subscription { context: self.clone(), gid, reader })
     }
 
     /// What is in the domain now.
@@ -143,6 +146,10 @@ impl Context {
         &self.0.participant
     }
 
+    pub(super) fn on_match(&self) -> OnMatch {
+        self.0.on_change.clone()
+    }
+
     pub(super) fn announce(&self, change: impl FnOnce(&mut NodeInfo)) -> Result<(), Ros2Error> {
         let mut own = lock(&self.0.own);
         if let [node] = &mut own.nodes[..] {
@@ -160,7 +167,8 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// `cdr` begins with its four-byte header.
+    /// `cdr` begins with its four-byte header. Never waits: fails with [`Ros2Error::Full`] where all is kept
+    /// and subscriptions do not keep up.
     pub fn send(&self, cdr: &[u8]) -> Result<(), Ros2Error> {
         if cdr.len() < 4 {
             return Err(Ros2Error::Cdr(cdr.len()));
@@ -171,6 +179,11 @@ impl Publisher {
     /// How many subscriptions hear it.
     pub fn matched(&self) -> Result<u32, Ros2Error> {
         self.writer.matched()
+    }
+
+    /// The subscriptions that want more than is offered.
+    pub fn refused(&self) -> Result<Refused, Ros2Error> {
+        self.writer.refused()
     }
 }
 
@@ -183,9 +196,16 @@ impl Drop for Publisher {
 
 /// Hears one topic until it is dropped.
 pub struct Subscription {
-    _reader: Reader,
+    reader: Reader,
     gid: Gid,
     context: Context,
+}
+
+impl Subscription {
+    /// The publishers that offer less than is wanted.
+    pub fn refused(&self) -> Result<Refused, Ros2Error> {
+        self.reader.refused()
+    }
 }
 
 impl Drop for Subscription {

@@ -5,16 +5,18 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use cyclors::qos::Qos;
 use cyclors::*;
 
 use super::identity::{Identity, Origin};
-use super::{Gid, Ros2Error, Sample, sertype};
+use super::log::{Gate, Verdict};
+use super::{Gid, Refused, Ros2Error, Sample, sertype};
 
 /// A domain, participant, topic, reader or writer.
 #[derive(Debug)]
@@ -70,7 +72,33 @@ impl Drop for NativeQos {
     }
 }
 
+static LOG: Mutex<Option<Gate>> = Mutex::new(None);
+
+/// From now on Cyclone's errors and warnings go through a gate to standard error.
+fn gate_log() {
+    let mut log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
+    if log.is_none() {
+        *log = Some(Gate::default());
+        // SAFETY: the function is there for ever, and takes nothing along.
+        unsafe { dds_set_log_sink(Some(on_log), ptr::null_mut()) };
+    }
+}
+
+unsafe extern "C" fn on_log(_: *mut c_void, data: *const dds_log_data_t) {
+    let _ = catch_unwind(|| {
+        let verdict =
+            LOG.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(|gate| gate.judge(Instant::now()));
+        let Some(Verdict::Say { held_back }) = verdict else { return };
+        // SAFETY: Cyclone gives a text that lives as long as the call.
+        let text = unsafe { CStr::from_ptr((*data).message) }.to_string_lossy();
+        let before = if held_back > 0 { format!("dds: {held_back} lines were left out\n") } else { String::new() };
+        // In one piece, so that lines of several processes do not mix.
+        let _ = std::io::stderr().write_all(format!("{before}dds: {}\n", text.trim_end()).as_bytes());
+    });
+}
+
 pub(super) fn domain(id: u32, config: &str) -> Result<Entity, Ros2Error> {
+    gate_log();
     let config = c_string(config)?;
     // SAFETY: Cyclone copies the text.
     Entity::new("dds_create_domain", unsafe { dds_create_domain(id, config.as_ptr()) })
@@ -96,8 +124,12 @@ pub(super) fn topic(participant: &Entity, name: &str, type_name: &str) -> Result
 
 type OnSample = Box<dyn Fn(Sample, Origin) + Send + Sync>;
 
+/// Called when an endpoint found another one, lost one, or was refused by one. On a thread of the DDS.
+pub(super) type OnMatch = Arc<dyn Fn() + Send + Sync>;
+
 struct Listening {
     on_sample: OnSample,
+    on_match: OnMatch,
     /// Asking Cyclone for a publisher's id costs more than a sample.
     publishers: Mutex<HashMap<dds_instance_handle_t, Gid>>,
 }
@@ -110,13 +142,21 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub fn new(participant: &Entity, topic: &Entity, qos: &Qos, on_sample: OnSample) -> Result<Self, Ros2Error> {
-        let listening = Box::new(Listening { on_sample, publishers: Mutex::default() });
+    pub fn new(
+        participant: &Entity,
+        topic: &Entity,
+        qos: &Qos,
+        on_match: OnMatch,
+        on_sample: OnSample,
+    ) -> Result<Self, Ros2Error> {
+        let listening = Box::new(Listening { on_sample, on_match, publishers: Mutex::default() });
         let qos = NativeQos::new(qos);
         // SAFETY: `listening` lives until the reader is deleted; Cyclone copies quality and listener.
         let handle = unsafe {
             let listener = dds_create_listener(ptr::from_ref(&*listening).cast_mut().cast());
             dds_lset_data_available(listener, Some(on_data));
+            dds_lset_subscription_matched(listener, Some(on_subscription_matched));
+            dds_lset_requested_incompatible_qos(listener, Some(on_requested_incompatible));
             let handle = dds_create_reader(participant.0, topic.0, qos.0, listener);
             dds_delete_listener(listener);
             handle
@@ -131,6 +171,16 @@ impl Reader {
     /// The writers that it hears.
     pub fn writers(&self) -> Result<Vec<Gid>, Ros2Error> {
         matched(self.entity.0, dds_get_matched_publications, dds_get_matched_publication_data)
+    }
+
+    /// How many publishers offered less than is wanted, and what the last one lacked.
+    pub fn refused(&self) -> Result<Refused, Ros2Error> {
+        // SAFETY: plain numbers, for which zero is valid.
+        let mut status: dds_requested_incompatible_qos_status_t = unsafe { std::mem::zeroed() };
+        // SAFETY: `status` outlives the call.
+        let code = unsafe { dds_get_requested_incompatible_qos_status(self.entity.0, &mut status) };
+        check("dds_get_requested_incompatible_qos_status", code)?;
+        Ok(Refused { count: status.total_count, policy: policy(status.last_policy_id) })
     }
 }
 
@@ -167,6 +217,47 @@ unsafe extern "C" fn on_data(reader: dds_entity_t, listening: *mut c_void) {
     let listening = unsafe { &*listening.cast::<Listening>() };
     // A panic of the listener must not run into C.
     let _ = catch_unwind(AssertUnwindSafe(|| take(reader, listening)));
+}
+
+unsafe extern "C" fn on_subscription_matched(
+    _: dds_entity_t,
+    _: dds_subscription_matched_status_t,
+    listening: *mut c_void,
+) {
+    // SAFETY: see `Reader::new`.
+    tell(unsafe { &(*listening.cast::<Listening>()).on_match });
+}
+
+unsafe extern "C" fn on_requested_incompatible(
+    _: dds_entity_t,
+    _: dds_requested_incompatible_qos_status_t,
+    listening: *mut c_void,
+) {
+    // SAFETY: see `Reader::new`.
+    tell(unsafe { &(*listening.cast::<Listening>()).on_match });
+}
+
+fn tell(on_match: &OnMatch) {
+    let _ = catch_unwind(AssertUnwindSafe(|| on_match()));
+}
+
+/// In ROS 2's words, where it has one.
+#[allow(non_upper_case_globals)] // as the C header has them
+fn policy(id: dds_qos_policy_id_t) -> Option<&'static str> {
+    Some(match id {
+        dds_qos_policy_id_DDS_DURABILITY_QOS_POLICY_ID => "durability",
+        dds_qos_policy_id_DDS_PRESENTATION_QOS_POLICY_ID => "presentation",
+        dds_qos_policy_id_DDS_DEADLINE_QOS_POLICY_ID => "deadline",
+        dds_qos_policy_id_DDS_LATENCYBUDGET_QOS_POLICY_ID => "latency budget",
+        dds_qos_policy_id_DDS_OWNERSHIP_QOS_POLICY_ID => "ownership",
+        dds_qos_policy_id_DDS_LIVELINESS_QOS_POLICY_ID => "liveliness",
+        dds_qos_policy_id_DDS_PARTITION_QOS_POLICY_ID => "partition",
+        dds_qos_policy_id_DDS_RELIABILITY_QOS_POLICY_ID => "reliability",
+        dds_qos_policy_id_DDS_DESTINATIONORDER_QOS_POLICY_ID => "destination order",
+        dds_qos_policy_id_DDS_TYPE_CONSISTENCY_ENFORCEMENT_QOS_POLICY_ID => "type consistency",
+        dds_qos_policy_id_DDS_DATA_REPRESENTATION_QOS_POLICY_ID => "data representation",
+        _ => return None,
+    })
 }
 
 fn take(reader: dds_entity_t, listening: &Listening) {
@@ -221,6 +312,8 @@ fn publisher(reader: dds_entity_t, handle: dds_instance_handle_t, listening: &Li
 pub(super) struct Writer {
     entity: Entity,
     sertype: *const ddsi_sertype,
+    /// Freed after the entity is deleted: fields drop in order.
+    _on_match: Box<OnMatch>,
 }
 
 // SAFETY: Cyclone's handles and its reference-counted type description are shared between threads.
@@ -229,15 +322,23 @@ unsafe impl Send for Writer {}
 unsafe impl Sync for Writer {}
 
 impl Writer {
-    pub fn new(participant: &Entity, topic: &Entity, qos: &Qos) -> Result<Self, Ros2Error> {
+    pub fn new(participant: &Entity, topic: &Entity, qos: &Qos, on_match: OnMatch) -> Result<Self, Ros2Error> {
+        let on_match = Box::new(on_match);
         let qos = NativeQos::new(qos);
-        // SAFETY: Cyclone copies the quality.
-        let handle = unsafe { dds_create_writer(participant.0, topic.0, qos.0, ptr::null()) };
+        // SAFETY: as in `Reader::new`.
+        let handle = unsafe {
+            let listener = dds_create_listener(ptr::from_ref(&*on_match).cast_mut().cast());
+            dds_lset_publication_matched(listener, Some(on_publication_matched));
+            dds_lset_offered_incompatible_qos(listener, Some(on_offered_incompatible));
+            let handle = dds_create_writer(participant.0, topic.0, qos.0, listener);
+            dds_delete_listener(listener);
+            handle
+        };
         let entity = Entity::new("dds_create_writer", handle)?;
         let mut sertype = ptr::null();
         // SAFETY: the type lives as long as the writer.
         check("dds_get_entity_sertype", unsafe { dds_get_entity_sertype(entity.0, &mut sertype) })?;
-        Ok(Writer { entity, sertype })
+        Ok(Writer { entity, sertype, _on_match: on_match })
     }
 
     pub fn gid(&self) -> Result<Gid, Ros2Error> {
@@ -257,14 +358,12 @@ impl Writer {
             if serdata.is_null() {
                 return Err(Ros2Error::Cdr(cdr.len()));
             }
-            let code = dds_writecdr(self.entity.0, serdata);
-            // Nothing has left, and the writer has not counted it.
-            if code == DDS_RETCODE_TIMEOUT {
-                return Err(Ros2Error::Full);
+            match dds_writecdr(self.entity.0, serdata) {
+                // It never waits for room: `max_blocking_time` is 0.
+                DDS_RETCODE_TIMEOUT => Err(Ros2Error::Full(cdr.len())),
+                code => check("dds_writecdr", code).map(drop),
             }
-            check("dds_writecdr", code)?;
         }
-        Ok(())
     }
 
     /// The readers that hear it.
@@ -281,6 +380,34 @@ impl Writer {
         check("dds_get_publication_matched_status", code)?;
         Ok(status.current_count)
     }
+
+    /// How many subscriptions want more than is offered, and what the last one lacked.
+    pub fn refused(&self) -> Result<Refused, Ros2Error> {
+        // SAFETY: plain numbers, for which zero is valid.
+        let mut status: dds_offered_incompatible_qos_status_t = unsafe { std::mem::zeroed() };
+        // SAFETY: `status` outlives the call.
+        let code = unsafe { dds_get_offered_incompatible_qos_status(self.entity.0, &mut status) };
+        check("dds_get_offered_incompatible_qos_status", code)?;
+        Ok(Refused { count: status.total_count, policy: policy(status.last_policy_id) })
+    }
+}
+
+unsafe extern "C" fn on_publication_matched(
+    _: dds_entity_t,
+    _: dds_publication_matched_status_t,
+    on_match: *mut c_void,
+) {
+    // SAFETY: see `Writer::new`.
+    tell(unsafe { &*on_match.cast::<OnMatch>() });
+}
+
+unsafe extern "C" fn on_offered_incompatible(
+    _: dds_entity_t,
+    _: dds_offered_incompatible_qos_status_t,
+    on_match: *mut c_void,
+) {
+    // SAFETY: see `Writer::new`.
+    tell(unsafe { &*on_match.cast::<OnMatch>() });
 }
 
 /// A publisher or subscription somewhere in the domain.

@@ -17,6 +17,7 @@ mod dds;
 mod discovery;
 mod graph;
 mod identity;
+mod log;
 mod names;
 mod qos;
 mod queue;
@@ -51,6 +52,15 @@ pub struct Sample {
     pub source_ns: i64,
     /// Who published it; zeros when that is not known any more.
     pub publisher: Gid,
+}
+
+/// Those at the other end of a topic that nothing flows to or from, as the qualities do not fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Refused {
+    /// So many since the beginning.
+    pub count: u32,
+    /// What the last one lacked; none: nobody, or something that has no name here.
+    pub policy: Option<&'static str>,
 }
 
 /// What can go wrong.
@@ -89,9 +99,12 @@ pub enum Ros2Error {
     /// This platform cannot name the request of a reply.
     #[error("a client that is not of Cyclone DDS can be answered on Linux alone; use a ROS 2 of this machine")]
     CannotRelate,
-    /// Those who hear it have not confirmed what was sent before.
-    #[error("too much that was sent before is not received yet; send slower")]
-    Full,
+    /// A subscription does not keep up.
+    #[error(
+        "there is no room for {0} more bytes, as subscriptions have not confirmed what was published before; \
+         publish them again later, or keep only the last messages"
+    )]
+    Full(usize),
     /// The DDS says no.
     #[error("{call} failed: {reason}; see whether the network interface and the domain are right")]
     Dds {
@@ -113,7 +126,7 @@ impl HasCode for Ros2Error {
             | Ros2Error::Lists(..) => ErrorCode::InvalidOption,
             Ros2Error::Cdr(_) | Ros2Error::RequestId(_) => ErrorCode::InvalidInput,
             Ros2Error::CannotRelate => ErrorCode::Unavailable,
-            Ros2Error::Full => ErrorCode::BufferFull,
+            Ros2Error::Full(_) => ErrorCode::BufferFull,
             Ros2Error::NoServer(_) | Ros2Error::MixedServers(_) | Ros2Error::Dds { .. } => ErrorCode::Transport,
         }
     }

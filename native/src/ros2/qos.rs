@@ -110,8 +110,8 @@ impl Qos {
             Liveliness::ManualByTopic => dds::LivelinessKind::MANUAL_BY_TOPIC,
         };
         dds::Qos {
-            // A publisher of a full buffer waits at most so long before it says that it cannot.
-            reliability: Some(dds::Reliability { kind: reliability, max_blocking_time: dds::DDS_100MS_DURATION }),
+            // A publisher whose buffer is full says so at once: its caller is the JavaScript thread.
+            reliability: Some(dds::Reliability { kind: reliability, max_blocking_time: 0 }),
             durability: Some(dds::Durability { kind: durability }),
             durability_service: Some(dds::DurabilityService {
                 history_kind: history,

@@ -106,7 +106,7 @@ impl Client {
         on_reply: impl Fn(Reply) + Send + Sync + 'static,
     ) -> Result<Self, Ros2Error> {
         let (requests, replies, service) = context.service_topics(service, type_name)?;
-        let writer = Writer::new(context.participant(), &requests, &Qos::of_services())?;
+        let writer = Writer::new(context.participant(), &requests, &Qos::of_services(), context.on_match())?;
         let own = writer.gid()?;
         // One of a kind as the whole is: neighbours in a process differ in its second half, processes in both.
         let id = std::array::from_fn(|place| own[place] ^ own[place + 8]);
@@ -197,7 +197,7 @@ fn reader(
             on_reply(reply);
         }
     };
-    Reader::new(context.participant(), replies, &Qos::of_services(), Box::new(hear))
+    Reader::new(context.participant(), replies, &Qos::of_services(), context.on_match(), Box::new(hear))
 }
 
 /// The first is the writer; of the readers the last ones are enough.
@@ -301,13 +301,14 @@ impl Server {
     ) -> Result<Self, Ros2Error> {
         let (requests, replies, _) = context.service_topics(service, type_name)?;
         // Whoever finds the reader shall find the writer.
-        let writer = Writer::new(context.participant(), &replies, &Qos::of_services())?;
+        let writer = Writer::new(context.participant(), &replies, &Qos::of_services(), context.on_match())?;
         let hear = move |sample: Sample, origin: Origin| {
             if let Some(request) = request_of(sample, origin) {
                 on_request(request);
             }
         };
-        let reader = Reader::new(context.participant(), &requests, &Qos::of_services(), Box::new(hear))?;
+        let reader =
+            Reader::new(context.participant(), &requests, &Qos::of_services(), context.on_match(), Box::new(hear))?;
         let gids = [writer.gid()?, reader.gid()?];
         join(context, gids)?;
         Ok(Server { writer, _reader: reader, gids, context: context.clone() })

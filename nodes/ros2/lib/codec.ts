@@ -72,8 +72,9 @@ function compile(definitions: readonly Definition[], options: DecodeOptions): Co
     if (field.isComplex) return field.isArray ? listOf(struct(field.type), field) : struct(field.type)
     const primitive = primitives[field.type]
     if (!primitive) throw new EngineError('UNKNOWN_TYPE', `field ${field.name}: there is no type ${quote(field.type)}`)
-    const one = single(primitive, field, options)
-    if (!field.isArray) return one
+    if (!field.isArray) return single(primitive, field, options)
+    // The default is that of the whole list.
+    const one = single(primitive, { ...field, defaultValue: undefined }, options)
     return primitive.size ? numbersOf(primitive, one, field, options) : listOf(one, field)
   }
 
@@ -110,7 +111,7 @@ function structOf(fields: (Compiled & { field: Field })[]): Compiled {
 
 function single(primitive: Primitive, field: Field, options: DecodeOptions): Compiled {
   const asText = options.int64 === 'string' && primitive.wide
-  const fallback = (field as { defaultValue?: unknown }).defaultValue ?? primitive.zero
+  const fallback = field.defaultValue ?? primitive.zero
   return {
     read: asText ? (from) => String(primitive.read(from)) : primitive.read,
     write(to, value, path) {
@@ -134,7 +135,7 @@ function listOf(item: Compiled, field: Field): Compiled {
       return items
     },
     write(to, value, path) {
-      const items = value ?? []
+      const items = value ?? field.defaultValue ?? []
       if (!Array.isArray(items)) throw wrong(path, value, 'an array')
       const count = writeCount(to, items.length, value === undefined, field, path)
       for (let place = 0; place < count; place += 1) item.write(to, items[place], `${path}[${place}]`)

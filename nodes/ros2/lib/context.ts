@@ -12,6 +12,7 @@ import type {
   Matcher,
   Outlet,
   Qos,
+  Refused,
   Sample,
   SynchronizeOptions,
   Transport,
@@ -63,7 +64,10 @@ export class Context {
     readonly transport: TransportInUse,
   ) {}
 
-  /** `onGraph` is called when something in the domain came, went or changed. */
+  /**
+   * `onGraph` is called when something in the domain came, went or changed, and when an own publisher or subscription
+   * found another one, lost one, or was refused by one.
+   */
   static async open(options: ContextOptions = {}, onGraph: () => void = () => {}): Promise<Context> {
     const { distribution, messages, folders, transport: choice = 'automatic', ...rest } = options
     const sources = Object.entries({ distribution, messages, folders }).filter(([, value]) => value !== undefined)
@@ -186,6 +190,12 @@ export class Subscription {
     return this.inlet?.counts() ?? { received: 0, dropped: 0 }
   }
 
+  /** The publishers that offer less than is wanted. */
+  refused(): Refused {
+    const { inlet } = this
+    return inlet ? refusedOf(inlet) : { count: 0, policy: null }
+  }
+
   async close(): Promise<void> {
     const inlet = this.inlet
     this.inlet = undefined
@@ -243,7 +253,10 @@ export class Publisher {
     private readonly codec: Codec,
   ) {}
 
-  /** Publishes an object, or a Buffer of raw CDR with its header. */
+  /**
+   * Publishes an object, or a Buffer of raw CDR with its header. Never waits: where all is kept and subscriptions do
+   * not keep up it fails with `BUFFER_FULL`, and the same call may succeed later.
+   */
   send(message: unknown): void {
     const cdr = Buffer.isBuffer(message) ? message : this.codec.encode(message)
     engine(() => this.outlet.send(cdr))
@@ -254,7 +267,17 @@ export class Publisher {
     return engine(() => this.outlet.matched())
   }
 
+  /** The subscriptions that want more than is offered. */
+  refused(): Refused {
+    return refusedOf(this.outlet)
+  }
+
   async close(): Promise<void> {
     await this.outlet.close()
   }
+}
+
+function refusedOf(end: Inlet | Outlet): Refused {
+  const { count, policy } = engine(() => end.refused())
+  return { count, policy: policy ?? null }
 }

@@ -19,6 +19,8 @@ export interface Field {
   arrayUpperBound?: number
   upperBound?: number
   isConstant?: boolean
+  /** What stands for a missing value. */
+  defaultValue?: unknown
 }
 
 export interface Definition {

@@ -22,5 +22,5 @@ export {
   type SynchronizerOptions,
   type SynchronizerStats,
 } from './synchronizer'
-export type { Graph, GraphEndpoint, GraphNode, Qos, TransportName } from './transport'
+export type { Graph, GraphEndpoint, GraphNode, Qos, Refused, TransportName } from './transport'
 export type { WhyNot } from './usable'

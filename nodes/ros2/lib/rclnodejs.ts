@@ -108,6 +108,9 @@ const VOLATILE = 2
 const AUTOMATIC = 1
 const MANUAL_BY_TOPIC = 3
 
+/** The package passes no refusals on; the graph has the qualities. */
+const NOBODY = { count: 0 }
+
 const RANGES = { subnet: 'SUBNET', localhost: 'LOCALHOST', off: 'OFF', 'system-default': 'SYSTEM_DEFAULT' } as const
 const MAX_DOMAIN = 232
 const HEADER = 4
@@ -170,6 +173,7 @@ class Rclnodejs implements Transport {
     return {
       take: (limit) => queue.take(limit),
       counts: () => queue.counts(),
+      refused: () => NOBODY,
       close: async () => {
         close()
         queue.clear()
@@ -196,6 +200,7 @@ class Rclnodejs implements Transport {
         const bytes = Buffer.isBuffer(cdr) ? cdr : Buffer.from(cdr.buffer, cdr.byteOffset, cdr.byteLength)
         attempt('publishing', () => target.publish(bytes))
       },
+      refused: () => NOBODY,
       matched: () => attempt('counting', () => outlet().subscriptionCount),
       close: async () => {
         const ended = publisher

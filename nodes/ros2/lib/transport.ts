@@ -92,8 +92,21 @@ export interface Wanted {
   maxBytes?: number
 }
 
+/** Those at the other end of a topic that nothing flows to or from, as the qualities do not fit. */
+export interface Refused {
+  /** So many since the beginning. */
+  count: number
+  /** What the last one lacked, such as `reliability` or `data representation`; null where there is no name for it. */
+  policy: string | null
+}
+
+/** Not every transport knows. */
+interface Refusing {
+  refused(): { count: number; policy?: string | null | undefined }
+}
+
 /** Hears a topic. */
-export interface Inlet {
+export interface Inlet extends Refusing {
   /** At most `limit` messages, the oldest first. */
   take(limit: number): Taken
   /** How many messages came, and how many of them gave way to newer ones. */
@@ -102,7 +115,7 @@ export interface Inlet {
 }
 
 /** Speaks on a topic. */
-export interface Outlet {
+export interface Outlet extends Refusing {
   send(cdr: Uint8Array): void
   /** How many subscriptions hear it. */
   matched(): number
