@@ -8,11 +8,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { engines, imports, pages, permissions } from './collection/borders'
 import { Collection, type Rule } from './collection/files'
-import { keys, noStrays, parts, properties, translations } from './collection/rules'
+import { identities, keys, noStrays, parts, properties, translations } from './collection/rules'
 
 const root = join(__dirname, '..')
 const rules: Record<string, [rule: Rule, title: string]> = {
   parts: [parts, 'every node has its files, its line in package.json, an example, a test and an icon'],
+  identities: [identities, 'examples can be imported side by side'],
   translations: [translations, 'every language has every text, and the help of the same outline'],
   keys: [keys, 'every text that is used exists'],
   properties: [properties, 'forms and help tell of every property'],
@@ -49,6 +50,13 @@ const breaks: Break[] = [
   ['parts', 'an editor', 'nodes/sync/sync.editor.ts', null, 'package.json names millrace-sync'],
   ['parts', 'examples', 'examples/sync', null, 'no example has millrace-sync'],
   ['parts', 'the word in a type', 'nodes/sync/sync.config.ts', ["'millrace-sync'", "'sync'"], "'sync'"],
+  [
+    'identities',
+    'an id',
+    'examples/sync/two-sensors.json',
+    [/"id": "[^"]+"/, '"id": "7b1c2d3e4f5a6c01"'],
+    '7b1c2d3e4f5a6c01',
+  ],
   [
     'translations',
     'a text',

@@ -27,6 +27,18 @@ export const parts: Rule = (collection) => {
   ]
 }
 
+/** Flows that share an id cannot be imported side by side. */
+export const identities: Rule = (collection) => {
+  const owners = new Map<string, string>()
+  return collection.files('examples').flatMap((file) => {
+    if (!file.endsWith('.json')) return []
+    const ids = collection.json<{ id: string }[]>(file).map(({ id }) => id)
+    const taken = ids.filter((id) => owners.has(id)).map((id) => `${file} has ${id}, as ${owners.get(id)} has`)
+    for (const id of ids) owners.set(id, file)
+    return taken
+  })
+}
+
 /** Catalogues of the same keys and placeholders, help of the same form, a label for each error code. */
 export const translations: Rule = (collection) => {
   const catalogues = collection.files('nodes').filter((file) => /\/locales\/en-US\/[^/]+\.json$/.test(file))
