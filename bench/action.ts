@@ -34,7 +34,9 @@ function run(count: number, history: number): { rate: number; events: number } {
   return { rate: MEASUREMENTS / ((performance.now() - start) / 1000), events }
 }
 
-console.log(`Node.js ${process.versions.node}, ${process.platform}-${process.arch}, ${SOURCES} sources, median of ${ROUNDS}\n`)
+console.log(
+  `Node.js ${process.versions.node}, ${process.platform}-${process.arch}, ${SOURCES} sources, median of ${ROUNDS}\n`,
+)
 for (const [count, history] of [
   [1, 0],
   [1, 100],

@@ -69,6 +69,7 @@ export class DirectSender implements Sender {
   private readonly latencies = new Ring<number>(LATENCIES)
   private readonly counts = { sent: 0, failed: 0, retried: 0, dropped: 0 }
   private lastError: SenderStatus['lastError'] = null
+  private recovered = true
   private opening: Promise<void> | undefined
   private opened = false
   private reopen: NodeJS.Timeout | undefined
@@ -122,6 +123,7 @@ export class DirectSender implements Sender {
       waiting: this.waiting.size,
       inFlight: this.running.size,
       lastError: this.lastError,
+      recovered: this.recovered,
       latencyMs: statsOf(this.latencies.newest()),
     }
   }
@@ -149,6 +151,7 @@ export class DirectSender implements Sender {
     this.opening ??= this.limited((signal) => this.transport.open(signal)).then(
       () => {
         this.opened = true
+        this.recovered = true
         this.changed()
       },
       (error) => {
@@ -203,6 +206,7 @@ export class DirectSender implements Sender {
 
   private succeeded(job: Job, result: unknown): void {
     const latencyMs = performance.now() - job.start
+    this.recovered = true
     this.failuresInRow = 0
     this.openUntil = Number.NEGATIVE_INFINITY
     this.counts.sent += 1
@@ -284,16 +288,15 @@ export class DirectSender implements Sender {
     this.waiting.delete(job)
     const lane = this.laneOf(job)
     const place = lane?.indexOf(job) ?? -1
-    const isReady = this.ready.delete(job)
+    this.ready.delete(job)
     this.fail(job, error)
-    // Behind another: that one goes on.
-    if (place >= 0 && !isReady) lane?.splice(place, 1)
+    // One that waits behind another holds nobody up.
+    if (place >= 0) lane?.splice(place, 1)
     else this.leave(job)
   }
 
   private fail(job: Job, error: EngineError): void {
     this.counts.failed += 1
-    this.note(error)
     if (error instanceof DriverError) error.attempts = job.attempts
     job.reject(error)
   }
@@ -309,6 +312,7 @@ export class DirectSender implements Sender {
 
   private note({ code, message }: EngineError): void {
     this.lastError = { code, message, at: Date.now() }
+    this.recovered = false
     this.changed()
   }
 

@@ -85,7 +85,10 @@ export interface SenderStatus {
   dropped: number
   waiting: number
   inFlight: number
+  /** Of the latest failed try; `at` is epoch ms. */
   lastError: { code: ErrorCode; message: string; at: number } | null
+  /** The other side has had something since. */
+  recovered: boolean
   latencyMs: Stats | null
 }
 

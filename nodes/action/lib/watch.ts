@@ -178,7 +178,7 @@ export class Watch {
     }
     source.seenAt = now
     const main = values[0] as number
-    if (main === main) {
+    if (!Number.isNaN(main)) {
       source.values.push(main)
       source.stamps.push(stamp)
     }
@@ -193,7 +193,7 @@ export class Watch {
       let value = values[channel] as number
       if (rule.kind === 'rate') value = changeOf(state, value, stamp)
       // There is none, or it is none.
-      if (value !== value) continue
+      if (Number.isNaN(value)) continue
       events = this.judge(events, source, rule, state, value, now)
     }
     return events ?? NOTHING
@@ -217,7 +217,7 @@ export class Watch {
           state.value = now - source.seenAt
           state.since = source.seenAt
         }
-        if (state.since !== state.since) continue
+        if (Number.isNaN(state.since)) continue
         if (!state.alert) this.raiseIfDue(events, source, rule, state, now)
         else if (now >= state.remindAt) this.remind(events, rule, state, now)
         if (state.alert) this.due = Math.min(this.due, state.remindAt)
@@ -353,12 +353,13 @@ export class Watch {
   ): WatchEvent[] | undefined {
     const over = excess(rule, value)
     state.value = value
-    if (state.alert) return over <= -rule.hysteresis ? this.end(events ?? [], source, rule, state, 'ended', now) : events
+    if (state.alert)
+      return over <= -rule.hysteresis ? this.end(events ?? [], source, rule, state, 'ended', now) : events
     if (over <= 0) {
       state.since = Number.NaN
       return events
     }
-    if (state.since !== state.since) state.since = now
+    if (Number.isNaN(state.since)) state.since = now
     const raised = events ?? []
     this.raiseIfDue(raised, source, rule, state, now)
     return raised
@@ -418,7 +419,9 @@ export function readRules(rows: readonly unknown[]): Rule[] {
         return readRule(row)
       } catch (error) {
         const { name } = (row ?? {}) as { name?: unknown }
-        throw error instanceof Problem ? new Problem(error.key, { ...error.params, rule: String(name ?? place + 1) }) : error
+        throw error instanceof Problem
+          ? new Problem(error.key, { ...error.params, rule: String(name ?? place + 1) })
+          : error
       }
     })
     distinctRules(rules)
@@ -442,7 +445,7 @@ function isSame(one: Rule, other: Rule): boolean {
 }
 
 function changeOf(state: State, value: number, stamp: number): number {
-  if (value !== value) return value
+  if (Number.isNaN(value)) return value
   const seconds = (stamp - state.beforeStamp) / 1000
   // Of one moment, or older than the one before: no change can be told of it.
   if (seconds <= 0) return Number.NaN
