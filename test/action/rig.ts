@@ -1,7 +1,5 @@
 /** A node of the word in a running flow, with everything that it says written down. */
 import { EventEmitter, once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { inspect } from 'node:util'
 import type { NodeAPI, NodeStatus } from 'node-red'
 import helper from 'node-red-node-test-helper'
@@ -23,16 +21,18 @@ interface Wiring {
 
 const tlsNode = require('@node-red/nodes/core/network/05-tls.js') as (RED: NodeAPI) => void
 
-function flowOf(type: string, config: Json, { wired = [true, true, true], more = [] }: Wiring): Json[] {
+function flowOf(id: string, type: string, config: Json, { wired = [true, true, true], more = [] }: Wiring): Json[] {
   const nodes = [
-    { id: 'node', z: 'tab', type, wires: OUTPUTS.map((name, place) => (wired[place] ? [name] : [])), ...config },
-    { id: 'catch', z: 'tab', type: 'catch', scope: ['node'], wires: [['caught']] },
-    { id: 'complete', z: 'tab', type: 'complete', scope: ['node'], wires: [['completed']] },
+    { id, z: 'tab', type, wires: OUTPUTS.map((name, place) => (wired[place] ? [name] : [])), ...config },
+    { id: 'catch', z: 'tab', type: 'catch', scope: [id], wires: [['caught']] },
+    { id: 'complete', z: 'tab', type: 'complete', scope: [id], wires: [['completed']] },
     ...[...OUTPUTS, 'caught', 'completed'].map((id) => ({ id, z: 'tab', type: 'helper', wires: [] })),
   ]
   // What has no place is taken for a config node.
   return [{ id: 'tab', type: 'tab' }, ...nodes.map((node) => ({ x: 0, y: 0, ...node })), ...more]
 }
+
+let started = 0
 
 export class Rig {
   readonly seen: Record<Event, Seen[]> = {
@@ -47,13 +47,18 @@ export class Rig {
   }
   private readonly events = new EventEmitter()
 
-  private constructor(private readonly type: string) {}
+  private constructor(
+    /** A new one for each, as what is kept of a node is kept by it. */
+    readonly id: string,
+    private readonly type: string,
+  ) {}
 
   static async start(make: (RED: NodeAPI) => void, type: string, config: Json = {}, wiring: Wiring = {}): Promise<Rig> {
-    const rig = new Rig(type)
+    started += 1
+    const rig = new Rig(String(config.id ?? `node${started}`), type)
     const node = (RED: NodeAPI) => make(rig.listenTo(RED))
-    await helper.load([tlsNode, node] as never, flowOf(type, config, wiring) as never, {
-      node: wiring.credentials ?? {},
+    await helper.load([tlsNode, node] as never, flowOf(rig.id, type, config, wiring) as never, {
+      [rig.id]: wiring.credentials ?? {},
     })
     rig.attach()
     return rig
@@ -65,7 +70,7 @@ export class Rig {
   }
 
   async redeploy(config: Json, wiring: Wiring = {}, kind: 'full' | 'nodes' = 'nodes'): Promise<void> {
-    await helper.setFlows(flowOf(this.type, config, wiring) as never, kind)
+    await helper.setFlows(flowOf(this.id, this.type, config, wiring) as never, kind)
     this.attach()
   }
 
@@ -74,7 +79,7 @@ export class Rig {
   }
 
   get node(): Seen {
-    return helper.getNode('node')
+    return helper.getNode(this.id)
   }
 
   /** Waits until there are so many of them; returns all. Tells what came instead when they do not come. */
@@ -150,7 +155,3 @@ export const measurement = (value: number, more: Json = {}): Json => ({
   value,
   ...more,
 })
-
-export function readPem(folder: string, name: string): string {
-  return readFileSync(join(folder, name), 'utf8')
-}
