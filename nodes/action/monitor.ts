@@ -5,7 +5,7 @@ import { EngineError, quote } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
 import { type Rule, Watch, type WatchEvent } from './lib'
-import { readRules } from './lib/watch'
+import { channelsOf, readRules } from './lib/watch'
 import { limitOf } from './limit'
 import { Memory } from './memory'
 import { Updates } from './updates'
@@ -39,7 +39,7 @@ export class Monitor {
     const { config, RED, node } = host
     const { maxSources, history, rules } = config
     // A wrong expression is said now.
-    this.reader = valueReader(RED, node, config, new Watch({ rules }).channels)
+    this.reader = valueReader(RED, node, config, channelsOf(rules))
     const before = kept.get(node.id)
     kept.delete(node.id)
     const lives = before?.maxSources === maxSources && before.history === history
@@ -133,7 +133,7 @@ export class Monitor {
   private use(rows: readonly Partial<Rule>[]): WatchEvent[] {
     const { RED, node, config } = this.host
     const rules = readRules(rows)
-    this.reader = valueReader(RED, node, config, new Watch({ rules }).channels)
+    this.reader = valueReader(RED, node, config, channelsOf(rules))
     this.judges = rules.some(({ kind }) => kind !== 'silence')
     return this.watch.setRules(rules)
   }

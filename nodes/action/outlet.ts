@@ -1,17 +1,18 @@
 /** What every node that acts does: takes messages, has a driver bring them to the other side, says what became of it. */
 import type { NodeAPI, NodeStatus } from 'node-red'
 import { action, lookup } from '../shared/admin'
-import type { ConfigSpec, Fields } from '../shared/config'
+import type { ConfigSpec, Fields, Values } from '../shared/config'
 import { EngineError, quote, toEngineError } from '../shared/errors'
 import { defineNode, type Host, type Message, type Reply, stateOf } from '../shared/node'
 import { short } from '../shared/status'
+import type { deliveryFields } from './delivery.config'
 import type { ActionDriver, Alert, Clear, DriverError, Measurement, Receipt, TlsOptions } from './lib'
 import { limitOf } from './limit'
 
 /** What the button in the dialog tells. */
 export type Tested = { ok: true; found: string; ms: number } | { ok: false; fault: string; message: string }
 
-type Accepts = Fields & { accept: { read(saved: unknown): 'action' | 'any' } }
+type Accepts = Fields & Pick<typeof deliveryFields, 'accept' | 'queue'>
 
 const FAILURES = 1
 
@@ -120,8 +121,11 @@ export function defineOutlet<F extends Accepts>(
     config,
     open(host) {
       let outlet: Outlet | undefined
-      const driver = open(host, () => outlet?.show())
-      outlet = new Outlet(host, host.config.accept as 'action' | 'any', driver)
+      const { accept, queue } = host.config as Values<Accepts>
+      const limit = Number(RED.settings.nodeMessageBufferMaxLength) || queue
+      const config = { ...host.config, queue: Math.min(queue, limit) }
+      const driver = open({ ...host, config }, () => outlet?.show())
+      outlet = new Outlet(host, accept, driver)
       return outlet
     },
     input: (outlet, message, reply) => outlet.input(message, reply),

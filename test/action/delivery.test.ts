@@ -27,8 +27,9 @@ class Scripted implements Transport {
     private readonly openings: Outcome[] = [],
   ) {}
 
-  async open(): Promise<void> {
+  async open(signal: AbortSignal): Promise<void> {
     this.opens += 1
+    this.signals.push(signal)
     await play(this.openings.shift())
     this.events.emit('open')
   }
@@ -137,7 +138,7 @@ describe('delivery: retries', () => {
     const transport = new Scripted([never, 'late but there'])
     const receipt = await machine(transport, { timeoutMs: 30 }).send(message(1))
     assert.deepEqual([receipt.result, receipt.attempts], ['late but there', 2])
-    assert.equal(transport.signals[0]?.aborted, true)
+    assert.equal(transport.signals.at(1)?.aborted, true)
     const lost = machine(new Scripted([never]), { timeoutMs: 20, retries: 0 })
     assert.equal(await code(lost.send(message(1))), 'TIMEOUT')
   })
@@ -345,6 +346,14 @@ describe('delivery: open and close', () => {
     assert.equal(transport.calls.length, 2)
   })
 
+  it('an opening under way is broken off', async () => {
+    const transport = new Scripted([], [never])
+    const sender = machine(transport, { timeoutMs: 60_000 })
+    const opened = code(sender.open())
+    await sender.close(1000)
+    assert.deepEqual([await opened, transport.signals[0]?.aborted, transport.opens], ['CLOSED', true, 1])
+  })
+
   it('what does not end in time is given up', async () => {
     const transport = new Scripted([never, never])
     const sender = machine(transport, { concurrency: 1, timeoutMs: 60_000 })
@@ -352,7 +361,7 @@ describe('delivery: open and close', () => {
     await transport.until(1)
     await sender.close(30)
     assert.deepEqual(await Promise.all(sends), ['CLOSED', 'CLOSED'])
-    assert.equal(transport.signals[0]?.aborted, true)
+    assert.equal(transport.signals.at(1)?.aborted, true)
   })
 })
 

@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { createServer as createRawServer } from 'node:net'
+import helper from 'node-red-node-test-helper'
 import httpNode from '../../nodes/action/http'
 import { createDriver, type DeliveryOptions, type DriverError, type HttpConfig } from '../../nodes/action/lib'
 import type { Outlet } from '../../nodes/action/outlet'
@@ -564,6 +565,15 @@ describe('millrace-action-http', () => {
       target.bodies().map(({ alertId }) => alertId),
       ['a', 'b'],
     )
+  })
+
+  it('nodeMessageBufferMaxLength bounds the queue', async () => {
+    helper.settings({ nodeMessageBufferMaxLength: 1 } as never)
+    const rig = await start({ concurrency: 1, timeoutMs: 300, retries: 0 })
+    target.answers = [silent]
+    rig.send(...['a', 'b', 'c'].map((id) => ({ action: 'alert', payload: alert(id) })))
+    const [failure] = await rig.until('second')
+    assert.deepEqual([failure.payload.alertId, failure.delivery.error.code], ['c', 'BUFFER_FULL'])
   })
 
   it('shows how it fares', async () => {

@@ -247,6 +247,19 @@ suite('driver redis: outages', () => {
     await server.remove()
   })
 
+  it('a driver that closes while it opens leaves no connection behind', async () => {
+    const server = await RedisServer.start()
+    const client = server.client()
+    const before = await client.info('clients')
+    const redis = driverOf(server.port)
+    const opened = fails(redis.initialize())
+    await redis.shutdown()
+    assert.equal((await opened).code, 'CLOSED')
+    const connected = (text: string) => /connected_clients:(\d+)/.exec(text)?.[1]
+    while (connected(await client.info('clients')) !== connected(before)) await new Promise(setImmediate)
+    await server.remove()
+  })
+
   it('a name that nobody knows, and a port where nobody is', async () => {
     const unknown = driverOf(1, { hosts: [{ host: 'nowhere.invalid', port: 6379 }] })
     const closed = driverOf(await freePort())

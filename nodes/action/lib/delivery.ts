@@ -71,6 +71,8 @@ export class DirectSender implements Sender {
   private lastError: SenderStatus['lastError'] = null
   private recovered = true
   private opening: Promise<void> | undefined
+  /** Ends an opening that is under way when the sender closes. */
+  private openingAbort: AbortController | undefined
   private opened = false
   private reopen: NodeJS.Timeout | undefined
   private failuresInRow = 0
@@ -144,11 +146,12 @@ export class DirectSender implements Sender {
     }
     for (const job of [...this.waiting]) this.settle(job, closed())
     for (const abort of this.running.values()) abort.abort(closed())
+    if (!this.opened) this.openingAbort?.abort(closed())
   }
 
   /** Opens the transport, or waits until it is. */
   private ensureOpen(): Promise<void> {
-    this.opening ??= this.limited((signal) => this.transport.open(signal)).then(
+    this.opening ??= this.limited((signal) => this.transport.open(signal), this.renewOpening()).then(
       () => {
         this.opened = true
         this.recovered = true
@@ -161,6 +164,11 @@ export class DirectSender implements Sender {
       },
     )
     return this.opening
+  }
+
+  private renewOpening(): AbortController {
+    this.openingAbort = new AbortController()
+    return this.openingAbort
   }
 
   private openLater(error: EngineError, attempt: number): void {

@@ -19,7 +19,7 @@ export interface Delivery {
 
 /** One kind of other side. What it throws should be a `DriverError`, or another `EngineError`. */
 export interface Transport {
-  /** Makes ready to deliver; called again after it failed. */
+  /** Makes ready to deliver; called again after it failed. When `signal` is aborted, it has to give up. */
   open(signal: AbortSignal): Promise<void>
   /**
    * Resolves, to what the other side answered, when the other side has it. `attempt` counts from 1. When `signal` is

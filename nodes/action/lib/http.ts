@@ -37,7 +37,7 @@ export interface HttpConfig {
   /** Signs the body: the header becomes `sha256=` and the HMAC in hexadecimal digits. */
   hmac?: { secret: string; header: string }
   tls?: TlsOptions
-  /** So many redirects are followed. Default 0. Credentials stay with the first host. */
+  /** So many redirects are followed. Default 0. Another host gets the body, but none of the headers set here. */
   redirects?: number
   /** Whether addresses of private networks and of this machine may be reached. Default true. */
   privateAddresses?: boolean
@@ -55,7 +55,6 @@ const TYPES = { measurement: 'display_update', alert: 'alert', clear: 'clear_act
 const LATER = new Set([408, 425, 429])
 const SEE_OTHER = 303
 const REDIRECTS = new Set([301, 302, SEE_OTHER, 307, 308])
-const SECRET_HEADERS = ['authorization', 'cookie', 'proxy-authorization']
 /** Of an answer no more is kept. */
 const ANSWER_MAX = 1 << 20
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
@@ -63,7 +62,6 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 export class HttpTransport implements Transport {
   private readonly url: URL
   private readonly headers: Record<string, string>
-  private readonly secretHeaders: string[]
   private readonly agents: { http: http.Agent; https: https.Agent }
 
   constructor(private readonly config: HttpConfig) {
@@ -72,7 +70,6 @@ export class HttpTransport implements Transport {
     this.headers = { 'content-type': config.contentType ?? 'application/json', ...lowerCase(config.headers ?? {}) }
     Object.assign(this.headers, authHeader(auth))
     for (const [name, value] of Object.entries(this.headers)) checkHeader(name, value)
-    this.secretHeaders = [...SECRET_HEADERS, ...(auth?.type === 'api-key' ? [auth.header.toLowerCase()] : [])]
     if (hmac) checkHeader(hmac.header, '')
     if (hmac?.secret === '') throw new EngineError('INVALID_OPTION', 'the secret of the signature is empty; enter one')
     if (body === 'template' && !template) throw new EngineError('INVALID_OPTION', 'the template is empty; enter one')
@@ -137,10 +134,8 @@ export class HttpTransport implements Transport {
       const { location } = answer.headers
       if (turn >= redirects || !REDIRECTS.has(answer.status) || !location) return answer
       const next = urlOf(new URL(location, url).href)
-      if (next.origin !== url.origin) {
-        const open = Object.entries(headers).filter(([name]) => !this.secretHeaders.includes(name))
-        headers = Object.fromEntries(open)
-      }
+      // Any header may hold a secret.
+      if (next.origin !== url.origin) headers = { 'content-type': headers['content-type'] as string }
       // It has done the work, and says where to read of it.
       if (answer.status === SEE_OTHER) [method, body] = ['GET', '']
       url = next

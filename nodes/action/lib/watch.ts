@@ -133,7 +133,7 @@ export class Watch {
    */
   setRules(rows: readonly Partial<Rule>[]): WatchEvent[] {
     const rules = readRules(rows)
-    this.channels = [...new Set(['', ...rules.map(channelOf)])]
+    this.channels = channelsOf(rules)
     this.rules = rules.map((rule) => ({
       rule,
       channel: this.channels.indexOf(channelOf(rule)),
@@ -435,8 +435,13 @@ export function readRules(rows: readonly unknown[]): Rule[] {
   }
 }
 
+/** Where the values are that a watch with these rules wants, in their order. */
+export function channelsOf(rules: readonly Rule[]): string[] {
+  return [...new Set(['', ...rules.map(channelOf)])]
+}
+
 /** Where a rule finds its value. The values of expressions are told from those of properties by their name. */
-export function channelOf(rule: Rule): string {
+function channelOf(rule: Rule): string {
   return rule.kind === 'jsonata' ? `jsonata ${rule.property}` : rule.property
 }
 
