@@ -50,12 +50,17 @@ export class RedisServer {
     writeFileSync(file, [...own, ...this.lines].join('\n'))
     const child = spawn(program as string, [file, ...this.args], { stdio: ['ignore', 'pipe', 'pipe'] })
     this.process = child
+    // A test that fails may not come to its end.
+    const end = () => child.kill('SIGKILL')
+    process.once('exit', end)
+    child.once('exit', () => process.off('exit', end))
     let log = ''
     const said = new Promise<void>((resolve, reject) => {
       child.stdout.on('data', (text) => {
         log += text
         if (/eady to accept connections|Sentinel ID|\+monitor/.test(log)) resolve()
       })
+      // Later on nobody waits for this any more.
       child.once('exit', () => reject(new Error(`redis-server ended:\n${log}`)))
     })
     await said
@@ -74,7 +79,6 @@ export class RedisServer {
     const child = this.process
     this.process = undefined
     if (!child || child.exitCode !== null) return
-    child.removeAllListeners('exit')
     const ended = once(child, 'exit')
     child.kill('SIGKILL')
     await ended
