@@ -29,6 +29,12 @@ pub enum ErrorCode {
     Unavailable,
     /// An optional npm package is not installed.
     PackageMissing,
+    /// The other side did not answer in time.
+    Timeout,
+    /// A user's script does not load, or raised an exception.
+    ScriptFailed,
+    /// The process of a user's script ended during a call.
+    ScriptEnded,
     /// The engine was closed before this call.
     Closed,
     /// The native binary is missing or does not load on this machine.
