@@ -92,7 +92,7 @@ export declare class SyncMatcher {
 export declare function engineVersion(): string
 
 /** What went wrong, for programs. Codes are public API: shared by all families, never renamed. */
-export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'TRANSPORT' | 'UNKNOWN_TYPE' | 'UNAVAILABLE' | 'PACKAGE_MISSING' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
+export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'TRANSPORT' | 'TIMEOUT' | 'REFUSED' | 'CIRCUIT_OPEN' | 'UNKNOWN_TYPE' | 'UNAVAILABLE' | 'PACKAGE_MISSING' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
 
 /**
  * Fails on purpose with `code`, or with a panic where there is none: the proof that every failure

@@ -4,7 +4,7 @@ import { nodeRed5 } from './lib/node-red-5.mjs'
 import { Failure, main } from './lib/run.mjs'
 import { rustTests, rustTestsWithCoverage } from './lib/rust.mjs'
 import { Suites } from './lib/suites.mjs'
-import { chromium, llvmTools, ros2Python } from './lib/system.mjs'
+import { chromium, llvmTools, redisServer, ros2Python } from './lib/system.mjs'
 import { setup } from './setup.mjs'
 
 const everything = ['test/**/*.test.ts']
@@ -44,7 +44,8 @@ async function browserEnv() {
 
 async function peersEnv() {
   const python = await ros2Python()
-  return python ? { MILLRACE_ROS2_PYTHON: python } : {}
+  const redis = await redisServer()
+  return { ...(python && { MILLRACE_ROS2_PYTHON: python }), ...(redis && { MILLRACE_REDIS_SERVER: redis }) }
 }
 
 main(async () => {

@@ -23,6 +23,12 @@ pub enum ErrorCode {
     ClockJump,
     /// The network or the other side fails; it may work later.
     Transport,
+    /// The other side did not answer in time.
+    Timeout,
+    /// The other side does not take it, and would not take it later either.
+    Refused,
+    /// The other side failed so often that it is left alone for a while.
+    CircuitOpen,
     /// A message type without a definition.
     UnknownType,
     /// This build does not have the part.

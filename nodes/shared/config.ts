@@ -100,6 +100,11 @@ export function reference(type: string): Field<string> {
   }
 }
 
+/** The id of a config node, or blank: none. */
+export function optionalReference(type: string): Field<string> {
+  return { value: '', type, read: (saved) => (blank(saved) || saved === '_ADD_' ? '' : String(saved)) }
+}
+
 /** A list of rows, each read by `row`. */
 export function list<T>(row: (saved: unknown) => T, whole: (rows: T[]) => void = () => {}): Field<T[]> {
   return {

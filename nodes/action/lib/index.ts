@@ -1,0 +1,30 @@
+export { createDriver, type DriverConfigs, type DriverKind } from './create'
+export { type DeliveryOptions, DirectSender, type Seams } from './delivery'
+export {
+  ActionDriver,
+  type Delivery,
+  type DeliveryKind,
+  DriverError,
+  type Fault,
+  type HistoryStats,
+  type Receipt,
+  type Record,
+  type Sender,
+  type SenderStatus,
+  type Transport,
+} from './driver'
+export { Ring, type Stats, statsOf } from './history'
+export type { HttpAuth, HttpConfig } from './http'
+export type { TlsOptions } from './network'
+export type { RedisConfig, RedisHost } from './redis'
+export { type AlertType, alertTypes, type Rule, type RuleKind, ruleKinds, type Severity, severities } from './rules'
+export {
+  type Alert,
+  type Clear,
+  type HistoryView,
+  type Measurement,
+  Watch,
+  type WatchEvent,
+  type WatchOptions,
+  type WatchState,
+} from './watch'

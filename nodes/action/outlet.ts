@@ -1,0 +1,157 @@
+/** What every node that acts does: takes messages, has a driver bring them to the other side, says what became of it. */
+import type { NodeAPI, NodeStatus } from 'node-red'
+import { action, lookup } from '../shared/admin'
+import type { ConfigSpec, Fields } from '../shared/config'
+import { EngineError, quote, toEngineError } from '../shared/errors'
+import { defineNode, type Host, type Message, type Reply, stateOf } from '../shared/node'
+import { short } from '../shared/status'
+import type { ActionDriver, Alert, Clear, DriverError, Measurement, Receipt, TlsOptions } from './lib'
+
+/** What the button in the dialog tells. */
+export type Tested = { ok: true; found: string; ms: number } | { ok: false; fault: string; message: string }
+
+type Accepts = Fields & { accept: { read(saved: unknown): 'action' | 'any' } }
+
+const FAILURES = 1
+
+export class Outlet {
+  private closed = false
+
+  constructor(
+    private readonly host: Pick<Host<Fields>, 'node' | 'text' | 'status' | 'wired'>,
+    private readonly accept: 'action' | 'any',
+    readonly driver: ActionDriver,
+  ) {
+    this.show()
+    driver.initialize().catch((error) => {
+      if (!this.closed) host.node.error(toEngineError(error).message)
+    })
+  }
+
+  async input(message: Message, reply: Reply): Promise<void> {
+    if (message.action === 'status') return this.answer(message, reply, await this.driver.status())
+    if (message.action === 'history') {
+      const answer = { entries: this.driver.history(limitOf(message.payload)), stats: this.driver.historyStats() }
+      return this.answer(message, reply, answer)
+    }
+    try {
+      const { attempts, latencyMs, result } = await this.deliver(message)
+      message.result = result
+      message.delivery = { attempts, latencyMs }
+      reply.send([message, null])
+      reply.done()
+    } catch (cause) {
+      const error = toEngineError(cause)
+      if (!this.host.wired(FAILURES)) return reply.done(error)
+      const { code, message: text, retryable } = error
+      const { attempts = 0 } = error as DriverError
+      message.delivery = { attempts, error: { code, message: text, retryable } }
+      reply.send([null, message])
+      reply.done()
+    }
+  }
+
+  async test(): Promise<Tested> {
+    const start = performance.now()
+    try {
+      const found = await this.driver.test()
+      return { ok: true, found, ms: Math.round(performance.now() - start) }
+    } catch (error) {
+      const { fault = 'other', message } = error as DriverError
+      return { ok: false, fault, message }
+    }
+  }
+
+  show(): void {
+    if (!this.closed) this.host.status(() => this.status())
+  }
+
+  close(): Promise<void> {
+    this.closed = true
+    return this.driver.shutdown()
+  }
+
+  private answer(message: Message, reply: Reply, payload: unknown): void {
+    message.payload = payload
+    reply.send([message, null])
+    reply.done()
+  }
+
+  private deliver(message: Message): Promise<Receipt> {
+    const { action, payload, topic } = message
+    switch (action) {
+      case 'measurement':
+        return this.driver.onMeasurement(sourced<Measurement>(action, payload))
+      case 'alert':
+        return this.driver.onAlert(sourced<Alert>(action, payload))
+      case 'clear':
+        return this.driver.clear(sourced<Clear>(action, payload))
+      default:
+        if (this.accept === 'any') return this.driver.onMessage(payload, typeof topic === 'string' ? topic : undefined)
+        throw new EngineError(
+          'INVALID_INPUT',
+          `msg.action is ${quote(action)}; it must be measurement, alert or clear, or let the node take any message`,
+        )
+    }
+  }
+
+  private status(): NodeStatus {
+    const { state, circuit, sent, failed, waiting, inFlight, lastError, recovered } = this.driver.state
+    if (circuit !== 'closed') return { fill: 'yellow', shape: 'ring', text: this.host.text('error.CIRCUIT_OPEN') }
+    if (lastError && !recovered) {
+      const { retryable } = new EngineError(lastError.code, '')
+      return { fill: retryable ? 'yellow' : 'red', shape: 'ring', text: this.host.text(`error.${lastError.code}`) }
+    }
+    if (state === 'opening') return { fill: 'grey', shape: 'ring', text: this.host.text('status.opening') }
+    const counts = { sent: short(sent), failed: short(failed), waiting: short(waiting + inFlight) }
+    if (waiting > 0) return { fill: 'blue', shape: 'dot', text: this.host.text('status.waiting', counts) }
+    return { fill: 'green', shape: 'dot', text: this.host.text('status.sent', counts) }
+  }
+}
+
+/** A node that acts through the driver that `open` makes of its settings; `changed` is called when its state did. */
+export function defineOutlet<F extends Accepts>(
+  RED: NodeAPI,
+  config: ConfigSpec<F>,
+  open: (host: Host<F>, changed: () => void) => ActionDriver,
+): void {
+  defineNode<F, Outlet>(RED, {
+    config,
+    open(host) {
+      let outlet: Outlet | undefined
+      const driver = open(host, () => outlet?.show())
+      outlet = new Outlet(host, host.config.accept as 'action' | 'any', driver)
+      return outlet
+    },
+    input: (outlet, message, reply) => outlet.input(message, reply),
+    close: (outlet) => outlet.close(),
+  })
+  lookup(RED, config.type, 'status', (id) => stateOf<Outlet>(RED, id)?.driver.status())
+  lookup(RED, config.type, 'history', (id, { limit }) => {
+    const driver = stateOf<Outlet>(RED, id)?.driver
+    return driver && { entries: driver.history(limitOf({ limit })), stats: driver.historyStats() }
+  })
+  action(RED, config.type, 'test', (id) => stateOf<Outlet>(RED, id)?.test())
+}
+
+/** What Node-RED's own node for TLS settings has; nothing where none is chosen. */
+export function tlsOf(RED: NodeAPI, id: string): TlsOptions | undefined {
+  if (id === '') return undefined
+  const node = RED.nodes.getNode(id) as { addTLSOptions?(options: TlsOptions): TlsOptions } | null
+  if (node?.addTLSOptions) return node.addTLSOptions({})
+  throw new EngineError('INVALID_OPTION', 'the TLS settings are not there; choose them anew, and see they are enabled')
+}
+
+function sourced<T extends { sourceNodeId: string }>(action: string, payload: unknown): T {
+  const { sourceNodeId } = (payload ?? {}) as { sourceNodeId?: unknown }
+  if (typeof sourceNodeId === 'string') return payload as T
+  const text = `msg.payload is ${quote(payload)}; of msg.action '${action}' it must be an object with a sourceNodeId`
+  throw new EngineError('INVALID_INPUT', text)
+}
+
+/** How much of a history is asked for; blank: all. */
+export function limitOf(asked: unknown): number | undefined {
+  const { limit } = (asked ?? {}) as { limit?: unknown }
+  const number = Number(limit ?? Number.NaN)
+  return number >= 0 ? Math.floor(number) : undefined
+}
