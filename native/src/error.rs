@@ -35,8 +35,6 @@ pub enum ErrorCode {
     Unavailable,
     /// An optional npm package is not installed.
     PackageMissing,
-    /// The other side did not answer in time.
-    Timeout,
     /// A user's script does not load, or raised an exception.
     ScriptFailed,
     /// The process of a user's script ended during a call.

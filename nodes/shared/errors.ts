@@ -22,7 +22,6 @@ const RETRYABLE: Record<ErrorCode, boolean> = {
   CIRCUIT_OPEN: true,
   UNAVAILABLE: false,
   PACKAGE_MISSING: false,
-  TIMEOUT: true,
   SCRIPT_FAILED: false,
   SCRIPT_ENDED: false,
   CLOSED: false,
