@@ -6,6 +6,7 @@ import { EngineError, quote, toEngineError } from '../shared/errors'
 import { defineNode, type Host, type Message, type Reply, stateOf } from '../shared/node'
 import { short } from '../shared/status'
 import type { ActionDriver, Alert, Clear, DriverError, Measurement, Receipt, TlsOptions } from './lib'
+import { limitOf } from './limit'
 
 /** What the button in the dialog tells. */
 export type Tested = { ok: true; found: string; ms: number } | { ok: false; fault: string; message: string }
@@ -104,7 +105,7 @@ export class Outlet {
     }
     if (state === 'opening') return { fill: 'grey', shape: 'ring', text: this.host.text('status.opening') }
     const counts = { sent: short(sent), failed: short(failed), waiting: short(waiting + inFlight) }
-    if (waiting > 0) return { fill: 'blue', shape: 'dot', text: this.host.text('status.waiting', counts) }
+    if (waiting > 0) return { fill: 'blue', shape: 'dot', text: this.host.text('status.queued', counts) }
     return { fill: 'green', shape: 'dot', text: this.host.text('status.sent', counts) }
   }
 }
@@ -147,11 +148,4 @@ function sourced<T extends { sourceNodeId: string }>(action: string, payload: un
   if (typeof sourceNodeId === 'string') return payload as T
   const text = `msg.payload is ${quote(payload)}; of msg.action '${action}' it must be an object with a sourceNodeId`
   throw new EngineError('INVALID_INPUT', text)
-}
-
-/** How much of a history is asked for; blank: all. */
-export function limitOf(asked: unknown): number | undefined {
-  const { limit } = (asked ?? {}) as { limit?: unknown }
-  const number = Number(limit ?? Number.NaN)
-  return number >= 0 ? Math.floor(number) : undefined
 }
