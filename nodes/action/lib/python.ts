@@ -2,7 +2,7 @@
 import type { PythonEvent, PythonScript } from '#native'
 import { EngineError, toEngineError } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
-import { fromPython, toPython } from './values'
+import { fromPython, toPython } from './crossing'
 
 /** The functions of a script, by what they are for. */
 export type PythonRole = 'initialize' | 'measurement' | 'alert' | 'clear' | 'status' | 'shutdown'
@@ -153,10 +153,11 @@ export class Python {
     return about as PythonAbout
   }
 
-  /** Resolves when the script runs; fails where its next start fails. */
+  /** Resolves when the script runs; fails where its latest start failed. */
   started(): Promise<void> {
     if (this.state === 'running') return Promise.resolve()
     if (this.state === 'closed') return Promise.reject(closed())
+    if (this.state === 'failed') return Promise.reject(this.lastError)
     return new Promise((resolve, reject) => {
       this.starting.add((error) => (error ? reject(error) : resolve()))
     })
@@ -246,7 +247,8 @@ export class Python {
       case 'startRaised':
       case 'startFailed': {
         const error = errorOf(event, 'the script does not start')
-        const isNew = error.message !== this.lastError?.message
+        // Who waits for the start hears it there.
+        const isNew = error.message !== this.lastError?.message && this.starting.size === 0
         this.enter('failed', error)
         if (isNew) this.listener.warned?.(error)
         return

@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,6 +50,8 @@ enum Due {
 pub(super) struct Supervisor {
     shared: Arc<Shared>,
     woken: UnixStream,
+    /// Python's own path, once it has told it: the first one may be a script that only finds it.
+    program: PathBuf,
     retry: Duration,
     not_before: Option<Instant>,
     /// When closing, or stopping one process, has to be over.
@@ -57,7 +60,8 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     pub fn new(shared: Arc<Shared>, woken: UnixStream) -> Self {
-        Supervisor { shared, woken, retry: RETRY_MIN, not_before: None, deadline: None }
+        let program = shared.program.clone();
+        Supervisor { shared, woken, program, retry: RETRY_MIN, not_before: None, deadline: None }
     }
 
     pub fn run(mut self) {
@@ -65,10 +69,10 @@ impl Supervisor {
         let mut is_wanted = true;
         while self.wait_for_work(is_wanted) {
             is_wanted = !self.is_isolated();
-            match Process::start(&self.shared.program, &self.shared.options) {
+            match Process::start(&self.program, &self.shared.options) {
                 Ok((process, socket)) => self.serve(process, socket),
                 Err(error) => {
-                    let program = self.shared.program.to_string_lossy().into_owned();
+                    let program = self.program.to_string_lossy().into_owned();
                     self.fail(&mut self.shared.clone().lock(), PythonError::NotStarted(program, error.to_string()));
                 }
             }
@@ -148,8 +152,7 @@ impl Supervisor {
             };
             let wanted = if is_behind { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
             let [came, woken, printed] = {
-                let mut among =
-                    vec![PollFd::new(&socket, wanted), PollFd::new(&self.woken, PollFlags::IN)];
+                let mut among = vec![PollFd::new(&socket, wanted), PollFd::new(&self.woken, PollFlags::IN)];
                 if let [Lines { ended: false, .. }, _] = lines {
                     among.push(PollFd::new(&process.stdout, PollFlags::IN));
                 }
@@ -249,7 +252,10 @@ impl Supervisor {
                 state.enter(Phase::Reloading);
                 return None;
             }
-            Kind::Started => (Err(Event::Started { worker, about: frame.json }), !state.has_calls()),
+            Kind::Started => {
+                self.program = told_program(&frame.json).unwrap_or_else(|| shared.program.clone());
+                (Err(Event::Started { worker, about: frame.json }), !state.has_calls())
+            }
             Kind::Reloaded => (Err(Event::Reloaded { worker }), false),
             Kind::ReloadFailed => (Err(Event::ReloadFailed { worker, problem: frame.json }), false),
         };
@@ -281,7 +287,9 @@ impl Supervisor {
         let error = match end {
             End::Wanted => None,
             End::NotLoaded(problem) => Some(PythonError::Script(problem.into())),
-            End::TooLong if is_starting => Some(PythonError::Timeout("the start", shared.options.start_timeout_ms as u64)),
+            End::TooLong if is_starting => {
+                Some(PythonError::Timeout("the start", shared.options.start_timeout_ms as u64))
+            }
             End::TooLong => Some(PythonError::Timeout("a call", shared.options.timeout_ms as u64)),
             End::Died if is_starting && status.as_ref().is_ok_and(|status| status.code() == Some(TOO_OLD)) => {
                 Some(PythonError::TooOld(shared.program.to_string_lossy().into_owned()))
@@ -292,7 +300,8 @@ impl Supervisor {
             Some(error) if is_starting => self.fail(&mut state, error),
             Some(error) => {
                 state.enter(Phase::Down);
-                let how = if matches!(error, PythonError::Timeout(..)) { "it took too long".to_owned() } else { how(status) };
+                let how =
+                    if matches!(error, PythonError::Timeout(..)) { "it took too long".to_owned() } else { how(status) };
                 shared.events.push(Event::Ended { worker: shared.number, how });
                 if is_running {
                     shared.answer(&mut state, Err(error));
@@ -319,6 +328,11 @@ impl Supervisor {
         let most = if shared.options.auto_reload { RETRY_MAX_RELOAD } else { RETRY_MAX };
         self.retry = most.min(self.retry * 2);
     }
+}
+
+fn told_program(about: &str) -> Option<PathBuf> {
+    let about: serde_json::Value = serde_json::from_str(about).ok()?;
+    about.get("executable")?.as_str().map(PathBuf::from).filter(|program| program.is_file())
 }
 
 fn wait_for(among: &mut [PollFd<'_>], limit: Option<Duration>) {
