@@ -89,9 +89,13 @@ impl Events {
     pub fn take(&self, limit: usize) -> (Vec<Event>, bool) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let count = limit.min(waiting.events.len());
-        let taken: Vec<_> = waiting.events.drain(..count).collect();
+        let mut taken: Vec<_> = waiting.events.drain(..count).collect();
         waiting.lines -= taken.iter().filter(|event| matches!(event, Event::Line { .. })).count();
-        (taken, !waiting.events.is_empty())
+        let more = !waiting.events.is_empty();
+        if !more && waiting.lost > 0 {
+            taken.push(Event::LinesLost(std::mem::take(&mut waiting.lost)));
+        }
+        (taken, more)
     }
 
     pub(super) fn push(&self, event: Event) {
@@ -103,10 +107,6 @@ impl Events {
                 return;
             }
             waiting.lines += 1;
-            let lost = std::mem::take(&mut waiting.lost);
-            if lost > 0 {
-                waiting.events.push_back(Event::LinesLost(lost));
-            }
         }
         waiting.events.push_back(event);
         drop(waiting);
@@ -138,9 +138,11 @@ mod tests {
         assert_eq!(rung.load(Ordering::Relaxed), 1);
         let (taken, more) = events.take(MOST_LINES);
         assert!(more && taken.len() == MOST_LINES);
-        events.push(line());
         let (rest, more) = events.take(10);
         assert!(!more);
-        assert!(matches!(rest[..], [Event::Reloaded { .. }, Event::LinesLost(7), Event::Line { .. }]), "{rest:?}");
+        assert!(matches!(rest[..], [Event::Reloaded { .. }, Event::LinesLost(7)]), "{rest:?}");
+        events.push(line());
+        assert_eq!(rung.load(Ordering::Relaxed), 2);
+        assert!(matches!(events.take(10).0[..], [Event::Line { .. }]));
     }
 }
