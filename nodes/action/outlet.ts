@@ -148,9 +148,9 @@ export function defineOutlet<F extends Accepts>(
 /** What Node-RED's own node for TLS settings has; nothing where none is chosen. */
 export function tlsOf(RED: NodeAPI, id: string): TlsOptions | undefined {
   if (id === '') return undefined
-  const node = RED.nodes.getNode(id) as { addTLSOptions?(options: TlsOptions): TlsOptions } | null
-  if (node?.addTLSOptions) return node.addTLSOptions({})
-  throw new EngineError('INVALID_OPTION', 'the TLS settings are not there; choose them anew, and see they are enabled')
+  const node = RED.nodes.getNode(id) as { valid?: boolean; addTLSOptions?(options: TlsOptions): TlsOptions } | null
+  if (node?.addTLSOptions && node.valid !== false) return node.addTLSOptions({})
+  throw new EngineError('INVALID_OPTION', 'the TLS settings are not there, or have wrong files; choose them anew')
 }
 
 function isProblem(cause: unknown): cause is PythonProblem {

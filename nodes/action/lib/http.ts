@@ -9,7 +9,7 @@ import * as https from 'node:https'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { EngineError, quote } from '../../shared/errors'
 import { type Delivery, DriverError, type Transport } from './driver'
-import { networkError, type TlsOptions } from './network'
+import { checkTls, networkError, type TlsOptions } from './network'
 import { asJson, fill } from './template'
 
 export const httpMethods = ['POST', 'PUT', 'PATCH', 'DELETE', 'GET'] as const
@@ -76,12 +76,9 @@ export class HttpTransport implements Transport {
     if (hmac) checkHeader(hmac.header, '')
     if (hmac?.secret === '') throw new EngineError('INVALID_OPTION', 'the secret of the signature is empty; enter one')
     if (body === 'template' && !template) throw new EngineError('INVALID_OPTION', 'the template is empty; enter one')
+    checkTls(tls)
     const pool = { keepAlive: true, maxSockets }
-    try {
-      this.agents = { http: new http.Agent(pool), https: new https.Agent({ ...pool, ...tls }) }
-    } catch (cause) {
-      throw new EngineError('INVALID_OPTION', `the certificates do not do: ${(cause as Error).message}`, { cause })
-    }
+    this.agents = { http: new http.Agent(pool), https: new https.Agent({ ...pool, ...tls }) }
   }
 
   /** Connections are made when they are needed. */

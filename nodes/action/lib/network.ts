@@ -1,5 +1,6 @@
 /** What goes wrong on the way to another side, told precisely. */
-import { quote } from '../../shared/errors'
+import { createSecureContext } from 'node:tls'
+import { EngineError, quote } from '../../shared/errors'
 import { DriverError, type Fault } from './driver'
 
 /** Certificates and keys, as Node.js takes them. */
@@ -10,6 +11,16 @@ export interface TlsOptions {
   passphrase?: string
   servername?: string
   rejectUnauthorized?: boolean
+}
+
+/** What cannot be read is said now, not with every connection. */
+export function checkTls(tls: TlsOptions): void {
+  try {
+    createSecureContext(tls)
+  } catch (cause) {
+    const text = `a certificate or key cannot be read: ${(cause as Error).message}; see that each is PEM, and they fit`
+    throw new EngineError('INVALID_OPTION', text, { cause })
+  }
 }
 
 const CODES: Record<string, [fault: Fault, what: string]> = {

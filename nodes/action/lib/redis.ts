@@ -14,7 +14,7 @@ import type { ClusterOptions, RedisOptions } from 'ioredis'
 import { EngineError, quote } from '../../shared/errors'
 import { optional } from '../../shared/optional'
 import { type Delivery, DriverError, type Fault, type Transport } from './driver'
-import { networkError, type TlsOptions } from './network'
+import { checkTls, networkError, type TlsOptions } from './network'
 
 export const redisModes = ['keys', 'pubsub', 'stream'] as const
 export const redisTopologies = ['single', 'sentinel', 'cluster'] as const
@@ -65,6 +65,7 @@ export class RedisTransport implements Transport {
   constructor(private readonly config: RedisConfig) {
     this.library = optional<typeof IoRedis>('ioredis', 'nodes that act through Redis')
     this.key = config.key ?? 'millrace'
+    if (config.tls) checkTls(config.tls)
     if (this.key === '') throw new EngineError('INVALID_OPTION', 'the key is empty; enter what the keys begin with')
     if (config.topology === 'sentinel' && !config.master) {
       throw new EngineError('INVALID_OPTION', 'the name of the master is empty; enter what the sentinels call it')
