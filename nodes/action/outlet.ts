@@ -54,6 +54,10 @@ export class Outlet {
     }
   }
 
+  test(): Promise<Tested> {
+    return tested(() => this.driver.test())
+  }
+
   show(): void {
     if (!this.closed) this.host.status(() => this.status())
   }
@@ -140,8 +144,7 @@ export function defineOutlet<F extends Accepts>(
   })
   action(RED, config.type, 'test', (id, _query, given) => {
     if (tryOut) return tested(() => tryOut(id, (given ?? {}) as object))
-    const driver = stateOf<Outlet>(RED, id)?.driver
-    return driver && tested(() => driver.test())
+    return stateOf<Outlet>(RED, id)?.test()
   })
 }
 

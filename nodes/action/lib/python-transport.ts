@@ -1,5 +1,6 @@
 /** Delivers by calling the functions of a Python script. It has it when its function has returned. */
-import type { Delivery, Transport } from './driver'
+import { toEngineError } from '../../shared/errors'
+import { type Delivery, DriverError, type Transport } from './driver'
 import { Python, type PythonListener, type PythonOptions } from './python'
 
 export interface PythonConfig extends PythonOptions, PythonListener {
@@ -47,18 +48,19 @@ export class PythonTransport implements Transport {
     await this.python.started()
   }
 
-  async deliver({ kind, data, source }: Delivery): Promise<unknown> {
-    const python = this.python as Python
-    if (kind !== 'message') return python.call(kind, data, source)
-    const { messageFunction } = this
-    return messageFunction
-      ? python.callFunction(messageFunction, data, source)
-      : python.call('measurement', data, source)
+  async deliver(delivery: Delivery): Promise<unknown> {
+    try {
+      return await this.call(delivery)
+    } catch (error) {
+      throw failureOf(error)
+    }
   }
 
   /** Loads the script apart from the one that runs, without `initialize`. */
   async test(): Promise<string> {
-    const { python, executable, functions } = await Python.probe(this.options)
+    const { python, executable, functions } = await Python.probe(this.options).catch((error) => {
+      throw failureOf(error)
+    })
     return `Python ${python}, ${executable}: ${functions.join(', ')}`
   }
 
@@ -74,4 +76,19 @@ export class PythonTransport implements Transport {
   async close(): Promise<void> {
     await this.python?.close()
   }
+
+  private call({ kind, data, source }: Delivery): Promise<unknown> {
+    const python = this.python as Python
+    if (kind !== 'message') return python.call(kind, data, source)
+    const { messageFunction } = this
+    return messageFunction
+      ? python.callFunction(messageFunction, data, source)
+      : python.call('measurement', data, source)
+  }
+}
+
+/** What counts attempts, with what the script raised. */
+function failureOf(error: unknown): DriverError {
+  const { code, message, cause } = toEngineError(error)
+  return new DriverError(code, message, { fault: code === 'TIMEOUT' ? 'timeout' : 'other', cause })
 }
