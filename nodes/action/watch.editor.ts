@@ -115,11 +115,15 @@ function wide(name: string, row: Row): JQuery {
   return field(name, row, 'millrace-grow').addClass('millrace-grow')
 }
 
+let inputs = 0
+
 /** An input with its label. */
 function field(name: string, row: Row, size: string): JQuery {
-  const input = $('<input>', { type: 'text', class: size, 'data-field': name }).val(String(row[name] ?? ''))
-  const said = $('<span>', { 'data-label': name }).text(label(`rule.${name}`))
-  return $('<label>', { class: 'millrace-field' }).append(said, input)
+  inputs += 1
+  const id = `millrace-rule-${inputs}`
+  const input = $('<input>', { type: 'text', id, class: size, 'data-field': name }).val(String(row[name] ?? ''))
+  const said = $('<label>', { for: id, 'data-label': name }).text(label(`rule.${name}`))
+  return $('<span>', { class: 'millrace-field' }).append(said, input)
 }
 
 function choices(name: string, values: readonly string[], chosen: unknown): JQuery {
