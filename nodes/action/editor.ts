@@ -48,10 +48,16 @@ async function test(config: Config, id: string, given?: object): Promise<void> {
     show(text(config, 'test.failed', { reason: (error as Error).message }))
   }
   button.prop('disabled', false)
+  scrollToFound()
 }
 
 function show(found: string): void {
   $('#millrace-action-found').text(found).prop('hidden', false)
+}
+
+/** The dialog may be longer than the screen. */
+function scrollToFound(): void {
+  $('#millrace-action-found')[0]?.scrollIntoView({ block: 'nearest' })
 }
 
 function round(ms: number): number {
