@@ -485,6 +485,19 @@ def on_alert(d): return d
     assert.equal(await python.call('alert', 1), 1)
   })
 
+  it('a program that has closed it ends', async () => {
+    const parent = spawn(process.execPath, ['--import', 'tsx', join(__dirname, 'python-parent.ts')], {
+      env: { ...process.env, SCRIPT: 'def on_measurement(d): print("done")\n', PYTHON: interpreter },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const lines = createInterface({ input: parent.stdout })
+    await once(lines, 'line')
+    const timer = setTimeout(() => parent.kill('SIGKILL'), 4000)
+    const [code] = await once(parent, 'exit')
+    clearTimeout(timer)
+    assert.equal(code, 0)
+  })
+
   it('kill -9 of the parent leaves nobody, whatever the script does', async () => {
     const code = `
 import os, subprocess, time

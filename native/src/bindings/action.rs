@@ -149,5 +149,7 @@ impl PythonScript {
     pub async fn close(&self) {
         let python = self.python.lock().unwrap_or_else(PoisonError::into_inner).take();
         let _ = spawn_blocking(move || drop(python)).await;
+        // The bell keeps Node.js running, and this object may be collected much later.
+        self.events.silence();
     }
 }

@@ -1,7 +1,7 @@
 //! What happens, on its way to who opened Python.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::PythonError;
@@ -71,23 +71,28 @@ struct Waiting {
     events: VecDeque<Event>,
     lines: usize,
     lost: u64,
+    ring: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 /// A queue with a bell.
 pub struct Events {
     waiting: Mutex<Waiting>,
-    ring: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Events {
     /// `ring` is called when events wait where none did.
     pub fn new(ring: impl Fn() + Send + Sync + 'static) -> Self {
-        Events { waiting: Mutex::default(), ring: Box::new(ring) }
+        Events { waiting: Mutex::new(Waiting { ring: Some(Arc::new(ring)), ..Waiting::default() }) }
+    }
+
+    /// The bell is let go; what waits can still be taken.
+    pub fn silence(&self) {
+        self.lock().ring = None;
     }
 
     /// At most `limit` events, the oldest first, and whether more wait.
     pub fn take(&self, limit: usize) -> (Vec<Event>, bool) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.lock();
         let count = limit.min(waiting.events.len());
         let mut taken: Vec<_> = waiting.events.drain(..count).collect();
         waiting.lines -= taken.iter().filter(|event| matches!(event, Event::Line { .. })).count();
@@ -99,7 +104,7 @@ impl Events {
     }
 
     pub(super) fn push(&self, event: Event) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.lock();
         let is_first = waiting.events.is_empty();
         if matches!(event, Event::Line { .. }) {
             if waiting.lines == MOST_LINES {
@@ -109,16 +114,20 @@ impl Events {
             waiting.lines += 1;
         }
         waiting.events.push_back(event);
+        let ring = waiting.ring.clone().filter(|_| is_first);
         drop(waiting);
-        if is_first {
-            (self.ring)();
+        if let Some(ring) = ring {
+            ring();
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
@@ -144,5 +153,9 @@ mod tests {
         events.push(line());
         assert_eq!(rung.load(Ordering::Relaxed), 2);
         assert!(matches!(events.take(10).0[..], [Event::Line { .. }]));
+        events.silence();
+        events.push(line());
+        assert_eq!((rung.load(Ordering::Relaxed), Arc::strong_count(&rung)), (2, 1));
+        assert_eq!(events.take(10).0.len(), 1);
     }
 }
