@@ -281,6 +281,12 @@ describe('delivery: the circuit', () => {
     assert.equal(sender.status().circuit, 'closed')
   })
 
+  it('a delivery whose next try it forbids fails with its own reason', async () => {
+    const sender = machine(new Scripted([down(), down()]), { retries: 5, breakAfter: 2 })
+    assert.equal(await code(sender.send(message(1))), 'TRANSPORT')
+    assert.equal(sender.status().retried, 1)
+  })
+
   it('can be left out', async () => {
     const transport = new Scripted(Array.from({ length: 50 }, down))
     const sender = machine(transport, { retries: 0, breakAfter: null })

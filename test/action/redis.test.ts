@@ -123,7 +123,9 @@ suite('driver redis', () => {
     it('without an expiry keys stay, and a clear finds them', async () => {
       const redis = driver({ expireSeconds: null, key: 'gas' })
       await redis.onMeasurement(measurement(7) as never)
+      await redis.onMeasurement(measurement(8) as never)
       assert.equal(await client.ttl(`gas:display:sensor:${at}`), -1)
+      assert.deepEqual(await jsonAt(`gas:display:sensor:${at}`), measurement(7))
       await redis.clear(alert('a', { reason: 'ended' }) as never)
       assert.deepEqual(await keys(), [])
     })
