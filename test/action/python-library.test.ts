@@ -600,7 +600,10 @@ def on_measurement(d):
 
   it('every other Python of this machine runs it, from 3.8 on', async function () {
     const others = (process.env.MILLRACE_PYTHONS ?? '').split(':').filter(Boolean)
-    if (others.length === 0) this.skip()
+    if (others.length === 0) {
+      console.log('\nSKIPPED action python with other versions: MILLRACE_PYTHONS names none\n')
+      this.skip()
+    }
     for (const other of others) {
       const { python } = await run(`async def on_alert(d): return d\n${ECHO}`, { interpreter: other })
       const data = { a: [1, Buffer.from('x')] }
