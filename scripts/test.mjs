@@ -4,7 +4,7 @@ import { nodeRed5 } from './lib/node-red-5.mjs'
 import { Failure, main } from './lib/run.mjs'
 import { rustTests, rustTestsWithCoverage } from './lib/rust.mjs'
 import { Suites } from './lib/suites.mjs'
-import { chromium, llvmTools, redisServer, ros2Python } from './lib/system.mjs'
+import { chromium, llvmTools, numpyVenv, redisServer, ros2Python } from './lib/system.mjs'
 import { setup } from './setup.mjs'
 
 const everything = ['test/**/*.test.ts']
@@ -45,7 +45,12 @@ async function browserEnv() {
 async function peersEnv() {
   const python = await ros2Python()
   const redis = await redisServer()
-  return { ...(python && { MILLRACE_ROS2_PYTHON: python }), ...(redis && { MILLRACE_REDIS_SERVER: redis }) }
+  const numpy = await numpyVenv()
+  return {
+    ...(python && { MILLRACE_ROS2_PYTHON: python }),
+    ...(redis && { MILLRACE_REDIS_SERVER: redis }),
+    ...(numpy && { MILLRACE_NUMPY_VENV: numpy }),
+  }
 }
 
 main(async () => {

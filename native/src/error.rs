@@ -35,6 +35,10 @@ pub enum ErrorCode {
     Unavailable,
     /// An optional npm package is not installed.
     PackageMissing,
+    /// A user's script does not load, or raised an exception.
+    ScriptFailed,
+    /// The process of a user's script ended during a call.
+    ScriptEnded,
     /// The engine was closed before this call.
     Closed,
     /// The native binary is missing or does not load on this machine.

@@ -9,10 +9,10 @@ type Config = Pick<ConfigSpec<Fields>, 'type'>
 /** One muted red for the word. */
 export const looks = { category: 'millrace action', color: '#dcb9ac', icon: 'action.svg' } as const
 
-/** The rows of `delivery.html`: how the node fares, and the test. */
-export function prepareDelivery(config: Config, id: string): void {
+/** The rows of `delivery.html`: how the node fares, and the test: of what is deployed, or of what `given` returns. */
+export function prepareDelivery(config: Config, id: string, given?: () => object): void {
   showStatus(config, id)
-  $('#millrace-action-test').on('click', () => test(config, id))
+  $('#millrace-action-test').on('click', () => test(config, id, given?.()))
 }
 
 /** Shows rows of a class only while a choice has their value: `millrace-auth-basic` with `basic`. */
@@ -35,12 +35,12 @@ async function showStatus(config: Config, id: string): Promise<void> {
   show(lines.join('\n'))
 }
 
-/** Tries out what is deployed, and says at which step it fails. */
-async function test(config: Config, id: string): Promise<void> {
+/** Tries it out, and says at which step it fails. */
+async function test(config: Config, id: string, given?: object): Promise<void> {
   const button = $('#millrace-action-test').prop('disabled', true)
   show(text(config, 'test.running'))
   try {
-    const tested = await act<Tested>(config.type, id, 'test')
+    const tested = await act<Tested>(config.type, id, 'test', given)
     if (!tested) show(text(config, 'test.undeployed'))
     else if (tested.ok) show(text(config, 'test.good', { found: tested.found, ms: tested.ms }))
     else show(`${text(config, `fault.${tested.fault}`)}\n${tested.message}`)
@@ -48,10 +48,16 @@ async function test(config: Config, id: string): Promise<void> {
     show(text(config, 'test.failed', { reason: (error as Error).message }))
   }
   button.prop('disabled', false)
+  scrollToFound()
 }
 
 function show(found: string): void {
   $('#millrace-action-found').text(found).prop('hidden', false)
+}
+
+/** The dialog may be longer than the screen. */
+function scrollToFound(): void {
+  $('#millrace-action-found')[0]?.scrollIntoView({ block: 'nearest' })
 }
 
 function round(ms: number): number {

@@ -6,7 +6,7 @@ import { EngineError, quote, toEngineError } from '../shared/errors'
 import { defineNode, type Host, type Message, type Reply, stateOf } from '../shared/node'
 import { short } from '../shared/status'
 import type { deliveryFields } from './delivery.config'
-import type { ActionDriver, Alert, Clear, DriverError, Measurement, Receipt, TlsOptions } from './lib'
+import type { ActionDriver, Alert, Clear, DriverError, Measurement, PythonProblem, Receipt, TlsOptions } from './lib'
 import { limitOf } from './limit'
 
 /** What the button in the dialog tells. */
@@ -46,22 +46,17 @@ export class Outlet {
       const error = toEngineError(cause)
       if (!this.host.wired(FAILURES)) return reply.done(error)
       const { code, message: text, retryable } = error
+      // What a script raised says more than the error.
+      const raised = isProblem(error.cause) && { cause: error.cause }
       const { attempts = 0 } = error as DriverError
-      message.delivery = { attempts, error: { code, message: text, retryable } }
+      message.delivery = { attempts, error: { code, message: text, retryable, ...raised } }
       reply.send([null, message])
       reply.done()
     }
   }
 
-  async test(): Promise<Tested> {
-    const start = performance.now()
-    try {
-      const found = await this.driver.test()
-      return { ok: true, found, ms: Math.round(performance.now() - start) }
-    } catch (error) {
-      const { fault = 'other', message } = error as DriverError
-      return { ok: false, fault, message }
-    }
+  test(): Promise<Tested> {
+    return tested(() => this.driver.test())
   }
 
   show(): void {
@@ -111,11 +106,26 @@ export class Outlet {
   }
 }
 
-/** A node that acts through the driver that `open` makes of its settings; `changed` is called when its state did. */
+async function tested(test: () => Promise<string>): Promise<Tested> {
+  const start = performance.now()
+  try {
+    const found = await test()
+    return { ok: true, found, ms: Math.round(performance.now() - start) }
+  } catch (error) {
+    const { fault = 'other', message } = error as DriverError
+    return { ok: false, fault, message }
+  }
+}
+
+/**
+ * A node that acts through the driver that `open` makes of its settings; `changed` is called when its state did. Its
+ * test is that of the running driver, or `tryOut` with what the dialog gives.
+ */
 export function defineOutlet<F extends Accepts>(
   RED: NodeAPI,
   config: ConfigSpec<F>,
   open: (host: Host<F>, changed: () => void) => ActionDriver,
+  tryOut?: (id: string, given: object) => Promise<string>,
 ): void {
   defineNode<F, Outlet>(RED, {
     config,
@@ -136,7 +146,10 @@ export function defineOutlet<F extends Accepts>(
     const driver = stateOf<Outlet>(RED, id)?.driver
     return driver && { entries: driver.history(limitOf({ limit })), stats: driver.historyStats() }
   })
-  action(RED, config.type, 'test', (id) => stateOf<Outlet>(RED, id)?.test())
+  action(RED, config.type, 'test', (id, _query, given) => {
+    if (tryOut) return tested(() => tryOut(id, (given ?? {}) as object))
+    return stateOf<Outlet>(RED, id)?.test()
+  })
 }
 
 /** What Node-RED's own node for TLS settings has; nothing where none is chosen. */
@@ -145,6 +158,10 @@ export function tlsOf(RED: NodeAPI, id: string): TlsOptions | undefined {
   const node = RED.nodes.getNode(id) as { valid?: boolean; addTLSOptions?(options: TlsOptions): TlsOptions } | null
   if (node?.addTLSOptions && node.valid !== false) return node.addTLSOptions({})
   throw new EngineError('INVALID_OPTION', 'the TLS settings are not there, or have wrong files; choose them anew')
+}
+
+function isProblem(cause: unknown): cause is PythonProblem {
+  return typeof cause === 'object' && cause !== null && 'traceback' in cause
 }
 
 function sourced<T extends { sourceNodeId: string }>(action: string, payload: unknown): T {

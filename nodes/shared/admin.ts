@@ -2,7 +2,7 @@ import type { NodeAPI } from 'node-red'
 import { toEngineError } from './errors'
 
 type Query = Record<string, unknown>
-type Handler = (id: string, query: Query) => unknown | Promise<unknown>
+type Handler = (id: string, query: Query, given: unknown) => unknown | Promise<unknown>
 
 /**
  * `GET <type>/:id/<name>` of the admin API: what `answer` returns or promises, as JSON, to users with the
@@ -20,6 +20,7 @@ export function action(RED: NodeAPI, type: string, name: string, answer: Handler
 interface Request {
   params: Record<string, unknown>
   query: Query
+  body?: unknown
 }
 
 interface Response {
@@ -28,9 +29,9 @@ interface Response {
 }
 
 function responder(answer: Handler) {
-  return async ({ params, query }: Request, response: Response): Promise<void> => {
+  return async ({ params, query, body }: Request, response: Response): Promise<void> => {
     try {
-      response.json((await answer(String(params.id), query)) ?? null)
+      response.json((await answer(String(params.id), query, body)) ?? null)
     } catch (error) {
       const { code, message } = toEngineError(error)
       response.status(500).json({ code, message })

@@ -136,9 +136,10 @@ async function answerOf<T>(request: PromiseLike<unknown>): Promise<T | null> {
   }
 }
 
-/** Has the running node do something; null where the node is not deployed. Fails as the node does. */
-export async function act<T>(type: string, id: string, name: string): Promise<T | null> {
-  return answerOf($.ajax({ method: 'POST', url: routeOf(type, id, name), dataType: 'json' }))
+/** Has the node do something with what is `given`; null where the node would have to be deployed. Fails as it does. */
+export async function act<T>(type: string, id: string, name: string, given: object = {}): Promise<T | null> {
+  const body = { contentType: 'application/json', data: JSON.stringify(given) }
+  return answerOf($.ajax({ method: 'POST', url: routeOf(type, id, name), dataType: 'json', ...body }))
 }
 
 /** Offers names while a free text is typed. Tab takes the first of them: so the closest to what was typed stands first. */

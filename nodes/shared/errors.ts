@@ -22,6 +22,8 @@ const RETRYABLE: Record<ErrorCode, boolean> = {
   CIRCUIT_OPEN: true,
   UNAVAILABLE: false,
   PACKAGE_MISSING: false,
+  SCRIPT_FAILED: false,
+  SCRIPT_ENDED: false,
   CLOSED: false,
   NATIVE_MISSING: false,
   INTERNAL: false,

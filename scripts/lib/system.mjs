@@ -78,6 +78,24 @@ export async function ros2Python() {
   }
 }
 
+/** A virtual environment with numpy, from PyPI into the cache; undefined where it cannot be had. */
+export async function numpyVenv() {
+  const python = which('python3')
+  if (!python) return
+  const venv = inside('.cache/numpy')
+  const complete = join(venv, 'complete')
+  if (existsSync(complete)) return venv
+  try {
+    await quietly('Making a Python environment for numpy', python, ['-m', 'venv', '--clear', venv])
+    const install = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', 'numpy']
+    await quietly('Getting numpy', join(venv, 'bin/python'), install)
+    writeWhole(complete, '')
+    return venv
+  } catch (error) {
+    console.error(error.message)
+  }
+}
+
 const ros2Packages = [
   ...['rclpy', 'std-msgs', 'sensor-msgs', 'geometry-msgs', 'rmw-fastrtps-cpp'].map((name) => `ros-jazzy-${name}`),
   'cyclonedds==11.0.1',

@@ -5,7 +5,7 @@ import { Runtime } from '../runtime/harness'
 import { findChromium, launch } from './chromium'
 import { Editor, type Options } from './editor'
 
-/** The small one of Node-RED's code editors: pages come sooner, and no dialog of ours has code in it. */
+/** The small one of Node-RED's code editors: pages come sooner, and it shows code as well. */
 const settings = "editorTheme: { tours: false, palette: { catalogues: [] }, codeEditor: { lib: 'ace' } },"
 
 let shared: Promise<[Runtime, Browser]> | undefined

@@ -16,6 +16,16 @@ export {
 export { Ring, type Stats, statsOf } from './history'
 export type { HttpAuth, HttpConfig } from './http'
 export type { TlsOptions } from './network'
+export {
+  Python,
+  type PythonAbout,
+  type PythonListener,
+  type PythonOptions,
+  type PythonProblem,
+  type PythonRole,
+  type PythonStatus,
+} from './python'
+export type { PythonConfig } from './python-transport'
 export type { RedisConfig, RedisHost } from './redis'
 export { type AlertType, alertTypes, type Rule, type RuleKind, ruleKinds, type Severity, severities } from './rules'
 export {
