@@ -39,6 +39,16 @@ pub enum ErrorCode {
     ScriptFailed,
     /// The process of a user's script ended during a call.
     ScriptEnded,
+    /// A store that another process has open.
+    StoreLocked,
+    /// A store whose files are not as they were written.
+    StoreCorrupt,
+    /// A store whose folder cannot be read or written.
+    StoreFailed,
+    /// No room on the disk.
+    DiskFull,
+    /// Larger than the limit.
+    TooLarge,
     /// The engine was closed before this call.
     Closed,
     /// The native binary is missing or does not load on this machine.

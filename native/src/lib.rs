@@ -6,6 +6,7 @@
 //! | [`error`] | the product's one list of error codes |
 //! | [`options`] | reads options that cross as JSON |
 //! | `ros2` | hears and speaks ROS 2 topics over an embedded DDS; behind feature `ros2` |
+//! | [`spool`] | a durable queue of records on disk |
 //! | [`sync`] | aligns timestamped streams into groups |
 //! | `bindings` | the Node.js face of the engines, behind feature `node`; one thin file an engine |
 //!
@@ -20,4 +21,5 @@ pub mod error;
 pub mod options;
 #[cfg(feature = "ros2")]
 pub mod ros2;
+pub mod spool;
 pub mod sync;

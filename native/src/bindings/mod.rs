@@ -7,5 +7,6 @@ pub mod coded;
 pub mod engine;
 #[cfg(feature = "ros2")]
 pub mod ros2;
+pub mod spool;
 pub mod stamp;
 pub mod sync;
