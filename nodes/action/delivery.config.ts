@@ -1,7 +1,13 @@
 /** Saved properties of every node that acts. No import of Node.js: the editor bundles this file. */
-import { choice, number, optionalNumber } from '../shared/config'
+import { choice, flag, number, optionalNumber, Problem, parsed } from '../shared/config'
 
 const DAY_MS = 86_400_000
+
+/** Below the user directory, and not above it by a detour. */
+function folder(typed: string): string {
+  if (/^[\\/]|^[A-Za-z]:|(^|[\\/])\.\.([\\/]|$)/.test(typed)) throw new Problem('config.folder')
+  return typed
+}
 
 export const deliveryFields = {
   /** `action`: measurements, alerts and clears; `any`: whatever comes. */
@@ -15,4 +21,10 @@ export const deliveryFields = {
   whenFull: choice('refuse', ['refuse', 'drop-oldest']),
   breakAfter: optionalNumber(10, { min: 1, max: 1_000_000, whole: true }),
   breakMs: number(30_000, { min: 0, max: DAY_MS }),
+  /** Deliveries go by way of the disk. */
+  durable: flag(false),
+  /** Blank: one by the node's id. */
+  outboxFolder: parsed('', folder),
+  outboxMb: number(1024, { min: 1, max: 1_000_000 }),
+  outboxWhenFull: choice('refuse', ['refuse', 'drop-oldest']),
 }

@@ -12,6 +12,13 @@ export const looks = { category: 'millrace action', color: '#dcb9ac', icon: 'act
 /** The rows of `delivery.html`: how the node fares, and the test: of what is deployed, or of what `given` returns. */
 export function prepareDelivery(config: Config, id: string, given?: () => object): void {
   showStatus(config, id)
+  const durable = $('#node-input-durable')
+  const show = () => {
+    $('.millrace-durable').toggle(durable.is(':checked'))
+    $('.millrace-direct').toggle(!durable.is(':checked'))
+  }
+  durable.on('change', show)
+  show()
   $('#millrace-action-test').on('click', () => test(config, id, given?.()))
 }
 
@@ -28,8 +35,13 @@ export function showFor(field: string, values: readonly string[]): void {
 async function showStatus(config: Config, id: string): Promise<void> {
   const status = await ask<SenderStatus>(config.type, id, 'status').catch(() => null)
   if (!status) return
-  const { sent, failed, waiting, retried, dropped, latencyMs, lastError } = status
+  const { sent, failed, waiting, retried, dropped, latencyMs, lastError, outbox } = status
   const lines = [text(config, 'test.counts', { sent, failed, waiting, retried, dropped })]
+  if (outbox) {
+    const { records, bytes, oldestMs } = outbox
+    const since = oldestMs === null ? '–' : new Date(oldestMs).toLocaleString()
+    lines.push(text(config, 'test.outbox', { records, mb: round(bytes / (1 << 20)), since }))
+  }
   if (latencyMs) lines.push(text(config, 'test.latency', { p50: round(latencyMs.p50), p95: round(latencyMs.p95) }))
   if (lastError) lines.push(text(config, 'test.lastError', { reason: lastError.message }))
   show(lines.join('\n'))

@@ -7,7 +7,7 @@ import { defineOutlet, tlsOf } from './outlet'
 type Credentials = { token?: string; user?: string; password?: string; secret?: string }
 
 export = (RED: NodeAPI): void => {
-  defineOutlet(RED, httpConfig, ({ config, node }, changed) => {
+  defineOutlet(RED, httpConfig, ({ config, node }, seams) => {
     const { auth, keyHeader, signatureHeader, tls, concurrency, ...rest } = config
     const credentials = (node.credentials ?? {}) as Credentials
     const settings = tlsOf(RED, tls)
@@ -22,7 +22,7 @@ export = (RED: NodeAPI): void => {
         ...(signatureHeader && { hmac: { header: signatureHeader, secret: credentials.secret ?? '' } }),
         ...(settings && { tls: settings }),
       },
-      { changed },
+      seams,
     )
   })
 }

@@ -1,7 +1,7 @@
 import type { Node, NodeAPI } from 'node-red'
 import { EngineError } from '../shared/errors'
 import { readConfig } from '../shared/settings'
-import { type ActionDriver, createDriver, type PythonConfig } from './lib'
+import { type ActionDriver, createDriver, type OutboxOptions, type PythonConfig } from './lib'
 import { defineOutlet } from './outlet'
 import { type PythonNodeConfig, pythonConfig } from './python.config'
 
@@ -9,15 +9,15 @@ export = (RED: NodeAPI): void => {
   defineOutlet(
     RED,
     pythonConfig,
-    ({ config, node }, changed) => {
+    ({ config, node }, seams) => {
       let driver: ActionDriver | undefined
       const listener = {
         printed: (line: string) => node.log(line),
         warned: (error: EngineError) => node.warn(error.message),
         // A script that starts after all makes the node ready without a message.
-        changed: () => void driver?.initialize().then(changed, changed),
+        changed: () => void driver?.initialize().then(seams.changed, seams.changed),
       }
-      driver = createDriver('python', { ...optionsOf(config, RED), ...deliveryOf(config), ...listener }, { changed })
+      driver = createDriver('python', { ...optionsOf(config, RED), ...deliveryOf(config), ...listener }, seams)
       return driver
     },
     // What is in the dialog, deployed or not.
@@ -29,9 +29,19 @@ export = (RED: NodeAPI): void => {
   )
 }
 
-function deliveryOf(config: PythonNodeConfig) {
-  const { retries, backoffMs, maxBackoffMs, concurrency, queue, whenFull, breakAfter, breakMs } = config
-  return { retries, backoffMs, maxBackoffMs, concurrency, queue, whenFull, breakAfter, breakMs }
+function deliveryOf(config: PythonNodeConfig & { outbox?: OutboxOptions }) {
+  const { retries, backoffMs, maxBackoffMs, concurrency, queue, whenFull, breakAfter, breakMs, outbox } = config
+  return {
+    retries,
+    backoffMs,
+    maxBackoffMs,
+    concurrency,
+    queue,
+    whenFull,
+    breakAfter,
+    breakMs,
+    ...(outbox && { outbox }),
+  }
 }
 
 /** What is left blank has the library's default. */

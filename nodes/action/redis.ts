@@ -6,10 +6,10 @@ import { redisConfig } from './redis.config'
 type Credentials = { username?: string; password?: string; sentinelUsername?: string; sentinelPassword?: string }
 
 export = (RED: NodeAPI): void => {
-  defineOutlet(RED, redisConfig, ({ config, node }, changed) => {
+  defineOutlet(RED, redisConfig, ({ config, node }, seams) => {
     const { tls, ...rest } = config
     const settings = tlsOf(RED, tls)
     const credentials = (node.credentials ?? {}) as Credentials
-    return createDriver('redis', { ...rest, ...credentials, ...(settings && { tls: settings }) }, { changed })
+    return createDriver('redis', { ...rest, ...credentials, ...(settings && { tls: settings }) }, seams)
   })
 }

@@ -3,6 +3,7 @@ import { EngineError, quote } from '../../shared/errors'
 import { type DeliveryOptions, DirectSender, type Seams } from './delivery'
 import { ActionDriver, type Transport } from './driver'
 import { type HttpConfig, HttpTransport } from './http'
+import { OutboxSender } from './outbox'
 import { type PythonConfig, PythonTransport } from './python-transport'
 import { type RedisConfig, RedisTransport } from './redis'
 
@@ -47,5 +48,8 @@ export function createDriver<K extends DriverKind>(
   }
   const transport = transports[kind](config)
   const options = { ...config, ...own[kind]?.(config) }
-  return new ActionDriver(transport, new DirectSender(transport, options, seams), options.history ?? 100)
+  const sender = options.outbox
+    ? new OutboxSender(transport, options.outbox, options, seams)
+    : new DirectSender(transport, options, seams)
+  return new ActionDriver(transport, sender, options.history ?? 100, seams.undelivered)
 }

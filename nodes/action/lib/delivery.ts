@@ -9,6 +9,7 @@
 import { EngineError, quote, toEngineError } from '../../shared/errors'
 import { type Delivery, DriverError, type Receipt, type Sender, type SenderStatus, type Transport } from './driver'
 import { Ring, statsOf } from './history'
+import type { OutboxOptions } from './outbox'
 
 export interface DeliveryOptions {
   /** For each try. Default 10 s. */
@@ -31,6 +32,8 @@ export interface DeliveryOptions {
   breakMs?: number
   /** So many settled deliveries are remembered. Default 100. */
   history?: number
+  /** Deliveries go by way of the disk, and are tried until they arrive: `retries` and `whenFull` are its own. */
+  outbox?: OutboxOptions
 }
 
 /** How the machine looks at time and chance; tests have their own. */
@@ -38,6 +41,8 @@ export interface Seams {
   random?: () => number
   /** Something in the status has changed. */
   changed?: () => void
+  /** What was taken could not be delivered after all. */
+  undelivered?: (delivery: Delivery, error: EngineError, attempts: number) => void
 }
 
 const LATENCIES = 1000
@@ -56,7 +61,7 @@ interface Job {
 }
 
 export class DirectSender implements Sender {
-  private readonly options: Required<Omit<DeliveryOptions, 'history'>>
+  private readonly options: Required<Omit<DeliveryOptions, 'history' | 'outbox'>>
   private readonly random: () => number
   private readonly changed: () => void
   /** Everything that waits, pauses included; the oldest first. */
@@ -98,10 +103,11 @@ export class DirectSender implements Sender {
     })
   }
 
-  send(delivery: Delivery): Promise<Receipt> {
+  /** `earlier`: so often it was tried before it came here. */
+  send(delivery: Delivery, earlier = 0): Promise<Receipt> {
     return new Promise((resolve, reject) => {
       const start = performance.now()
-      const job: Job = { delivery, attempts: 0, start, error: null, pause: undefined, resolve, reject }
+      const job: Job = { delivery, attempts: earlier, start, error: null, pause: undefined, resolve, reject }
       if (this.closing) return this.fail(job, closed())
       if (this.waiting.size >= this.options.queue && !this.makeRoom()) return this.fail(job, full(this.options.queue))
       this.waiting.add(job)
@@ -266,7 +272,9 @@ export class DirectSender implements Sender {
     }
     if (job.error) return job.error
     const reason = this.lastError?.message ?? ''
-    return new EngineError('CIRCUIT_OPEN', `after ${this.failuresInRow} failures in a row there is a pause: ${reason}`)
+    const text = `after ${this.failuresInRow} failures in a row there is a pause: ${reason}`
+    const retryAfterMs = Math.max(0, this.openUntil - performance.now())
+    return new DriverError('CIRCUIT_OPEN', text, { retryAfterMs })
   }
 
   private judgeCircuit(error: EngineError): void {
@@ -365,7 +373,7 @@ const ranges = {
   breakMs: [30_000, 0, DAY_MS],
 } as const
 
-function optionsOf(given: DeliveryOptions): Required<Omit<DeliveryOptions, 'history'>> {
+function optionsOf(given: DeliveryOptions): Required<Omit<DeliveryOptions, 'history' | 'outbox'>> {
   const numbers = Object.entries(ranges).map(([name, [normal, min, max]]) => {
     const value = given[name as keyof typeof ranges] ?? normal
     return [name, inRange(name, value, min, max)]

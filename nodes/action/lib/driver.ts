@@ -3,6 +3,7 @@
  * (`Delivery` does so at once, with retries); a driver is the face that nodes and scripts use.
  */
 import { EngineError, type ErrorCode } from '../../shared/errors'
+import type { Seams } from './delivery'
 import { Ring, type Stats, statsOf } from './history'
 import type { Alert, Clear, Measurement } from './watch'
 
@@ -72,6 +73,17 @@ export interface Receipt {
   latencyMs: number
   /** What the other side answered. */
   result: unknown
+  /** It is on the disk, by this number, and will be delivered from there. */
+  stored?: number
+}
+
+/** What became of a delivery that had its receipt when it was stored. */
+export interface Settled {
+  delivery: Delivery
+  attempts: number
+  /** From when it was stored. */
+  latencyMs: number
+  error: EngineError | null
 }
 
 export interface SenderStatus {
@@ -90,6 +102,19 @@ export interface SenderStatus {
   /** The other side has had something since. */
   recovered: boolean
   latencyMs: Stats | null
+  /** Of a driver that has one. */
+  outbox?: OutboxStatus
+}
+
+export interface OutboxStatus {
+  /** Deliveries on the disk. */
+  records: number
+  /** On the disk. */
+  bytes: number
+  /** When the oldest came, epoch ms; null: there is none. */
+  oldestMs: number | null
+  /** Were damaged on the disk, and are lost. */
+  damaged: number
 }
 
 /** Takes deliveries. A durable outbox is one, too: it stores what comes and hands it on to another. */
@@ -101,6 +126,8 @@ export interface Sender {
   status(): SenderStatus
   /** Ends within `limitMs`; what could not be done by then rejects with `CLOSED`. */
   close(limitMs: number): Promise<void>
+  /** Of one that stores: hears what became of what was stored. */
+  onSettled?: ((settled: Settled) => void) | undefined
 }
 
 /** What became of a delivery. */
@@ -136,8 +163,13 @@ export class ActionDriver {
     private readonly transport: Transport,
     private readonly sender: Sender,
     history: number,
+    undelivered: NonNullable<Seams['undelivered']> = () => {},
   ) {
     this.records = new Ring(history)
+    sender.onSettled = ({ delivery, attempts, latencyMs, error }) => {
+      this.note(delivery, attempts, latencyMs, error?.code ?? null)
+      if (error) undelivered(delivery, error, attempts)
+    }
   }
 
   /** Makes ready. A failure is thrown, and tried again in the background where it may work later. */
@@ -209,23 +241,19 @@ export class ActionDriver {
   private async send(delivery: Delivery): Promise<Receipt> {
     const start = performance.now()
     const note = (attempts: number, code: ErrorCode | null) =>
-      this.records.push({
-        kind: delivery.kind,
-        source: delivery.source,
-        data: delivery.data,
-        timestamp: Date.now(),
-        attempts,
-        latencyMs: performance.now() - start,
-        code,
-      })
+      this.note(delivery, attempts, performance.now() - start, code)
     try {
       const receipt = await this.sender.send(delivery)
-      note(receipt.attempts, null)
+      if (receipt.stored === undefined) note(receipt.attempts, null)
       return receipt
     } catch (error) {
       const { code, attempts = 0 } = error as DriverError
       note(attempts, code)
       throw error
     }
+  }
+
+  private note({ kind, source, data }: Delivery, attempts: number, latencyMs: number, code: ErrorCode | null): void {
+    this.records.push({ kind, source, data, timestamp: Date.now(), attempts, latencyMs, code })
   }
 }

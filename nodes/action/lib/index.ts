@@ -7,15 +7,18 @@ export {
   DriverError,
   type Fault,
   type HistoryStats,
+  type OutboxStatus,
   type Receipt,
   type Record,
   type Sender,
   type SenderStatus,
+  type Settled,
   type Transport,
 } from './driver'
 export { Ring, type Stats, statsOf } from './history'
 export type { HttpAuth, HttpConfig } from './http'
 export type { TlsOptions } from './network'
+export { type OutboxOptions, OutboxSender } from './outbox'
 export {
   Python,
   type PythonAbout,
