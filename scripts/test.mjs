@@ -4,7 +4,7 @@ import { nodeRed5 } from './lib/node-red-5.mjs'
 import { Failure, main } from './lib/run.mjs'
 import { rustTests, rustTestsWithCoverage } from './lib/rust.mjs'
 import { Suites } from './lib/suites.mjs'
-import { chromium, llvmTools, numpyVenv, redisServer, ros2Python } from './lib/system.mjs'
+import { chromium, kafkaJars, llvmTools, numpyVenv, redisServer, ros2Python } from './lib/system.mjs'
 import { setup } from './setup.mjs'
 
 const everything = ['test/**/*.test.ts']
@@ -46,9 +46,11 @@ async function peersEnv() {
   const python = await ros2Python()
   const redis = await redisServer()
   const numpy = await numpyVenv()
+  const kafka = await kafkaJars()
   return {
     ...(python && { MILLRACE_ROS2_PYTHON: python }),
     ...(redis && { MILLRACE_REDIS_SERVER: redis }),
+    ...(kafka && { MILLRACE_KAFKA_JARS: kafka }),
     ...(numpy && { MILLRACE_NUMPY_VENV: numpy }),
   }
 }

