@@ -11,6 +11,20 @@ export type Stamp = bigint
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** A script and the processes that run it. */
+export declare class PythonScript {
+  /** `options` is JSON. `on_event` is called when events wait where none did. */
+  static open(options: string, onEvent: (() => void)): Coded<PythonScript>
+  /** Puts a call into the line: its outcome is an event with the same id. */
+  call(id: number, source: string | undefined | null, json: string, parts?: Array<Buffer> | undefined | null): Coded<undefined>
+  /** At most `limit` events, the oldest first. */
+  take(limit: number): PythonEvents
+  /** The process id of each worker, while it has one. */
+  processes(): Array<number | undefined | null>
+  /** Lets the waiting calls finish and the script shut down, within a few seconds. */
+  close(): Promise<void>
+}
+
 /** Calls one service. */
 export declare class Ros2Client {
   /** Gives back the call's number, which its reply has, too. */
@@ -149,7 +163,7 @@ export declare class SyncMatcher {
 export declare function engineVersion(): string
 
 /** What went wrong, for programs. Codes are public API: shared by all families, never renamed. */
-export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'TRANSPORT' | 'TIMEOUT' | 'UNKNOWN_TYPE' | 'UNAVAILABLE' | 'PACKAGE_MISSING' | 'STORE_LOCKED' | 'STORE_CORRUPT' | 'STORE_FAILED' | 'DISK_FULL' | 'TOO_LARGE' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
+export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'TRANSPORT' | 'TIMEOUT' | 'REFUSED' | 'CIRCUIT_OPEN' | 'UNKNOWN_TYPE' | 'UNAVAILABLE' | 'PACKAGE_MISSING' | 'SCRIPT_FAILED' | 'SCRIPT_ENDED' | 'STORE_LOCKED' | 'STORE_CORRUPT' | 'STORE_FAILED' | 'DISK_FULL' | 'TOO_LARGE' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
 
 /**
  * Fails on purpose with `code`, or with a panic where there is none: the proof that every failure
@@ -159,6 +173,29 @@ export declare function fail(code?: ErrorCode | undefined | null): Coded<undefin
 
 /** Like `fail`, on the shared runtime. */
 export declare function failLater(code?: ErrorCode | undefined | null): Promise<Coded<undefined>>
+
+/** Something that happened. */
+export interface PythonEvent {
+  kind: PythonEventKind
+  /** Of the call; or the worker's number; or how many lines. */
+  id: number
+  /** JSON, a line, or a message. */
+  text: string
+  /** Then the text is JSON of the value and of their places in it. */
+  parts?: Array<Buffer>
+  code?: ErrorCode
+  /** How long the call ran. */
+  tookMs?: number
+}
+
+/** What an event tells. */
+export type PythonEventKind = 'value' | 'raised' | 'failed' | 'started' | 'startRaised' | 'startFailed' | 'ended' | 'reloaded' | 'reloadRaised' | 'line' | 'errorLine' | 'linesLost'
+
+/** What a call took, and whether more wait. */
+export interface PythonEvents {
+  events: Array<PythonEvent>
+  more: boolean
+}
 
 /** How many messages came, and how many of them gave way to newer ones. */
 export interface Ros2Counts {

@@ -4,7 +4,7 @@ import { nodeRed5 } from './lib/node-red-5.mjs'
 import { Failure, main } from './lib/run.mjs'
 import { rustTests, rustTestsWithCoverage } from './lib/rust.mjs'
 import { Suites } from './lib/suites.mjs'
-import { chromium, llvmTools, rclnodejsEnv, ros2Python } from './lib/system.mjs'
+import { chromium, kafkaJars, llvmTools, numpyVenv, rclnodejsEnv, redisServer, ros2Python } from './lib/system.mjs'
 import { setup } from './setup.mjs'
 
 const everything = ['test/**/*.test.ts']
@@ -44,9 +44,17 @@ async function browserEnv() {
 
 async function peersEnv() {
   const python = await ros2Python()
-  if (!python) return {}
-  const sourced = await rclnodejsEnv(python)
-  return { MILLRACE_ROS2_PYTHON: python, ...(sourced && { MILLRACE_ROS2_SOURCED: JSON.stringify(sourced) }) }
+  const redis = await redisServer()
+  const numpy = await numpyVenv()
+  const kafka = await kafkaJars()
+  const sourced = python && (await rclnodejsEnv(python))
+  return {
+    ...(python && { MILLRACE_ROS2_PYTHON: python }),
+    ...(sourced && { MILLRACE_ROS2_SOURCED: JSON.stringify(sourced) }),
+    ...(redis && { MILLRACE_REDIS_SERVER: redis }),
+    ...(kafka && { MILLRACE_KAFKA_JARS: kafka }),
+    ...(numpy && { MILLRACE_NUMPY_VENV: numpy }),
+  }
 }
 
 main(async () => {

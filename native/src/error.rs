@@ -25,12 +25,20 @@ pub enum ErrorCode {
     Transport,
     /// The other side did not answer in time.
     Timeout,
+    /// The other side does not take it, and would not take it later either.
+    Refused,
+    /// The other side failed so often that it is left alone for a while.
+    CircuitOpen,
     /// A message type without a definition.
     UnknownType,
     /// This build does not have the part.
     Unavailable,
     /// An optional npm package is not installed.
     PackageMissing,
+    /// A user's script does not load, or raised an exception.
+    ScriptFailed,
+    /// The process of a user's script ended during a call.
+    ScriptEnded,
     /// A store that another process has open.
     StoreLocked,
     /// A store whose files are not as they were written.

@@ -20,6 +20,8 @@ export interface Field<T> {
   readonly value: unknown
   /** The type of the config node whose id it is. */
   readonly type?: string
+  /** A `${VAR}` in it means nothing to us: it may be code. */
+  readonly verbatim?: true
   /** The checked value of what was saved; throws a `Problem`. */
   read(saved: unknown): T
 }
@@ -49,6 +51,11 @@ export function defineConfig<F extends Fields>(spec: ConfigSpec<F>): ConfigSpec<
 
 export function text(value = ''): Field<string> {
   return { value, read: (saved) => (saved === undefined || saved === null ? value : String(saved)) }
+}
+
+/** A text in another language, which stays as it was typed. */
+export function verbatim(value = ''): Field<string> {
+  return { ...text(value), verbatim: true }
 }
 
 interface Range {
@@ -98,6 +105,11 @@ export function reference(type: string): Field<string> {
       return String(saved)
     },
   }
+}
+
+/** The id of a config node, or blank: none. */
+export function optionalReference(type: string): Field<string> {
+  return { value: '', type, read: (saved) => (blank(saved) || saved === '_ADD_' ? '' : String(saved)) }
 }
 
 /** A list of rows, each read by `row`. */

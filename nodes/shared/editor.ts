@@ -120,13 +120,27 @@ export async function lookup<T>(config: Pick<ConfigSpec<Fields>, 'type'>, id: st
 
 /** The answer of a node's lookup route; null where the node is not deployed. Fails as the node does. */
 export async function ask<T>(type: string, id: string, name: string): Promise<T | null> {
+  return answerOf($.getJSON(routeOf(type, id, name)))
+}
+
+function routeOf(type: string, id: string, name: string): string {
   const settings = RED.settings as unknown as { apiRootUrl?: string }
+  return `${settings.apiRootUrl ?? ''}${type}/${id}/${name}`
+}
+
+async function answerOf<T>(request: PromiseLike<unknown>): Promise<T | null> {
   try {
-    return (await $.getJSON(`${settings.apiRootUrl ?? ''}${type}/${id}/${name}`)) as T | null
+    return (await request) as T | null
   } catch (failure) {
     const { responseJSON, statusText } = failure as { responseJSON?: { message?: string }; statusText?: string }
     throw new Error(responseJSON?.message ?? statusText)
   }
+}
+
+/** Has the node do something with what is `given`; null where the node would have to be deployed. Fails as it does. */
+export async function act<T>(type: string, id: string, name: string, given: object = {}): Promise<T | null> {
+  const body = { contentType: 'application/json', data: JSON.stringify(given) }
+  return answerOf($.ajax({ method: 'POST', url: routeOf(type, id, name), dataType: 'json', ...body }))
 }
 
 /** Offers names while a free text is typed. Tab takes the first of them: so the closest to what was typed stands first. */

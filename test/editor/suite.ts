@@ -5,7 +5,7 @@ import { Runtime } from '../runtime/harness'
 import { findChromium, launch } from './chromium'
 import { Editor, type Options } from './editor'
 
-/** The small one of Node-RED's code editors: pages come sooner. */
+/** The small one of Node-RED's code editors: pages come sooner, and it shows code as well. */
 const settings = "editorTheme: { tours: false, palette: { catalogues: [] }, codeEditor: { lib: 'ace' } },"
 
 let shared: Promise<[Runtime, Browser]> | undefined

@@ -2,11 +2,21 @@ import assert from 'node:assert/strict'
 import { busyFlow, Runtime } from './harness'
 
 /** Passwords are the names. */
+const permissions = {
+  admin: '*',
+  reader: 'read',
+  narrow: 'millrace-sync.read',
+  actor: 'millrace-action-http.write',
+  nobody: 'flows.none',
+}
+
 const auth = (anonymous = 'null') => `
   adminAuth: {
     type: 'credentials',
-    users: async (name) => ({ admin: '*', reader: 'read', narrow: 'millrace-sync.read', nobody: 'flows.none' })[name] ?
-      { username: name, permissions: { admin: '*', reader: 'read', narrow: 'millrace-sync.read', nobody: 'flows.none' }[name] } : null,
+    users: async (name) => {
+      const permissions = ${JSON.stringify(permissions)}[name]
+      return permissions ? { username: name, permissions } : null
+    },
     authenticate: async (name, password) => name === password ? module.exports.adminAuth.users(name) : null,
     default: async () => ${anonymous},
   },`
@@ -32,6 +42,21 @@ describe('the admin route of a node', () => {
       const response = await runtime.get('/millrace-sync/sync/topics', headers)
       assert.equal(response.status, status)
       if (status === 200) assert.deepEqual(await response.json(), ['a', 'b'])
+    })
+  }
+
+  const acting: [user: string | null, status: number][] = [
+    ['admin', 200],
+    ['actor', 200],
+    ['reader', 401],
+    ['narrow', 401],
+    [null, 401],
+  ]
+  for (const [user, status] of acting) {
+    it(`acts for ${user ?? 'a stranger'} with ${status}`, async () => {
+      const headers: Record<string, string> = user ? { authorization: `Bearer ${await token(user)}` } : {}
+      const url = `${runtime.base}/millrace-action-http/unknown/test`
+      assert.equal((await fetch(url, { method: 'POST', headers })).status, status)
     })
   }
 

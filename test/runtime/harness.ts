@@ -120,7 +120,8 @@ module.exports = {
     this.log = ''
     const args = [join(nodeRed, 'red.js'), '-u', this.userDir]
     // What holds for the tests is nothing to the process under test.
-    const { NODE_OPTIONS: _, ...env } = process.env
+    const { NODE_OPTIONS: _, ...inherited } = process.env
+    const env = { ...inherited, PORT: String(this.port) }
     this.process = spawn(nodeProgram, args, { env, cwd: this.userDir, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
     for (const stream of [this.process.stdout, this.process.stderr]) {
       stream?.on('data', (data) => {

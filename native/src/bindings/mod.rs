@@ -1,6 +1,8 @@
 //! The engines' Node.js face. Each function unwraps its handle, calls the engine and converts;
 //! decisions are made on either side of it, never here. All is public, as JavaScript is its only caller.
 
+#[cfg(unix)]
+pub mod action;
 pub mod coded;
 pub mod engine;
 #[cfg(feature = "ros2")]
