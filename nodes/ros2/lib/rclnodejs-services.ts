@@ -4,18 +4,23 @@
  */
 import { EngineError, quote, toEngineError } from '../../shared/errors'
 import { Codec } from './codec'
+import type { Definition } from './definitions'
 import { SampleQueue } from './queue'
 import { attempt, type Fields, failed, type RclClient, type RclNode, type RclWay, soon, typeOf } from './rcl'
 import type { Answerer, Asked, Caller, Reply, WantedService } from './transport'
 
-/** `isOver`: the context is closed, and nothing of it may be touched any more. */
-export function openCaller(
-  node: RclNode,
-  wanted: WantedService,
-  options: object,
-  isOver: () => boolean,
-  onReady: () => void,
-): Caller {
+/** What both ends need of their context. */
+export interface Home {
+  node: RclNode
+  /** How the ends are made. */
+  options: object
+  /** It is closed, and nothing of it may be touched any more. */
+  isOver(): boolean
+  /** The time of arrival. */
+  now(): bigint
+}
+
+export function openCaller({ node, options, isOver }: Home, wanted: WantedService, onReady: () => void): Caller {
   const { request, response, type } = halvesOf(wanted)
   const waiting = new Map<number, AbortController>()
   let replies: Reply[] = []
@@ -41,7 +46,7 @@ export function openCaller(
   return {
     call(cdr) {
       const target = end()
-      const fields = foreign(request.decode(cdr)) as Fields
+      const fields = request.decode(cdr)
       calls += 1
       const [call, control] = [calls, new AbortController()]
       waiting.set(call, control)
@@ -75,30 +80,22 @@ export function openCaller(
   }
 }
 
-/** `now` gives the time of arrival. */
-export function openAnswerer(
-  node: RclNode,
-  wanted: WantedService,
-  options: object,
-  isOver: () => boolean,
-  onReady: () => void,
-  now: () => bigint,
-): Answerer {
+export function openAnswerer(home: Home, wanted: WantedService, onReady: () => void): Answerer {
+  const { node, options, isOver, now } = home
   const { request, response, type } = halvesOf(wanted)
   const queue = new SampleQueue<Asked>()
   // Requests that nobody answers go with their ids.
   const ways = new WeakMap<Buffer, RclWay>()
   const wake = soon(onReady)
-  let broken = 0
   const hear = (fields: Fields, way: RclWay) => {
+    const asked: Asked = { id: Buffer.alloc(0), cdr: Buffer.alloc(0), receivedNs: now() }
+    ways.set(asked.id, way)
     try {
-      const asked = { id: Buffer.alloc(0), cdr: request.encode(fields), receivedNs: now() }
-      ways.set(asked.id, way)
-      if (queue.push(asked)) wake()
-    } catch {
-      // Where its definition is not ours.
-      broken += 1
+      asked.cdr = request.encode(fields)
+    } catch (error) {
+      asked.error = toEngineError(error)
     }
+    if (queue.push(asked)) wake()
   }
   let service: object | undefined = attempt('offering a service', () =>
     node.createService(type, wanted.service, options, hear),
@@ -112,16 +109,13 @@ export function openAnswerer(
       if (!service || isOver()) throw new EngineError('CLOSED', 'the service is closed; open it again')
       const way = ways.get(id)
       if (!way) return false
-      const fields = foreign(response.decode(cdr)) as Fields
+      const fields = response.decode(cdr)
       attempt('answering', () => way.send(fields))
       return true
     },
     // Who asks through ROS 2 can be answered through it.
     deaf: () => 0,
-    counts() {
-      const { received, dropped } = queue.counts()
-      return { received: received + broken, dropped: dropped + broken }
-    },
+    counts: () => queue.counts(),
     async close() {
       const ended = service
       service = undefined
@@ -141,15 +135,44 @@ function halvesOf({ service, type, definitions }: WantedService) {
   }
   return {
     type: typeOf(service, type, 'srv'),
-    request: new Codec(type, request),
-    response: new Codec(type, response),
+    request: halfOf(type, request),
+    response: halfOf(type, response),
+  }
+}
+
+interface Half {
+  decode(cdr: Buffer): Fields
+  encode(message: Fields): Buffer
+}
+
+/** One half of a service, between CDR and the objects of `rclnodejs`. */
+function halfOf(type: string, definitions: readonly Definition[]): Half {
+  const codec = new Codec(type, definitions)
+  const byName = new Map(definitions.map(({ name, definitions: fields }) => [name ?? '', fields]))
+  const toOurs = (name: string, message: Fields): Fields => {
+    const types = new Map(byName.get(name)?.map((field) => [field.name, field]))
+    const changed = Object.entries(message).map(([key, value]) => {
+      const field = types.get(key)
+      // A single char has a sign there, as it has not in ROS 2, nor here.
+      if (field?.type === 'uint8' && typeof value === 'number' && value < 0) return [key, value + 256]
+      // Of large numbers it makes text, of 2^53 a number that may be another one's, too.
+      if (Array.isArray(value) && /^u?int64$/.test(field?.type ?? '')) return [key, value.map(BigInt)]
+      if (!field?.isComplex) return [key, value]
+      const inner = (one: unknown) => toOurs(field.type, one as Fields)
+      return [key, Array.isArray(value) ? value.map(inner) : inner(value)]
+    })
+    return Object.fromEntries(changed)
+  }
+  return {
+    decode: (cdr) => toTheirs(codec.decode(cdr)) as Fields,
+    encode: (message) => codec.encode(toOurs('', message)),
   }
 }
 
 /** Of bytes it sends all of the memory that they are a view of: they get memory of their own. */
-function foreign(value: unknown): unknown {
+function toTheirs(value: unknown): unknown {
   if (Buffer.isBuffer(value)) return new Uint8Array(value)
-  if (Array.isArray(value)) return value.map(foreign)
+  if (Array.isArray(value)) return value.map(toTheirs)
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, foreign(field)]))
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, toTheirs(field)]))
 }

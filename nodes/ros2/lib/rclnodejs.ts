@@ -21,7 +21,7 @@ import {
   soon,
   typeOf,
 } from './rcl'
-import { openAnswerer, openCaller } from './rclnodejs-services'
+import { type Home, openAnswerer, openCaller } from './rclnodejs-services'
 import { stampOf } from './stamp'
 import type {
   Answerer,
@@ -107,6 +107,8 @@ class Rclnodejs implements Transport {
   ) {
     this.seen = this.outline()
     this.timer = setInterval(() => this.look(), GRAPH_MS).unref()
+    if (open.size === 0) process.on('exit', endAll)
+    open.add(context)
   }
 
   subscribe(wanted: Wanted, onReady: () => void): Inlet {
@@ -190,14 +192,11 @@ class Rclnodejs implements Transport {
   }
 
   client(wanted: WantedService, onReady: () => void): Caller {
-    this.open()
-    return openCaller(this.node, wanted, this.serviceOptions(), () => this.closed, onReady)
+    return openCaller(this.home(), wanted, onReady)
   }
 
   serve(wanted: WantedService, onReady: () => void): Answerer {
-    this.open()
-    const { node, arrival } = this
-    return openAnswerer(node, wanted, this.serviceOptions(), () => this.closed, onReady, arrival)
+    return openAnswerer(this.home(), wanted, onReady)
   }
 
   graph(): Graph {
@@ -209,6 +208,8 @@ class Rclnodejs implements Transport {
     if (this.closed) return
     this.closed = true
     clearInterval(this.timer)
+    open.delete(this.context)
+    if (open.size === 0) process.off('exit', endAll)
     // Ending its thread runs the event loop within this call. Within an immediate, Node.js would then lose others'
     // immediates; within a timer it loses nothing.
     await new Promise<void>((resolve, reject) => {
@@ -237,9 +238,12 @@ class Rclnodejs implements Transport {
     }
   }
 
-  /** As services speak, but keeping more than the ten messages that ROS 2 keeps. */
-  private serviceOptions(): object {
-    return { qos: this.qosOf({ reliability: 'reliable', depth: SERVICE_DEPTH }) }
+  private home(): Home {
+    this.open()
+    const { node, arrival: now } = this
+    // As services speak, but keeping more than the ten messages that ROS 2 keeps.
+    const options = { qos: this.qosOf({ reliability: 'reliable', depth: SERVICE_DEPTH }) }
+    return { node, options, isOver: () => this.closed, now }
   }
 
   private open(): void {
@@ -283,6 +287,19 @@ class Rclnodejs implements Transport {
     } catch {
       // Who asks for the graph itself is told why.
       return this.seen
+    }
+  }
+}
+
+/** What is open when the process ends would be freed in no order, which crashes where there are clients of services. */
+const open = new Set<RclContext>()
+
+function endAll(): void {
+  for (const context of open) {
+    try {
+      context.tryShutdown()
+    } catch {
+      // Nobody is left to tell.
     }
   }
 }

@@ -196,6 +196,8 @@ export interface Asked {
   id: Buffer
   cdr: Buffer
   receivedNs: bigint
+  /** Why it cannot be read; then there is no CDR. */
+  error?: EngineError
 }
 
 /** Offers a service. */
