@@ -43,7 +43,7 @@ export async function mochaTestsWithCoverage(suites, specs, env = {}) {
     const hasCode = (file) => transformSync(readFileSync(inside(file), 'utf8'), { loader: 'ts' }).code !== ''
     const unreachable = [
       ...(env.MILLRACE_SKIP_EDITOR ? [/\beditor\.ts$/] : []),
-      ...(env.MILLRACE_ROS2_SOURCED ? [] : [/^nodes\/ros2\/lib\/(rclnodejs|matching)\.ts$/]),
+      ...(env.MILLRACE_ROS2_SOURCED ? [] : [/^nodes\/ros2\/lib\/(rcl.*|matching)\.ts$/]),
     ]
     const isReachable = (file) => !unreachable.some((pattern) => pattern.test(file))
     const judged = (file) => isReachable(file) && hasCode(file)

@@ -220,7 +220,7 @@ describe('ros2 bag', () => {
     const rig = await Rig.start(bagOf(path))
     rig.sendTo('bag', play)
     await rig.find('told', ended)
-    assert.equal((await rig.find('told', ({ payload }) => payload.event === 'error')).payload.code, 'INVALID_INPUT')
+    assert.equal((await rig.find('told', ({ payload }) => payload.event === 'error')).payload.code, 'STORE_CORRUPT')
     assert.ok(rig.seen.heard.length > 100 && rig.seen.heard.length < 516)
   })
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import type { ros2 } from '../../nodes'
 import { Peer, peersSuite } from './peer'
-import { type Opened, openContext } from './rig'
+import { nativeIt, type Opened, openContext } from './rig'
 
 const TYPE = 'rcl_interfaces/srv/ListParameters'
 const long = { timeoutMs: 20_000 }
@@ -104,7 +104,7 @@ peersSuite('ros2 services with peers', () => {
       await assert.rejects(parameters.set({ name: {} as never }, long), { code: 'INVALID_INPUT' })
     })
 
-    it('gets answers from us that have to be sent again, and answers what we send again', async () => {
+    nativeIt('gets answers from us that have to be sent again, and answers what we send again', async () => {
       // One of five packets that we send is lost.
       const losing = '<Internal><Test><XmitLossiness>200</XmitLossiness></Test></Internal>'
       const cycloneddsUri = `<CycloneDDS><Domain>${losing}</Domain></CycloneDDS>`
@@ -140,7 +140,7 @@ peersSuite('ros2 services with peers', () => {
   })
 
   describe('Eclipse Cyclone DDS', () => {
-    it('answers our calls, and gets answers from us', async () => {
+    nativeIt('answers our calls, and gets answers from us', async () => {
       const domain = 136
       const peer = await Peer.start('peer_cyclone_service.py', domain)
       const { context } = await openContext(domain, 'our_node')

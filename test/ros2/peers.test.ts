@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { dirname, join } from 'node:path'
 import { ros2 } from '../../nodes'
 import { Peer, peersSuite, python } from './peer'
-import { contextOf, inOf, type Opened, openContext, Rig } from './rig'
+import { contextOf, inOf, nativeIt, type Opened, openContext, Rig } from './rig'
 
 const stamp = { sec: 1_700_000_000, nanosec: 123_456_789 }
 const header = { stamp, frame_id: 'kamera_ü' }
@@ -236,7 +236,7 @@ peersSuite('ros2 with peers', () => {
       await peer?.stop()
     })
 
-    it('says which policy it is where ROS 2 has no word for it', async () => {
+    nativeIt('says which policy it is where ROS 2 has no word for it', async () => {
       const rig = await Rig.start(contextOf(domain), inOf({ topic: '/exclusive', qos: 'sensor' }))
       assert.deepEqual(await rig.until('warn'), ['mismatch.policy'])
       const out = await openContext(domain, 'watcher')
@@ -247,7 +247,7 @@ peersSuite('ros2 with peers', () => {
       await out.context.close()
     })
 
-    it('gives back transforms', async () => {
+    nativeIt('gives back transforms', async () => {
       const { context, until } = await openContext(domain, 'our_node')
       const qos = { reliability: 'reliable', depth: 10 } as const
       const publisher = context.advertise('/tf_to_peer', 'tf2_msgs/msg/TFMessage', qos)

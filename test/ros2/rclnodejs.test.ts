@@ -14,7 +14,26 @@ import { ros2Suite } from './rig'
 
 const DOMAIN = 130
 const sourced = process.env.MILLRACE_ROS2_SOURCED
-const SPECS = ['peers.test.ts', 'synchronizer.test.ts', 'rclnodejs.sourced.ts']
+/** And what of them another transport than our own cannot do, by the end of its name. */
+const SPECS: Record<string, string[]> = {
+  'peers.test.ts': [
+    // The package tells of no refusals.
+    'says which policy it is where ROS 2 has no word for it',
+    // The ROS 2 of these tests does not have them.
+    'gives back transforms',
+  ],
+  'peers.services.test.ts': [
+    // That is a setting of our own DDS.
+    'gets answers from us that have to be sent again, and answers what we send again',
+    // ROS 2 over Fast DDS and over Cyclone DDS do not understand each other's services.
+    'answers our calls, and gets answers from us',
+  ],
+  // It has the types of its ROS 2 alone.
+  'services.test.ts': ['own definitions are understood'],
+  'parameters.test.ts': [],
+  'synchronizer.test.ts': [],
+  'rclnodejs.sourced.ts': [],
+}
 
 describe('ros2 over rclnodejs', function () {
   this.timeout(180_000)
@@ -25,7 +44,7 @@ describe('ros2 over rclnodejs', function () {
     this.skip()
   })
 
-  for (const spec of SPECS) {
+  for (const [spec, cannot] of Object.entries(SPECS)) {
     it(`passes ${spec}`, async () => {
       const folder = mkdtempSync(join(tmpdir(), 'millrace-rclnodejs-'))
       const report = join(folder, 'report.json')
@@ -38,13 +57,14 @@ describe('ros2 over rclnodejs', function () {
         stdio: ['ignore', 'ignore', 'inherit'],
       })
       const [code, signal] = await once(child, 'exit')
-      const { stats, failures } = JSON.parse(readFileSync(report, 'utf8'))
+      const { stats, failures, pending } = JSON.parse(readFileSync(report, 'utf8'))
       assert.deepEqual(
         failures.map(({ fullTitle, err }: { fullTitle: string; err: object }) => ({ fullTitle, err })),
         [],
       )
       assert.ok(stats.passes > 0)
-      assert.deepEqual([stats.pending, code, signal], [0, 0, null])
+      const skipped = pending.map(({ title }: { title: string }) => title)
+      assert.deepEqual([skipped, code, signal], [cannot, 0, null])
       rmSync(folder, { recursive: true })
     })
   }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -275,7 +276,9 @@ describe('recordings', () => {
           )
           passed += 1
         } catch (error) {
-          assert.equal((error as { code?: string }).code, 'INVALID_INPUT', `at ${place}, seed ${SEED}: ${error}`)
+          // Where its first bytes are others it is none.
+          const code = place < 8 ? 'INVALID_INPUT' : 'STORE_CORRUPT'
+          assert.equal((error as { code?: string }).code, code, `at ${place}, seed ${SEED}: ${error}`)
         }
       }
       assert.ok(passed > 30)
@@ -289,7 +292,7 @@ describe('recordings', () => {
     const { messages, problems } = await read(bytes)
     assert.deepEqual(
       problems.map(({ error }) => error.code),
-      ['INVALID_INPUT'],
+      ['STORE_CORRUPT'],
     )
     assert.ok(messages.length < 200 && messages.length > 150)
   })
@@ -305,7 +308,7 @@ describe('recordings', () => {
       for (const claim of [2n ** 62n, 2n ** 40n, 2n ** 31n, BigInt(300 << 20) + BigInt(random(1000))]) {
         const bytes = Buffer.from(whole)
         bytes.writeBigUInt64LE(claim, place)
-        await read(bytes).catch((error) => assert.equal(error.code, 'INVALID_INPUT'))
+        await read(bytes).catch((error) => assert.equal(error.code, 'STORE_CORRUPT'))
       }
     }
     assert.ok(process.memoryUsage().rss - before < 400e6)
@@ -356,10 +359,42 @@ describe('recordings', () => {
     await first
     const { handle } = writer as unknown as { handle: { write: unknown } }
     handle.write = () => Promise.reject(Object.assign(new Error('ENOSPC: no space left'), { code: 'ENOSPC' }))
-    await assert.rejects(writer.write('/a', STRING, big, 3n), { code: 'TRANSPORT', message: /no space left/ })
-    assert.throws(() => writer.write('/a', STRING, big, 4n), { code: 'TRANSPORT' })
-    await assert.rejects(writer.close(), { code: 'TRANSPORT' })
+    await assert.rejects(writer.write('/a', STRING, big, 3n), { code: 'DISK_FULL', message: /no space left/ })
+    assert.throws(() => writer.write('/a', STRING, big, 4n), { code: 'DISK_FULL' })
+    await assert.rejects(writer.close(), { code: 'DISK_FULL' })
     assert.equal((await read(join(folder, 'a.mcap.part'))).messages.length, 1)
+  })
+
+  const broken: [title: string, method: string, errno: string, code: string][] = [
+    ['a quota that is used up', 'write', 'EDQUOT', 'DISK_FULL'],
+    ['a disk that does not write', 'write', 'EIO', 'STORE_FAILED'],
+    ['a disk that is full at the end', 'sync', 'ENOSPC', 'DISK_FULL'],
+    ['a disk that fails at the end', 'close', 'EIO', 'STORE_FAILED'],
+  ]
+  for (const [title, method, errno, code] of broken) {
+    it(`tells of ${title}`, async () => {
+      const writer = await ros2.BagWriter.open(join(folder, 'a.mcap'), { chunkBytes: 1 })
+      await writer.write('/a', STRING, cdrOf('a'), 1n)
+      const { handle } = writer as unknown as { handle: FileHandle & Record<string, unknown> }
+      const close = handle.close.bind(handle)
+      handle[method] = () => Promise.reject(Object.assign(new Error(errno), { code: errno }))
+      writer.write('/a', STRING, cdrOf('b'), 2n).catch(() => {})
+      await assert.rejects(writer.close(), { code })
+      if (method === 'close') await close()
+      assert.equal((await read(join(folder, 'a.mcap.part'))).messages.length, method === 'write' ? 1 : 2)
+    })
+  }
+
+  it('tells of a disk that cannot be read', async () => {
+    const path = join(folder, 'a.mcap')
+    const writer = await ros2.BagWriter.open(path, { chunkBytes: 1 })
+    await writer.write('/a', STRING, cdrOf('a'), 1n)
+    await writer.close()
+    const bag = await ros2.openBag(path)
+    const { bytes } = bag as unknown as { bytes: { handle: Record<string, unknown> } }
+    bytes.handle.read = () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }))
+    await assert.rejects(bag.messages().next(), { code: 'STORE_FAILED' })
+    await bag.close()
   })
 
   it('after a kill the file has all but the last moment', async () => {

@@ -36,6 +36,9 @@ const transport = process.env.MILLRACE_ROS2_TRANSPORT as ros2.TransportChoice | 
 // Else it is about our own, whatever ROS 2 this machine has.
 if (!transport) delete process.env.ROS_DISTRO
 
+/** A test of what no other transport than our own can do. */
+export const nativeIt: Mocha.TestFunction | Mocha.PendingTestFunction = transport === 'rclnodejs' ? it.skip : it
+
 export interface Opened {
   context: ros2.Context
   /** Looks now and at every change of the graph, until it fits. */

@@ -25,12 +25,12 @@ ros2Suite('synchronizer', () => {
     })
     await until(() => left.matched() + right.matched() === 2)
     const at = (ms: number, format: string) => ({ header: { stamp: { sec: 1, nanosec: ms * 1e6 } }, format })
+    // What is no message must not end anything.
+    left.send(Buffer.from([0, 1, 0, 0, 1]))
     for (let frame = 0; frame < 20; frame += 1) {
       left.send(at(frame * 33, `l${frame}`))
       if (frame % 2 === 0) right.send(at(frame * 33 + 2, `r${frame}`))
     }
-    // What is no message must not end anything.
-    left.send(Buffer.from([0, 1, 0, 0, 1]))
     await nine
     assert.deepEqual(
       groups.slice(0, 9),

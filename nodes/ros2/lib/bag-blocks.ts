@@ -145,5 +145,10 @@ function learn(catalogue: Catalogue, record: Buffer): void {
 }
 
 export function damaged(what: string): EngineError {
-  return new EngineError('INVALID_INPUT', `${what}; the recording is damaged`)
+  return new EngineError('STORE_CORRUPT', `${what}; the recording is damaged`)
+}
+
+/** What lies behind it can still be read. The disk's own failures concern all. */
+export function isPassable(error: unknown): error is EngineError {
+  return error instanceof EngineError && (error.code === 'STORE_CORRUPT' || error.code === 'INVALID_INPUT')
 }

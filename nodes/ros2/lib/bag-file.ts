@@ -77,13 +77,18 @@ class OnDisk implements Bytes {
   }
 
   private failed(why: string, cause?: unknown): EngineError {
-    return new EngineError('TRANSPORT', `${quote(this.path)} cannot be read: ${why}`, { cause })
+    return new EngineError('STORE_FAILED', `${quote(this.path)} cannot be read: ${why}`, { cause })
   }
 }
 
 function checkRange(offset: number, size: number, end: number): void {
   if (offset >= 0 && size >= 0 && offset + size <= end && size <= MAX_READ) return
-  throw new EngineError('INVALID_INPUT', `the recording claims ${size} bytes at ${offset} of ${end}; it is damaged`)
+  throw new EngineError('STORE_CORRUPT', `the recording claims ${size} bytes at ${offset} of ${end}; it is damaged`)
+}
+
+/** What the disk says no to is full, or broken. */
+export function diskCode(cause: unknown): 'DISK_FULL' | 'STORE_FAILED' {
+  return ['ENOSPC', 'EDQUOT'].includes((cause as NodeJS.ErrnoException)?.code ?? '') ? 'DISK_FULL' : 'STORE_FAILED'
 }
 
 /** Why the system refused, for people. */

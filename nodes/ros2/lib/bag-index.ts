@@ -6,6 +6,7 @@ import {
   Catalogue,
   chunkHead,
   damaged,
+  isPassable,
   mcap,
   messageAt,
   OPCODE,
@@ -172,7 +173,7 @@ class Scan {
     try {
       await read()
     } catch (error) {
-      if (error instanceof EngineError && error.code !== 'INVALID_INPUT') throw error
+      if (error instanceof EngineError && !isPassable(error)) throw error
       this.report(at, end - at, error)
     }
   }

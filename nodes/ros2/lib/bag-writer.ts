@@ -4,7 +4,7 @@ import { crc32 } from 'node:zlib'
 import type * as Mcap from '@mcap/core'
 import { EngineError, quote, toEngineError } from '../../shared/errors'
 import { mcap, zstd } from './bag-blocks'
-import { MAX_READ, reason } from './bag-file'
+import { diskCode, MAX_READ, reason } from './bag-file'
 import { type DefinitionSources, Definitions } from './definitions'
 import { writeSchema } from './schemas'
 
@@ -102,7 +102,8 @@ export class BagWriter {
       await mkdir(dirname(path), { recursive: true })
       handle = await open(`${path}.part`, 'wx')
     } catch (cause) {
-      throw new EngineError('INVALID_OPTION', `${quote(path)} cannot be recorded: ${reason(cause)}`, { cause })
+      const code = diskCode(cause) === 'DISK_FULL' ? 'DISK_FULL' : 'INVALID_OPTION'
+      throw new EngineError(code, `${quote(path)} cannot be recorded: ${reason(cause)}`, { cause })
     }
     const writer = new BagWriter(path, handle, options, library)
     writer.append((builder) => {
@@ -288,10 +289,15 @@ export class BagWriter {
         done += bytesWritten
       }
     } catch (cause) {
-      const problem = `${quote(this.path)} cannot be written: ${reason(cause)}; what came before is in ${this.path}.part`
-      this.failure = new EngineError('TRANSPORT', problem, { cause })
+      this.failure = this.failed(cause)
       throw this.failure
     }
+  }
+
+  private failed(cause: unknown): EngineError {
+    if (cause instanceof EngineError) return cause
+    const problem = `${quote(this.path)} cannot be written: ${reason(cause)}; what came before is in ${this.path}.part`
+    return new EngineError(diskCode(cause), problem, { cause })
   }
 
   private async finish(): Promise<void> {
@@ -302,12 +308,18 @@ export class BagWriter {
       await last
       if (this.failure) throw this.failure
       await this.handle.sync()
-    } finally {
-      await this.handle.close()
+    } catch (cause) {
+      await this.handle.close().catch(() => {})
+      throw this.failed(cause)
     }
-    const part = `${this.path}.part`
-    if (this.messages === 0) return rm(part, { force: true })
-    await this.name(part)
+    try {
+      await this.handle.close()
+      const part = `${this.path}.part`
+      if (this.messages === 0) await rm(part, { force: true })
+      else await this.name(part)
+    } catch (cause) {
+      throw this.failed(cause)
+    }
   }
 
   /** A link fails where the name is taken, and a rename does not; not every file system has links. */

@@ -1,5 +1,5 @@
 import { EngineError, quote, toEngineError } from '../../shared/errors'
-import { type Block, type RawMessage, readBlock } from './bag-blocks'
+import { type Block, isPassable, type RawMessage, readBlock } from './bag-blocks'
 import { type Bytes, bytesOf } from './bag-file'
 import { type BagProblem, type Index, indexOf } from './bag-index'
 import { Codec, type DecodeOptions } from './codec'
@@ -140,7 +140,7 @@ export class Bag {
       }
       const channel = catalogue.channels.get(channelId)
       if (!channel) {
-        const error = new EngineError('INVALID_INPUT', `the recording does not tell what its channel ${channelId} is`)
+        const error = new EngineError('STORE_CORRUPT', `the recording does not tell what its channel ${channelId} is`)
         onProblem({ offset: first.block.offset, bytes: message.data.length, error })
         continue
       }
@@ -187,8 +187,7 @@ export class Bag {
     try {
       return await readBlock(this.bytes, block, this.index.catalogue)
     } catch (error) {
-      // Only damage can be passed over.
-      if (!(error instanceof EngineError) || error.code !== 'INVALID_INPUT') throw error
+      if (!isPassable(error)) throw error
       onProblem({ offset: block.offset, bytes: block.length, error })
       return []
     }

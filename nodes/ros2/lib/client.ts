@@ -84,7 +84,10 @@ export class ServiceClient {
         const number = this.send(cdr)
         if (number === undefined) return false
         settle.sent = true
-        settle.onEnd(() => this.calls.delete(number))
+        settle.onEnd(() => {
+          this.calls.delete(number)
+          this.caller.forget?.(number)
+        })
         this.calls.set(number, settle)
         this.watch ??= setInterval(() => this.look(), WATCH_MS).unref()
         return true
@@ -171,11 +174,12 @@ export class ServiceClient {
   private drain(): void {
     if (this.draining || this.closed) return
     const { replies, more } = this.caller.take(TURN)
-    for (const { call, cdr } of replies) {
-      const pending = this.calls.get(call)
+    for (const reply of replies) {
+      const pending = this.calls.get(reply.call)
       if (!pending) continue
       try {
-        pending.resolve(this.codecs.response.decode(cdr))
+        if ('error' in reply) throw reply.error
+        pending.resolve(this.codecs.response.decode(reply.cdr))
       } catch (error) {
         pending.reject(toEngineError(error))
       }

@@ -119,17 +119,19 @@ export class Context {
 
   /** A client of a service, for many calls. */
   client(service: string, type: string, options: DecodeOptions = {}): ServiceClient {
-    const { request, response } = this.definitions.resolveService(type)
+    const definitions = this.definitions.resolveService(type)
+    const { request, response } = definitions
     const codecs = { request: new Codec(type, request), response: new Codec(type, response, options) }
-    return new ServiceClient(service, codecs, (onReady) => this.link.client({ service, type }, onReady))
+    return new ServiceClient(service, codecs, (onReady) => this.link.client({ service, type, definitions }, onReady))
   }
 
   /** Offers a service: what `handler` gives back, or resolves to, is the response. */
   serve(service: string, type: string, handler: Handler, options: ServeOptions = {}): ServiceServer {
-    const { request, response } = this.definitions.resolveService(type)
+    const definitions = this.definitions.resolveService(type)
+    const { request, response } = definitions
     const { onError, ...decode } = options
     const codecs = { request: new Codec(type, request, decode), response: new Codec(type, response) }
-    const open = (onReady: () => void) => this.link.serve({ service, type }, onReady)
+    const open = (onReady: () => void) => this.link.serve({ service, type, definitions }, onReady)
     return new ServiceServer(service, codecs, handler, open, onError)
   }
 

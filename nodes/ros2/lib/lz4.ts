@@ -16,7 +16,7 @@ export function unpackLz4(frame: Buffer, size: number): Buffer {
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
   }
-  throw new EngineError('INVALID_INPUT', `LZ4: ${frame.length} packed bytes do not give ${size}; they are damaged`)
+  throw new EngineError('STORE_CORRUPT', `LZ4: ${frame.length} packed bytes do not give ${size}; they are damaged`)
 }
 
 /** Reads beyond the end throw a `RangeError`, and so does whatever else cannot be. */

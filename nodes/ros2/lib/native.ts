@@ -20,8 +20,8 @@ export async function openNative(options: JoinOptions, onGraph: () => void): Pro
     subscribe: (wanted, onReady) => context.subscribe(JSON.stringify(wanted), onReady),
     advertise: (wanted) => context.publish(JSON.stringify(wanted)),
     synchronize: (wanted, onReady) => context.synchronize(JSON.stringify(wanted), onReady),
-    client: (wanted, onReady) => context.client(JSON.stringify(wanted), onReady),
-    serve: (wanted, onReady) => context.serve(JSON.stringify(wanted), onReady),
+    client: ({ service, type }, onReady) => context.client(JSON.stringify({ service, type }), onReady),
+    serve: ({ service, type }, onReady) => context.serve(JSON.stringify({ service, type }), onReady),
     graph: () => JSON.parse(context.graph()),
     close: () => context.close(),
   }

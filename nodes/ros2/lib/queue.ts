@@ -1,11 +1,9 @@
-import type { Sample, Taken } from './transport'
-
 const MAX_SAMPLES = 1000
 const MAX_BYTES = 64 << 20
 
 /** What lies between a transport and its listener: bounded by count and by bytes, the oldest gives way. */
-export class SampleQueue {
-  private samples: Sample[] = []
+export class SampleQueue<T extends { cdr: Buffer }> {
+  private samples: T[] = []
   private bytes = 0
   private received = 0
   private dropped = 0
@@ -17,7 +15,7 @@ export class SampleQueue {
   ) {}
 
   /** True when the queue was empty: whoever takes from it has to be told. */
-  push(sample: Sample): boolean {
+  push(sample: T): boolean {
     const wasEmpty = this.samples.length === 0
     this.received += 1
     this.bytes += sample.cdr.length
@@ -29,7 +27,7 @@ export class SampleQueue {
     return wasEmpty
   }
 
-  take(limit: number): Taken {
+  take(limit: number): { samples: T[]; more: boolean } {
     const samples = this.samples.splice(0, limit)
     for (const { cdr } of samples) this.bytes -= cdr.length
     return { samples, more: this.samples.length > 0 }

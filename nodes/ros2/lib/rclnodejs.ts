@@ -6,8 +6,22 @@ import { arrivalClock } from '../../shared/clock'
 import { EngineError, quote } from '../../shared/errors'
 import { optional } from '../../shared/optional'
 import { Matching } from './matching'
-import { longType, NAMESPACE, NODE_NAME, TOPIC } from './names'
+import { NAMESPACE, NODE_NAME } from './names'
 import { SampleQueue } from './queue'
+import {
+  attempt,
+  failed,
+  type Named,
+  type Rcl,
+  type RclContext,
+  type RclEndpoint,
+  type RclNode,
+  type RclPublisher,
+  type RclTime,
+  soon,
+  typeOf,
+} from './rcl'
+import { type Home, openAnswerer, openCaller } from './rclnodejs-services'
 import { stampOf } from './stamp'
 import type {
   Answerer,
@@ -24,79 +38,8 @@ import type {
   SynchronizeOptions,
   Transport,
   Wanted,
+  WantedService,
 } from './transport'
-import { hasMessage } from './usable'
-
-interface Rcl {
-  Context: new (domain?: bigint) => RclContext
-  Node: new (
-    name: string,
-    namespace: string,
-    context: RclContext,
-    options: object,
-    args: string[],
-    useGlobalArguments: boolean,
-  ) => RclNode
-  NodeOptions: new () => object
-  QoS: new (history: number, depth: number, reliability: number, durability: number, liveliness: number) => object
-  init(context: RclContext, args: string[]): Promise<void>
-  removeSignalHandlers(): void
-}
-
-interface RclContext {
-  tryShutdown(): void
-}
-
-interface RclNode {
-  spin(timeoutMs: number): void
-  createSubscription(type: string, topic: string, options: object, hear: (cdr: Buffer) => void): object
-  createPublisher(type: string, topic: string, options: object): RclPublisher
-  destroySubscription(subscription: object): void
-  destroyPublisher(publisher: object): void
-  resolveTopicName(topic: string): string
-  name(): string
-  namespace(): string
-  getNodeNamesAndNamespaces(): Omit<GraphNode, 'own'>[]
-  getTopicNamesAndTypes(): Named[]
-  getPublishersInfoByTopic(topic: string): RclEndpoint[]
-  getSubscriptionsInfoByTopic(topic: string): RclEndpoint[]
-  getServiceNamesAndTypesByNode(name: string, namespace: string): Named[]
-  getClientNamesAndTypesByNode(name: string, namespace: string): Named[]
-  countPublishers(topic: string): number
-  countSubscribers(topic: string): number
-}
-
-interface RclPublisher {
-  publish(cdr: Buffer): void
-  readonly subscriptionCount: number
-}
-
-interface Named {
-  name: string
-  types: string[]
-}
-
-interface RclTime {
-  seconds: number | bigint
-  nanoseconds: number | bigint
-}
-
-interface RclEndpoint {
-  node_name: string
-  node_namespace: string
-  topic_type: string
-  endpoint_gid: number[]
-  qos_profile: {
-    depth: number
-    history: number
-    reliability: number
-    durability: number
-    liveliness: number
-    deadline: RclTime
-    lifespan: RclTime
-    liveliness_lease_duration: RclTime
-  }
-}
 
 /** ROS 2's numbers for its policies. */
 const KEEP_LAST = 1
@@ -120,6 +63,8 @@ const SPIN_MS = 5
 const GRAPH_MS = 500
 /** So ROS 2 writes that a time has no end. */
 const ENDLESS_NS = 2n ** 63n - 1n
+
+const SERVICE_DEPTH = 1000
 
 /** How services speak. */
 const SERVICE_QOS: Required<Qos> = {
@@ -162,10 +107,12 @@ class Rclnodejs implements Transport {
   ) {
     this.seen = this.outline()
     this.timer = setInterval(() => this.look(), GRAPH_MS).unref()
+    if (open.size === 0) process.on('exit', endAll)
+    open.add(context)
   }
 
   subscribe(wanted: Wanted, onReady: () => void): Inlet {
-    const queue = new SampleQueue(wanted.maxSamples, wanted.maxBytes)
+    const queue = new SampleQueue<Sample>(wanted.maxSamples, wanted.maxBytes)
     const wake = soon(onReady)
     const close = this.hear(wanted, (sample) => {
       if (queue.push(sample)) wake()
@@ -183,7 +130,7 @@ class Rclnodejs implements Transport {
 
   advertise({ topic, type, qos }: Wanted): Outlet {
     this.open()
-    const [name, options] = [messageOf(topic, type), { qos: this.qosOf(qos) }]
+    const [name, options] = [typeOf(topic, type), { qos: this.qosOf(qos) }]
     let publisher: RclPublisher | undefined = attempt('advertising', () =>
       this.node.createPublisher(name, topic, options),
     )
@@ -244,12 +191,12 @@ class Rclnodejs implements Transport {
     }
   }
 
-  client(): Caller {
-    throw noServices()
+  client(wanted: WantedService, onReady: () => void): Caller {
+    return openCaller(this.home(), wanted, onReady)
   }
 
-  serve(): Answerer {
-    throw noServices()
+  serve(wanted: WantedService, onReady: () => void): Answerer {
+    return openAnswerer(this.home(), wanted, onReady)
   }
 
   graph(): Graph {
@@ -261,6 +208,8 @@ class Rclnodejs implements Transport {
     if (this.closed) return
     this.closed = true
     clearInterval(this.timer)
+    open.delete(this.context)
+    if (open.size === 0) process.off('exit', endAll)
     // Ending its thread runs the event loop within this call. Within an immediate, Node.js would then lose others'
     // immediates; within a timer it loses nothing.
     await new Promise<void>((resolve, reject) => {
@@ -278,7 +227,7 @@ class Rclnodejs implements Transport {
   /** What `hear` does may not throw: it is called from ROS 2's own code, which would end the process. */
   private hear({ topic, type, qos }: Wanted, hear: (sample: Sample) => void): () => void {
     this.open()
-    const [name, options] = [messageOf(topic, type), { qos: this.qosOf(qos), isRaw: true }]
+    const [name, options] = [typeOf(topic, type), { qos: this.qosOf(qos), isRaw: true }]
     let subscription: object | undefined = attempt('subscribing', () =>
       this.node.createSubscription(name, topic, options, (cdr) => hear({ cdr, receivedNs: this.arrival() })),
     )
@@ -287,6 +236,14 @@ class Rclnodejs implements Transport {
       subscription = undefined
       if (ended && !this.closed) attempt('closing', () => this.node.destroySubscription(ended))
     }
+  }
+
+  private home(): Home {
+    this.open()
+    const { node, arrival: now } = this
+    // As services speak, but keeping more than the ten messages that ROS 2 keeps.
+    const options = { qos: this.qosOf({ reliability: 'reliable', depth: SERVICE_DEPTH }) }
+    return { node, options, isOver: () => this.closed, now }
   }
 
   private open(): void {
@@ -334,6 +291,19 @@ class Rclnodejs implements Transport {
   }
 }
 
+/** What is open when the process ends would be freed in no order, which crashes where there are clients of services. */
+const open = new Set<RclContext>()
+
+function endAll(): void {
+  for (const context of open) {
+    try {
+      context.tryShutdown()
+    } catch {
+      // Nobody is left to tell.
+    }
+  }
+}
+
 /** What TypeScript would have said, and what the environment variables do not take. */
 function check(options: JoinOptions): void {
   const { domain, name, namespace, discovery, peers, interface: network, cycloneddsUri, ...unknown } = options
@@ -375,53 +345,6 @@ function within<T>(variables: Record<string, string>, start: () => T): T {
       else process.env[name] = value
     }
   }
-}
-
-/** It takes requests and responses in its own form alone, not as bytes. */
-function noServices(): EngineError {
-  return new EngineError('UNAVAILABLE', 'services do not go through rclnodejs here; choose the native transport')
-}
-
-/** The long form of a type that there is JavaScript of. */
-function messageOf(topic: string, type: string): string {
-  if (!TOPIC.test(topic)) {
-    throw new EngineError('INVALID_OPTION', `${quote(topic)} is no name of a topic; write it like /robot/odom`)
-  }
-  const name = longType(type)
-  if (hasMessage(name)) return name
-  throw new EngineError(
-    'UNKNOWN_TYPE',
-    `rclnodejs does not have ${quote(type)}; source the workspace that has it and run \`npx generate-ros-messages\` ` +
-      'where rclnodejs is installed, or choose the native transport',
-  )
-}
-
-/** Calls later, outside of ROS 2's own code, and once for many calls. */
-function soon(call: () => void): () => void {
-  let due = false
-  return () => {
-    if (due) return
-    due = true
-    setImmediate(() => {
-      due = false
-      call()
-    })
-  }
-}
-
-function attempt<T>(what: string, call: () => T): T {
-  try {
-    return call()
-  } catch (cause) {
-    throw failed(what, cause)
-  }
-}
-
-function failed(what: string, cause: unknown): EngineError {
-  if (cause instanceof EngineError) return cause
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  const advice = 'see whether its environment is right, or choose the native transport'
-  return new EngineError('TRANSPORT', `${what} through ROS 2 failed: ${reason}; ${advice}`, { cause })
 }
 
 function graphOf(node: RclNode): Graph {

@@ -83,13 +83,14 @@ export class ServiceServer {
     })
   }
 
-  private async answer({ id, cdr, receivedNs }: Asked): Promise<void> {
+  private async answer({ id, cdr, receivedNs, error }: Asked): Promise<void> {
     if (this.inWork >= WORK_MAX) {
       const problem = `${WORK_MAX} requests of ${this.service} are in work; this one gets no response`
       return this.drop(new EngineError('BUFFER_FULL', problem))
     }
     this.inWork += 1
     try {
+      if (error) throw error
       const response = await this.handler(this.codecs.request.decode(cdr), { receivedNs })
       if (response === undefined) {
         this.unanswered += 1

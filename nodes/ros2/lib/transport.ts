@@ -3,6 +3,8 @@
  * CDR with its four-byte header, both ways; what they mean is not known here.
  */
 
+import type { EngineError } from '../../shared/errors'
+import type { Definition } from './definitions'
 import type { Step } from './stamp'
 
 export type TransportName = 'native' | 'rclnodejs'
@@ -169,24 +171,33 @@ export interface Matcher {
 export interface WantedService {
   service: string
   type: string
+  /** What it asks for and what it answers, for a transport that takes no CDR of services. */
+  definitions: { request: readonly Definition[]; response: readonly Definition[] }
 }
+
+/** The response to a call, or why there will be none. */
+export type Reply = { call: number; cdr: Buffer } | { call: number; error: EngineError }
 
 /** Calls a service. */
 export interface Caller {
   /** Gives back the call's number, which its reply has, too. */
-  call(cdr: Uint8Array): number
+  call(cdr: Buffer): number
   /** How many servers are there to answer. */
   servers(): number
   /** At most `limit` replies, the oldest first. */
-  take(limit: number): { replies: { call: number; cdr: Buffer }[]; more: boolean }
+  take(limit: number): { replies: Reply[]; more: boolean }
+  /** Nobody waits for the call any more; not every transport keeps something of it. */
+  forget?(call: number): void
   close(): Promise<void>
 }
 
-/** A request that came; its id names it to the answerer. */
+/** A request that came; its id, this very Buffer, names it to the answerer. */
 export interface Asked {
   id: Buffer
   cdr: Buffer
   receivedNs: bigint
+  /** Why it cannot be read; then there is no CDR. */
+  error?: EngineError
 }
 
 /** Offers a service. */
@@ -194,7 +205,7 @@ export interface Answerer {
   /** At most `limit` requests, the oldest first. */
   take(limit: number): { requests: Asked[]; more: boolean }
   /** False when the client cannot hear it: it is not there yet, or not any more. */
-  reply(id: Uint8Array, cdr: Uint8Array): boolean
+  reply(id: Buffer, cdr: Buffer): boolean
   /** How many clients are there that this transport cannot answer. */
   deaf(): number
   /** How many requests came, and how many of them gave way to newer ones. */
