@@ -66,7 +66,7 @@ export class KafkaBroker {
       'auto.create.topics.enable=false',
       'group.initial.rebalance.delay.ms=0',
       // One that was killed is known to be gone.
-      'broker.session.timeout.ms=1500',
+      'broker.session.timeout.ms=3000',
       'broker.heartbeat.interval.ms=200',
       ...lines,
     ])
@@ -102,8 +102,20 @@ export class KafkaBroker {
     }
   }
 
-  /** To make topics with. */
-  admin(): Admin {
+  /** Makes topics of four partitions; resolves when they can be written to. */
+  async make(topics: string[], configs: { name: string; value: string }[] = []): Promise<void> {
+    const admin = this.admin()
+    await admin.createTopics({ topics, partitions: 4, replicas: 1, configs })
+    const isThere = () =>
+      admin.metadata({ topics: [...topics], forceUpdate: true }).then(
+        () => true,
+        () => false,
+      )
+    while (!(await isThere())) await new Promise((resolve) => setTimeout(resolve, 20))
+    await admin.close()
+  }
+
+  private admin(): Admin {
     const bootstrapBrokers = [{ host: '127.0.0.1', port: this.ports.plain as number }]
     const admin = new Admin({ clientId: 'test', bootstrapBrokers, retries: 0 })
     admin.on('error', () => {})
