@@ -10,6 +10,8 @@ export interface Certificates {
   path(name: string): string
   /** `ca.pem`, `server.pem`, `server.key`, `client.pem`, `client.key`, `other.pem`: an authority nobody knows. */
   read(name: string): string
+  /** A file with a key and its certificate. */
+  pair(name: string): string
   remove(): void
 }
 
@@ -35,5 +37,10 @@ export function certificates(): Certificates | undefined {
     return undefined
   }
   const remove = () => rmSync(folder, { recursive: true, force: true })
-  return { folder, path, read: (name) => readFileSync(path(name), 'utf8'), remove }
+  const read = (name: string) => readFileSync(path(name), 'utf8')
+  const pair = (name: string) => {
+    writeFileSync(path(`${name}.both`), read(`${name}.key`) + read(`${name}.pem`))
+    return path(`${name}.both`)
+  }
+  return { folder, path, read, pair, remove }
 }

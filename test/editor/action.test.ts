@@ -31,6 +31,7 @@ const flow = flowOf({
   },
   http: { type: 'millrace-action-http', url: 'http://127.0.0.1:1/', retries: 0 },
   redis: { type: 'millrace-action-redis', d: true },
+  kafka: { type: 'millrace-action-kafka', d: true, durable: true },
 })
 
 editorSuite('action', {}, (editor) => {
@@ -125,7 +126,23 @@ editorSuite('action', {}, (editor) => {
     await editor().cancel()
   })
 
-  for (const id of ['ruled', 'http', 'redis']) {
+  it('an outbox and a login have their rows when they are wanted', async () => {
+    await editor().edit('kafka')
+    const visible = (name: string) => editor().field(name).isVisible()
+    assert.deepEqual(
+      [await visible('outboxFolder'), await visible('username'), await visible('token')],
+      [true, false, false],
+    )
+    await editor().field('sasl').selectOption('PLAIN')
+    assert.deepEqual([await visible('username'), await visible('token')], [true, false])
+    await editor().field('sasl').selectOption('OAUTHBEARER')
+    assert.deepEqual([await visible('username'), await visible('token')], [false, true])
+    await editor().field('durable').setChecked(false)
+    assert.equal(await visible('outboxFolder'), false)
+    await editor().cancel()
+  })
+
+  for (const id of ['ruled', 'http', 'redis', 'kafka']) {
     it(`${id}: every text can be read, every input has a name, and nothing is cut off`, async () => {
       await editor().edit(id)
       const form = editor().page.locator('.millrace-form')

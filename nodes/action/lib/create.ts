@@ -3,6 +3,7 @@ import { EngineError, quote } from '../../shared/errors'
 import { type DeliveryOptions, DirectSender, type Seams } from './delivery'
 import { ActionDriver, type Transport } from './driver'
 import { type HttpConfig, HttpTransport } from './http'
+import { type KafkaConfig, KafkaTransport } from './kafka'
 import { OutboxSender } from './outbox'
 import { type PythonConfig, PythonTransport } from './python-transport'
 import { type RedisConfig, RedisTransport } from './redis'
@@ -13,17 +14,21 @@ const DAY_MS = 86_400_000
 export interface DriverConfigs {
   http: HttpConfig
   redis: RedisConfig
+  kafka: KafkaConfig
   python: PythonConfig
 }
 
 const transports: { [K in keyof DriverConfigs]: (config: DriverConfigs[K]) => Transport } = {
   http: (config) => new HttpTransport(config),
   redis: (config) => new RedisTransport(config),
+  kafka: (config) => new KafkaTransport(config),
   python: (config) => new PythonTransport(config),
 }
 
 /** What a kind delivers otherwise than the others. */
 const own: { [K in keyof DriverConfigs]?: (config: DriverConfigs[K] & DeliveryOptions) => DeliveryOptions } = {
+  // What goes at a time goes in one request.
+  kafka: ({ concurrency = 100 }) => ({ concurrency }),
   // The engine ends a call that takes too long: what waits for it there has not begun. A call that failed may have
   // done half of its work, so that trying again is for the script's author to want.
   python: ({ retries = 0, concurrency = 16, historyCapacity = 1000 }) => ({

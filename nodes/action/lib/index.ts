@@ -17,6 +17,7 @@ export {
 } from './driver'
 export { Ring, type Stats, statsOf } from './history'
 export type { HttpAuth, HttpConfig } from './http'
+export type { KafkaBroker, KafkaConfig, KafkaSasl } from './kafka'
 export type { TlsOptions } from './network'
 export { type OutboxOptions, OutboxSender } from './outbox'
 export {

@@ -15,6 +15,7 @@ import { EngineError, quote } from '../../shared/errors'
 import { optional } from '../../shared/optional'
 import { type Delivery, DriverError, type Fault, type Transport } from './driver'
 import { checkTls, networkError, type TlsOptions } from './network'
+import { json } from './payload'
 
 export const redisModes = ['keys', 'pubsub', 'stream'] as const
 export const redisTopologies = ['single', 'sentinel', 'cluster'] as const
@@ -288,16 +289,6 @@ const LATER = new Set([
 function rootOf(error: unknown): unknown {
   const { lastNodeError } = error as { lastNodeError?: unknown }
   return lastNodeError ?? error
-}
-
-function json(kind: Delivery['kind'], data: unknown): string {
-  try {
-    const type = kind === 'clear' ? { type: 'clear_action' } : {}
-    const isObject = typeof data === 'object' && data !== null && !Array.isArray(data)
-    return JSON.stringify(isObject ? { ...data, ...type } : data) ?? 'null'
-  } catch (cause) {
-    throw new DriverError('INVALID_INPUT', `the data is no JSON: ${(cause as Error).message}`, { cause })
-  }
 }
 
 function parse(text: string | null): { alertId?: unknown } | null {
