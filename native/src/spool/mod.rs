@@ -363,7 +363,15 @@ impl Shared {
         }
         let numbers = first..first + records.len() as u64;
         self.make_room(&mut state, bytes.len() as u64)?;
-        self.write(&mut state, &bytes, numbers.end)?;
+        match self.write(&mut state, &bytes, numbers.end) {
+            // Where nothing waits, what the disk lacks may lie in acknowledged records.
+            Err(SpoolError::DiskFull(_)) if state.open_from == state.next && state.bytes() > 0 => {
+                state.active = None;
+                self.settle(&mut state);
+                self.write(&mut state, &bytes, numbers.end)?;
+            }
+            written => written?,
+        }
         state.came(first, now);
         state.written += 1;
         match self.options.durability {
