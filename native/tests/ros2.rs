@@ -285,3 +285,62 @@ fn nobody_to_ask_is_an_error() {
     let refused = Client::open(&context, "a b", "a/srv/B", |_| {}).map(drop).unwrap_err();
     assert_eq!(refused.code(), ErrorCode::InvalidOption);
 }
+
+#[test]
+fn what_a_synchroniser_waits_for_and_loses_can_be_asked() {
+    let (cameras, changes) = open("cameras", 78);
+    let (listener, _) = open("listener", 78);
+    let reliable = Qos { reliability: Reliability::Reliable, depth: 100, ..Qos::default() };
+    let publish = |topic: &str| cameras.publish(topic, "sensor_msgs/msg/Image", &reliable).unwrap();
+    let (left, right) = (publish("left"), publish("right"));
+    let image = |topic: &str| {
+        format!(
+            r#"{{"topic": "{topic}", "type": "sensor_msgs/msg/Image", "qos": {{"reliability": "reliable", "depth": 100}}}}"#
+        )
+    };
+    let subscriptions = format!("[{}, {}]", image("left"), image("right"));
+    let sync = r#"{"topics": [{"name": "left"}, {"name": "right"}], "windowMs": 10, "bufferSize": 2, "maxDelayMs": 60000, "stallMs": 0.001}"#;
+    let options = |stamps: &str| {
+        from_json::<SyncOptions>(&format!(
+            r#"{{"subscriptions": {subscriptions}, "stamps": {stamps}, "sync": {sync}}}"#
+        ))
+        .unwrap()
+    };
+    let Err(unequal) = Synchronized::start(&listener, &options("[[]]"), || {}) else { panic!("it started") };
+    assert_eq!(unequal.code, millrace::error::ErrorCode::InvalidOption);
+
+    let synchronized = Synchronized::start(&listener, &options("[[], []]"), || {}).unwrap();
+    until(&changes, || (left.matched().unwrap() == 1 && right.matched().unwrap() == 1).then_some(()));
+    assert_eq!(synchronized.due_in_ms(), None);
+    let received = |count: u64| {
+        while synchronized.stats().0.received < count {
+            std::thread::yield_now();
+        }
+    };
+    // The right camera is silent, until the left one has sent for longer than the stall time.
+    left.send(&stamped(1000)).unwrap();
+    received(1);
+    left.send(&stamped(1033)).unwrap();
+    received(2);
+    let waited_for = loop {
+        if let Some(topics) = synchronized.stall() {
+            break topics;
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!((waited_for, synchronized.stall()), (vec![1], None));
+    for frame in 0..6 {
+        right.send(&stamped(1001 + frame * 33)).unwrap();
+        received(3 + 2 * frame as u64);
+        left.send(&stamped(1066 + frame * 33)).unwrap();
+        received(4 + 2 * frame as u64);
+    }
+    // Nobody takes: of more than two groups, the oldest go.
+    let (groups, more) = synchronized.take(1);
+    assert_eq!((groups.len(), more), (1, true));
+    assert!(synchronized.stats().1 > 0);
+    // A frame that comes after its time.
+    left.send(&stamped(1000)).unwrap();
+    received(15);
+    assert!(synchronized.left()[0].dropped[Reason::Late as usize] > 0, "{:?}", synchronized.left());
+}

@@ -131,3 +131,30 @@ impl HasCode for Ros2Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_know_what_each_error_asks_for() {
+        let text = String::new;
+        for (error, code) in [
+            (Ros2Error::Name(text()), ErrorCode::InvalidOption),
+            (Ros2Error::Type(text()), ErrorCode::InvalidOption),
+            (Ros2Error::Domain(text()), ErrorCode::InvalidOption),
+            (Ros2Error::Range(text()), ErrorCode::InvalidOption),
+            (Ros2Error::Settings(1), ErrorCode::InvalidOption),
+            (Ros2Error::Lists(1, 2, 3), ErrorCode::InvalidOption),
+            (Ros2Error::Cdr(1), ErrorCode::InvalidInput),
+            (Ros2Error::RequestId(1), ErrorCode::InvalidInput),
+            (Ros2Error::CannotRelate, ErrorCode::Unavailable),
+            (Ros2Error::Full(1), ErrorCode::BufferFull),
+            (Ros2Error::NoServer(text()), ErrorCode::Transport),
+            (Ros2Error::MixedServers(text()), ErrorCode::Transport),
+            (Ros2Error::Dds { call: "dds_write", reason: text() }, ErrorCode::Transport),
+        ] {
+            assert_eq!(error.code(), code, "{error}");
+        }
+    }
+}

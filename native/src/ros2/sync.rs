@@ -228,3 +228,19 @@ impl SyncOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_is_counted_by_its_reason() {
+        let reasons: Vec<Option<&str>> =
+            PushOutcome::ALL.iter().map(|&outcome| refusal(outcome).map(Reason::name)).collect();
+        let named: Vec<Option<&str>> = PushOutcome::ALL
+            .iter()
+            .map(|&outcome| (outcome != PushOutcome::Accepted).then(|| outcome.name()))
+            .collect();
+        assert_eq!(reasons, named);
+    }
+}
