@@ -1,7 +1,8 @@
 /**
  * ros2 beside rclpy (real ROS 2 Jazzy, Fast DDS), in one run: how soon, how fast, how much. Loopback only; each side is a
  * process of its own. Wires are those of a Node-RED as it is installed. Short by default; MILLRACE_LONG=1 takes the full
- * times; MILLRACE_BENCH names the parts to run (first, latency, small, out, images, sync).
+ * times; MILLRACE_BENCH names the parts to run (first, latency, small, out, images, sync, library). Beside our own DDS,
+ * `rclnodejs` is measured where it is in the cache.
  */
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -15,6 +16,8 @@ const long = process.env.MILLRACE_LONG === '1'
 const ROUNDS = long ? 7 : 3
 const cached = join(root, '.cache/ros2-jazzy/bin/python')
 const python = process.env.MILLRACE_ROS2_PYTHON ?? (existsSync(cached) ? cached : undefined)
+/** The environment of a ROS 2 with `rclnodejs`. */
+let sourced: NodeJS.ProcessEnv | undefined
 const DOMAIN = Number(process.env.MILLRACE_BENCH_DOMAIN ?? 158)
 const IMAGE = 'sensor_msgs/msg/Image'
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -30,7 +33,8 @@ class Peer {
 
   static ours(job: Json): Peer {
     const args = [JSON.stringify({ domain: DOMAIN, ...job })]
-    const peer = new Peer(fork(join(__dirname, 'ros2/peer.ts'), args, { execArgv: ['--import', 'tsx'] }))
+    const env = { ...process.env, ...(job.transport === 'rclnodejs' && sourced) }
+    const peer = new Peer(fork(join(__dirname, 'ros2/peer.ts'), args, { execArgv: ['--import', 'tsx'], env }))
     peer.child.on('message', (value) => peer.take(value as Json))
     return peer
   }
@@ -72,6 +76,12 @@ class Peer {
     return result
   }
 
+  /** What it has done until now. */
+  async end(): Promise<Record<string, number>> {
+    this.child.send('stop')
+    return this.result()
+  }
+
   async stop(): Promise<void> {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return
     this.child.kill('SIGKILL')
@@ -86,27 +96,49 @@ class Peer {
 
 interface Seen {
   count: number
+  groups: number
   p50: number
   p99: number
   rssMb: number
   cpuSeconds: number
 }
 
-/** A Node-RED that listens to one topic. */
-async function listening(topic: string, messageType: string, more: Json = {}): Promise<Runtime> {
+/** A Node-RED with these nodes, the last of them wired to nothing. */
+function hearing(nodes: Json[]): Promise<Runtime> {
   const wire = JSON.stringify(join(__dirname, 'ros2/wire.cjs'))
   return Runtime.boot({
     settings: `wire: require(${wire})(${JSON.stringify(nodeRed)}),`,
     flows: [
       { id: 'tab', type: 'tab' },
-      { id: 'ctx', type: 'millrace-ros2-context', domain: String(DOMAIN), discovery: 'localhost' },
-      {
-        ...{ id: 'in', z: 'tab', type: 'millrace-ros2-in', context: 'ctx', topic, messageType, x: 0, y: 0 },
-        ...{ qos: 'sensor', wires: [['end']], ...more },
-      },
+      { id: 'ctx', type: 'millrace-ros2-context', domain: String(DOMAIN), discovery: 'localhost', transport: 'native' },
+      ...nodes.map((node) => ({ z: 'tab', x: 0, y: 0, context: 'ctx', ...node })),
       { id: 'end', z: 'tab', type: 'junction', x: 0, y: 0, wires: [[]] },
     ],
   })
+}
+
+/** A Node-RED that listens to one topic. */
+function listening(topic: string, messageType: string): Promise<Runtime> {
+  return hearing([{ id: 'in', type: 'millrace-ros2-in', topic, messageType, qos: 'sensor', wires: [['end']] }])
+}
+
+const CAMERAS: [string, string][] = [
+  ['/left', IMAGE],
+  ['/right', IMAGE],
+  ['/lidar', 'sensor_msgs/msg/PointCloud2'],
+]
+
+/** A Node-RED that hears the cameras and the lidar: with one node, or with one each and the sync node. */
+function gathering(inEngine: boolean, lidar: boolean): Promise<Runtime> {
+  const topics = CAMERAS.map(([topic, messageType]) => {
+    return { topic, messageType, qos: 'sensor', required: lidar || topic !== '/lidar', minPeriodMs: '' }
+  })
+  const matching = { topics, windowMs: '5', wires: [['end'], ['end']] }
+  if (inEngine) return hearing([{ id: 'sync', type: 'millrace-ros2-sync', ...matching }])
+  const listeners = CAMERAS.map(([topic, messageType], place) => {
+    return { id: `in${place}`, type: 'millrace-ros2-in', topic, messageType, qos: 'sensor', wires: [['sync']] }
+  })
+  return hearing([...listeners, { id: 'sync', type: 'millrace-sync', ...matching }])
 }
 
 async function seen(runtime: Runtime): Promise<Seen> {
@@ -190,31 +222,49 @@ const parts = {
       })
       row(`  rclpy to rclpy, p50`, theirs, 'ms')
     }
+    for (const transport of sourced ? ['native', 'rclnodejs'] : ['native']) {
+      const results = await times(ROUNDS, async () => {
+        const receiver = Peer.ours({ job: 'delay', seconds: long ? 10 : 3, transport })
+        await receiver.next()
+        const sender = Peer.rclpy('sender.py', '/bench', 'sensor_msgs/msg/Imu', 0, 100, 60, 0)
+        const result = await receiver.result()
+        await Promise.all([receiver.stop(), sender.stop()])
+        return result
+      })
+      const title = `Imu, 100 Hz, rclpy to the library's callback, ${transport}`
+      for (const part of ['p50', 'p99']) {
+        const of = (name: string) => results.map((it) => it[name] ?? Number.NaN)
+        row(`${title}, ${part}`, of(part), 'ms', `  ${median(of('dropped'))} dropped`)
+      }
+    }
   },
 
   async small() {
     const seconds = long ? 10 : 3
-    for (const decoded of [true, false]) {
-      for (const from of ['our library', 'rclpy']) {
-        const rates = await times(ROUNDS, async () => {
-          const receiver = Peer.ours({ job: 'hear', decoded, seconds })
-          await receiver.next()
-          const sender =
-            from === 'rclpy'
-              ? Peer.rclpy('sender.py', '/bench', 'sensor_msgs/msg/Imu', 0, 0, seconds + 5, 0)
-              : Peer.ours({ job: 'say', seconds: seconds + 5 })
-          const result = await receiver.result()
-          await Promise.all([receiver.stop(), sender.stop()])
-          return result
-        })
-        const cpu = median(rates.map((it) => it.cpu as number))
-        const label = `Imu in, ${decoded ? 'decoded' : 'raw'}, one process of ${from} sends`
-        row(
-          label,
-          rates.map((it) => it.rate as number),
-          '/s',
-          `  ${cpu.toFixed(2)} cores`,
-        )
+    for (const transport of sourced ? ['native', 'rclnodejs'] : ['native']) {
+      for (const decoded of [true, false]) {
+        for (const from of ['our library', 'rclpy']) {
+          const rates = await times(ROUNDS, async () => {
+            const receiver = Peer.ours({ job: 'hear', decoded, seconds, transport })
+            await receiver.next()
+            const sender =
+              from === 'rclpy'
+                ? Peer.rclpy('sender.py', '/bench', 'sensor_msgs/msg/Imu', 0, 0, seconds + 2, 0)
+                : Peer.ours({ job: 'say', seconds: seconds + 30 })
+            await sender.next()
+            const result = await receiver.result()
+            const said = from === 'rclpy' ? await sender.next() : await sender.end()
+            await Promise.all([receiver.stop(), sender.stop()])
+            return { ...result, sent: said.rate ?? (said.sent as number) / (said.seconds as number) }
+          })
+          const of = (name: string) => median(rates.map((it) => (it as Record<string, number>)[name] as number))
+          row(
+            `Imu in, ${transport}, ${decoded ? 'decoded' : 'raw'}, one process of ${from} sends`,
+            rates.map((it) => (it as Record<string, number>).rate as number),
+            '/s',
+            `  of ${Math.round(of('sent'))} sent, ${Math.round(of('dropped'))} dropped here, ${of('cpu').toFixed(2)} cores`,
+          )
+        }
       }
     }
     const theirs = await times(ROUNDS, async () => {
@@ -264,34 +314,61 @@ const parts = {
     }
   },
 
+  /** The nodes: both sides in turn, from the same sender's program. */
   async sync() {
-    const seconds = long ? 20 : 5
-    for (const inEngine of [true, false]) {
-      const results = await times(long ? 3 : 1, async () => {
-        const receiver = Peer.ours({ job: 'sync', seconds, inEngine })
-        await receiver.next()
-        const camera = { job: 'images', bytes: 6_000_000, hz: 30, seconds: seconds + 8, partner: 2 }
-        const senders = [
-          Peer.ours({ ...camera, topic: '/left', partner: 1 }),
-          Peer.ours({ ...camera, topic: '/right' }),
-          Peer.ours({ ...camera, topic: '/lidar', bytes: 500_000, hz: 10, partner: 1 }),
-        ]
-        const result = await receiver.result()
-        await Promise.all([receiver, ...senders].map((peer) => peer.stop()))
-        return result
-      })
-      const { groups, frames, rssMb = 0 } = results[0] as Record<string, number>
-      const label = inEngine
-        ? 'sync of 2 cameras of 6 MB and a lidar, ros2.Synchronizer'
-        : '  three subscriptions and sync in JS'
-      row(
-        label,
-        results.map((it) => it.cpu as number),
-        'cores',
-        `  ${groups} groups of ${frames} frames, RSS ${rssMb.toFixed(0)} MB`,
-      )
-    }
+    await sides('millrace-ros2-sync', 'three millrace-ros2-in and millrace-sync', async (inEngine, lidar, seconds) => {
+      const runtime = await gathering(inEngine, lidar)
+      const sender = Peer.rclpy('cameras.py', 6_000_000, 500_000, seconds + 6)
+      await sender.next()
+      await pause(2000)
+      await seen(runtime)
+      await pause(seconds * 1000)
+      const { count: frames, ...result } = await seen(runtime)
+      await sender.stop()
+      await runtime.remove()
+      return { ...result, frames }
+    })
   },
+
+  /** The same through the library alone. */
+  async library() {
+    await sides('ros2.Synchronizer', 'three subscriptions and sync.Synchronizer', async (inEngine, lidar, seconds) => {
+      const receiver = Peer.ours({ job: 'sync', seconds, inEngine, lidar })
+      await receiver.next()
+      const sender = Peer.rclpy('cameras.py', 6_000_000, 500_000, seconds + 6)
+      const { groups = 0, frames = 0, cpuSeconds = 0, rssMb = 0 } = await receiver.result()
+      await Promise.all([receiver.stop(), sender.stop()])
+      return { groups, frames, cpuSeconds, rssMb }
+    })
+  },
+}
+
+type Gathered = Pick<Seen, 'groups' | 'cpuSeconds' | 'rssMb'> & { frames: number }
+
+/** Two ways to the same groups, in turn, so that both meet the same machine. */
+async function sides(
+  engine: string,
+  flow: string,
+  gather: (inEngine: boolean, lidar: boolean, seconds: number) => Promise<Gathered>,
+): Promise<void> {
+  const seconds = long ? 20 : 8
+  console.log(`2 cameras of 6 MB at 30 Hz and a lidar at 10 Hz from rclpy, every second right frame without a partner`)
+  for (const lidar of [false, true]) {
+    const rounds = await times(ROUNDS, async () => [
+      await gather(true, lidar, seconds),
+      await gather(false, lidar, seconds),
+    ])
+    const title = lidar ? ', all three in a group' : ', the lidar where there is one'
+    for (const [place, name] of [engine, flow].entries()) {
+      const results = rounds.map((round) => round[place] as Gathered)
+      const of = (value: (it: Gathered) => number) => median(results.map(value))
+      const perFrame = of((it) => (it.cpuSeconds * 1000) / it.frames).toFixed(2)
+      const seen = `${of((it) => it.groups / seconds).toFixed(1)} groups and ${of((it) => it.frames / seconds).toFixed(1)} of 70 frames a second`
+      const rest = `  ${perFrame} ms a frame, ${seen}, RSS ${of((it) => it.rssMb).toFixed(0)} MB`
+      const cores = results.map((it) => it.cpuSeconds / seconds)
+      row(name + title, cores, 'cores', rest)
+    }
+  }
 }
 
 async function main(): Promise<void> {
@@ -301,6 +378,11 @@ async function main(): Promise<void> {
     `Node.js ${process.versions.node}, ${process.platform}-${process.arch}, ${cpus().length} cores, load ${load}`,
   )
   if (!python) return console.log('No ROS 2 here: run `npm test` once, or set MILLRACE_ROS2_PYTHON')
+  if (existsSync(join(root, '.cache/rclnodejs/complete'))) {
+    const { rclnodejsEnv } = await import(join(root, 'scripts/lib/system.mjs'))
+    sourced = await rclnodejsEnv(python)
+  }
+  if (!sourced) console.log('SKIPPED the rows of rclnodejs: it is not built here; `npm test` builds it')
   for (const part of wanted) {
     try {
       await parts[part]()

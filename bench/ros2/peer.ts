@@ -1,7 +1,7 @@
 /**
  * The library in a process of its own, one job a process, told as JSON in argv; answers over IPC.
- * hear: counts Imus, raw or decoded. say: sends Imus as fast as it can. images: sends images of a size at a rate. sync: two
- * cameras and a lidar, through `ros2.Synchronizer` or through three subscriptions and `sync.Synchronizer`.
+ * hear: counts Imus, raw or decoded. delay: how long Imus were under way. say: sends Imus, as fast as it can, until it is told to stop. sync: two cameras and a
+ * lidar, through `ros2.Synchronizer` or through three subscriptions and `sync.Synchronizer`.
  */
 import { ros2, sync } from '../../nodes'
 
@@ -12,16 +12,15 @@ const WARM_UP_MS = 500
 
 interface Job {
   domain: number
-  job: 'hear' | 'say' | 'images' | 'sync'
+  job: 'hear' | 'delay' | 'say' | 'sync'
   topic?: string
   seconds: number
   decoded?: boolean
   reliable?: boolean
-  bytes?: number
-  hz?: number
-  /** One frame of so many has a partner. */
-  partner?: number
   inEngine?: boolean
+  /** Whether a group needs a cloud. */
+  lidar?: boolean
+  transport?: ros2.TransportChoice
 }
 
 const job: Job = JSON.parse(process.argv[2] as string)
@@ -54,23 +53,46 @@ const jobs = {
     while (first === 0) await pause(5)
     await pause(WARM_UP_MS)
     const [before, start] = [count, performance.now()]
+    const droppedBefore = subscription.counts().dropped
     const cpu = process.cpuUsage()
     await pause(job.seconds * 1000)
     const seconds = (performance.now() - start) / 1000
     const { user, system } = process.cpuUsage(cpu)
-    const { received, dropped } = subscription.counts()
-    return { rate: (count - before) / seconds, cpu: (user + system) / 1e6 / seconds, received, dropped, sum }
+    const dropped = (subscription.counts().dropped - droppedBefore) / seconds
+    return { rate: (count - before) / seconds, cpu: (user + system) / 1e6 / seconds, dropped, sum }
+  },
+
+  async delay(context: ros2.Context): Promise<object> {
+    const delays: number[] = []
+    const hear = ({ message }: ros2.Received) => {
+      const { sec, nanosec } = (message.header as { stamp: { sec: number; nanosec: number } }).stamp
+      delays.push(performance.timeOrigin + performance.now() - sec * 1000 - nanosec / 1e6)
+    }
+    const subscription = context.subscribe(topic, IMU, hear, { qos })
+    tell({ ready: true })
+    while (delays.length === 0) await pause(5)
+    await pause(WARM_UP_MS)
+    delays.length = 0
+    await pause(job.seconds * 1000)
+    const { dropped } = subscription.counts()
+    delays.sort((a, b) => a - b)
+    const at = (part: number) => delays[Math.floor(delays.length * part)]
+    return { p50: at(0.5), p99: at(0.99), dropped }
   },
 
   async say(context: ros2.Context): Promise<object> {
     const publisher = context.advertise(topic, IMU, qos)
     const message = { header: { stamp: 'auto', frame_id: 'imu' }, linear_acceleration: { x: 0, y: 0, z: 9.81 } }
     while (publisher.matched() === 0) await pause(5)
+    let stopped = false
+    process.once('message', () => {
+      stopped = true
+    })
     tell({ ready: true })
     let count = 0
     let full = 0
     const start = performance.now()
-    while (performance.now() - start < job.seconds * 1000) {
+    while (!stopped && performance.now() - start < job.seconds * 1000) {
       for (let turn = 0; turn < 100; turn += 1) {
         try {
           publisher.send(message)
@@ -84,28 +106,6 @@ const jobs = {
     return { rate: count / ((performance.now() - start) / 1000), full }
   },
 
-  async images(context: ros2.Context): Promise<object> {
-    const isCloud = topic.includes('lidar')
-    const publisher = context.advertise(topic, isCloud ? CLOUD : IMAGE, qos)
-    const { bytes = 1, hz = 30, partner = 1 } = job
-    const data = Buffer.alloc(bytes)
-    while (publisher.matched() === 0) await pause(5)
-    tell({ ready: true })
-    // Senders keep the same clock, so that their frames meet.
-    const start = Math.ceil((Date.now() + 1000) / 1000) * 1000
-    let sent = 0
-    for (; sent < job.seconds * hz; sent += 1) {
-      const at = start + (sent * 1000) / hz
-      await pause(Math.max(0, at - Date.now()))
-      // Half a frame beside the others: beyond the window.
-      const stamp = at + (sent % partner === 0 ? 0 : 500 / hz)
-      const [sec, nanosec] = [Math.floor(stamp / 1000), Math.floor((stamp % 1000) * 1e6)]
-      publisher.send({ header: { stamp: { sec, nanosec }, frame_id: 'x' }, data })
-    }
-    await pause(1000)
-    return { sent }
-  },
-
   async sync(context: ros2.Context): Promise<object> {
     const topics: [string, string][] = [
       ['/left', IMAGE],
@@ -115,9 +115,10 @@ const jobs = {
     let groups = 0
     let sum = 0
     let received = () => 0
+    const needs = (name: string) => job.lidar === true || name !== '/lidar'
     if (job.inEngine) {
       const synchronizer = new ros2.Synchronizer(context, { windowMs: 5 })
-      for (const [name, type] of topics) synchronizer.addSubscription(type, name)
+      for (const [name, type] of topics) synchronizer.addSubscription(type, name, {}, { required: needs(name) })
       received = () => synchronizer.stats().received
       synchronizer.onSynchronized((group) => {
         groups += 1
@@ -125,7 +126,8 @@ const jobs = {
       })
     } else {
       const names = topics.map(([name]) => name)
-      const synchronizer = new sync.Synchronizer<ros2.Received>(names, { windowMs: 5 }, () => {})
+      const options = { windowMs: 5, required: names.filter(needs) }
+      const synchronizer = new sync.Synchronizer<ros2.Received>(names, options, () => {})
       let heard = 0
       received = () => heard
       for (const [name, type] of topics) {
@@ -154,7 +156,7 @@ const jobs = {
     return {
       groups: groups - before,
       frames: received() - frames,
-      cpu: (user + system) / 1e6 / job.seconds,
+      cpuSeconds: (user + system) / 1e6,
       rssMb: rss / 2 ** 20,
       sum,
     }
@@ -162,7 +164,8 @@ const jobs = {
 }
 
 async function main(): Promise<void> {
-  const context = await ros2.Context.open({ domain: job.domain, name: `bench_${process.pid}`, discovery: 'localhost' })
+  const { domain, transport = 'native' } = job
+  const context = await ros2.Context.open({ domain, transport, name: `bench_${process.pid}`, discovery: 'localhost' })
   tell({ result: await jobs[job.job](context) })
   process.exit()
 }

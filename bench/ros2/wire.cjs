@@ -4,6 +4,7 @@ const { createRequire } = require('node:module')
 
 let latencies = []
 let count = 0
+let groups = 0
 let bytes = 0
 let rss = 0
 
@@ -20,6 +21,11 @@ module.exports = (nodeRed) => {
   hooks.add('onSend.bench', (events) => {
     const nowNs = (performance.timeOrigin + performance.now()) * 1e6
     for (const { msg, source } of events) {
+      // What a `millrace-ros2-sync` heard is in its groups, or among what it says has no partner.
+      if (source.node.type.endsWith('-sync')) {
+        if (source.port === 0) groups += 1
+        if (source.node.type === 'millrace-ros2-sync') count += msg.sync.dropped ?? msg.sync.topics.length
+      }
       if (source.node.type !== 'millrace-ros2-in') continue
       count += 1
       bytes += msg.payload?.data?.length ?? 0
@@ -37,9 +43,9 @@ module.exports = (nodeRed) => {
     const at = (part) => latencies[Math.floor(latencies.length * part)]
     const { user, system } = process.cpuUsage(before)
     const cpuSeconds = (user + system) / 1e6
-    process.send({ bench: { count, bytes, p50: at(0.5), p99: at(0.99), rssMb: rss / 2 ** 20, cpuSeconds } })
+    process.send({ bench: { count, groups, bytes, p50: at(0.5), p99: at(0.99), rssMb: rss / 2 ** 20, cpuSeconds } })
     latencies = []
-    count = bytes = rss = 0
+    count = groups = bytes = rss = 0
     before = process.cpuUsage()
   })
 }

@@ -226,6 +226,47 @@ fn frames_that_belong_together_come_together() {
     assert_eq!(lefts[0].unstamped, 1);
 }
 
+/// A group outlives the packets and the domain that its messages came from.
+#[test]
+fn large_frames_come_whole_however_long_they_waited() {
+    let (cameras, changes) = open("cameras", 165);
+    let (listener, _) = open("listener", 165);
+    let reliable = Qos { reliability: Reliability::Reliable, depth: 100, ..Qos::default() };
+    let publish = |topic: &str| cameras.publish(topic, "sensor_msgs/msg/Image", &reliable).unwrap();
+    let (left, right) = (publish("left"), publish("right"));
+    let options = from_json::<SyncOptions>(
+        r#"{"subscriptions": [
+                {"topic": "left", "type": "sensor_msgs/msg/Image", "qos": {"reliability": "reliable", "depth": 100}},
+                {"topic": "right", "type": "sensor_msgs/msg/Image", "qos": {"reliability": "reliable", "depth": 100}}],
+            "stamps": [[], []],
+            "sync": {"topics": [{"name": "left"}, {"name": "right"}], "windowMs": 10}}"#,
+    );
+    let (ready, groups_wait) = channel::<()>();
+    let told = move || {
+        let _ = ready.send(());
+    };
+    let synchronized = Synchronized::start(&listener, &options.unwrap(), told).unwrap();
+    until(&changes, || (left.matched().unwrap() == 1 && right.matched().unwrap() == 1).then_some(()));
+    let frame = |number: i64| {
+        let mut cdr = stamped(1000 + number * 33);
+        cdr.extend((0..2_000_000_u32).map(|byte| (byte / 7 + number as u32) as u8));
+        cdr
+    };
+    // All of these wait for the other topic, then leave in groups or with the synchroniser.
+    (0..4).for_each(|number| left.send(&frame(number)).unwrap());
+    while synchronized.stats().0.received < 4 {
+        std::thread::yield_now();
+    }
+    (0..8).for_each(|number| right.send(&frame(number)).unwrap());
+    groups_wait.recv_timeout(LONG).unwrap();
+    let groups = synchronized.take(100).0;
+    drop((synchronized, left, right, cameras, listener));
+    for (stamp, sample) in groups.iter().filter_map(|group| group.messages[0].as_ref()) {
+        assert!(sample.cdr == frame((stamp / 1_000_000 - 1000) / 33), "{stamp}");
+    }
+    assert!(!groups.is_empty() && groups.iter().flat_map(|group| &group.messages).all(Option::is_some));
+}
+
 /// A request or a reply of one number.
 fn number(value: i64) -> Vec<u8> {
     [&[0, 1, 0, 0][..], &value.to_le_bytes()].concat()

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::config::{Options, Setting};
-use super::dds::{self, Endpoints, Entity, OnMatch, Reader, Watcher, Writer};
+use super::dds::{self, Endpoints, Entity, Frame, OnMatch, Participant, Reader, Watcher, Writer};
 use super::discovery::{self, NodeInfo, ParticipantInfo};
 use super::graph::Graph;
 use super::names::{Kind, absolute, to_dds_topic, to_dds_type};
@@ -13,7 +13,7 @@ use super::{Durability, Gid, Qos, Refused, Reliability, Ros2Error, Sample};
 /// A domain exists once a process, however many contexts are in it.
 struct Domain {
     config: String,
-    _entity: Entity,
+    entity: Arc<Entity>,
 }
 
 static DOMAINS: LazyLock<Mutex<HashMap<u32, Weak<Domain>>>> = LazyLock::new(Mutex::default);
@@ -25,8 +25,8 @@ impl Domain {
             let same = domain.config == setting.config;
             return if same { Ok(domain) } else { Err(Ros2Error::Settings(setting.domain)) };
         }
-        let entity = dds::domain(setting.domain, &setting.config)?;
-        let domain = Arc::new(Domain { config: setting.config.clone(), _entity: entity });
+        let entity = Arc::new(dds::domain(setting.domain, &setting.config)?);
+        let domain = Arc::new(Domain { config: setting.config.clone(), entity });
         domains.insert(setting.domain, Arc::downgrade(&domain));
         Ok(domain)
     }
@@ -42,7 +42,7 @@ struct Shared {
     known: Arc<Mutex<HashMap<Gid, ParticipantInfo>>>,
     on_change: OnMatch,
     namespace: String,
-    participant: Entity,
+    participant: Participant,
     _domain: Arc<Domain>,
 }
 
@@ -62,13 +62,13 @@ impl Context {
         let domain = Domain::open(&setting)?;
         // ROS 2 counts only participants that name their enclave.
         let user_data = dds::participant_qos(b"enclave=/;");
-        let participant = dds::participant(setting.domain, &user_data)?;
+        let participant = Participant::new(&domain.entity, setting.domain, &user_data)?;
         let topic = dds::topic(&participant, discovery::TOPIC, discovery::TYPE)?;
         let said = Qos { reliability: Reliability::Reliable, durability: Durability::TransientLocal, ..Qos::default() };
         let known: Arc<Mutex<HashMap<Gid, ParticipantInfo>>> = Arc::default();
         let (hear, changed) = (known.clone(), on_change.clone());
-        let hear = move |sample: Sample, _| {
-            if let Some(info) = discovery::decode(&sample.cdr) {
+        let hear = move |frame: Frame, _| {
+            if let Some(info) = frame.sample().and_then(|sample| discovery::decode(&sample.cdr)) {
                 lock(&hear).insert(info.gid, info);
                 changed();
             }
@@ -108,8 +108,23 @@ impl Context {
         qos: &Qos,
         on_sample: impl Fn(Sample) + Send + Sync + 'static,
     ) -> Result<Subscription, Ros2Error> {
+        self.subscribe_frames(topic, type_name, qos, move |frame| {
+            if let Some(sample) = frame.sample() {
+                on_sample(sample);
+            }
+        })
+    }
+
+    /// The same before any copy.
+    pub(super) fn subscribe_frames(
+        &self,
+        topic: &str,
+        type_name: &str,
+        qos: &Qos,
+        on_frame: impl Fn(Frame) + Send + Sync + 'static,
+    ) -> Result<Subscription, Ros2Error> {
         let topic = self.topic(topic, type_name)?;
-        let hear = move |sample, _| on_sample(sample);
+        let hear = move |frame, _| on_frame(frame);
         let reader = Reader::new(&self.0.participant, &topic, &qos.to_dds(), self.on_match(), Box::new(hear))?;
         let gid = reader.gid()?;
         self.announce(|node| node.readers.push(gid))?;
@@ -142,7 +157,7 @@ impl Context {
         Ok((topic(Kind::Request, "Request")?, topic(Kind::Reply, "Response")?, name))
     }
 
-    pub(super) fn participant(&self) -> &Entity {
+    pub(super) fn participant(&self) -> &Participant {
         &self.0.participant
     }
 

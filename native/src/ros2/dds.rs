@@ -104,10 +104,23 @@ pub(super) fn domain(id: u32, config: &str) -> Result<Entity, Ros2Error> {
     Entity::new("dds_create_domain", unsafe { dds_create_domain(id, config.as_ptr()) })
 }
 
-pub(super) fn participant(domain: u32, qos: &Qos) -> Result<Entity, Ros2Error> {
-    let qos = NativeQos::new(qos);
-    // SAFETY: Cyclone copies the quality.
-    Entity::new("dds_create_participant", unsafe { dds_create_participant(domain, qos.0, ptr::null()) })
+pub(super) struct Participant {
+    entity: Entity,
+    domain: Arc<Entity>,
+}
+
+impl Participant {
+    /// `id` is that of `domain`.
+    pub fn new(domain: &Arc<Entity>, id: u32, qos: &Qos) -> Result<Self, Ros2Error> {
+        let qos = NativeQos::new(qos);
+        // SAFETY: Cyclone copies the quality.
+        let handle = unsafe { dds_create_participant(id, qos.0, ptr::null()) };
+        Ok(Participant { entity: Entity::new("dds_create_participant", handle)?, domain: domain.clone() })
+    }
+
+    pub fn gid(&self) -> Result<Gid, Ros2Error> {
+        self.entity.gid()
+    }
 }
 
 /// The quality of a participant that says `user_data` of itself.
@@ -115,21 +128,79 @@ pub(super) fn participant_qos(user_data: &[u8]) -> Qos {
     Qos { user_data: Some(user_data.to_vec()), ..super::qos::empty() }
 }
 
-pub(super) fn topic(participant: &Entity, name: &str, type_name: &str) -> Result<Entity, Ros2Error> {
+pub(super) fn topic(participant: &Participant, name: &str, type_name: &str) -> Result<Entity, Ros2Error> {
     let (name, type_name) = (c_string(name)?, c_string(type_name)?);
     // SAFETY: two C texts.
-    let handle = unsafe { sertype::create_topic(participant.0, name.as_ptr(), type_name.as_ptr()) };
+    let handle = unsafe { sertype::create_topic(participant.entity.0, name.as_ptr(), type_name.as_ptr()) };
     Entity::new("dds_create_topic", handle)
 }
 
-type OnSample = Box<dyn Fn(Sample, Origin) + Send + Sync>;
+/// A received message, which nobody has copied yet.
+pub(super) struct Frame {
+    data: Data,
+    received_ns: i64,
+    source_ns: i64,
+    publisher: Gid,
+    /// Ends after what lies in its memory.
+    _domain: Arc<Entity>,
+}
+
+enum Data {
+    Received(sertype::Reference),
+    Copied(Vec<u8>),
+}
+
+impl Frame {
+    /// None where there is no memory for it.
+    pub fn sample(self) -> Option<Sample> {
+        let cdr = match self.data {
+            Data::Received(reference) => reference.bytes()?,
+            Data::Copied(cdr) => cdr,
+        };
+        let Frame { received_ns, source_ns, publisher, .. } = self;
+        Some(Sample { cdr, received_ns, source_ns, publisher })
+    }
+
+    /// For who keeps it: it takes not much more memory than its size, if need be as a copy.
+    pub fn settle(&mut self) -> Option<()> {
+        if let Data::Received(reference) = &self.data
+            && reference.keeps() > reference.size().saturating_mul(2)
+        {
+            self.data = Data::Copied(reference.bytes()?);
+        }
+        Some(())
+    }
+
+    /// What `look` finds in the first bytes, or else in all of them.
+    pub fn find<T>(&mut self, look: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+        match &self.data {
+            Data::Copied(cdr) => return look(cdr),
+            Data::Received(reference) => {
+                let beginning = reference.beginning();
+                let found = look(beginning);
+                if found.is_some() || beginning.len() == reference.size() {
+                    return found;
+                }
+                self.data = Data::Copied(reference.bytes()?);
+            }
+        }
+        self.find(look)
+    }
+
+    pub fn received_ns(&self) -> i64 {
+        self.received_ns
+    }
+}
+
+type OnFrame = Box<dyn Fn(Frame, Origin) + Send + Sync>;
 
 /// Called when an endpoint found another one, lost one, or was refused by one. On a thread of the DDS.
 pub(super) type OnMatch = Arc<dyn Fn() + Send + Sync>;
 
 struct Listening {
-    on_sample: OnSample,
+    on_frame: OnFrame,
     on_match: OnMatch,
+    domain: Arc<Entity>,
     /// Asking Cyclone for a publisher's id costs more than a sample.
     publishers: Mutex<HashMap<dds_instance_handle_t, Gid>>,
 }
@@ -143,13 +214,14 @@ pub(super) struct Reader {
 
 impl Reader {
     pub fn new(
-        participant: &Entity,
+        participant: &Participant,
         topic: &Entity,
         qos: &Qos,
         on_match: OnMatch,
-        on_sample: OnSample,
+        on_frame: OnFrame,
     ) -> Result<Self, Ros2Error> {
-        let listening = Box::new(Listening { on_sample, on_match, publishers: Mutex::default() });
+        let domain = participant.domain.clone();
+        let listening = Box::new(Listening { on_frame, on_match, domain, publishers: Mutex::default() });
         let qos = NativeQos::new(qos);
         // SAFETY: `listening` lives until the reader is deleted; Cyclone copies quality and listener.
         let handle = unsafe {
@@ -157,7 +229,7 @@ impl Reader {
             dds_lset_data_available(listener, Some(on_data));
             dds_lset_subscription_matched(listener, Some(on_subscription_matched));
             dds_lset_requested_incompatible_qos(listener, Some(on_requested_incompatible));
-            let handle = dds_create_reader(participant.0, topic.0, qos.0, listener);
+            let handle = dds_create_reader(participant.entity.0, topic.0, qos.0, listener);
             dds_delete_listener(listener);
             handle
         };
@@ -270,13 +342,13 @@ fn take(reader: dds_entity_t, listening: &Listening) {
         let count = usize::try_from(count).unwrap_or(0);
         let received_ns = now_ns();
         for (&serdata, info) in data.iter().zip(&infos).take(count) {
-            // SAFETY: Cyclone gave us this reference; the contents are copied, and it is given back once.
-            let contents = unsafe { info.valid_data.then(|| sertype::contents(serdata)) };
-            unsafe { ddsi_serdata_unref(serdata) };
-            if let Some((cdr, origin)) = contents {
+            // SAFETY: Cyclone gave us this reference to a sample of a topic of ours; the frame has the domain, too.
+            let reference = unsafe { sertype::Reference::new(serdata) };
+            if info.valid_data {
                 let publisher = publisher(reader, info.publication_handle, listening);
-                let sample = Sample { cdr, received_ns, source_ns: info.source_timestamp, publisher };
-                (listening.on_sample)(sample, origin);
+                let (source_ns, origin) = (info.source_timestamp, reference.origin());
+                let (data, _domain) = (Data::Received(reference), listening.domain.clone());
+                (listening.on_frame)(Frame { data, received_ns, source_ns, publisher, _domain }, origin);
             }
         }
         if count < TAKE {
@@ -322,7 +394,7 @@ unsafe impl Send for Writer {}
 unsafe impl Sync for Writer {}
 
 impl Writer {
-    pub fn new(participant: &Entity, topic: &Entity, qos: &Qos, on_match: OnMatch) -> Result<Self, Ros2Error> {
+    pub fn new(participant: &Participant, topic: &Entity, qos: &Qos, on_match: OnMatch) -> Result<Self, Ros2Error> {
         let on_match = Box::new(on_match);
         let qos = NativeQos::new(qos);
         // SAFETY: as in `Reader::new`.
@@ -330,7 +402,7 @@ impl Writer {
             let listener = dds_create_listener(ptr::from_ref(&*on_match).cast_mut().cast());
             dds_lset_publication_matched(listener, Some(on_publication_matched));
             dds_lset_offered_incompatible_qos(listener, Some(on_offered_incompatible));
-            let handle = dds_create_writer(participant.0, topic.0, qos.0, listener);
+            let handle = dds_create_writer(participant.entity.0, topic.0, qos.0, listener);
             dds_delete_listener(listener);
             handle
         };
@@ -434,7 +506,7 @@ pub(super) struct Watcher {
 
 impl Watcher {
     pub fn new(
-        participant: &Entity,
+        participant: &Participant,
         endpoints: Endpoints,
         on_change: Box<dyn Fn() + Send + Sync>,
     ) -> Result<Self, Ros2Error> {
@@ -447,7 +519,7 @@ impl Watcher {
         let handle = unsafe {
             let listener = dds_create_listener(ptr::from_ref(&*on_change).cast_mut().cast());
             dds_lset_data_available(listener, Some(on_endpoints));
-            let handle = dds_create_reader(participant.0, topic, ptr::null(), listener);
+            let handle = dds_create_reader(participant.entity.0, topic, ptr::null(), listener);
             dds_delete_listener(listener);
             handle
         };

@@ -5,10 +5,15 @@
 //! on Linux the linker puts [`wire`] where Cyclone appends a sample to its packet, for first transmissions and
 //! repetitions alike. Elsewhere nothing is appended; see [`CAN_RELATE`].
 //!
+//! A received sample stays in the packets that it came in until someone wants its bytes: one copy then, and none for
+//! a sample that nobody wants.
+//!
 //! What Cyclone calls here must not panic: a panic cannot leave it. All lengths are checked before use.
 
 use std::ffi::{c_char, c_void};
 use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use cyclors::*;
 
@@ -26,8 +31,9 @@ struct Sample {
 
 #[derive(Default)]
 struct Body {
-    /// Padded with zeros to a multiple of four, as Cyclone sends it.
-    payload: Vec<u8>,
+    /// In one piece, padded with zeros to a multiple of four, as Cyclone sends it. Made of the packets if need be.
+    payload: OnceLock<Vec<u8>>,
+    packets: Option<Packets>,
     size: u32,
     origin: Origin,
 }
@@ -60,6 +66,105 @@ struct Packet {
 unsafe extern "C" {
     // An inline function, which the bindings leave out.
     fn ddsi_serdata_ref(sample: *const ddsi_serdata) -> *mut ddsi_serdata;
+    // Gives back one reference to each packet; on any thread.
+    fn ddsi_fragchain_unref(first: *const Part);
+}
+
+/// Counted references to the packets of a received sample. They must be given back before the domain ends.
+struct Packets {
+    first: *const Part,
+    size: usize,
+}
+
+// SAFETY: nothing changes the parts or the bytes of a sample that was delivered, and references are counted atomically.
+unsafe impl Send for Packets {}
+// SAFETY: as above.
+unsafe impl Sync for Packets {}
+
+impl Packets {
+    /// None where the parts are not the whole sample.
+    ///
+    /// # Safety
+    /// `first` is Cyclone's list of parts, whose packets are alive during this call.
+    unsafe fn hold(first: *const Part, size: usize) -> Option<Self> {
+        // SAFETY: by the caller's promise.
+        if unsafe { pieces(first, size) }.map(<[u8]>::len).sum::<usize>() != size {
+            return None;
+        }
+        let mut part = first;
+        while !part.is_null() {
+            // SAFETY: alive by the caller's promise, so that the counter is not 0 and may be raised; Cyclone only ever
+            // changes it atomically.
+            unsafe {
+                let references = ptr::addr_of!((*(*part).packet).references).cast_mut();
+                AtomicU32::from_ptr(references).fetch_add(1, Ordering::Relaxed);
+                part = (*part).next;
+            }
+        }
+        Some(Packets { first, size })
+    }
+
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        // SAFETY: the references keep the packets, and with them the parts, alive.
+        unsafe { pieces(self.first, self.size) }
+    }
+
+    /// In one piece, with room for `room` bytes. None where there is no memory for it.
+    fn gather(&self, room: usize) -> Option<Vec<u8>> {
+        let mut whole = Vec::new();
+        whole.try_reserve_exact(room).ok()?;
+        self.pieces().for_each(|piece| whole.extend_from_slice(piece));
+        Some(whole)
+    }
+
+    /// How much of Cyclone's memory they keep: packets of many samples lie in one buffer, which is free when all are.
+    fn keep(&self) -> usize {
+        let (mut part, mut buffer, mut count) = (self.first, ptr::null(), 0);
+        while !part.is_null() {
+            // SAFETY: alive as above; where a packet lies never changes.
+            unsafe {
+                let of = ptr::addr_of!((*(*part).packet).buffer).read();
+                count += usize::from(of != buffer);
+                (part, buffer) = ((*part).next, of);
+            }
+        }
+        count * BUFFER
+    }
+}
+
+impl Drop for Packets {
+    fn drop(&mut self) {
+        // SAFETY: the references of `hold`, given back once.
+        unsafe { ddsi_fragchain_unref(self.first) };
+    }
+}
+
+/// Cyclone's default for the size of a receive buffer.
+const BUFFER: usize = 1 << 20;
+
+/// The bytes of a sample from its beginning on, without what comes twice, up to the first hole.
+///
+/// # Safety
+/// `first` is Cyclone's list of parts, whose packets are alive for as long as the result is used.
+unsafe fn pieces<'a>(first: *const Part, size: usize) -> impl Iterator<Item = &'a [u8]> {
+    let (mut part, mut at) = (first, 0);
+    std::iter::from_fn(move || {
+        while !part.is_null() {
+            // SAFETY: by the caller's promise. A part has `end - begin` bytes.
+            unsafe {
+                let Part { begin, end, payload, .. } = *part;
+                let (begin, end) = (begin as usize, end as usize);
+                let here = packet(part).add(usize::from(payload));
+                part = (*part).next;
+                if begin <= at && at < end && end <= size {
+                    let piece = std::slice::from_raw_parts(here.add(at - begin), end - at);
+                    at = end;
+                    return Some(piece);
+                }
+            }
+        }
+        None
+    })
 }
 
 struct Shared<T>(T);
@@ -129,35 +234,100 @@ pub(super) unsafe fn create_topic(participant: dds_entity_t, name: *const c_char
 /// # Safety
 /// `sertype` is a live type of a topic that was made here.
 pub(super) unsafe fn sample(sertype: *const ddsi_sertype, cdr: &[u8], related: Option<Identity>) -> *mut ddsi_serdata {
-    let Some(mut body) = Body::room(cdr.len()) else { return ptr::null_mut() };
-    body.payload[..cdr.len()].copy_from_slice(cdr);
+    let Some(mut body) = Body::of(cdr.len(), [cdr]) else { return ptr::null_mut() };
     body.origin.related = related;
     // SAFETY: by the caller's promise.
     unsafe { make(sertype, ddsi_serdata_kind_SDK_DATA, body) }
 }
 
-/// The bytes of a sample, and what the wire said of it.
-///
-/// # Safety
-/// `sample` is a live reference to a sample of a topic that was made here.
-pub(super) unsafe fn contents(sample: *const ddsi_serdata) -> (Vec<u8>, Origin) {
-    // SAFETY: by the caller's promise.
-    let body = unsafe { body(sample) };
-    (body.bytes().to_vec(), body.origin)
+/// A counted reference to a sample.
+pub(super) struct Reference(*mut ddsi_serdata);
+
+// SAFETY: nothing changes a body once it is made, and references are counted atomically.
+unsafe impl Send for Reference {}
+
+impl Reference {
+    /// Takes the reference over.
+    ///
+    /// # Safety
+    /// A live reference to a sample of a topic that was made here. It must be dropped before the domain ends.
+    pub unsafe fn new(sample: *mut ddsi_serdata) -> Self {
+        Reference(sample)
+    }
+
+    fn body(&self) -> &Body {
+        // SAFETY: alive by the promise of `new`.
+        unsafe { body(self.0) }
+    }
+
+    /// A copy of the bytes, in one piece. None where there is no memory for it.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        let body = self.body();
+        match &body.packets {
+            Some(packets) => packets.gather(packets.size),
+            None => Some(body.payload().get(..body.size as usize)?.to_vec()),
+        }
+    }
+
+    /// So many of the first bytes as lie in one piece.
+    pub fn beginning(&self) -> &[u8] {
+        let body = self.body();
+        match &body.packets {
+            Some(packets) => packets.pieces().next().unwrap_or_default(),
+            None => body.payload().get(..body.size as usize).unwrap_or_default(),
+        }
+    }
+
+    pub fn size(&self) -> usize {
+        self.body().size as usize
+    }
+
+    /// How much memory it takes as it is.
+    pub fn keeps(&self) -> usize {
+        let body = self.body();
+        body.packets.as_ref().map_or(body.size as usize, Packets::keep)
+    }
+
+    /// What the wire said of it.
+    pub fn origin(&self) -> Origin {
+        self.body().origin
+    }
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        // SAFETY: the reference of `new`.
+        unsafe { ddsi_serdata_unref(self.0) };
+    }
 }
 
 impl Body {
-    /// None where there is no memory for it: the length comes from the network.
-    fn room(size: usize) -> Option<Self> {
+    /// None where there is no memory for it, and where the parts are larger than `size`.
+    fn of<'a>(size: usize, parts: impl IntoIterator<Item = &'a [u8]>) -> Option<Self> {
         let padded = size.checked_next_multiple_of(4)?;
+        let size = u32::try_from(size).ok()?;
         let mut payload = Vec::new();
         payload.try_reserve_exact(padded).ok()?;
+        for part in parts {
+            if part.len() > padded - payload.len() {
+                return None;
+            }
+            payload.extend_from_slice(part);
+        }
         payload.resize(padded, 0);
-        Some(Body { payload, size: u32::try_from(size).ok()?, origin: Origin::default() })
+        Some(Body { payload: payload.into(), size, ..Body::default() })
     }
 
-    fn bytes(&self) -> &[u8] {
-        self.payload.get(..self.size as usize).unwrap_or_default()
+    /// Empty where there is no memory for it.
+    fn payload(&self) -> &[u8] {
+        self.payload.get_or_init(|| {
+            let padded = (self.size as usize).next_multiple_of(4);
+            let whole = self.packets.as_ref().and_then(|packets| packets.gather(padded));
+            whole.map_or_else(Vec::new, |mut whole| {
+                whole.resize(padded, 0);
+                whole
+            })
+        })
     }
 }
 
@@ -187,32 +357,20 @@ unsafe extern "C" fn from_ser(
     parts: *const ddsi_rdata,
     size: usize,
 ) -> *mut ddsi_serdata {
-    let Some(mut body) = Body::room(size) else { return ptr::null_mut() };
+    let Ok(length) = u32::try_from(size) else { return ptr::null_mut() };
     let first: *const Part = parts.cast();
-    let (mut part, mut at) = (first, 0);
-    while !part.is_null() {
-        // SAFETY: Cyclone's list of parts, whose packets are alive during this call. A part has `end - begin` bytes.
-        unsafe {
-            let Part { begin, end, .. } = *part;
-            let (begin, end) = (begin as usize, end as usize);
-            if begin <= at && at < end && end <= size {
-                let from = packet(part).add(usize::from((*part).payload) + at - begin);
-                body.payload[at..end].copy_from_slice(std::slice::from_raw_parts(from, end - at));
-                at = end;
-            }
-            part = (*part).next;
-        }
-    }
-    if at != size {
-        return ptr::null_mut();
-    }
-    // SAFETY: as above: the submessage up to the payload lies in the first part's packet.
+    // SAFETY: Cyclone's list of parts, whose packets are alive during this call. The submessage up to the payload lies
+    // in the first part's packet.
     unsafe {
-        let (from, to) = (usize::from((*first).submessage), usize::from((*first).payload));
-        if from != 0 && from < to {
-            body.origin = Origin::of(std::slice::from_raw_parts(packet(first).add(from), to - from));
+        let Some(packets) = Packets::hold(first, size) else { return ptr::null_mut() };
+        let mut origin = Origin::default();
+        if !first.is_null() {
+            let (from, to) = (usize::from((*first).submessage), usize::from((*first).payload));
+            if from != 0 && from < to {
+                origin = Origin::of(std::slice::from_raw_parts(packet(first).add(from), to - from));
+            }
         }
-        make(sertype, kind, body)
+        make(sertype, kind, Body { packets: Some(packets), size: length, origin, payload: OnceLock::new() })
     }
 }
 
@@ -231,18 +389,14 @@ unsafe extern "C" fn from_ser_iov(
     parts: *const ddsrt_iovec_t,
     size: usize,
 ) -> *mut ddsi_serdata {
-    let Some(mut body) = Body::room(size) else { return ptr::null_mut() };
-    let mut at = 0;
-    for place in 0..count as usize {
+    let parts = (0..count as usize).map(|place| {
         // SAFETY: Cyclone's array of `count` parts, each with as many bytes as it says.
-        let part = unsafe {
+        unsafe {
             let part = &*parts.add(place);
             std::slice::from_raw_parts(part.iov_base.cast::<u8>(), part.iov_len as usize)
-        };
-        let Some(room) = body.payload.get_mut(at..at + part.len()) else { return ptr::null_mut() };
-        room.copy_from_slice(part);
-        at += part.len();
-    }
+        }
+    });
+    let Some(body) = Body::of(size, parts) else { return ptr::null_mut() };
     // SAFETY: Cyclone's type is alive.
     unsafe { make(sertype, kind, body) }
 }
@@ -288,7 +442,7 @@ unsafe extern "C" fn get_size(sample: *const ddsi_serdata) -> u32 {
 unsafe extern "C" fn to_ser(sample: *const ddsi_serdata, offset: usize, size: usize, buffer: *mut c_void) {
     // SAFETY: Cyclone's reference, and a buffer of `size` bytes.
     unsafe {
-        if let Some(bytes) = body(sample).payload.get(offset..offset + size) {
+        if let Some(bytes) = body(sample).payload().get(offset..offset + size) {
             ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.cast(), size);
         }
     }
@@ -302,7 +456,7 @@ unsafe extern "C" fn to_ser_ref(
 ) -> *mut ddsi_serdata {
     // SAFETY: Cyclone's reference, which is counted until `to_ser_unref`. It only reads.
     unsafe {
-        let bytes = body(sample).payload.get(offset..offset + size).unwrap_or_default();
+        let bytes = body(sample).payload().get(offset..offset + size).unwrap_or_default();
         *part = ddsrt_iovec_t { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() as _ };
         ddsi_serdata_ref(sample)
     }
@@ -458,6 +612,17 @@ mod wire {
 mod tests {
     use super::*;
 
+    /// References to a packet by its receiver.
+    const RECEIVED: u64 = 1;
+
+    fn contents(sample: *mut ddsi_serdata) -> (Vec<u8>, Origin) {
+        // SAFETY: `sample` is alive, and the reference is forgotten again.
+        let reference = std::mem::ManuallyDrop::new(unsafe { Reference::new(sample) });
+        let bytes = reference.bytes().unwrap();
+        assert!(bytes.starts_with(reference.beginning()) && reference.size() == bytes.len());
+        (bytes, reference.origin())
+    }
+
     /// A type that no domain knows.
     struct Type(*mut ddsi_sertype);
 
@@ -493,11 +658,19 @@ mod tests {
             // SAFETY: a list as Cyclone makes it; the reference is given back once.
             unsafe {
                 let made = from_ser(self.0, ddsi_serdata_kind_SDK_DATA, list.as_ptr().cast(), size);
-                (!made.is_null()).then(|| {
-                    let found = contents(made);
+                let held = u64::from(!made.is_null());
+                // All references but those of who received them are given back.
+                assert!(packets.iter().all(|packet| packet[0] == RECEIVED + held));
+                let found = (held > 0).then(|| contents(made));
+                if held > 0 {
+                    let mut whole = vec![9; size.next_multiple_of(4)];
+                    to_ser(made, 0, whole.len(), whole.as_mut_ptr().cast());
+                    let (bytes, _) = found.as_ref().unwrap();
+                    assert_eq!((&whole[..size], &whole[size..]), (&bytes[..], &[0; 4][..whole.len() - size]));
                     ddsi_serdata_unref(made);
-                    found
-                })
+                }
+                assert!(packets.iter().all(|packet| packet[0] == RECEIVED));
+                found
             }
         }
     }
@@ -511,7 +684,8 @@ mod tests {
 
     /// The head of a packet, four bytes, a submessage and a payload, aligned as Cyclone has it.
     fn packet_of(submessage: &[u8], payload: &[u8]) -> Vec<u64> {
-        let head = vec![0; size_of::<Packet>()];
+        let mut head = vec![0; size_of::<Packet>()];
+        head[..8].copy_from_slice(&RECEIVED.to_ne_bytes());
         let mut bytes = [&head, &[0; 4][..], submessage, payload].concat();
         bytes.resize(bytes.len().next_multiple_of(8), 0);
         bytes.chunks(8).map(|chunk| u64::from_ne_bytes(chunk.try_into().unwrap())).collect()
@@ -591,6 +765,6 @@ mod tests {
             free_samples(sertype.0, ptr::null_mut(), 0, 0);
             assert!(equal(sertype.0, sertype.0) && ddsi_sertype_equal(sertype.0, sertype.0));
         }
-        assert!(Body::room(usize::MAX).is_none());
+        assert!(Body::of(usize::MAX, []).is_none());
     }
 }

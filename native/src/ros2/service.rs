@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::context::lock;
-use super::dds::{Entity, Reader, Writer};
+use super::dds::{Entity, Frame, Reader, Writer};
 use super::identity::{Identity, Origin, UNKNOWN};
 use super::sertype::CAN_RELATE;
 use super::{Context, Gid, Qos, Ros2Error, Sample, Weighed};
@@ -191,8 +191,8 @@ fn reader(
     on_reply: &OnReply,
 ) -> Result<Reader, Ros2Error> {
     let (ends, on_reply) = (ends.clone(), on_reply.clone());
-    let hear = move |sample: Sample, origin: Origin| {
-        let reply = reply_of(sample, origin, &lock(&ends), &id);
+    let hear = move |frame: Frame, origin: Origin| {
+        let reply = frame.sample().and_then(|sample| reply_of(sample, origin, &lock(&ends), &id));
         if let Some(reply) = reply {
             on_reply(reply);
         }
@@ -302,8 +302,8 @@ impl Server {
         let (requests, replies, _) = context.service_topics(service, type_name)?;
         // Whoever finds the reader shall find the writer.
         let writer = Writer::new(context.participant(), &replies, &Qos::of_services(), context.on_match())?;
-        let hear = move |sample: Sample, origin: Origin| {
-            if let Some(request) = request_of(sample, origin) {
+        let hear = move |frame: Frame, origin: Origin| {
+            if let Some(request) = frame.sample().and_then(|sample| request_of(sample, origin)) {
                 on_request(request);
             }
         };

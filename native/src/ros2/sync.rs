@@ -1,4 +1,5 @@
-//! Several topics through the sync engine before they reach anyone: frames that find no partner stay here.
+//! Several topics through the sync engine before they reach anyone: frames that find no partner stay here, in the
+//! packets that they came in.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,6 +7,7 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
+use super::dds::Frame;
 use super::stamp::{Step, stamp};
 use super::{Context, EndpointOptions, Ros2Error, Sample, Subscription};
 use crate::error::EngineError;
@@ -45,7 +47,7 @@ pub struct Left {
 
 struct Held {
     topic: usize,
-    sample: Sample,
+    frame: Frame,
 }
 
 struct State {
@@ -62,7 +64,7 @@ struct State {
 }
 
 impl State {
-    fn push(&mut self, topic: usize, stamp: i64, sample: Sample, now: i64) {
+    fn push(&mut self, topic: usize, stamp: i64, frame: Frame, now: i64) {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -72,7 +74,7 @@ impl State {
         };
         let pushed = self.matcher.push(topic, stamp, slot, now);
         if pushed.kept {
-            self.slots[slot as usize] = Some(Held { topic, sample });
+            self.slots[slot as usize] = Some(Held { topic, frame });
         } else {
             self.free.push(slot);
             if let Some(reason) = refusal(pushed.outcome) {
@@ -98,7 +100,7 @@ impl State {
                 if held.is_some() {
                     free.push(slot);
                 }
-                messages.push(held.map(|held| (stamp, held.sample)));
+                messages.push(held.and_then(|held| Some((stamp, held.frame.sample()?))));
             });
             let Some(span) = span else { return };
             if self.groups.len() >= self.max_groups {
@@ -152,25 +154,28 @@ impl Synchronized {
         for (topic, wanted) in options.subscriptions.iter().enumerate() {
             let steps = options.stamps.get(topic).cloned().flatten();
             let (state, on_ready) = (state.clone(), on_ready.clone());
-            let hear = move |sample: Sample| {
+            let hear = move |mut frame: Frame| {
                 let stamp = match &steps {
-                    Some(steps) => stamp(&sample.cdr, steps),
-                    None => Some(sample.received_ns),
+                    Some(steps) => frame.find(|cdr| stamp(cdr, steps)),
+                    None => Some(frame.received_ns()),
                 };
+                if frame.settle().is_none() {
+                    return;
+                }
                 let mut state = lock(&state);
                 let Some(stamp) = stamp else {
                     state.left[topic].unstamped += 1;
                     return;
                 };
                 let before = state.groups.len();
-                state.push(topic, stamp, sample, started.elapsed().as_nanos() as i64);
+                state.push(topic, stamp, frame, started.elapsed().as_nanos() as i64);
                 let ready = before == 0 && !state.groups.is_empty();
                 drop(state);
                 if ready {
                     on_ready();
                 }
             };
-            subscriptions.push(context.subscribe(&wanted.topic, &wanted.type_name, &wanted.qos, hear)?);
+            subscriptions.push(context.subscribe_frames(&wanted.topic, &wanted.type_name, &wanted.qos, hear)?);
         }
         Ok(Synchronized { _subscriptions: subscriptions, state, started })
     }
