@@ -253,7 +253,7 @@ suite('driver kafka', function () {
     const kafka = driver({ batch: 500 })
     const sends = Array.from({ length: 40 }, (_, value) =>
       kafka.onMeasurement(
-        measurement(value, { sourceNodeId: 's' + value, fill: 'x'.repeat(value === 7 ? 3000 : 9) }) as never,
+        measurement(value, { sourceNodeId: `s${value}`, fill: 'x'.repeat(value === 7 ? 3000 : 9) }) as never,
       ),
     )
     const ends = await Promise.allSettled(sends)

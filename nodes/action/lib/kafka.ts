@@ -176,7 +176,8 @@ export class KafkaTransport implements Transport {
     const calls = all.filter(({ signal }) => !signal.aborted)
     if (calls.length === 0) return
     const { acks = 'all', compression = 'none' } = this.config
-    const client = (this.client ??= this.connect(QUICK))
+    this.client ??= this.connect(QUICK)
+    const client = this.client
     try {
       const messages = calls.map(({ record }) => ({ ...record }))
       const sent = client.producer.send({ messages, acks: ACKS[acks], idempotent: this.idempotent, compression })
