@@ -177,12 +177,19 @@ impl Supervisor {
                     to_load = to_load.get(written..).unwrap_or_default();
                 }
                 let more = reader.fill(&mut socket);
-                while let Ok(Some(frame)) = reader.next() {
-                    if let Some(end) = self.hear(frame) {
-                        return end;
+                let is_sound = loop {
+                    match reader.next() {
+                        Ok(None) => break true,
+                        // Nothing that follows can be understood, and nothing more may follow.
+                        Err(_) => break false,
+                        Ok(Some(frame)) => {
+                            if let Some(end) = self.hear(frame) {
+                                return end;
+                            }
+                        }
                     }
-                }
-                if !matches!(more, Ok(true)) {
+                };
+                if !is_sound || !matches!(more, Ok(true)) {
                     return self.died();
                 }
             } else if !printed && process.has_ended() {
