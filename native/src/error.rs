@@ -29,6 +29,30 @@ pub enum ErrorCode {
     Unavailable,
     /// An optional npm package is not installed.
     PackageMissing,
+    /// A store that another process has open.
+    StoreLocked,
+    /// A store whose files are not as they were written.
+    StoreCorrupt,
+    /// A store whose folder cannot be read or written.
+    StoreFailed,
+    /// No room on the disk.
+    DiskFull,
+    /// Larger than the limit.
+    TooLarge,
+    /// What was asked for is not there, or not any more.
+    NotFound,
+    /// A workflow that cannot run.
+    InvalidWorkflow,
+    /// Not done within its time.
+    Timeout,
+    /// Called off before it was done.
+    Revoked,
+    /// Not begun before it expired.
+    Expired,
+    /// Who worked on it is gone.
+    WorkerLost,
+    /// The work itself failed.
+    TaskFailed,
     /// The engine was closed before this call.
     Closed,
     /// The native binary is missing or does not load on this machine.

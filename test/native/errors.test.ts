@@ -3,7 +3,7 @@ import type * as Native from '#native'
 import { EngineError, errorCodes, toEngineError } from '../../nodes/shared/errors'
 import { engine, native } from '../../nodes/shared/native'
 
-const retryable = ['BUFFER_FULL', 'TRANSPORT']
+const retryable = ['BUFFER_FULL', 'TRANSPORT', 'STORE_LOCKED', 'DISK_FULL', 'TIMEOUT', 'WORKER_LOST']
 
 describe('errors of the binary', () => {
   for (const code of errorCodes) {
