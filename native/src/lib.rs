@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`error`] | the product's one list of error codes |
 //! | [`options`] | reads options that cross as JSON |
+//! | [`kv`] | the one embedded store |
 //! | `ros2` | hears and speaks ROS 2 topics over an embedded DDS; behind feature `ros2` |
 //! | [`sync`] | aligns timestamped streams into groups |
+//! | [`tasks`] | queues work: retries, delays, workflows |
 //! | `bindings` | the Node.js face of the engines, behind feature `node`; one thin file an engine |
 //!
 //! Engines know nothing of Node.js and nothing of each other: `bindings/x` calls `x`, and `x` calls
@@ -15,7 +17,9 @@
 #[allow(missing_docs, reason = "what has no comment says it by its name; comments go to index.d.ts")]
 pub mod bindings;
 pub mod error;
+pub mod kv;
 pub mod options;
 #[cfg(feature = "ros2")]
 pub mod ros2;
 pub mod sync;
+pub mod tasks;

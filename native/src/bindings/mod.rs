@@ -7,3 +7,4 @@ pub mod engine;
 pub mod ros2;
 pub mod stamp;
 pub mod sync;
+pub mod tasks;
