@@ -532,12 +532,26 @@ impl Engine {
         Ok(message.ok_or_else(|| foreign("tasks", &task.id.0))?.into())
     }
 
-    /// Keeps the message in memory while a worker has the task.
+    /// Keeps the message in memory while a worker has the task. What stands behind it in the store comes with
+    /// it, as it was sent after it and is most likely next.
     pub(super) fn load(&mut self, index: u32) -> Result<()> {
+        const AHEAD: usize = 64;
+        if self.tasks[index as usize].message.is_some() {
+            return Ok(());
+        }
+        let from = self.tasks[index as usize].id.0.to_vec();
+        for row in self.spaces.tasks.range(from..).take(AHEAD) {
+            let (key, record) = row?;
+            let next = Id::from_bytes(&key).and_then(|id| self.by_id.get(&id).copied());
+            let (Some(next), Some(message)) = (next, record.get(TASK_HEAD..)) else { continue };
+            let task = &mut self.tasks[next as usize];
+            if task.message.is_none() && (next == index || self.cached < self.options.cache_bytes) {
+                task.message = Some(message.into());
+                self.cached += message.len();
+            }
+        }
         if self.tasks[index as usize].message.is_none() {
-            let message = self.message(index)?;
-            self.cached += message.len();
-            self.tasks[index as usize].message = Some(message);
+            return Err(foreign("tasks", &self.tasks[index as usize].id.0));
         }
         Ok(())
     }
@@ -613,6 +627,8 @@ impl Engine {
                 return Ok(());
             }
             self.pass_joins(now)?;
+            // What follows them must not wait for another cause.
+            self.deliver(now)?;
         }
     }
 

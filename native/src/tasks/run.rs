@@ -497,6 +497,8 @@ impl Engine {
 
     /// Lets time pass: what is due goes on, leases and deadlines end.
     pub fn tick(&mut self, now: i64) -> Result<()> {
+        // First, as their next attempt may be due at once.
+        self.end_leases(now)?;
         while let Some(&Reverse((at, index, step))) = self.timers.peek() {
             if at > now {
                 break;
@@ -512,7 +514,6 @@ impl Engine {
                 self.wait(index, false);
             }
         }
-        self.end_leases(now)?;
         self.fire_periodic(now)?;
         self.tell_heartbeats(now);
         self.forget_idle_keys();
