@@ -234,9 +234,11 @@ impl Engine {
         let mut order = Vec::new();
         for row in self.spaces.tasks.range(..) {
             let (key, value) = row?;
-            let (Some(id), Some(head)) = (Id::from_bytes(&key), TaskHead::read(&value)) else {
+            let seq = key.as_ref().try_into().ok().map(u64::from_be_bytes);
+            let (Some(seq), Some(head)) = (seq, TaskHead::read(&value)) else {
                 return Err(foreign("tasks", &key));
             };
+            let id = head.id;
             if self.queues.len() <= head.queue as usize || self.names.len() <= head.name as usize {
                 return Err(foreign("tasks", &key));
             }
@@ -250,7 +252,7 @@ impl Engine {
             let lane = self.lane(head.queue, head.name);
             let index = self.insert(Task {
                 id,
-                seq: head.seq,
+                seq,
                 created: head.created,
                 due: head.due,
                 expires: head.expires,
@@ -266,8 +268,8 @@ impl Engine {
                 priority: head.priority,
                 flags: head.flags,
             });
-            self.seq = self.seq.max(head.seq);
-            order.push((head.seq, index));
+            self.seq = seq;
+            order.push(index);
         }
         for row in self.spaces.states.range(..) {
             let (key, value) = row?;
@@ -285,9 +287,7 @@ impl Engine {
             extra.attempts = progressed.attempts;
             extra.seen_take = progressed.seen_take;
         }
-        // In the order in which they were sent; the store has them in that of their ids.
-        order.sort_unstable();
-        for (_, index) in order {
+        for index in order {
             let state = self.tasks[index as usize].state;
             self.queue_of(index).counts[state as usize] += 1;
             self.wait(index, false);
@@ -398,9 +398,9 @@ impl Engine {
         }
         self.seq += 1;
         let head = TaskHead {
+            id,
             priority: message.priority(),
             flags,
-            seq: self.seq,
             created: message.created_at().unwrap_or(now),
             due: message.eta().unwrap_or(0),
             expires: message.expires().unwrap_or(NEVER),
@@ -408,11 +408,11 @@ impl Engine {
             name,
             root,
         };
-        self.batch.put(&self.spaces.tasks, id.0, head.record(json));
+        self.batch.put(&self.spaces.tasks, self.seq.to_be_bytes(), head.record(json));
         let lane = self.lane(queue, name);
         let index = self.insert(Task {
             id,
-            seq: head.seq,
+            seq: self.seq,
             created: head.created,
             due: head.due,
             expires: head.expires,
@@ -471,7 +471,7 @@ impl Engine {
         if task.flags & PROGRESSED != 0 {
             self.batch.remove(&self.spaces.states, id.0);
         }
-        self.batch.remove(&self.spaces.tasks, id.0);
+        self.batch.remove(&self.spaces.tasks, task.seq.to_be_bytes());
         self.by_id.remove(&id);
         self.free.push(index);
         if self.by_id.is_empty() && self.tasks.len() > 100_000 {
@@ -527,7 +527,7 @@ impl Engine {
         if let Some(message) = &task.message {
             return Ok(message.clone());
         }
-        let record = self.spaces.tasks.get(&task.id.0)?;
+        let record = self.spaces.tasks.get(&task.seq.to_be_bytes())?;
         let message = record.as_deref().and_then(|record| record.get(TASK_HEAD..));
         Ok(message.ok_or_else(|| foreign("tasks", &task.id.0))?.into())
     }
@@ -539,10 +539,10 @@ impl Engine {
         if self.tasks[index as usize].message.is_some() {
             return Ok(());
         }
-        let from = self.tasks[index as usize].id.0.to_vec();
+        let from = self.tasks[index as usize].seq.to_be_bytes().to_vec();
         for row in self.spaces.tasks.range(from..).take(AHEAD) {
-            let (key, record) = row?;
-            let next = Id::from_bytes(&key).and_then(|id| self.by_id.get(&id).copied());
+            let (_, record) = row?;
+            let next = TaskHead::read(&record).and_then(|head| self.by_id.get(&head.id).copied());
             let (Some(next), Some(message)) = (next, record.get(TASK_HEAD..)) else { continue };
             let task = &mut self.tasks[next as usize];
             if task.message.is_none() && (next == index || self.cached < self.options.cache_bytes) {

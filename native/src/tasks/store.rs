@@ -12,7 +12,8 @@ use crate::kv::{Kv, KvError, Space};
 const VERSION: u8 = 1;
 
 pub(super) struct Spaces {
-    /// Id → [`TaskHead`] and the message.
+    /// Place in the order of sending → [`TaskHead`] and the message. What is sent last stands last, so the
+    /// store has nothing to sort, and what is next stands together.
     pub tasks: Space,
     /// Id → [`Progressed`], once a task is not as it was sent.
     pub states: Space,
@@ -51,9 +52,9 @@ impl Spaces {
 /// What the scan at the start reads of a task, so that it need not read the message.
 #[derive(Debug, PartialEq)]
 pub(super) struct TaskHead {
+    pub id: Id,
     pub priority: u8,
     pub flags: u8,
-    pub seq: u64,
     pub created: i64,
     pub due: i64,
     pub expires: i64,
@@ -62,13 +63,13 @@ pub(super) struct TaskHead {
     pub root: Option<Id>,
 }
 
-pub(super) const TASK_HEAD: usize = 3 + 8 * 4 + 4 * 2 + 16;
+pub(super) const TASK_HEAD: usize = 3 + 16 + 8 * 3 + 4 * 2 + 16;
 
 impl TaskHead {
     pub fn record(&self, message: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(TASK_HEAD + message.len());
         out.extend([VERSION, self.priority, self.flags]);
-        out.extend(self.seq.to_be_bytes());
+        out.extend(self.id.0);
         for time in [self.created, self.due, self.expires] {
             out.extend(time.to_be_bytes());
         }
@@ -84,10 +85,11 @@ impl TaskHead {
         if at.u8()? != VERSION {
             return None;
         }
+        let (priority, flags) = (at.u8()?, at.u8()?);
         Some(TaskHead {
-            priority: at.u8()?,
-            flags: at.u8()?,
-            seq: at.u64()?,
+            id: at.id()?,
+            priority,
+            flags,
             created: at.u64()? as i64,
             due: at.u64()? as i64,
             expires: at.u64()? as i64,
@@ -215,9 +217,9 @@ mod tests {
     #[test]
     fn heads_come_back_as_they_were() {
         let head = TaskHead {
+            id: Id([7; 16]),
             priority: 9,
             flags: 3,
-            seq: 1 << 40,
             created: 1_700_000_000_000,
             due: 5,
             expires: i64::MAX,
