@@ -39,7 +39,8 @@ const EVENTS_ROOM: usize = 4 << 20;
 
 struct Outbox {
     frames: Mutex<Vec<u8>>,
-    wake: Wake,
+    /// Gone after the end: it would keep Node.js from ending.
+    wake: Mutex<Option<Wake>>,
 }
 
 impl Outbox {
@@ -52,8 +53,9 @@ impl Outbox {
         let was_empty = frames.is_empty();
         frames.extend_from_slice(more);
         drop(frames);
-        if was_empty {
-            self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        let wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (true, Some(wake)) = (was_empty, &*wake) {
+            wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
     }
 
@@ -139,7 +141,7 @@ impl TaskQueue {
     /// `options` is JSON: `tasks.Options`. `on_ready` is called when the outbox stops being empty.
     #[napi]
     pub async fn open(path: String, options: String, on_ready: Wake) -> Coded<TaskQueue> {
-        let outbox = Arc::new(Outbox { frames: Mutex::default(), wake: on_ready });
+        let outbox = Arc::new(Outbox { frames: Mutex::default(), wake: Mutex::new(Some(on_ready)) });
         let post = Post(outbox.clone());
         let opened = spawn_blocking(move || {
             let options: Options = from_json(&options)?;
@@ -159,7 +161,7 @@ impl TaskQueue {
     /// Sends messages: each its length (u32) and its JSON. The answer is a list, in order, of what is not
     /// simply accepted: `[{index, id}]` for a duplicate, `[{index, code, message}]` for a refused one.
     #[napi(catch_unwind)]
-    pub fn send(&self, ticket: f64, messages: Buffer) {
+    pub fn send(&self, ticket: f64, messages: Buffer) -> Coded<()> {
         self.job(ticket, move |engine, now| {
             let (mut rest, mut index) = (messages.as_ref(), 0);
             let mut odd = Vec::new();
@@ -180,68 +182,68 @@ impl TaskQueue {
                 index += 1;
             }
             Ok(format!("[{}]", odd.join(",")))
-        });
+        })
     }
 
     /// Sends a workflow: a signature as JSON. The answer is `{id, duplicate}`.
     #[napi(catch_unwind)]
-    pub fn send_workflow(&self, ticket: f64, signature: String) {
+    pub fn send_workflow(&self, ticket: f64, signature: String) -> Coded<()> {
         self.job(ticket, move |engine, now| {
             let (id, duplicate) = match engine.send_workflow(signature.as_bytes(), now)? {
                 Sent::Accepted(id) => (id, false),
                 Sent::Duplicate(id) => (id, true),
             };
             Ok(format!(r#"{{"id":"{id}","duplicate":{duplicate}}}"#))
-        });
+        })
     }
 
     /// `options` is JSON: `tasks.WorkerOptions`. The answer is the worker's number.
     #[napi(catch_unwind)]
-    pub fn open_worker(&self, ticket: f64, options: String) {
+    pub fn open_worker(&self, ticket: f64, options: String) -> Coded<()> {
         self.job(ticket, move |engine, now| {
             let options: WorkerOptions = from_json(&options)?;
             Ok(engine.open_worker(options, now)?.to_string())
-        });
+        })
     }
 
     /// It takes no more tasks.
     #[napi(catch_unwind)]
-    pub fn drain_worker(&self, ticket: f64, worker: u32) {
+    pub fn drain_worker(&self, ticket: f64, worker: u32) -> Coded<()> {
         self.job(ticket, move |engine, _| {
             engine.drain_worker(worker);
             Ok("null".into())
-        });
+        })
     }
 
     /// What it still has goes back to the queue.
     #[napi(catch_unwind)]
-    pub fn close_worker(&self, ticket: f64, worker: u32) {
+    pub fn close_worker(&self, ticket: f64, worker: u32) -> Coded<()> {
         self.job(ticket, move |engine, now| {
             engine.close_worker(worker, now)?;
             Ok("null".into())
-        });
+        })
     }
 
     /// Reports on tasks: each its length (u32), its kind (u8), the token (f64) and a payload. Kinds: 0 started,
     /// 1 done (result), 2 failed (error), 3 retry (`{delayMs?, error?}`), 4 progress (JSON), 5 heartbeat,
     /// 6 give back, 7 revoked. The answer lists the places of those that came too late.
     #[napi(catch_unwind)]
-    pub fn report(&self, ticket: f64, reports: Buffer) {
+    pub fn report(&self, ticket: f64, reports: Buffer) -> Coded<()> {
         self.job(ticket, move |engine, now| {
             let late = engine.report(&reports, now)?;
             serde_json::to_string(&late).map_err(|error| EngineError::internal(&error))
-        });
+        })
     }
 
     /// One command as JSON, by its `op`. The answer is the command's.
     #[napi(catch_unwind)]
-    pub fn control(&self, ticket: f64, command: String) {
-        self.job(ticket, move |engine, now| Ok(engine.control(&command, now)?));
+    pub fn control(&self, ticket: f64, command: String) -> Coded<()> {
+        self.job(ticket, move |engine, now| Ok(engine.control(&command, now)?))
     }
 
     /// Has the results of these ids told, as soon as they are there. An id that nobody knows is told as such.
     #[napi(catch_unwind)]
-    pub fn watch(&self, ids: Vec<String>) {
+    pub fn watch(&self, ids: Vec<String>) -> Coded<()> {
         self.with(Box::new(move |engine| {
             engine.ok()?;
             Some(Box::new(move |engine| {
@@ -251,48 +253,52 @@ impl TaskQueue {
                     let _ = engine.watch(id);
                 }
             }))
-        }));
+        }))
     }
 
     #[napi(catch_unwind)]
-    pub fn unwatch(&self, ids: Vec<String>) {
+    pub fn unwatch(&self, ids: Vec<String>) -> Coded<()> {
         self.with(Box::new(move |engine| {
             let (engine, _) = engine.ok()?;
             ids.iter().filter_map(|id| Id::parse(id)).for_each(|id| engine.unwatch(id));
             None
-        }));
+        }))
     }
 
     /// Begins or ends to tell events.
     #[napi(catch_unwind)]
-    pub fn want_events(&self, wanted: bool) {
+    pub fn want_events(&self, wanted: bool) -> Coded<()> {
         self.with(Box::new(move |engine| {
             let (engine, now) = engine.ok()?;
             engine.want_events(wanted, now);
             None
-        }));
+        }))
     }
 
-    /// Does what waits, gives back what workers hold, and ends.
+    /// Does what waits, gives back what workers hold, and ends. Drain once more after it.
     #[napi]
     pub async fn close(&self) -> Coded<()> {
         let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(driver) = driver else { return Coded(Ok(())) };
         let closed = spawn_blocking(move || driver.close().map_err(EngineError::from)).await;
+        self.outbox.wake.lock().unwrap_or_else(PoisonError::into_inner).take();
         Coded(closed.unwrap_or_else(|panic| Err(EngineError::internal(&panic))))
     }
 }
 
 impl TaskQueue {
-    fn with(&self, job: driver::Job) {
-        match &*self.driver.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(driver) => driver.submit(job),
-            None => drop(job(Err(TaskError::Closed.into()))),
-        }
+    /// After the end nothing comes through the outbox any more: then the call itself fails.
+    fn with(&self, job: driver::Job) -> Coded<()> {
+        let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
+        Coded(driver.as_ref().ok_or_else(|| TaskError::Closed.into()).map(|driver| driver.submit(job)))
     }
 
     /// A job whose answer is told after the commit.
-    fn job(&self, ticket: f64, job: impl FnOnce(&mut Engine, i64) -> Result<String, EngineError> + Send + 'static) {
+    fn job(
+        &self,
+        ticket: f64,
+        job: impl FnOnce(&mut Engine, i64) -> Result<String, EngineError> + Send + 'static,
+    ) -> Coded<()> {
         let outbox = self.outbox.clone();
         self.with(Box::new(move |engine| {
             let answer = match engine {
@@ -306,7 +312,7 @@ impl TaskQueue {
             Some(Box::new(move |committed| {
                 outbox.answer(ticket, &committed.map(drop).and(answer));
             }))
-        }));
+        }))
     }
 }
 

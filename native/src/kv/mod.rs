@@ -177,6 +177,8 @@ impl Kv {
         let builder = Database::builder(path)
             .cache_size(options.cache_bytes)
             .manual_journal_persist(true)
+            // What a start after a crash has to replay.
+            .max_journaling_size(64 << 20)
             // Flushing and compacting: one thread, as this is no server.
             .worker_threads(1);
         // fjall panics where a folder is not as it left it.
