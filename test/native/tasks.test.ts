@@ -66,8 +66,7 @@ class Peer {
   report = (kind: number, token: number, payload?: unknown) =>
     this.ask<number[]>((ticket) => this.queue.report(ticket, frames([report(kind, token, payload)])))
 
-  control = <T = Told>(command: object) =>
-    this.ask<T>((ticket) => this.queue.control(ticket, JSON.stringify(command)))
+  control = <T = Told>(command: object) => this.ask<T>((ticket) => this.queue.control(ticket, JSON.stringify(command)))
 
   worker = (options: object) => this.ask<number>((ticket) => this.queue.openWorker(ticket, JSON.stringify(options)))
 
@@ -161,7 +160,12 @@ describe('the border of the embedded task queue', () => {
 
   it('tells in one answer what of a batch was refused and what is a duplicate', async () => {
     const id = newId()
-    const odd = await peer.send({ id, name: 'a' }, { id, name: 'a' }, { id: 'x', name: 'a' }, { id: newId(), name: 'b' })
+    const odd = await peer.send(
+      { id, name: 'a' },
+      { id, name: 'a' },
+      { id: 'x', name: 'a' },
+      { id: newId(), name: 'b' },
+    )
     assert.deepEqual(
       odd.map(({ index, id, code }) => ({ index, id, code })),
       [

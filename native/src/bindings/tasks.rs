@@ -66,6 +66,26 @@ impl Outbox {
     }
 }
 
+/// What is asked for is answered, also where a bug ends the job.
+struct Ticket {
+    number: f64,
+    outbox: Option<Arc<Outbox>>,
+}
+
+impl Ticket {
+    fn answer(&mut self, answer: &Result<String, EngineError>) {
+        if let Some(outbox) = self.outbox.take() {
+            outbox.answer(self.number, answer);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.answer(&Err(EngineError::internal(&"the task queue dropped a call; this is a bug")));
+    }
+}
+
 fn put(frames: &mut Vec<u8>, kind: u8, parts: &[&[u8]]) {
     let len = 1 + parts.iter().map(|part| part.len()).sum::<usize>();
     frames.extend((len as u32).to_le_bytes());
@@ -299,19 +319,17 @@ impl TaskQueue {
         ticket: f64,
         job: impl FnOnce(&mut Engine, i64) -> Result<String, EngineError> + Send + 'static,
     ) -> Coded<()> {
-        let outbox = self.outbox.clone();
+        let mut ticket = Ticket { number: ticket, outbox: Some(self.outbox.clone()) };
         self.with(Box::new(move |engine| {
             let answer = match engine {
                 Ok((engine, now)) => job(engine, now),
                 Err(error) => Err(error),
             };
             if answer.is_err() {
-                outbox.answer(ticket, &answer);
+                ticket.answer(&answer);
                 return None;
             }
-            Some(Box::new(move |committed| {
-                outbox.answer(ticket, &committed.map(drop).and(answer));
-            }))
+            Some(Box::new(move |committed| ticket.answer(&committed.map(drop).and(answer))))
         }))
     }
 }

@@ -159,10 +159,7 @@ impl Kv {
         std::fs::create_dir_all(path).map_err(io)?;
         let lock =
             File::options().create(true).truncate(false).write(true).open(path.join("owner.lock")).map_err(io)?;
-        lock.try_lock().map_err(|error| match error {
-            std::fs::TryLockError::WouldBlock => KvError::Locked(path.into()),
-            std::fs::TryLockError::Error(error) => io(error),
-        })?;
+        own(&lock, path)?;
         if let Some(journal) = journal::active(path).map_err(io)? {
             match journal::look(&journal).map_err(io)? {
                 journal::Found::Whole => {}
@@ -393,6 +390,19 @@ impl DoubleEndedIterator for Rows {
     fn next_back(&mut self) -> Option<Self::Item> {
         self.iter.next_back().map(|row| row.into_inner().map_err(|error| self.shared.failed(error)))
     }
+}
+
+/// Takes the lock. It is asked for a little while: a process that this one just started holds what was open here
+/// until it becomes another program.
+fn own(lock: &File, path: &Path) -> Result<()> {
+    for _ in 0..15 {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(std::fs::TryLockError::Error(error)) => return Err(failed_io(path, &error)),
+            Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+    Err(KvError::Locked(path.into()))
 }
 
 fn failed_io(path: &Path, error: &std::io::Error) -> KvError {

@@ -1,10 +1,12 @@
 //! The thread that owns an engine. Jobs come in at any time; all that wait are done together and committed
 //! once, and only then answered: that is the group commit. While nothing waits and nothing is due, it sleeps.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::{Engine, Options, Result, TaskError};
 use crate::error::EngineError;
@@ -30,7 +32,12 @@ struct Mailbox {
 struct Shared {
     mailbox: Mutex<Mailbox>,
     wake: Condvar,
+    /// Whether the mailbox has something, without its lock.
+    posted: AtomicBool,
 }
+
+/// After work it looks so long for more before it sleeps: who answers at once finds it awake.
+const LINGER: Duration = Duration::from_micros(50);
 
 /// An engine at work.
 pub struct Driver {
@@ -66,6 +73,7 @@ impl Driver {
         }
         mailbox.jobs.push(job);
         if mailbox.jobs.len() == 1 {
+            self.shared.posted.store(true, Ordering::Release);
             self.shared.wake.notify_one();
         }
     }
@@ -90,11 +98,19 @@ impl Drop for Driver {
 }
 
 fn run(shared: &Shared, mut engine: Engine, mut outlet: impl Outlet) -> Result<()> {
+    // With one core it would keep the other thread from its work.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut worked = false;
     loop {
+        if worked && cores > 1 {
+            linger(shared);
+        }
         let (jobs, closing) = wait(shared, &mut engine);
-        if let Err(error) = cycle(&mut engine, jobs, &mut outlet) {
+        worked = !jobs.is_empty();
+        let done = catch_unwind(AssertUnwindSafe(|| cycle(&mut engine, jobs, &mut outlet)));
+        let bug = |_| Err(EngineError::internal(&"the task queue's thread panicked; open the queue again"));
+        if let Err(reason) = done.map_or_else(bug, |done| done.map_err(EngineError::from)) {
             // What is in memory is not what is on the disk. Only a new start knows what is true.
-            let reason = EngineError::from(error);
             drop(engine);
             refuse(shared, &reason);
             return Ok(());
@@ -133,12 +149,20 @@ fn told(error: &TaskError) -> EngineError {
     EngineError { code: crate::error::HasCode::code(error), message: error.to_string() }
 }
 
+fn linger(shared: &Shared) {
+    let begin = Instant::now();
+    while !shared.posted.load(Ordering::Acquire) && begin.elapsed() < LINGER {
+        std::hint::spin_loop();
+    }
+}
+
 /// Sleeps until there is something to do.
 fn wait(shared: &Shared, engine: &mut Engine) -> (Vec<Job>, bool) {
     let due = engine.next_due();
     let mut mailbox = shared.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         if !mailbox.jobs.is_empty() || mailbox.closing {
+            shared.posted.store(false, Ordering::Release);
             return (std::mem::take(&mut mailbox.jobs), mailbox.closing);
         }
         mailbox = match due.map(|due| due - now_ms()) {

@@ -140,6 +140,8 @@ pub struct Engine {
     pub(super) by_id: HashMap<Id, u32>,
     pub(super) lanes: Vec<Lane>,
     lane_of: HashMap<(u32, u32), u32>,
+    queue_numbers: HashMap<Box<str>, u32>,
+    name_numbers: HashMap<Box<str>, u32>,
     pub(super) queues: Vec<Queue>,
     pub(super) names: Vec<Name>,
     pub(super) timers: BinaryHeap<Reverse<(i64, u32, u32)>>,
@@ -197,6 +199,8 @@ impl Engine {
             by_id: HashMap::new(),
             lanes: Vec::new(),
             lane_of: HashMap::new(),
+            queue_numbers: HashMap::new(),
+            name_numbers: HashMap::new(),
             queues: Vec::new(),
             names: Vec::new(),
             timers: BinaryHeap::new(),
@@ -343,6 +347,10 @@ impl Engine {
         }
         if self.by_id.len() >= self.options.max_tasks {
             return Err(TaskError::Full(self.by_id.len()));
+        }
+        // Of a workflow's own messages this is known.
+        if let Some(then) = Message::parse(json)?.then {
+            super::workflow::check(&super::workflow::frames(then)?, now)?;
         }
         self.accept(json, now)
     }
@@ -558,8 +566,8 @@ impl Engine {
 
     /// A queue's number by its name; the name gets one where it has none.
     pub(super) fn queue(&mut self, name: &str) -> u32 {
-        if let Some(number) = self.queues.iter().position(|queue| queue.name == name) {
-            return number as u32;
+        if let Some(&number) = self.queue_numbers.get(name) {
+            return number;
         }
         let number = self.queues.len() as u32;
         self.batch.put(&self.spaces.meta, meta_key(b'q', &number.to_be_bytes()), name.as_bytes());
@@ -568,6 +576,7 @@ impl Engine {
     }
 
     pub(super) fn add_queue(&mut self, name: String) {
+        self.queue_numbers.insert(name.as_str().into(), self.queues.len() as u32);
         self.queues.push(Queue {
             name,
             paused: false,
@@ -581,13 +590,18 @@ impl Engine {
 
     /// A task name's number; the name gets one where it has none.
     pub(super) fn name(&mut self, name: &str) -> u32 {
-        if let Some(number) = self.names.iter().position(|it| it.name == name) {
-            return number as u32;
+        if let Some(&number) = self.name_numbers.get(name) {
+            return number;
         }
         let number = self.names.len() as u32;
         self.batch.put(&self.spaces.meta, meta_key(b'n', &number.to_be_bytes()), name.as_bytes());
-        self.names.push(Name { name: name.to_owned(), bucket: None });
+        self.add_name(name.to_owned());
         number
+    }
+
+    pub(super) fn add_name(&mut self, name: String) {
+        self.name_numbers.insert(name.as_str().into(), self.names.len() as u32);
+        self.names.push(Name { name, bucket: None });
     }
 
     fn lane(&mut self, queue: u32, name: u32) -> u32 {

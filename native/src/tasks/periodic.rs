@@ -120,7 +120,7 @@ impl Engine {
             if key[0] == b'q' {
                 self.add_queue(name.into());
             } else {
-                self.names.push(super::engine::Name { name: name.into(), bucket: None });
+                self.add_name(name.into());
             }
         }
         for (key, value) in &rows {

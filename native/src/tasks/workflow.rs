@@ -444,3 +444,28 @@ pub fn complete(join: Join, outcomes: &[Outcome], now: i64) -> Result<Effects, T
 pub fn frames(then: &RawValue) -> Result<Vec<Frame>, TaskError> {
     serde_json::from_str(then.get()).map_err(|error| TaskError::Workflow(format!("then: {error}")))
 }
+
+/// Whether frames that came from outside can be followed to their end.
+pub fn check(frames: &[Frame], now: i64) -> Result<(), TaskError> {
+    let mut chance = Chance::seeded(0);
+    for frame in frames {
+        for sig in frame.sig.iter().chain(frame.error_task.as_deref()) {
+            prepare(&mut sig.clone(), &mut chance, now)?;
+            if !is_named(sig) {
+                return Err(TaskError::Workflow("then: every part needs its id; prepare the workflow first".into()));
+            }
+        }
+        let ids = frame.join.iter().map(|part| &part.id).chain(&frame.record);
+        for id in ids {
+            Id::parse(id).ok_or_else(|| TaskError::Workflow(format!("then: '{id}' is no UUID")))?;
+        }
+    }
+    Ok(())
+}
+
+fn is_named(sig: &Signature) -> bool {
+    let chord = sig.chord.iter().flat_map(|chord| chord.header.iter().chain(std::iter::once(&chord.body)));
+    let join = sig.chord.as_ref().is_none_or(|chord| chord.join.is_some());
+    let parts = sig.chain.iter().chain(&sig.group).flatten().chain(chord).chain(sig.error_task.as_deref());
+    sig.id.is_some() && join && parts.into_iter().all(is_named)
+}

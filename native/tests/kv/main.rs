@@ -203,8 +203,9 @@ fn a_full_disk_is_named_and_takes_nothing_away() {
     // whole length from the first open, so that it is no new file that fails.
     let folder = Folder::new("full");
     drop(Kv::open(&folder.0, &each()).unwrap());
-    let child = child(&folder.0, "full", Some(1_024));
-    let lines: Vec<_> = BufReader::new(child.stdout.unwrap()).lines().map(Result::unwrap).collect();
+    let mut child = child(&folder.0, "full", Some(1_024));
+    let lines: Vec<_> = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap).collect();
+    child.wait().unwrap();
     let (last, acknowledged) = lines.split_last().unwrap();
     assert_eq!(last, "code DiskFull");
     assert!(!acknowledged.is_empty());

@@ -102,8 +102,9 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
 fn a_full_disk_is_told_and_takes_nothing_away() {
     let folder = Folder::new();
     drop(Engine::open(&folder.0, Options::default(), now_ms()).unwrap());
-    let child = start(&folder, "bounded", Some(2_048));
-    let lines: Vec<String> = BufReader::new(child.stdout.unwrap()).lines().map(Result::unwrap).collect();
+    let mut child = start(&folder, "bounded", Some(2_048));
+    let lines: Vec<String> = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap).collect();
+    child.wait().unwrap();
     assert_eq!(lines.last().unwrap(), "code DiskFull");
     let sent: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("sent ")).collect();
     assert!(sent.len() > 100);

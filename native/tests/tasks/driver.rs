@@ -40,7 +40,8 @@ fn ask(driver: &Driver, command: serde_json::Value) -> Result<String, EngineErro
             None
         }
     }));
-    told.recv_timeout(Duration::from_secs(20)).unwrap()
+    // Dropped unanswered: by a panic in another job of its turn.
+    told.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|error| Err(EngineError::internal(&error)))
 }
 
 #[test]
@@ -87,4 +88,16 @@ fn after_a_close_everybody_hears_it() {
         std::thread::sleep(Duration::from_millis(20));
     }
     panic!("the folder stays locked");
+}
+
+#[test]
+fn a_panic_in_a_job_ends_the_queue_and_not_the_process() {
+    let folder = Folder::new();
+    let (driver, _) = open(&folder);
+    driver.submit(Box::new(|_| panic!("on purpose")));
+    assert_eq!(ask(&driver, json!({ "op": "stats" })).unwrap_err().code, ErrorCode::Internal);
+    driver.close().unwrap();
+    let (driver, _) = open(&folder);
+    assert!(ask(&driver, json!({ "op": "stats" })).is_ok());
+    driver.close().unwrap();
 }

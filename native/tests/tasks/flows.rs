@@ -285,3 +285,23 @@ fn the_same_workflow_twice_is_one() {
     assert_eq!(run(&mut rig), ["a", "b"]);
     assert!(matches!(send(&mut rig), Sent::Duplicate(_)));
 }
+
+#[test]
+fn a_then_from_outside_is_checked_when_it_is_sent() {
+    let mut rig = Rig::new();
+    let id = rig.new_id();
+    for then in [
+        json!([{ "sig": { "task": "a" } }]),
+        json!([{ "sig": { "task": "a", "id": id, "options": { "priority": 99 } } }]),
+        json!([{ "sig": { "id": id, "chain": [{ "task": "a" }] } }]),
+        json!([{ "record": "7" }]),
+        json!([{ "join": { "id": "7", "index": 0 } }]),
+        json!(5),
+    ] {
+        let error = rig.try_send("a", json!({ "then": then })).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidWorkflow, "{then}");
+    }
+    let next = json!([{ "sig": { "task": "b", "id": id } }]);
+    rig.send("a", json!({ "then": next }));
+    assert_eq!(run(&mut rig), ["a", "b"]);
+}

@@ -113,7 +113,6 @@ fn a_pause_holds_a_queue_and_outlives_a_restart() {
     rig.send("t", json!({ "queue": "a" }));
     rig.send("t", json!({ "queue": "b" }));
     assert_eq!(rig.take_one(worker).queue, "b");
-    assert_eq!(rig.engine().next_due().is_some_and(|due| due < i64::MAX), true, "leases");
     rig.control(json!({ "op": "resume", "queue": "a" }));
     assert_eq!(rig.take_one(worker).queue, "a");
 }

@@ -121,7 +121,10 @@ fn report(rig: &mut Rig, rng: &mut Rng, model: &mut Model, taken: Taken) {
         0 | 1 => rig.report(taken.token, Report::Fail, &payload),
         2 => rig.report(taken.token, Report::Retry, "{\"delayMs\":10}"),
         3 => rig.report(taken.token, Report::GiveBack, ""),
-        4 => rig.report(taken.token, Report::Heartbeat, "") && false,
+        4 => {
+            rig.report(taken.token, Report::Heartbeat, "");
+            false
+        }
         _ => rig.done(&taken, json!(taken.deliveries)),
     };
     if in_time && taken.name() == "body" {
