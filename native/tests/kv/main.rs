@@ -185,7 +185,9 @@ fn after_kill_9_everything_acknowledged_is_there_and_the_lock_is_free() {
         let folder = Folder::new(&format!("kill-{mode}"));
         let mut child = child(&folder.0, mode, None);
         let mut acknowledged = Vec::new();
-        for line in BufReader::new(child.stdout.take().unwrap()).lines().take(500) {
+        // Open until the end, or the child would end by itself.
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        for line in lines.by_ref().take(500) {
             acknowledged.push(line.unwrap());
         }
         assert_eq!(Kv::open(&folder.0, &each()).err().unwrap().code(), ErrorCode::StoreLocked);
