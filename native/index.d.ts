@@ -54,6 +54,25 @@ export declare class Ros2Synchronizer {
   close(): Promise<void>
 }
 
+/** A durable queue of records on disk. */
+export declare class Spool {
+  /** `options` is JSON: `syncMs` (0: an append waits for the disk), `maxBytes`, `whenFull` (`refuse`, `drop-oldest`). */
+  static open(path: string, options: string): Promise<Coded<Spool>>
+  /**
+   * Takes records, all or none; resolves to the first one's number when they are safe. They must not
+   * change meanwhile.
+   */
+  append(records: Array<Buffer>): Promise<Coded<number>>
+  /** Records that are not acknowledged, from a number on: as many as fit into `max_bytes`, at least one. */
+  read(from: number, maxBytes: number): Promise<Coded<Array<SpoolRecord>>>
+  /** These arrived where they should. */
+  ack(numbers: Array<number>): Promise<Coded<undefined>>
+  stats(): Coded<SpoolStats>
+  /** Resolves when it is on the disk and another process may open it. */
+  close(): Promise<void>
+}
+export type SpoolHandle = Spool
+
 /**
  * The matcher behind `sync.Synchronizer`. Results that are many go through the exchange, an array that
  * both sides know: a call with an array costs more than the work.
@@ -187,6 +206,28 @@ export interface Ros2Sample {
 export interface Ros2Taken {
   samples: Array<Ros2Sample>
   more: boolean
+}
+
+/** A record that waits. */
+export interface SpoolRecord {
+  seq: number
+  /** When it came, ms since the epoch. */
+  atMs: number
+  data: Buffer
+}
+
+/** How a spool stands. */
+export interface SpoolStats {
+  /** Records that wait. */
+  records: number
+  /** Bytes on disk. */
+  bytes: number
+  /** When the oldest came, ms since the epoch, to a second; null when none waits. */
+  oldestMs?: number
+  /** Records that gave way since the opening. */
+  dropped: number
+  /** Records that were damaged on the disk, and are lost. */
+  damaged: number
 }
 
 export declare function syncProtocol(): SyncProtocol

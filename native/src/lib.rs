@@ -6,6 +6,7 @@
 //! | [`options`] | reads options that cross as JSON |
 //! | [`kv`] | the one embedded store |
 //! | `ros2` | hears and speaks ROS 2 topics over an embedded DDS; behind feature `ros2` |
+//! | [`spool`] | a durable queue of records on disk |
 //! | [`sync`] | aligns timestamped streams into groups |
 //! | [`tasks`] | queues work: retries, delays, workflows |
 //! | `bindings` | the Node.js face of the engines, behind feature `node`; one thin file an engine |
@@ -21,5 +22,6 @@ pub mod kv;
 pub mod options;
 #[cfg(feature = "ros2")]
 pub mod ros2;
+pub mod spool;
 pub mod sync;
 pub mod tasks;

@@ -5,6 +5,7 @@ pub mod coded;
 pub mod engine;
 #[cfg(feature = "ros2")]
 pub mod ros2;
+pub mod spool;
 pub mod stamp;
 pub mod sync;
 pub mod tasks;

@@ -1,0 +1,522 @@
+//! A durable queue of records on disk: what has to leave, and cannot yet.
+//!
+//! ```text
+//! append -> [segment][segment][active segment] -> read -> (sent elsewhere) -> ack -> segments are deleted
+//! ```
+//!
+//! What must hold:
+//! - An append that returned is on the disk as [`Durability`] says; one that failed left nothing behind.
+//! - A record goes only when it is acknowledged, or when [`WhenFull::DropOldest`] says so, and is counted.
+//! - Records keep their number through every restart. Acknowledgements may come in any order; those
+//!   behind the oldest open record are forgotten when the process ends, so a record may leave twice, never
+//!   not at all.
+//! - Calls may wait for the disk. None belongs on a thread that must not.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+
+use crate::error::{ErrorCode, HasCode};
+
+mod cursor;
+mod recovery;
+mod segment;
+mod watermark;
+
+use cursor::Cursor;
+pub use segment::Record;
+use segment::{HEAD, Segment};
+use watermark::Watermark;
+
+/// When an append returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// When the records are on the disk. Appends that come together share one wait.
+    Each,
+    /// When the operating system has them: safe from the end of this process. They are on the disk after
+    /// so long: what a loss of power can take.
+    Within(Duration),
+}
+
+/// What an append does that finds no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenFull {
+    /// It fails.
+    Refuse,
+    /// The oldest records go, a segment at a time.
+    DropOldest,
+}
+
+/// How a spool is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// When an append returns.
+    pub durability: Durability,
+    /// So much it takes on the disk at most.
+    pub max_bytes: u64,
+    /// What an append does that finds no room.
+    pub when_full: WhenFull,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { durability: Durability::Each, max_bytes: 1 << 30, when_full: WhenFull::Refuse }
+    }
+}
+
+/// A segment is deleted as a whole, so a small spool needs small ones.
+const MAX_SEGMENT: u64 = 16 << 20;
+/// A finer age of the oldest record is of no use.
+const AGE_STEP_MS: i64 = 1000;
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// One process has it.
+    #[error("spool '{0}' is open in another process; close it there, or use another folder")]
+    Locked(PathBuf),
+    /// No room within its limit.
+    #[error("spool '{path}' holds {held} of {max} bytes; let it empty, or raise its limit")]
+    Full {
+        /// Its folder.
+        path: PathBuf,
+        /// Bytes on disk.
+        held: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// A record that could never fit.
+    #[error(
+        "a record of {0} bytes is larger than the {1} that a spool of this size takes; split it, or raise the limit"
+    )]
+    TooLarge(u64, u64),
+    /// The disk is full.
+    #[error("the disk of spool '{0}' is full; earlier records are safe; make room on the disk")]
+    DiskFull(PathBuf),
+    /// The disk fails.
+    #[error(
+        "spool '{path}' cannot be used: {reason}; see whether the folder can be read and written, and open it again"
+    )]
+    Failed {
+        /// Its folder.
+        path: PathBuf,
+        /// In the words of the operating system.
+        reason: String,
+    },
+}
+
+impl HasCode for SpoolError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            SpoolError::Locked(_) => ErrorCode::StoreLocked,
+            SpoolError::Full { .. } => ErrorCode::BufferFull,
+            SpoolError::TooLarge(..) => ErrorCode::TooLarge,
+            SpoolError::DiskFull(_) => ErrorCode::DiskFull,
+            SpoolError::Failed { .. } => ErrorCode::StoreFailed,
+        }
+    }
+}
+
+/// How a spool stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Records that are not acknowledged.
+    pub records: u64,
+    /// Bytes on disk, acknowledged ones in the same segments included.
+    pub bytes: u64,
+    /// When the oldest open record came, ms since the epoch, to a second.
+    pub oldest_ms: Option<i64>,
+    /// Records that went since the opening because there was no room.
+    pub dropped: u64,
+    /// Records that were damaged on the disk when it was opened or read, and are lost.
+    pub damaged: u64,
+}
+
+struct State {
+    segments: VecDeque<Segment>,
+    /// The last segment's file; none before the first append.
+    active: Option<Arc<File>>,
+    /// The next record's number.
+    next: u64,
+    /// Every record before this one is acknowledged.
+    open_from: u64,
+    /// Acknowledged ones behind it.
+    acked: BTreeSet<u64>,
+    /// When records came, a step at a time: number and time.
+    times: VecDeque<(u64, i64)>,
+    watermark: Watermark,
+    dropped: u64,
+    damaged: u64,
+    /// Appends, and how many of them are on the disk.
+    written: u64,
+    synced: u64,
+    syncing: bool,
+    /// A write that may be half there: nothing more is taken.
+    failed: Option<String>,
+    closed: bool,
+}
+
+struct Shared {
+    path: PathBuf,
+    options: Options,
+    segment_bytes: u64,
+    state: Mutex<State>,
+    cursor: Mutex<Cursor>,
+    /// `synced`, `syncing` or `closed` changed.
+    changed: Condvar,
+    /// Held as long as the spool is.
+    lock: File,
+}
+
+/// An open spool.
+pub struct Spool {
+    shared: Arc<Shared>,
+    syncer: Option<JoinHandle<()>>,
+}
+
+impl Spool {
+    /// Opens the spool in a folder, and makes the folder where there is none. What a crash left half
+    /// written is cut off; what is damaged is put aside in a file `.damaged` and counted.
+    pub fn open(path: &Path, options: Options) -> Result<Self, SpoolError> {
+        let io = |error| failed(path, &error);
+        std::fs::create_dir_all(path).map_err(io)?;
+        let lock = File::create(path.join("lock")).map_err(io)?;
+        if lock.try_lock().is_err() {
+            return Err(SpoolError::Locked(path.to_owned()));
+        }
+        let watermark = Watermark::open(&path.join("acked")).map_err(io)?;
+        let found = recovery::recover(path, watermark.value()).map_err(io)?;
+        let open_from = watermark.value().max(found.first);
+        let mut state = State {
+            active: None,
+            next: found.next.max(open_from),
+            open_from,
+            acked: found.lost,
+            times: found.times,
+            watermark,
+            dropped: 0,
+            damaged: found.damaged,
+            written: 0,
+            synced: 0,
+            syncing: false,
+            failed: None,
+            closed: false,
+            segments: found.segments,
+        };
+        if let Some(last) = state.segments.back() {
+            state.active = Some(Arc::new(File::options().append(true).open(&*last.path).map_err(io)?));
+        }
+        let shared = Arc::new(Shared {
+            path: path.to_owned(),
+            options,
+            segment_bytes: MAX_SEGMENT.min(options.max_bytes / 4),
+            state: Mutex::new(state),
+            cursor: Mutex::default(),
+            changed: Condvar::new(),
+            lock,
+        });
+        shared.settle(&mut shared.state());
+        let syncer = match options.durability {
+            Durability::Each => None,
+            Durability::Within(interval) => {
+                let shared = shared.clone();
+                Some(
+                    std::thread::Builder::new()
+                        .name("millrace-spool".into())
+                        .spawn(move || shared.sync_often(interval))
+                        .map_err(io)?,
+                )
+            }
+        };
+        Ok(Spool { shared, syncer })
+    }
+
+    /// Takes records, all or none, and returns their numbers.
+    pub fn append(&self, records: &[&[u8]]) -> Result<Range<u64>, SpoolError> {
+        self.shared.append(records)
+    }
+
+    /// Records that are not acknowledged, from a number on: as many as fit into `max_bytes`, at least one
+    /// where there is one.
+    pub fn read(&self, from: u64, max_bytes: usize) -> Result<Vec<Record>, SpoolError> {
+        let mut cursor = self.shared.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut records = Vec::new();
+        let mut bytes = 0;
+        let mut at = from;
+        loop {
+            // The lock is not held while the disk is read: appends go on.
+            let place = {
+                let state = self.shared.state();
+                let wanted = at.max(state.open_from);
+                let wanted = (wanted..state.next).find(|seq| !state.acked.contains(seq));
+                wanted.and_then(|seq| state.segment_of(seq).map(|segment| (seq, segment.clone())))
+            };
+            let Some((seq, segment)) = place else { return Ok(records) };
+            match cursor.read(&segment, seq).map_err(|error| failed(&self.shared.path, &error))? {
+                Some(record) => {
+                    bytes += record.data.len() + HEAD;
+                    at = record.seq + 1;
+                    if !records.is_empty() && bytes > max_bytes {
+                        return Ok(records);
+                    }
+                    records.push(record);
+                }
+                // It was whole when the spool was opened; the disk lost it since. The rest goes on.
+                None => {
+                    let mut state = self.shared.state();
+                    state.damaged += 1;
+                    state.acked.insert(seq);
+                    at = seq + 1;
+                }
+            }
+        }
+    }
+
+    /// These records arrived where they should: they are not read again, and go.
+    pub fn ack(&self, numbers: impl IntoIterator<Item = u64>) -> Result<(), SpoolError> {
+        let mut state = self.shared.state();
+        let (first, next) = (state.open_from, state.next);
+        state.acked.extend(numbers.into_iter().filter(|number| (first..next).contains(number)));
+        self.shared.settle(&mut state);
+        let value = state.open_from;
+        if value != first {
+            state.watermark.write(value).map_err(|error| failed(&self.shared.path, &error))?;
+        }
+        Ok(())
+    }
+
+    /// How it stands.
+    pub fn stats(&self) -> Stats {
+        let state = self.shared.state();
+        let records = state.next - state.open_from - state.acked.len() as u64;
+        Stats {
+            records,
+            bytes: state.bytes(),
+            oldest_ms: state.times.front().map(|&(_, at)| at).filter(|_| records > 0),
+            dropped: state.dropped,
+            damaged: state.damaged,
+        }
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        self.shared.state().closed = true;
+        self.shared.changed.notify_all();
+        if let Some(syncer) = self.syncer.take() {
+            let _ = syncer.join();
+        }
+        // By hand: a child process that is just starting has the file open, too.
+        let _ = self.shared.lock.unlock();
+    }
+}
+
+impl State {
+    fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    fn segment_of(&self, seq: u64) -> Option<&Segment> {
+        let place = self.segments.partition_point(|segment| segment.first <= seq);
+        self.segments.get(place.checked_sub(1)?)
+    }
+
+    fn came(&mut self, seq: u64, at: i64) {
+        if self.times.back().is_none_or(|&(_, last)| at >= last + AGE_STEP_MS) {
+            self.times.push_back((seq, at));
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in it is left half done by a panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn append(&self, records: &[&[u8]]) -> Result<Range<u64>, SpoolError> {
+        let largest = records.iter().map(|record| record.len() as u64).max().unwrap_or(0);
+        let most = self.options.max_bytes / 2;
+        if largest + HEAD as u64 > most || largest > u64::from(u32::MAX) {
+            return Err(SpoolError::TooLarge(largest, most));
+        }
+        let now = now_ms();
+        let mut state = self.state();
+        if let Some(reason) = &state.failed {
+            return Err(SpoolError::Failed { path: self.path.clone(), reason: reason.clone() });
+        }
+        let first = state.next;
+        if records.is_empty() {
+            return Ok(first..first);
+        }
+        let mut bytes = Vec::with_capacity(records.iter().map(|record| HEAD + record.len()).sum());
+        for (record, seq) in records.iter().zip(first..) {
+            segment::encode(&mut bytes, seq, now, record);
+        }
+        let numbers = first..first + records.len() as u64;
+        self.make_room(&mut state, bytes.len() as u64)?;
+        self.write(&mut state, &bytes, numbers.end)?;
+        state.came(first, now);
+        state.written += 1;
+        match self.options.durability {
+            Durability::Each => self.wait_for_disk(state)?,
+            Durability::Within(_) => {}
+        }
+        Ok(numbers)
+    }
+
+    fn make_room(&self, state: &mut State, wanted: u64) -> Result<(), SpoolError> {
+        loop {
+            let held = state.bytes();
+            if held + wanted <= self.options.max_bytes {
+                return Ok(());
+            }
+            let oldest = state.segments.front().map(|segment| segment.next);
+            let (WhenFull::DropOldest, Some(next)) = (self.options.when_full, oldest) else {
+                return Err(SpoolError::Full { path: self.path.clone(), held, max: self.options.max_bytes });
+            };
+            let kept = state.acked.split_off(&next);
+            state.dropped += next.saturating_sub(state.open_from) - state.acked.len() as u64;
+            state.acked = kept;
+            state.open_from = state.open_from.max(next);
+            if state.segments.len() == 1 {
+                state.active = None;
+            }
+            self.settle(state);
+            let value = state.open_from;
+            state.watermark.write(value).map_err(|error| failed(&self.path, &error))?;
+        }
+    }
+
+    fn write(&self, state: &mut State, bytes: &[u8], next: u64) -> Result<(), SpoolError> {
+        let io = |error: std::io::Error| failed(&self.path, &error);
+        let full = state.segments.back().is_some_and(|last| last.bytes + bytes.len() as u64 > self.segment_bytes);
+        if full && let Some(file) = state.active.take() {
+            // Only the active one is synced later.
+            file.sync_data().map_err(|error| {
+                state.failed = Some(error.to_string());
+                io(error)
+            })?;
+        }
+        let file = match &state.active {
+            Some(file) => file.clone(),
+            None => {
+                let (segment, file) = segment::create(&self.path, state.next).map_err(io)?;
+                state.segments.push_back(segment);
+                let file = Arc::new(file);
+                state.active = Some(file.clone());
+                file
+            }
+        };
+        let Some(last) = state.segments.back_mut() else { return Ok(()) };
+        if let Err(error) = (&*file).write_all(bytes) {
+            // Nothing of it may stay: its numbers are given again.
+            if file.set_len(last.bytes).is_err() {
+                state.failed = Some(error.to_string());
+            }
+            return Err(io(error));
+        }
+        last.bytes += bytes.len() as u64;
+        last.next = next;
+        state.next = next;
+        Ok(())
+    }
+
+    /// The first who waits brings the records of all to the disk.
+    fn wait_for_disk<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Result<(), SpoolError> {
+        let wanted = state.written;
+        loop {
+            if let Some(reason) = &state.failed {
+                return Err(SpoolError::Failed { path: self.path.clone(), reason: reason.clone() });
+            }
+            if state.synced >= wanted {
+                return Ok(());
+            }
+            state = if state.syncing {
+                self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                self.sync(state)
+            };
+        }
+    }
+
+    fn sync<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let Some(file) = state.active.clone() else {
+            state.synced = state.written;
+            return state;
+        };
+        let written = state.written;
+        state.syncing = true;
+        drop(state);
+        let result = file.sync_data();
+        let mut state = self.state();
+        state.syncing = false;
+        match result {
+            Ok(()) => state.synced = state.synced.max(written),
+            // The system may have forgotten what it could not write: nobody can know what the disk holds.
+            Err(error) => state.failed = Some(error.to_string()),
+        }
+        self.changed.notify_all();
+        state
+    }
+
+    fn sync_often(&self, interval: Duration) {
+        let mut state = self.state();
+        loop {
+            let closed = state.closed;
+            if state.written > state.synced && state.failed.is_none() {
+                state = self.sync(state);
+            }
+            if closed {
+                return;
+            }
+            state = self.changed.wait_timeout(state, interval).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Moves on to the oldest open record, and lets go what lies before it.
+    fn settle(&self, state: &mut State) {
+        while state.acked.remove(&state.open_from) {
+            state.open_from += 1;
+        }
+        let open = state.open_from;
+        while state.times.get(1).is_some_and(|&(seq, _)| seq <= open) {
+            state.times.pop_front();
+        }
+        while let Some(oldest) = state.segments.front()
+            && oldest.next <= open
+            // The active one stays, as the next append wants it, unless it is worth to be deleted.
+            && (state.segments.len() > 1 || state.active.is_none() || oldest.bytes > self.segment_bytes / 4)
+        {
+            if state.segments.len() == 1 {
+                state.active = None;
+            }
+            // A file that stays is found acknowledged when the spool is opened again.
+            let _ = std::fs::remove_file(&*oldest.path);
+            // A file that somebody holds open keeps its room on the disk. Who reads now moves on by himself.
+            if let Ok(mut cursor) = self.cursor.try_lock() {
+                cursor.leave(oldest);
+            }
+            state.segments.pop_front();
+        }
+    }
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> SpoolError {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => SpoolError::DiskFull(path.to_owned()),
+        _ => SpoolError::Failed { path: path.to_owned(), reason: error.to_string() },
+    }
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
