@@ -3,3 +3,4 @@
 export * as ros2 from './ros2/lib'
 export { EngineError, type ErrorCode } from './shared/errors'
 export * as sync from './sync/lib'
+export * as tasks from './tasks/lib'
