@@ -1,7 +1,7 @@
 /** What a `millrace-tasks-done` node does with a message: it reports on the task that the message carries. */
 import { EngineError, quote } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
-import { find, type Ticket, takeBack } from './desk'
+import { find, type Ticket } from './desk'
 import type { doneConfig } from './done.config'
 import type { Running } from './lib'
 
@@ -15,12 +15,9 @@ export class Closer {
     if (typeof tasks?.id !== 'string') {
       throw new EngineError('INVALID_INPUT', this.host.text('failure.ticket', { given: quote(tasks) }))
     }
-    const { running, ticket } = find(tasks)
-    const { outcome } = this.host.config
-    const inTime = await this.report(running, message)
-    // Before: a value that is no JSON can still be mended.
-    if (outcome !== 'progress') takeBack(ticket)
-    if (!inTime) throw new EngineError('NOT_FOUND', this.host.text('failure.late', { id: ticket.id }))
+    if (!(await this.report(find(tasks), message))) {
+      throw new EngineError('NOT_FOUND', this.host.text('failure.late', { id: tasks.id }))
+    }
     reply.send(message)
     reply.done()
   }

@@ -3,7 +3,7 @@ import type { NodeStatus } from 'node-red'
 import { type EngineError, toEngineError } from '../shared/errors'
 import type { Host } from '../shared/node'
 import { short } from '../shared/status'
-import { handOut, takeBack } from './desk'
+import { handOut } from './desk'
 import { type BrokerHost, brokerOf, DRAIN_MS } from './host'
 import type { Running, Worker } from './lib'
 import type { workerConfig } from './worker.config'
@@ -88,11 +88,8 @@ export class Source {
     const { name, queue, args, kwargs, headers, retries, deliveries } = running
     const tasks = { ...ticket, name, queue, args, kwargs, headers, retries, deliveries }
     this.taken += 1
-    // Its event comes at every end that the flow did not make.
     running.signal.addEventListener('abort', () => {
       const { code } = running.signal.reason as EngineError
-      // A task that is called off is still the flow's to end.
-      if (code !== 'REVOKED') takeBack(ticket)
       if (!this.closed) this.host.node.send([null, { topic: name, payload: code, tasks: { ...tasks } }])
     })
     running.started().catch(() => {})

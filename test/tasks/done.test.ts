@@ -96,7 +96,7 @@ describe('millrace-tasks-done', () => {
     assert.equal((await rig.until('caught', 2))[1].error.code, 'NOT_FOUND')
   })
 
-  it('hears that its task is called off, and ends it', async () => {
+  it('hears that the time of its task is over', async () => {
     const rig = await Rig.start(
       brokerOf(),
       sendOf({ output: 'result', timeout: 0.05, maxRetries: 0 }),

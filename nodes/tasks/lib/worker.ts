@@ -55,6 +55,8 @@ export class Running {
   readonly deliveries: number
   /** All that was sent. */
   readonly message: Record<string, unknown>
+  /** Called when it is not this worker's any more, however it ended. */
+  onEnd: () => void = () => {}
   private readonly abort = new AbortController()
   private begun = false
 
@@ -205,7 +207,10 @@ export class Worker {
       clearTimeout(timer)
     }
     clearInterval(this.heartbeat)
-    for (const running of this.begun) running.stop(closing())
+    for (const running of this.begun) {
+      running.stop(closing())
+      running.onEnd()
+    }
     this.held.clear()
     this.begun.clear()
     await taker.close()
@@ -248,6 +253,7 @@ export class Worker {
       this.waiting = this.waiting.filter((other) => other !== running)
       return
     }
+    running.onEnd()
     if (this.begun.size === 0) for (const resume of this.idle.splice(0)) resume()
     this.next()
   }
