@@ -1,6 +1,7 @@
 /** What a `millrace-tasks-done` node does with a message: it reports on the task that the message carries. */
 import { EngineError, quote } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
+import { short } from '../shared/status'
 import { find, type Ticket } from './desk'
 import type { doneConfig } from './done.config'
 import type { Running } from './lib'
@@ -8,6 +9,8 @@ import type { Running } from './lib'
 type DoneHost = Host<(typeof doneConfig)['fields']>
 
 export class Closer {
+  private recorded = 0
+
   constructor(private readonly host: DoneHost) {}
 
   async input(message: Message, reply: Reply): Promise<void> {
@@ -18,6 +21,11 @@ export class Closer {
     if (!(await this.report(find(tasks), message))) {
       throw new EngineError('NOT_FOUND', this.host.text('failure.late', { id: tasks.id }))
     }
+    this.recorded += 1
+    this.host.status(() => {
+      const text = this.host.text('status.recorded', { recorded: short(this.recorded) })
+      return { fill: 'green', shape: 'dot', text }
+    })
     reply.send(message)
     reply.done()
   }

@@ -109,6 +109,6 @@ export class Source {
     }
     if (!worker) return { fill: 'grey', shape: 'ring', text: host.text('status.opening') }
     const text = host.text('status.working', { running: short(worker.running), taken: short(this.taken) })
-    return { fill: 'green', shape: worker.running > 0 ? 'dot' : 'ring', text }
+    return { fill: 'green', shape: 'dot', text }
   }
 }
