@@ -2,8 +2,7 @@
 
 /// What went wrong, for programs. Codes are public API: shared by all families, never renamed.
 #[cfg_attr(feature = "node", napi_derive::napi(string_enum = "UPPER_SNAKE"))]
-#[cfg_attr(not(feature = "node"), derive(Clone, Copy))]
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCode {
     /// An option has a value that cannot work.
     InvalidOption,
@@ -49,6 +48,20 @@ pub enum ErrorCode {
     DiskFull,
     /// Larger than the limit.
     TooLarge,
+    /// What was asked for is not there, or not any more.
+    NotFound,
+    /// A workflow that cannot run.
+    InvalidWorkflow,
+    /// Not done within its time.
+    Timeout,
+    /// Called off before it was done.
+    Revoked,
+    /// Not begun before it expired.
+    Expired,
+    /// Who worked on it is gone.
+    WorkerLost,
+    /// The work itself failed.
+    TaskFailed,
     /// The engine was closed before this call.
     Closed,
     /// The native binary is missing or does not load on this machine.
@@ -64,7 +77,7 @@ pub trait HasCode: std::error::Error {
 }
 
 /// An engine's error on its way out of the crate: the code for programs, the text for people.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct EngineError {
     /// For programs.
     pub code: ErrorCode,

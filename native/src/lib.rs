@@ -6,8 +6,10 @@
 //! | [`error`] | the product's one list of error codes |
 //! | [`options`] | reads options that cross as JSON |
 //! | `ros2` | ROS 2 topics and services over an embedded DDS; behind feature `ros2` |
+//! | [`kv`] | the one embedded store |
 //! | [`spool`] | a durable queue of records on disk |
 //! | [`sync`] | aligns timestamped streams into groups |
+//! | [`tasks`] | queues work: retries, delays, workflows |
 //! | `bindings` | the Node.js face of the engines, behind feature `node`; one thin file an engine |
 //!
 //! Engines know nothing of Node.js and nothing of each other: `bindings/x` calls `x`, and `x` calls
@@ -18,8 +20,10 @@ pub mod action;
 #[allow(missing_docs, reason = "what has no comment says it by its name; comments go to index.d.ts")]
 pub mod bindings;
 pub mod error;
+pub mod kv;
 pub mod options;
 #[cfg(feature = "ros2")]
 pub mod ros2;
 pub mod spool;
 pub mod sync;
+pub mod tasks;

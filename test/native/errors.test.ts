@@ -3,7 +3,7 @@ import type * as Native from '#native'
 import { EngineError, errorCodes, toEngineError } from '../../nodes/shared/errors'
 import { engine, native } from '../../nodes/shared/native'
 
-const retryable = ['BUFFER_FULL', 'TRANSPORT', 'TIMEOUT', 'CIRCUIT_OPEN', 'STORE_LOCKED', 'DISK_FULL']
+const retryable = ['BUFFER_FULL', 'TRANSPORT', 'TIMEOUT', 'CIRCUIT_OPEN', 'STORE_LOCKED', 'DISK_FULL', 'WORKER_LOST']
 
 describe('errors of the binary', () => {
   for (const code of errorCodes) {

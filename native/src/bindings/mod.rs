@@ -10,3 +10,4 @@ pub mod ros2;
 pub mod spool;
 pub mod stamp;
 pub mod sync;
+pub mod tasks;

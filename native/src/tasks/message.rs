@@ -1,0 +1,203 @@
+//! The task message: JSON, versioned, the same for both brokers and for workers in other languages.
+//! `docs/tasks-message.md` has its form.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::TaskError;
+use super::id::Id;
+use super::retry::RetryPolicy;
+
+/// The version that is written and the newest that is read.
+pub const VERSION: u32 = 1;
+/// Of a message that names none.
+pub const DEFAULT_PRIORITY: u8 = 5;
+const DEFAULT_MAX_RETRIES: u32 = 3;
+
+/// What the engine has to know of a message. The text itself is kept as it came.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message<'a> {
+    /// Schema version.
+    v: u32,
+    id: &'a str,
+    /// Which work.
+    pub name: String,
+    /// Where it waits; none: by the routes.
+    pub queue: Option<String>,
+    #[serde(borrow)]
+    args: Option<&'a RawValue>,
+    #[serde(borrow)]
+    kwargs: Option<&'a RawValue>,
+    priority: Option<u8>,
+    /// Not before, in ms since 1970.
+    eta: Option<f64>,
+    /// Not begun after, in ms since 1970.
+    expires: Option<f64>,
+    /// In ms since 1970.
+    created_at: Option<f64>,
+    max_retries: Option<u32>,
+    /// How it is tried again.
+    #[serde(default)]
+    pub retry: RetryPolicy,
+    /// The longest that one attempt may take.
+    pub timeout_ms: Option<f64>,
+    /// Tasks with the same key share a rate.
+    pub rate_key: Option<String>,
+    /// The workflow it belongs to.
+    root_id: Option<&'a str>,
+    /// A second message with this key inside the window is the same task.
+    pub idempotency_key: Option<String>,
+    /// None: the engine's.
+    pub idempotency_window_ms: Option<f64>,
+    /// No result is kept when it succeeds.
+    #[serde(default)]
+    pub ignore_result: bool,
+    /// How long its result is kept; none: the engine's.
+    pub result_ttl_ms: Option<f64>,
+    /// What follows it in its workflow.
+    #[serde(borrow)]
+    pub then: Option<&'a RawValue>,
+}
+
+impl<'a> Message<'a> {
+    /// Reads and checks.
+    pub fn parse(json: &'a [u8]) -> Result<Self, TaskError> {
+        let mut reader = serde_json::Deserializer::from_slice(json);
+        let message: Message = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            let problem = error.inner().to_string();
+            TaskError::Message {
+                path: error.path().to_string(),
+                problem: problem.split(" at line ").next().unwrap_or_default().to_owned(),
+            }
+        })?;
+        message.check()?;
+        Ok(message)
+    }
+
+    fn check(&self) -> Result<(), TaskError> {
+        let wrong = |path: &str, problem: &str| TaskError::Message { path: path.into(), problem: problem.into() };
+        if self.v == 0 || self.v > VERSION {
+            return Err(wrong("v", &format!("version {} is not known, the newest is {VERSION}", self.v)));
+        }
+        if Id::parse(self.id).is_none() {
+            return Err(wrong("id", "must be a UUID, best of version 7"));
+        }
+        if self.name.is_empty() || self.name.len() > MAX_NAME {
+            return Err(wrong("name", "must have 1 to 255 bytes"));
+        }
+        if self.queue.as_ref().is_some_and(|queue| queue.is_empty() || queue.len() > MAX_NAME) {
+            return Err(wrong("queue", "must have 1 to 255 bytes"));
+        }
+        if self.args.is_some_and(|args| !args.get().starts_with('[')) {
+            return Err(wrong("args", "must be a list"));
+        }
+        if self.kwargs.is_some_and(|kwargs| !kwargs.get().starts_with('{')) {
+            return Err(wrong("kwargs", "must be an object"));
+        }
+        if self.priority.is_some_and(|priority| priority > 9) {
+            return Err(wrong("priority", "must be 0 to 9"));
+        }
+        if self.root_id.is_some_and(|root| Id::parse(root).is_none()) {
+            return Err(wrong("rootId", "must be a UUID"));
+        }
+        let times = [("eta", self.eta), ("expires", self.expires), ("createdAt", self.created_at)];
+        let spans = [
+            ("timeoutMs", self.timeout_ms),
+            ("resultTtlMs", self.result_ttl_ms),
+            ("idempotencyWindowMs", self.idempotency_window_ms),
+        ];
+        for (path, time) in times.iter().chain(&spans) {
+            if time.is_some_and(|time| !(0.0..=MAX_TIME).contains(&time)) {
+                return Err(wrong(path, "must be milliseconds, 0 or more"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Its name among tasks.
+    pub fn id(&self) -> Id {
+        Id::parse(self.id).unwrap_or(Id([0; 16]))
+    }
+
+    /// 0 to 9; 9 goes first.
+    pub fn priority(&self) -> u8 {
+        self.priority.unwrap_or(DEFAULT_PRIORITY)
+    }
+
+    /// Not before.
+    pub fn eta(&self) -> Option<i64> {
+        self.eta.map(|ms| ms.ceil() as i64)
+    }
+
+    /// Not begun after.
+    pub fn expires(&self) -> Option<i64> {
+        self.expires.map(|ms| ms as i64)
+    }
+
+    /// When it was made.
+    pub fn created_at(&self) -> Option<i64> {
+        self.created_at.map(|ms| ms as i64)
+    }
+
+    /// How often it is tried again at most.
+    pub fn max_retries(&self) -> u32 {
+        self.max_retries.unwrap_or(DEFAULT_MAX_RETRIES)
+    }
+
+    /// The workflow it belongs to.
+    pub fn root(&self) -> Option<Id> {
+        self.root_id.and_then(Id::parse)
+    }
+}
+
+const MAX_NAME: usize = 255;
+/// The year 10,000 or so.
+const MAX_TIME: f64 = 253_402_300_800_000.0;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "018f4e2a-7b1c-7def-8123-456789abcdef";
+
+    #[test]
+    fn the_smallest_message_has_the_defaults() {
+        let text = format!(r#"{{"v":1,"id":"{ID}","name":"add","unknown":{{"kept":true}}}}"#);
+        let message = Message::parse(text.as_bytes()).unwrap();
+        assert_eq!(message.id().to_string(), ID);
+        assert_eq!((message.priority(), message.max_retries(), message.eta(), message.queue), (5, 3, None, None));
+        assert_eq!(message.retry, RetryPolicy::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_path() {
+        for (field, path) in [
+            (r#""v":2"#, "v"),
+            (r#""id":"7""#, "id"),
+            (r#""name":"""#, "name"),
+            (r#""name":5"#, "name"),
+            (r#""queue":"""#, "queue"),
+            (r#""args":{}"#, "args"),
+            (r#""kwargs":[]"#, "kwargs"),
+            (r#""priority":10"#, "priority"),
+            (r#""priority":-1"#, "priority"),
+            (r#""eta":-1"#, "eta"),
+            (r#""timeoutMs":1e300"#, "timeoutMs"),
+            (r#""retry":{"delayMs":"x"}"#, "retry.delayMs"),
+            (r#""rootId":"x""#, "rootId"),
+        ] {
+            // Of two fields of one name serde refuses the second, so the base leaves the tested one out.
+            let key = field.split(':').next().unwrap();
+            let base = [r#""v":1"#.to_owned(), format!(r#""id":"{ID}""#), r#""name":"add""#.into()];
+            let rest: Vec<_> = base.into_iter().filter(|it| !it.starts_with(key)).collect();
+            let text = format!("{{{},{field}}}", rest.join(","));
+            match Message::parse(text.as_bytes()) {
+                Err(TaskError::Message { path: found, .. }) => assert_eq!(found, path, "{text}"),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+        assert!(Message::parse(b"{").is_err());
+    }
+}

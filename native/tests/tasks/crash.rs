@@ -1,0 +1,176 @@
+//! What is left after the process ended without a word, and while the disk fails.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use millrace::error::{ErrorCode, HasCode};
+use millrace::tasks::driver::now_ms;
+use millrace::tasks::{Chance, Engine, Options, WorkerOptions};
+use serde_json::json;
+
+use crate::support::{Folder, Rig};
+
+#[test]
+fn every_state_comes_back() {
+    let mut rig = Rig::new();
+    let worker = rig.worker(2);
+    let retried = rig.send("a", json!({ "retry": { "delayMs": 60_000, "jitter": "none" } }));
+    let held = rig.send("b", json!({}));
+    let taken = rig.take(worker);
+    rig.fail(&taken[0], "Error");
+    let done = rig.send("c", json!({}));
+    let third = rig.take_one(worker);
+    rig.done(&third, json!(3));
+    let waits = rig.send("d", json!({ "queue": "other" }));
+    rig.control(json!({ "op": "pause", "queue": "other" }));
+    rig.crash();
+    assert_eq!(rig.state(&retried), "retry");
+    assert_eq!((rig.state(&done).as_str(), rig.state(&waits).as_str()), ("success", "pending"));
+    assert_eq!(rig.state(&held), "pending");
+    assert_eq!(rig.get(&held)["retries"], 1, "it was lost once");
+    assert_eq!(rig.get(&held)["attempts"][0]["error"]["code"], "WORKER_LOST");
+    assert!(!rig.done(&taken[1], json!(1)), "a token of the time before");
+    let counts = rig.control(json!({ "op": "count" }));
+    assert_eq!((&counts["pending"], &counts["retry"], &counts["received"]), (&json!(2), &json!(1), &json!(0)));
+    rig.pass(60_000);
+    assert_eq!(rig.state(&retried), "pending");
+}
+
+#[test]
+fn a_task_that_ends_its_process_ends_among_the_dead() {
+    let mut rig = Rig::new();
+    let id = rig.send("poison", json!({ "maxRetries": 3 }));
+    let mut runs = 0;
+    while rig.state(&id) != "dead" {
+        let worker = rig.worker(1);
+        rig.take_one(worker);
+        runs += 1;
+        rig.crash();
+    }
+    assert_eq!(runs, 4);
+    let result = rig.watched(&id).unwrap();
+    assert_eq!((&result["error"]["code"], result["attempts"].as_array().unwrap().len()), (&json!("WORKER_LOST"), 4));
+}
+
+#[test]
+fn what_ran_long_beside_others_is_lost_once_and_not_twice() {
+    let mut rig = Rig::new();
+    let worker = rig.worker(2);
+    let quick = rig.send("quick", json!({ "retry": { "delayMs": 10, "jitter": "none" } }));
+    let long = rig.send("long", json!({}));
+    let taken = rig.take(worker);
+    // Of one take, the first fails and is accounted for, the second still runs.
+    rig.fail(&taken[0], "Error");
+    rig.crash();
+    assert_eq!((rig.get(&quick)["retries"].clone(), rig.get(&long)["retries"].clone()), (json!(1), json!(1)));
+    rig.crash();
+    assert_eq!((rig.get(&quick)["retries"].clone(), rig.get(&long)["retries"].clone()), (json!(1), json!(1)));
+}
+
+#[cfg(unix)]
+#[test]
+fn kill_9_loses_nothing_that_was_acknowledged() {
+    for durability in ["fsync", "bounded"] {
+        let folder = Folder::new();
+        let mut child = start(&folder, durability, None);
+        let mut sent = Vec::new();
+        let mut done = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines().take(2_000) {
+            let line = line.unwrap();
+            match line.split_once(' ') {
+                Some(("sent", id)) => sent.push(id.to_owned()),
+                Some(("done", id)) => done.push(id.to_owned()),
+                _ => {}
+            }
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(sent.len() > 100 && done.len() > 100);
+        let now = now_ms();
+        let mut engine = Engine::open_with(&folder.0, Options::default(), Chance::seeded(1), now).unwrap();
+        let mut state = |id: &str| {
+            let text = engine.control(&json!({ "op": "get", "id": id }).to_string(), now).unwrap();
+            serde_json::from_str::<serde_json::Value>(&text).unwrap()["state"].clone()
+        };
+        assert!(sent.iter().all(|id| !state(id).is_null()), "{durability}");
+        assert!(done.iter().all(|id| state(id) == "success"), "{durability}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_told_and_takes_nothing_away() {
+    let folder = Folder::new();
+    drop(Engine::open(&folder.0, Options::default(), now_ms()).unwrap());
+    let mut child = start(&folder, "bounded", Some(2_048));
+    let lines: Vec<String> = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap).collect();
+    child.wait().unwrap();
+    assert_eq!(lines.last().unwrap(), "code DiskFull");
+    let sent: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("sent ")).collect();
+    assert!(sent.len() > 100);
+    let now = now_ms();
+    let mut engine = Engine::open(&folder.0, Options::default(), now).unwrap();
+    for id in sent {
+        let text = engine.control(&json!({ "op": "get", "id": id }).to_string(), now).unwrap();
+        assert!(!text.contains("\"state\":null"), "{id}");
+    }
+}
+
+#[test]
+fn two_engines_do_not_share_a_folder() {
+    let rig = Rig::new();
+    let error = Engine::open(&rig.folder.0, Options::default(), 0).err().unwrap();
+    assert_eq!(error.code(), ErrorCode::StoreLocked);
+}
+
+#[cfg(unix)]
+fn start(folder: &Folder, durability: &str, blocks: Option<u64>) -> std::process::Child {
+    let program = std::env::current_exe().unwrap();
+    let limit = blocks.map_or(String::new(), |blocks| format!("trap '' XFSZ; ulimit -f {blocks}; "));
+    Command::new("bash")
+        .args(["-c", &format!("{limit}exec \"$0\" --exact --nocapture crash::the_writer"), program.to_str().unwrap()])
+        .env("MILLRACE_TASKS_CHILD", durability)
+        .env("MILLRACE_TASKS_FOLDER", &folder.0)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Not a test of its own: the process that others start and kill. It tells what was committed.
+#[test]
+fn the_writer() {
+    let Ok(durability) = std::env::var("MILLRACE_TASKS_CHILD") else { return };
+    let options: Options = serde_json::from_value(json!({ "durability": durability })).unwrap();
+    let path = std::env::var("MILLRACE_TASKS_FOLDER").unwrap();
+    let mut chance = Chance::new();
+    let mut engine = Engine::open(std::path::Path::new(&path), options, now_ms()).unwrap();
+    let worker = engine.open_worker(WorkerOptions { prefetch: 10, ..WorkerOptions::default() }, now_ms()).unwrap();
+    let mut out = std::fs::File::options().write(true).open("/dev/stdout").unwrap();
+    writeln!(out).unwrap();
+    for number in 0.. {
+        let now = now_ms();
+        let id = chance.id(now).to_string();
+        let message = json!({ "v": 1, "id": id, "name": "n", "args": [number, "x".repeat(500)] }).to_string();
+        engine.send(message.as_bytes(), now).unwrap();
+        let mut done = Vec::new();
+        let frames = engine.take_frames(worker);
+        let mut rest = frames.as_slice();
+        while let Some((len, after)) = rest.split_first_chunk::<4>() {
+            let (frame, next) = after.split_at(u32::from_le_bytes(*len) as usize);
+            let token = f64::from_le_bytes(frame[1..9].try_into().unwrap()) as u64;
+            let queue = u32::from_le_bytes(frame[17..21].try_into().unwrap()) as usize;
+            let message: serde_json::Value = serde_json::from_slice(&frame[21 + queue..]).unwrap();
+            let mut report = Vec::new();
+            millrace::tasks::report_frame(&mut report, millrace::tasks::Report::Done, token, b"1");
+            engine.report(&report, now).unwrap();
+            done.push(message["id"].as_str().unwrap().to_owned());
+            rest = next;
+        }
+        if let Err(error) = engine.deliver(now).and_then(|()| engine.commit(now)) {
+            writeln!(out, "code {:?}", error.code()).unwrap();
+            std::process::exit(0);
+        }
+        writeln!(out, "sent {id}").unwrap();
+        done.iter().for_each(|id| writeln!(out, "done {id}").unwrap());
+    }
+}

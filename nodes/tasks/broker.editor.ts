@@ -1,0 +1,40 @@
+import { defineEditor, text } from '../shared/editor'
+import { brokerConfig } from './broker.config'
+import { viewOf } from './editor'
+import type { View } from './host'
+
+const label = (key: string, params?: object) => text(brokerConfig, key, params)
+
+export default defineEditor(
+  brokerConfig,
+  { category: 'config', paletteLabel: 'tasks broker' },
+  {
+    label: (node) => String(node.name || node.path || 'tasks'),
+    oneditprepare: (node) => $('#millrace-tasks-test').on('click', () => test(node.id)),
+  },
+)
+
+/** Shows what the broker holds, as it is deployed. */
+async function test(id: string): Promise<void> {
+  const button = $('#millrace-tasks-test').prop('disabled', true)
+  try {
+    const view = await viewOf(id)
+    show(view ? textOf(view) : label('test.undeployed'))
+  } catch (error) {
+    show(label('test.failed', { reason: (error as Error).message }))
+  }
+  button.prop('disabled', false)
+}
+
+function show(found: string): void {
+  $('#millrace-tasks-found').text(found).prop('hidden', false)
+}
+
+function textOf({ queues, workers }: View): string {
+  return [
+    label('test.queues', { count: queues.length }),
+    ...queues.map(({ name, pending, running, dead }) => `  ${label('test.queue', { name, pending, running, dead })}`),
+    label('test.workers', { count: workers.length }),
+    ...workers.map(({ name, running }) => `  ${label('test.worker', { name, running })}`),
+  ].join('\n')
+}

@@ -1,0 +1,158 @@
+import { EngineError } from '../../shared/errors'
+import type { Broker } from './broker'
+import { Control } from './control'
+import { Embedded, type EmbeddedOptions } from './embedded'
+import { Events } from './events'
+import { messageOf, type SendOptions, type TaskOptions } from './message'
+import { AsyncResult } from './result'
+import { TaskSignature } from './signature'
+import { type Running, Worker, type WorkerOptions } from './worker'
+
+export interface ConnectOptions extends EmbeddedOptions {
+  /** The directory of the embedded store. */
+  path: string
+}
+
+/** What a task does: its arguments, and behind them the task itself with `kwargs`, `signal` and the like. */
+// biome-ignore lint/suspicious/noExplicitAny: arguments of any kind
+export type Handler<T = unknown> = (...args: any[]) => T | Promise<T>
+
+/** Opens a task queue, embedded in this process. */
+export async function connect(options: ConnectOptions): Promise<App> {
+  const { path, ...rest } = options
+  if (!path) throw new EngineError('INVALID_OPTION', 'connect needs a path, the directory of the embedded store')
+  return new App(await Embedded.open(path, rest))
+}
+
+/** A connection to a task queue. */
+export class App {
+  readonly control: Control
+  private readonly handlers = new Map<string, Handler>()
+  private readonly workers = new Set<Worker>()
+  private readonly streams = new Set<Events>()
+  private closing: Promise<void> | undefined
+
+  /** @internal */
+  constructor(private readonly broker: Broker) {
+    this.control = new Control(broker)
+  }
+
+  /** Names work. Workers of this app do it by `handler`; without one the task is only sent. */
+  task<T = unknown>(name: string, handler?: Handler<T> | null, options: TaskOptions = {}): Task<T> {
+    if (handler) this.handlers.set(name, handler)
+    return new Task<T>(this.broker, name, options)
+  }
+
+  /** Sends a task by its name. */
+  send<T = unknown>(name: string, args: readonly unknown[] = [], options: SendOptions = {}): Promise<AsyncResult<T>> {
+    return this.task<T>(name).applyAsync(args, options)
+  }
+
+  /** Sends a workflow that is a plain object, as docs/tasks-message.md has it. */
+  async sendWorkflow<T = unknown>(signature: object): Promise<AsyncResult<T>> {
+    const id = await this.broker.sendWorkflow(JSON.stringify(signature))
+    return new AsyncResult<T>(id, this.broker)
+  }
+
+  /** The result of a task that was sent before. */
+  result<T = unknown>(id: string): AsyncResult<T> {
+    return new AsyncResult<T>(id, this.broker)
+  }
+
+  /** A worker for the tasks of this app. */
+  worker(options: WorkerOptions = {}): Worker {
+    const tasks = options.tasks ?? [...this.handlers.keys()]
+    if (tasks.length === 0) {
+      throw new EngineError('INVALID_OPTION', 'a worker needs tasks; name them by app.task before it')
+    }
+    return this.taker({ ...options, tasks }, (running) => this.run(running, options.onError))
+  }
+
+  /** A worker that hands each task to `begin`, which sees to it that it is reported on. */
+  taker(options: WorkerOptions, begin: (running: Running) => void): Worker {
+    const worker = new Worker(this.broker, options, begin)
+    this.workers.add(worker)
+    return worker
+  }
+
+  /** What happens from now on. */
+  events({ max }: { max?: number } = {}): Events {
+    const events = new Events(this.broker, max, (ended) => this.streams.delete(ended))
+    this.streams.add(events)
+    return events
+  }
+
+  /** Stops its workers, and closes when all that was accepted is safe. */
+  close(options: { drainMs?: number } = {}): Promise<void> {
+    this.closing ??= this.end(options)
+    return this.closing
+  }
+
+  private async end(options: { drainMs?: number }): Promise<void> {
+    for (const events of this.streams) events.end()
+    // A worker that cannot be stopped is stopped by the close.
+    await Promise.allSettled([...this.workers].map((worker) => worker.stop(options)))
+    await this.broker.close()
+  }
+
+  private run(running: Running, onError: WorkerOptions['onError']): void {
+    this.outcome(running).catch((error) => onError?.(error))
+  }
+
+  private async outcome(running: Running): Promise<void> {
+    let result: unknown
+    try {
+      const handler = this.handlers.get(running.name)
+      if (!handler) throw new EngineError('NOT_FOUND', `no handler does ${running.name}; name it by app.task`)
+      const returned = handler(...running.args, running)
+      if (isPromise(returned)) {
+        running.started().catch(() => {})
+        result = await returned
+      } else result = returned
+    } catch (error) {
+      await running.fail(error)
+      return
+    }
+    try {
+      await running.done(result)
+    } catch (error) {
+      await running.fail(error)
+    }
+  }
+}
+
+/** Work that can be sent. */
+export class Task<T = unknown> {
+  /** @internal */
+  constructor(
+    private readonly broker: Broker,
+    readonly name: string,
+    private readonly options: TaskOptions,
+  ) {}
+
+  /** Sends it. */
+  delay(...args: unknown[]): Promise<AsyncResult<T>> {
+    return this.applyAsync(args)
+  }
+
+  /** Sends it, with options of this one send. Resolves when the broker has it. */
+  async applyAsync(args: readonly unknown[] = [], options: SendOptions = {}): Promise<AsyncResult<T>> {
+    const { id, json } = messageOf(this.name, args, { ...this.options, ...options })
+    const earlier = await this.broker.send(json)
+    return new AsyncResult<T>(earlier || id, this.broker)
+  }
+
+  /** Its description, for workflows: the result of what is before it comes before `args`. */
+  s(...args: unknown[]): TaskSignature<T> {
+    return new TaskSignature<T>(this.broker, { task: this.name, args }).set(this.options)
+  }
+
+  /** The same, but the result of what is before it is not passed to it. */
+  si(...args: unknown[]): TaskSignature<T> {
+    return new TaskSignature<T>(this.broker, { task: this.name, args, immutable: true }).set(this.options)
+  }
+}
+
+function isPromise(value: unknown): value is Promise<unknown> {
+  return typeof (value as { then?: unknown } | null)?.then === 'function'
+}

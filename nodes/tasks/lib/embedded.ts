@@ -1,0 +1,379 @@
+/**
+ * The broker in the native binary, in a directory of its own. The frames that cross are described at the head of
+ * native/src/bindings/tasks.rs. What is sent and reported in one turn of the event loop crosses at once.
+ */
+import type { TaskQueue } from '#native'
+import { EngineError, toEngineError } from '../../shared/errors'
+import { engine, native } from '../../shared/native'
+import type { Broker, Command, Report, Taken, Taker, TakerEars, TakerOptions, TaskEvent, TaskInfo } from './broker'
+
+export interface EmbeddedOptions {
+  /** When a send is acknowledged: on the disk, or when the operating system has it. Default `bounded`. */
+  durability?: 'fsync' | 'bounded'
+  /** With `bounded`: what a loss of power can take. Default 200. */
+  syncMs?: number
+  /** Queues of tasks that name none; exact names go before patterns. */
+  routes?: readonly { match: string; queue: string }[]
+  /** The largest message or result. Default 1 MB. */
+  maxPayloadBytes?: number
+  /** Tasks that wait or run, at most. Default 5,000,000. */
+  maxTasks?: number
+  /** Default: a day. */
+  resultTtlMs?: number
+  /** Default 1,000,000. */
+  maxResults?: number
+  /** Default: a day. */
+  idempotencyWindowMs?: number
+  /** Memory for messages that wait. Default 32 MB. */
+  cacheBytes?: number
+  /** Events that wait for their reader. Default 10,000. */
+  maxEvents?: number
+  /** Cuts a damaged store where the damage begins. */
+  repair?: boolean
+}
+
+const MAX_PAYLOAD = 1 << 20
+/** So many bytes cross at once. */
+const CROSSING = 4 << 20
+
+const REPORTS: Record<Report, number> = {
+  started: 0,
+  done: 1,
+  failed: 2,
+  retry: 3,
+  progress: 4,
+  heartbeat: 5,
+  'give-back': 6,
+  revoked: 7,
+}
+
+type Answered = (error: EngineError | null, value: unknown) => void
+
+interface Waiting<T> {
+  resolve(value: T): void
+  reject(error: EngineError): void
+}
+
+/** Frames that wait for the end of the turn, each with who waits for its answer. */
+class Outgoing<T> {
+  private buffer = Buffer.allocUnsafe(4096)
+  private used = 0
+  private waiting: Waiting<T>[] = []
+  private due = false
+
+  constructor(
+    /** Bytes of a frame before its text. */
+    private readonly head: number,
+    private readonly cross: (frames: Buffer, waiting: Waiting<T>[]) => void,
+  ) {}
+
+  put(fill: (buffer: Buffer, at: number) => void, text: string): Promise<T> {
+    const most = 4 + this.head + text.length * 3
+    if (this.used > 0 && this.used + most > CROSSING) this.flush()
+    if (this.used + most > this.buffer.length) this.grow(this.used + most)
+    const at = this.used + 4
+    fill(this.buffer, at)
+    const length = this.head + this.buffer.write(text, at + this.head)
+    this.buffer.writeUInt32LE(length, this.used)
+    this.used += 4 + length
+    if (!this.due) {
+      this.due = true
+      setImmediate(() => {
+        this.due = false
+        this.flush()
+      })
+    }
+    return new Promise((resolve, reject) => this.waiting.push({ resolve, reject }))
+  }
+
+  flush(): void {
+    if (this.used === 0) return
+    const { buffer, used, waiting } = this
+    // The engine reads it later, so the next frames need another one.
+    this.buffer = Buffer.allocUnsafe(Math.max(4096, Math.min(used * 2, CROSSING)))
+    this.used = 0
+    this.waiting = []
+    this.cross(buffer.subarray(0, used), waiting)
+  }
+
+  private grow(needed: number): void {
+    const larger = Buffer.allocUnsafe(Math.max(needed, this.buffer.length * 2))
+    this.buffer.copy(larger, 0, 0, this.used)
+    this.buffer = larger
+  }
+}
+
+interface Watcher {
+  told(info: TaskInfo): void
+  failed(error: Error): void
+}
+
+export class Embedded implements Broker {
+  readonly maxPayloadBytes: number
+  private queue!: TaskQueue
+  private readonly tickets = new Map<number, Answered>()
+  private nextTicket = 1
+  private readonly takers = new Map<number, TakerEars>()
+  /** The newest worker that was answered; their numbers grow. */
+  private newest = -1
+  /** Frames may be here before the answer that names their worker. */
+  private early: { worker: number; deliver: (ears: TakerEars) => void }[] = []
+  private readonly watchers = new Map<string, Set<Watcher>>()
+  private toWatch: string[] = []
+  private readonly listeners = new Set<(event: TaskEvent) => void>()
+  private closing: Promise<void> | undefined
+
+  private readonly sends = new Outgoing<string>(0, (frames, waiting) => this.crossSends(frames, waiting))
+  private readonly reports = new Outgoing<boolean>(9, (frames, waiting) => this.crossReports(frames, waiting))
+
+  static async open(path: string, options: EmbeddedOptions = {}): Promise<Embedded> {
+    const broker = new Embedded(options.maxPayloadBytes ?? MAX_PAYLOAD)
+    try {
+      broker.queue = await native().TaskQueue.open(path, JSON.stringify(options), () => broker.drain())
+    } catch (error) {
+      throw toEngineError(error)
+    }
+    return broker
+  }
+
+  private constructor(maxPayloadBytes: number) {
+    this.maxPayloadBytes = maxPayloadBytes
+  }
+
+  async send(message: string): Promise<string> {
+    const bytes = Buffer.byteLength(message)
+    if (bytes > this.maxPayloadBytes) throw tooLarge(bytes, this.maxPayloadBytes)
+    return this.sends.put(() => {}, message)
+  }
+
+  async sendWorkflow(signature: string): Promise<string> {
+    const { id } = await this.ask<{ id: string }>((ticket) => this.queue.sendWorkflow(ticket, signature))
+    return id
+  }
+
+  async take(options: TakerOptions, ears: TakerEars): Promise<Taker> {
+    return new Promise((resolve, reject) => {
+      // Not behind a promise: the frames that follow in the same crossing are for these ears.
+      this.call(
+        (ticket) => this.queue.openWorker(ticket, JSON.stringify(options)),
+        (error, answer) => {
+          if (error) return reject(error)
+          const worker = answer as number
+          this.newest = worker
+          this.takers.set(worker, ears)
+          const early = this.early.filter((frame) => frame.worker === worker)
+          this.early = this.early.filter((frame) => frame.worker !== worker)
+          for (const { deliver } of early) deliver(ears)
+          resolve(this.taker(worker))
+        },
+      )
+    })
+  }
+
+  control<T>(command: Command): Promise<T> {
+    return this.ask<T>((ticket) => this.queue.control(ticket, JSON.stringify(command)))
+  }
+
+  watch(id: string, told: (info: TaskInfo) => void, failed: (error: Error) => void): () => void {
+    const watcher = { told, failed }
+    const others = this.watchers.get(id)
+    if (others) others.add(watcher)
+    else {
+      this.watchers.set(id, new Set([watcher]))
+      if (this.toWatch.push(id) === 1) setImmediate(() => this.crossWatches())
+    }
+    return () => {
+      const all = this.watchers.get(id)
+      if (!all?.delete(watcher) || all.size > 0) return
+      this.watchers.delete(id)
+      this.toWatch = this.toWatch.filter((other) => other !== id)
+      if (!this.closing) this.queue.unwatch([id])
+    }
+  }
+
+  events(hear: (event: TaskEvent) => void): () => void {
+    this.listeners.add(hear)
+    if (this.listeners.size === 1) engine(() => this.queue.wantEvents(true))
+    return () => {
+      if (this.listeners.delete(hear) && this.listeners.size === 0 && !this.closing) this.queue.wantEvents(false)
+    }
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.end()
+    return this.closing
+  }
+
+  private async end(): Promise<void> {
+    this.sends.flush()
+    this.reports.flush()
+    try {
+      await this.queue.close()
+    } catch (error) {
+      throw toEngineError(error)
+    } finally {
+      this.drain()
+      const closed = closedError()
+      for (const answered of this.tickets.values()) answered(closed, null)
+      this.tickets.clear()
+      for (const watchers of this.watchers.values()) for (const { failed } of watchers) failed(closed)
+      this.watchers.clear()
+    }
+  }
+
+  private taker(worker: number): Taker {
+    return {
+      report: (report, token, payload = '') =>
+        this.reports.put((buffer, at) => {
+          buffer[at] = REPORTS[report]
+          buffer.writeDoubleLE(token, at + 1)
+        }, payload),
+      drain: () => this.ask((ticket) => this.queue.drainWorker(ticket, worker)),
+      close: async () => {
+        this.reports.flush()
+        await this.ask((ticket) => this.queue.closeWorker(ticket, worker))
+        this.takers.delete(worker)
+      },
+    }
+  }
+
+  private ask<T>(call: (ticket: number) => unknown): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.call(call, (error, value) => (error ? reject(error) : resolve(value as T)))
+    })
+  }
+
+  private call(call: (ticket: number) => unknown, answered: Answered): void {
+    const ticket = this.nextTicket
+    this.nextTicket += 1
+    this.tickets.set(ticket, answered)
+    try {
+      call(ticket)
+    } catch (error) {
+      this.tickets.delete(ticket)
+      answered(toEngineError(error), null)
+    }
+  }
+
+  private crossSends(frames: Buffer, waiting: Waiting<string>[]): void {
+    this.call(
+      (ticket) => this.queue.send(ticket, frames),
+      (error, answer) => {
+        if (error) return fail(waiting, error)
+        const odd = new Map((answer as { index: number }[]).map((one) => [one.index, one as Odd]))
+        waiting.forEach(({ resolve, reject }, index) => {
+          const { id, code, message } = odd.get(index) ?? {}
+          if (code) reject(codedError(code, message ?? code))
+          else resolve(id ?? '')
+        })
+      },
+    )
+  }
+
+  private crossReports(frames: Buffer, waiting: Waiting<boolean>[]): void {
+    this.call(
+      (ticket) => this.queue.report(ticket, frames),
+      (error, answer) => {
+        if (error) return fail(waiting, error)
+        const late = new Set(answer as number[])
+        waiting.forEach(({ resolve }, index) => {
+          resolve(!late.has(index))
+        })
+      },
+    )
+  }
+
+  private crossWatches(): void {
+    const ids = this.toWatch
+    this.toWatch = []
+    if (ids.length === 0) return
+    try {
+      this.queue.watch(ids)
+    } catch (error) {
+      for (const id of ids) {
+        for (const { failed } of this.watchers.get(id) ?? []) failed(toEngineError(error))
+        this.watchers.delete(id)
+      }
+    }
+  }
+
+  private drain(): void {
+    const drained = this.queue.drain()
+    if (!drained) return
+    for (let at = 0; at < drained.length; ) {
+      const end = at + 4 + drained.readUInt32LE(at)
+      this.frame(drained[at + 4] as number, drained, at + 5, end)
+      at = end
+    }
+  }
+
+  private frame(kind: number, all: Buffer, at: number, end: number): void {
+    const json = (from: number) => JSON.parse(all.toString('utf8', from, end))
+    if (kind <= 2) {
+      const worker = all.readUInt32LE(at)
+      const token = all.readDoubleLE(at + 4)
+      if (kind === 0) {
+        const taken = this.taken(token, all, at + 12, end)
+        this.deliver(worker, (ears) => ears.task(taken))
+      } else this.deliver(worker, (ears) => (kind === 1 ? ears.cancel(token) : ears.lost(token)))
+    } else if (kind === 3) {
+      const info = json(at) as TaskInfo
+      const watchers = this.watchers.get(info.id) ?? []
+      this.watchers.delete(info.id)
+      for (const { told } of watchers) told(info)
+    } else if (kind === 4) {
+      const ticket = all.readDoubleLE(at)
+      const answered = this.tickets.get(ticket)
+      this.tickets.delete(ticket)
+      const value = json(at + 9)
+      if (all[at + 8] === 1) answered?.(null, value)
+      else answered?.(codedError(value.code, value.message), null)
+    } else {
+      const event = json(at)
+      for (const hear of [...this.listeners]) hear(event)
+    }
+  }
+
+  private taken(token: number, all: Buffer, at: number, end: number): Taken {
+    const name = at + 12
+    const message = name + all.readUInt32LE(at + 8)
+    return {
+      token,
+      retries: all.readUInt32LE(at),
+      deliveries: all.readUInt32LE(at + 4),
+      queue: all.toString('utf8', name, message),
+      message: JSON.parse(all.toString('utf8', message, end)),
+    }
+  }
+
+  private deliver(worker: number, deliver: (ears: TakerEars) => void): void {
+    const ears = this.takers.get(worker)
+    if (ears) deliver(ears)
+    else if (worker > this.newest) this.early.push({ worker, deliver })
+  }
+}
+
+/** What of a batch was not simply accepted. */
+interface Odd {
+  index: number
+  id?: string
+  code?: string
+  message?: string
+}
+
+function fail(waiting: Waiting<never>[], error: EngineError): void {
+  for (const { reject } of waiting) reject(error)
+}
+
+function codedError(code: string, message: string): EngineError {
+  return toEngineError(Object.assign(new Error(message), { code }))
+}
+
+function closedError(): EngineError {
+  return new EngineError('CLOSED', 'the task queue is closed; connect again')
+}
+
+function tooLarge(bytes: number, max: number): EngineError {
+  const text = `the task has ${bytes} bytes, more than the ${max} of maxPayloadBytes; pass a reference to the data instead`
+  return new EngineError('TOO_LARGE', text)
+}

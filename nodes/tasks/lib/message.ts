@@ -1,0 +1,94 @@
+/** The options of a task, and the message that they become: see docs/tasks-message.md. */
+import { EngineError, quote } from '../../shared/errors'
+import { newId } from './id'
+import { toJson } from './json'
+
+export interface RetryPolicy {
+  delayMs?: number
+  factor?: number
+  capMs?: number
+  jitter?: 'full' | 'none'
+  /** Types or codes of errors: only these are tried again; none: all. */
+  retryOn?: readonly string[]
+  /** Types or codes of errors that are not tried again. */
+  giveUpOn?: readonly string[]
+}
+
+/** What all sends of a task have in common. */
+export interface TaskOptions {
+  /** None: by the routes, else `default`. */
+  queue?: string
+  /** 0 to 9; 9 goes first. Default 5. */
+  priority?: number
+  /** Attempts after the first. Default 3. */
+  maxRetries?: number
+  /** The wait before the second attempt, in seconds. Default 1. */
+  retryDelay?: number
+  retry?: RetryPolicy
+  /** The longest that one attempt may take. */
+  timeoutMs?: number
+  rateKey?: string
+  ignoreResult?: boolean
+  /** Default: a day. */
+  resultTtlMs?: number
+  idempotencyWindowMs?: number
+}
+
+/** What is special to one send. */
+export interface SendOptions extends TaskOptions {
+  kwargs?: Record<string, unknown>
+  /** Seconds from now. */
+  countdown?: number
+  /** Not before. */
+  eta?: Date | number
+  /** Not begun after. */
+  expires?: Date | number
+  /** A second send of the same key within the window is the same task. */
+  idempotencyKey?: string
+  /** A UUID, best of version 7; a second send of the same id is the same task. */
+  id?: string
+  correlationId?: string
+  parentId?: string
+  headers?: Record<string, unknown>
+}
+
+/** The fields of a message that options become, without its id and arguments. */
+export function fieldsOf(options: SendOptions): Record<string, unknown> {
+  const { kwargs, countdown, eta, expires, id, retryDelay, retry, ...rest } = options
+  const policy = retryDelay === undefined ? retry : { delayMs: seconds(retryDelay, 'retryDelay'), ...retry }
+  return {
+    ...rest,
+    ...(policy && { retry: policy }),
+    ...(eta !== undefined && { eta: time(eta, 'eta') }),
+    ...(expires !== undefined && { expires: time(expires, 'expires') }),
+  }
+}
+
+export function messageOf(name: string, args: readonly unknown[], options: SendOptions): { id: string; json: string } {
+  const id = options.id ?? newId()
+  const { kwargs, countdown } = options
+  const now = Date.now()
+  const more = {
+    ...fieldsOf(options),
+    ...(countdown !== undefined && { eta: now + seconds(countdown, 'countdown') }),
+  }
+  let json = `{"v":1,"id":${JSON.stringify(id)},"name":${JSON.stringify(name)},"createdAt":${now}`
+  if (args.length > 0) json += `,"args":${toJson(args, 'args')}`
+  if (kwargs) json += `,"kwargs":${toJson(kwargs, 'kwargs')}`
+  const rest = toJson(more, 'options')
+  return { id, json: rest === '{}' ? `${json}}` : `${json},${rest.slice(1)}` }
+}
+
+export function seconds(value: number, option: string): number {
+  if (!(value >= 0))
+    throw new EngineError('INVALID_OPTION', `${option} is ${quote(value)}; it must be seconds, 0 or more`)
+  return value * 1000
+}
+
+function time(value: Date | number, option: string): number {
+  const ms = Number(value)
+  if (!(ms >= 0)) {
+    throw new EngineError('INVALID_OPTION', `${option} is ${quote(value)}; it must be a Date, or ms since 1970`)
+  }
+  return ms
+}

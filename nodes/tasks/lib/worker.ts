@@ -1,0 +1,294 @@
+/** Takes tasks and sees to it that each is reported on. */
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { EngineError } from '../../shared/errors'
+import type { Broker, Failure, Rate, Report, Taken, Taker } from './broker'
+import { toJson } from './json'
+
+export interface WorkerOptions {
+  /** Names or patterns with `*` and `?`. Default: all. */
+  queues?: readonly string[]
+  /** Names or patterns. Default: the tasks of the app. */
+  tasks?: readonly string[]
+  /** So many run at once. Default 10. */
+  concurrency?: number
+  /** So many are taken at once; those beyond `concurrency` wait here. Default: as `concurrency`. */
+  prefetch?: number
+  /** The task of a worker that is not heard of for so long goes to another. Default 30,000. */
+  leaseMs?: number
+  /** How many begin in a second. */
+  rate?: Rate
+  /** As it appears in results and lists. */
+  name?: string
+  /** Whether tasks are kept alive while they run. Without: each has to report within its lease. Default true. */
+  heartbeat?: boolean
+  /** Told of what goes wrong between this worker and its broker. */
+  onError?: (error: unknown) => void
+}
+
+export interface RetryOptions {
+  /** None: that of the task's policy. */
+  delayMs?: number
+  /** Why. */
+  error?: unknown
+}
+
+/** Thrown by a handler that wants another attempt, whatever the policy says of types. */
+export class Retry extends Error {
+  constructor(readonly options: RetryOptions = {}) {
+    super('another attempt is wanted')
+    this.name = 'Retry'
+  }
+}
+
+/** A task that a worker has: what its handler gets as the last argument. */
+export class Running {
+  readonly id: string
+  readonly name: string
+  readonly queue: string
+  readonly args: readonly unknown[]
+  readonly kwargs: Record<string, unknown>
+  readonly headers: Record<string, unknown>
+  /** Attempts that failed before. */
+  readonly retries: number
+  /** How often it was handed out, this time included. */
+  readonly deliveries: number
+  /** All that was sent. */
+  readonly message: Record<string, unknown>
+  /** Called when it is not this worker's any more, however it ended. */
+  onEnd: () => void = () => {}
+  private readonly abort = new AbortController()
+  private begun = false
+
+  /** @internal */
+  constructor(
+    /** @internal */
+    readonly token: number,
+    { message, queue, retries, deliveries }: Taken,
+    private readonly settle: (running: Running, report: Report, payload?: string) => Promise<boolean>,
+  ) {
+    this.id = String(message.id)
+    this.name = String(message.name)
+    this.queue = queue
+    this.args = (message.args as unknown[] | undefined) ?? []
+    this.kwargs = (message.kwargs as Record<string, unknown> | undefined) ?? {}
+    this.headers = (message.headers as Record<string, unknown> | undefined) ?? {}
+    this.retries = retries
+    this.deliveries = deliveries
+    this.message = message
+  }
+
+  /** Aborted when the task is revoked, or its time is over: `reason.code` tells. */
+  get signal(): AbortSignal {
+    return this.abort.signal
+  }
+
+  /** How far it is, as JSON. Also says that it is alive. All reports resolve to false where they came too late. */
+  async progress(value: unknown): Promise<boolean> {
+    const payload = toJson(value, 'progress')
+    this.started().catch(() => {})
+    return this.settle(this, 'progress', payload)
+  }
+
+  /** Says once that it is more than handed out. What ends at once need not say so. */
+  async started(): Promise<void> {
+    if (this.begun) return
+    this.begun = true
+    await this.settle(this, 'started')
+  }
+
+  async done(result: unknown): Promise<boolean> {
+    return this.settle(this, 'done', result === undefined ? 'null' : toJson(result, 'result'))
+  }
+
+  async fail(error: unknown): Promise<boolean> {
+    if (error instanceof Retry) return this.retry(error.options)
+    return this.settle(this, 'failed', JSON.stringify(failureOf(error)))
+  }
+
+  async retry({ delayMs, error }: RetryOptions = {}): Promise<boolean> {
+    const asked = { delayMs, error: failureOf(error ?? new Retry()) }
+    return this.settle(this, 'retry', JSON.stringify(asked))
+  }
+
+  /** @internal */
+  stop(reason: EngineError): void {
+    this.abort.abort(reason)
+  }
+}
+
+const DEFAULT_CONCURRENCY = 10
+const DEFAULT_LEASE_MS = 30_000
+/** So long `stop` waits for what runs. */
+const DRAIN_MS = 5000
+const TRACEBACK_MAX = 4000
+
+export class Worker {
+  readonly name: string
+  private readonly concurrency: number
+  private readonly leaseMs: number
+  private taker: Taker | undefined
+  private starting: Promise<void> | undefined
+  private stopping: Promise<void> | undefined
+  private draining = false
+  /** Those that wait here for their turn, too. */
+  private readonly held = new Map<number, Running>()
+  private readonly begun = new Set<Running>()
+  private waiting: Running[] = []
+  private heartbeat: NodeJS.Timeout | undefined
+  private idle: (() => void)[] = []
+
+  /** @internal */
+  constructor(
+    private readonly broker: Broker,
+    private readonly options: WorkerOptions,
+    /** Sees to it that the task is reported on, at once or later. */
+    private readonly begin: (running: Running) => void,
+  ) {
+    this.name = options.name ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`
+    this.concurrency = options.concurrency ?? DEFAULT_CONCURRENCY
+    this.leaseMs = options.leaseMs ?? DEFAULT_LEASE_MS
+    if (!(Number.isInteger(this.concurrency) && this.concurrency > 0)) {
+      const text = `concurrency is ${this.concurrency}; it must be a whole number above 0`
+      throw new EngineError('INVALID_OPTION', text)
+    }
+  }
+
+  /** How many run now. */
+  get running(): number {
+    return this.begun.size
+  }
+
+  /** Begins to take tasks. */
+  start(): Promise<void> {
+    this.starting ??= this.open()
+    return this.starting
+  }
+
+  /** Takes no more, waits for what runs, gives back the rest. */
+  stop({ drainMs = DRAIN_MS } = {}): Promise<void> {
+    this.stopping ??= this.end(drainMs)
+    return this.stopping
+  }
+
+  private async open(): Promise<void> {
+    const { queues = [], tasks = [], prefetch = this.concurrency, rate } = this.options
+    const options = { name: this.name, queues, tasks, prefetch, leaseMs: this.leaseMs, ...(rate && { rate }) }
+    this.taker = await this.broker.take(options, {
+      task: (taken) => this.take(taken),
+      cancel: (token) => this.held.get(token)?.stop(revoked()),
+      lost: (token) => {
+        const running = this.held.get(token)
+        if (!running) return
+        this.free(running)
+        running.stop(overdue())
+      },
+    })
+    this.next()
+    if (this.options.heartbeat === false) return
+    this.heartbeat = setInterval(() => {
+      for (const token of this.held.keys()) this.report('heartbeat', token).catch(this.failed)
+    }, this.leaseMs / 3).unref()
+  }
+
+  private async end(drainMs: number): Promise<void> {
+    this.draining = true
+    await this.starting?.catch(() => {})
+    const { taker } = this
+    if (!taker) return
+    for (const running of this.waiting.splice(0)) this.giveBack(running)
+    await taker.drain()
+    if (this.begun.size > 0) {
+      let timer: NodeJS.Timeout | undefined
+      await new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, drainMs)
+        this.idle.push(resolve)
+      })
+      clearTimeout(timer)
+    }
+    clearInterval(this.heartbeat)
+    for (const running of this.begun) {
+      running.stop(closing())
+      running.onEnd()
+    }
+    this.held.clear()
+    this.begun.clear()
+    await taker.close()
+  }
+
+  private take(taken: Taken): void {
+    const running = new Running(taken.token, taken, (...report) => this.settle(...report))
+    this.held.set(taken.token, running)
+    if (this.draining) return this.giveBack(running)
+    this.waiting.push(running)
+    this.next()
+  }
+
+  private giveBack({ token }: Running): void {
+    this.held.delete(token)
+    this.report('give-back', token).catch(this.failed)
+  }
+
+  private next(): void {
+    // The first tasks may be here before the taker is.
+    while (this.taker && !this.draining && this.begun.size < this.concurrency) {
+      const running = this.waiting.shift()
+      if (!running) return
+      this.begun.add(running)
+      this.begin(running)
+    }
+  }
+
+  private async settle(running: Running, report: Report, payload?: string): Promise<boolean> {
+    if (this.held.get(running.token) !== running) return false
+    const ends = report !== 'progress' && report !== 'started'
+    const reported = this.report(report, running.token, payload)
+    if (ends) this.free(running)
+    return reported
+  }
+
+  private free(running: Running): void {
+    this.held.delete(running.token)
+    if (!this.begun.delete(running)) {
+      this.waiting = this.waiting.filter((other) => other !== running)
+      return
+    }
+    running.onEnd()
+    if (this.begun.size === 0) for (const resume of this.idle.splice(0)) resume()
+    this.next()
+  }
+
+  private async report(report: Report, token: number, payload?: string): Promise<boolean> {
+    return this.taker?.report(report, token, payload) ?? false
+  }
+
+  private readonly failed = (error: unknown) => this.options.onError?.(error)
+}
+
+export function failureOf(error: unknown): Failure {
+  if (!(error instanceof Error)) {
+    const { type, message, code } = (error ?? {}) as Partial<Failure>
+    if (typeof message === 'string')
+      return { type: String(type ?? 'Error'), message, ...(code && { code: String(code) }) }
+    return { type: 'Error', message: String(error) }
+  }
+  const { code } = error as { code?: unknown }
+  return {
+    type: error.name,
+    message: error.message,
+    ...(code !== undefined && { code: String(code) }),
+    ...(error.stack && { traceback: error.stack.slice(0, TRACEBACK_MAX) }),
+  }
+}
+
+function revoked(): EngineError {
+  return new EngineError('REVOKED', 'the task was called off')
+}
+
+function overdue(): EngineError {
+  return new EngineError('TIMEOUT', 'the time of the task is over; what it still reports comes too late')
+}
+
+function closing(): EngineError {
+  return new EngineError('CLOSED', 'the worker stops; the task goes to another')
+}

@@ -1,0 +1,14 @@
+import { defineEditor, text } from '../shared/editor'
+import { looks, offerQueues } from './editor'
+import { sendConfig } from './send.config'
+
+export default defineEditor(
+  sendConfig,
+  { ...looks, inputs: 1, outputs: 1, paletteLabel: 'tasks send' },
+  {
+    label: (node) => String(node.name || node.task || 'tasks send'),
+    inputLabels: () => text(sendConfig, 'port.messages'),
+    outputLabels: () => text(sendConfig, 'port.sent'),
+    oneditprepare: () => offerQueues($('#node-input-queue')),
+  },
+)

@@ -1,0 +1,103 @@
+/** What a `millrace-tasks-send` node does between its opening and its close. */
+import { EngineError, quote } from '../shared/errors'
+import type { Host, Message, Reply } from '../shared/node'
+import { short } from '../shared/status'
+import { type BrokerHost, brokerOf } from './host'
+import type { SendOptions } from './lib'
+import type { SendConfig, sendConfig } from './send.config'
+
+type SendHost = Host<(typeof sendConfig)['fields']>
+
+/** So many messages wait for the broker to take them. */
+const WAITING_MAX = 10_000
+
+export class Sender {
+  private readonly broker: BrokerHost
+  private readonly options: SendOptions
+  private readonly waitingMax: number
+  private waiting = 0
+  private sent = 0
+  private results = 0
+
+  constructor(private readonly host: SendHost) {
+    this.broker = brokerOf(host, host.config.broker)
+    this.broker.join()
+    this.options = optionsOf(host.config)
+    const limit = host.RED.settings.nodeMessageBufferMaxLength
+    this.waitingMax = typeof limit === 'number' && limit > 0 ? Math.min(limit, WAITING_MAX) : WAITING_MAX
+    this.show()
+  }
+
+  async input(message: Message, reply: Reply): Promise<void> {
+    const { config, text } = this.host
+    const name = config.task || message.topic
+    if (typeof name !== 'string' || name === '') {
+      throw new EngineError('INVALID_INPUT', text('failure.task', { given: quote(name) }))
+    }
+    if (this.waiting >= this.waitingMax) throw new EngineError('BUFFER_FULL', text('failure.waiting'))
+    this.waiting += 1
+    const result = await this.send(name, message).finally(() => {
+      this.waiting -= 1
+    })
+    this.sent += 1
+    message.taskId = result.id
+    if (config.output === 'id') {
+      this.show()
+      reply.send(message)
+      return reply.done()
+    }
+    this.results += 1
+    this.show()
+    try {
+      message.payload = await result.get()
+      reply.send(message)
+      reply.done()
+    } finally {
+      this.results -= 1
+      this.show()
+    }
+  }
+
+  close(): void {
+    this.broker.leave()
+  }
+
+  private async send(name: string, { payload, kwargs, options }: Message) {
+    const args = Array.isArray(payload) ? payload : payload === undefined ? [] : [payload]
+    const more = { ...plainOf(kwargs, 'kwargs'), ...optionsFrom(options) }
+    const app = await this.broker.app()
+    return app.send(name, args, { ...this.options, ...more })
+  }
+
+  private show(): void {
+    this.host.status(() => {
+      const params = { sent: short(this.sent), waiting: short(this.results) }
+      const text = this.results > 0 ? this.host.text('status.awaiting', params) : this.host.text('status.sent', params)
+      return { fill: this.sent > 0 ? 'green' : 'grey', shape: this.sent > 0 ? 'dot' : 'ring', text }
+    })
+  }
+}
+
+function optionsOf({ queue, priority, countdown, maxRetries, retryDelay, timeout }: SendConfig): SendOptions {
+  return {
+    ...(queue && { queue }),
+    ...(countdown > 0 && { countdown }),
+    ...(timeout !== null && { timeoutMs: timeout * 1000 }),
+    priority,
+    maxRetries,
+    retryDelay,
+  }
+}
+
+function plainOf(value: unknown, name: string): Record<string, unknown> {
+  return value === undefined ? {} : { [name]: objectOf(value, name) }
+}
+
+function optionsFrom(value: unknown): object {
+  return value === undefined ? {} : objectOf(value, 'options')
+}
+
+function objectOf(value: unknown, name: string): object {
+  if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value
+  throw new EngineError('INVALID_INPUT', `msg.${name} is ${quote(value)}; it must be an object`)
+}
