@@ -159,11 +159,56 @@ export declare class SyncMatcher {
   stats(): SyncStats
 }
 
+/** An embedded queue. `ticket` is any number of the caller's; the answer carries it. */
+export declare class TaskQueue {
+  /** `options` is JSON: `tasks.Options`. `on_ready` is called when the outbox stops being empty. */
+  static open(path: string, options: string, onReady: Wake): Promise<Coded<TaskQueue>>
+  /** What came since the last call; null: nothing. */
+  drain(): Buffer | null
+  /**
+   * Sends messages: each its length (u32) and its JSON. The answer is a list, in order, of what is not
+   * simply accepted: `[{index, id}]` for a duplicate, `[{index, code, message}]` for a refused one.
+   */
+  send(ticket: number, messages: Buffer): Coded<undefined>
+  /** Sends a workflow: a signature as JSON. The answer is `{id, duplicate}`. */
+  sendWorkflow(ticket: number, signature: string): Coded<undefined>
+  /** `options` is JSON: `tasks.WorkerOptions`. The answer is the worker's number. */
+  openWorker(ticket: number, options: string): Coded<undefined>
+  /** It takes no more tasks. */
+  drainWorker(ticket: number, worker: number): Coded<undefined>
+  /** What it still has goes back to the queue. */
+  closeWorker(ticket: number, worker: number): Coded<undefined>
+  /**
+   * Reports on tasks: each its length (u32), its kind (u8), the token (f64) and a payload. Kinds: 0 started,
+   * 1 done (result), 2 failed (error), 3 retry (`{delayMs?, error?}`), 4 progress (JSON), 5 heartbeat,
+   * 6 give back, 7 revoked. The answer lists the places of those that came too late.
+   */
+  report(ticket: number, reports: Buffer): Coded<undefined>
+  /** One command as JSON, by its `op`. The answer is the command's. */
+  control(ticket: number, command: string): Coded<undefined>
+  /** Has the results of these ids told, as soon as they are there. An id that nobody knows is told as such. */
+  watch(ids: Array<string>): Coded<undefined>
+  unwatch(ids: Array<string>): Coded<undefined>
+  /** Begins or ends to tell events. */
+  wantEvents(wanted: boolean): Coded<undefined>
+  /** Does what waits, gives back what workers hold, and ends. Drain once more after it. */
+  close(): Promise<Coded<undefined>>
+}
+
+/** The effects of a task's outcome, `{result}` or `{error}`, on what follows it, its message's `then`. */
+export declare function advanceWorkflow(then: string, outcome: string, rootId: string, parentId: string): Coded<string>
+
+/** The first effects of a prepared workflow. */
+export declare function beginWorkflow(signature: string): Coded<string>
+
+/** The effects of a join whose outcomes are all there: a list in order. */
+export declare function completeJoin(join: string, outcomes: string): Coded<string>
+
 /** The version of the engines. */
 export declare function engineVersion(): string
 
 /** What went wrong, for programs. Codes are public API: shared by all families, never renamed. */
-export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'TRANSPORT' | 'TIMEOUT' | 'REFUSED' | 'CIRCUIT_OPEN' | 'UNKNOWN_TYPE' | 'UNAVAILABLE' | 'PACKAGE_MISSING' | 'SCRIPT_FAILED' | 'SCRIPT_ENDED' | 'STORE_LOCKED' | 'STORE_CORRUPT' | 'STORE_FAILED' | 'DISK_FULL' | 'TOO_LARGE' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
+export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'TRANSPORT' | 'TIMEOUT' | 'REFUSED' | 'CIRCUIT_OPEN' | 'UNKNOWN_TYPE' | 'UNAVAILABLE' | 'PACKAGE_MISSING' | 'SCRIPT_FAILED' | 'SCRIPT_ENDED' | 'STORE_LOCKED' | 'STORE_CORRUPT' | 'STORE_FAILED' | 'DISK_FULL' | 'TOO_LARGE' | 'NOT_FOUND' | 'INVALID_WORKFLOW' | 'REVOKED' | 'EXPIRED' | 'WORKER_LOST' | 'TASK_FAILED' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
 
 /**
  * Fails on purpose with `code`, or with a panic where there is none: the proof that every failure
@@ -173,6 +218,12 @@ export declare function fail(code?: ErrorCode | undefined | null): Coded<undefin
 
 /** Like `fail`, on the shared runtime. */
 export declare function failLater(code?: ErrorCode | undefined | null): Promise<Coded<undefined>>
+
+/** When a schedule, `{everyMs}` or `{cron, tz}` as JSON, is due next after a time; null: never. */
+export declare function nextFiring(schedule: string, afterMs: number): Coded<number | undefined | null>
+
+/** Checks a workflow and gives its parts their ids. For a broker that has its own store: `{signature, tasks}`. */
+export declare function prepareWorkflow(signature: string): Coded<string>
 
 /** Something that happened. */
 export interface PythonEvent {

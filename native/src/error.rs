@@ -52,8 +52,6 @@ pub enum ErrorCode {
     NotFound,
     /// A workflow that cannot run.
     InvalidWorkflow,
-    /// Not done within its time.
-    Timeout,
     /// Called off before it was done.
     Revoked,
     /// Not begun before it expired.

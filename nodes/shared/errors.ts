@@ -31,7 +31,6 @@ const RETRYABLE: Record<ErrorCode, boolean> = {
   TOO_LARGE: false,
   NOT_FOUND: false,
   INVALID_WORKFLOW: false,
-  TIMEOUT: true,
   REVOKED: false,
   EXPIRED: false,
   WORKER_LOST: true,
