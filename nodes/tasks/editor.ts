@@ -20,5 +20,5 @@ export function offerQueues(input: JQuery): void {
     (view) => view?.queues.map(({ name }) => name) ?? none,
     () => none,
   )
-  offer(input, queues)
+  offer(input, () => queues)
 }
