@@ -189,6 +189,24 @@ fn rates_of_keys_hold_nobody_else_up() {
 }
 
 #[test]
+fn a_rate_may_change_while_it_holds() {
+    for (scope, name, extra) in [("task", "t", json!({})), ("key", "*", json!({ "rateKey": "k" }))] {
+        let mut rig = Rig::new();
+        let worker = rig.worker(100);
+        let limit = |rate: serde_json::Value| json!({ "op": "rateLimit", "scope": scope, "name": name, "rate": rate });
+        // What was never limited may be set free.
+        rig.control(limit(json!(null)));
+        rig.control(limit(json!({ "perSecond": 10, "burst": 1 })));
+        for _ in 0..12 {
+            rig.send("t", extra.clone());
+        }
+        assert_eq!(starts(&mut rig, worker, 2, 100), [1 + 1, 1], "{scope}");
+        rig.control(limit(json!({ "perSecond": 100, "burst": 1 })));
+        assert_eq!(starts(&mut rig, worker, 1, 100)[0], 9, "{scope}");
+    }
+}
+
+#[test]
 fn routes_give_tasks_their_queues() {
     let routes = serde_json::from_value(json!([
         { "match": "mail.*", "queue": "mails" },
