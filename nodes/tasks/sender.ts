@@ -1,5 +1,5 @@
 /** What a `millrace-tasks-send` node does between its opening and its close. */
-import { EngineError, quote } from '../shared/errors'
+import { EngineError, quote, toEngineError } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
 import { type BrokerHost, brokerOf } from './host'
@@ -18,6 +18,7 @@ export class Sender {
   private waiting = 0
   private sent = 0
   private results = 0
+  private closed = false
 
   constructor(private readonly host: SendHost) {
     this.broker = brokerOf(host, host.config.broker)
@@ -52,6 +53,10 @@ export class Sender {
       message.payload = await result.get()
       reply.send(message)
       reply.done()
+    } catch (error) {
+      // The queue has the task; only who waits for its result goes.
+      if (!this.closed || toEngineError(error).code !== 'CLOSED') throw error
+      reply.done()
     } finally {
       this.results -= 1
       this.show()
@@ -59,6 +64,7 @@ export class Sender {
   }
 
   close(): void {
+    this.closed = true
     this.broker.leave()
   }
 
