@@ -10,6 +10,7 @@ import {
   type Values,
 } from '../shared/config'
 import { deliveryFields } from './delivery.config'
+import { headers } from './typed'
 
 const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):\s*(\S.*)$/
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]*$/
@@ -17,18 +18,6 @@ const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]*$/
 function address(typed: string): string {
   if (!/^https?:\/\/[^\s/]/i.test(typed)) throw new Problem('config.url')
   return typed
-}
-
-/** A line each: `Name: value`. */
-function headers(typed: string): Record<string, string> {
-  const found: Record<string, string> = {}
-  for (const line of typed.split(/\r?\n/)) {
-    if (line.trim() === '') continue
-    const [, name, value] = HEADER.exec(line.trim()) ?? []
-    if (name === undefined || value === undefined) throw new Problem('config.header')
-    found[name] = value
-  }
-  return found
 }
 
 function headerName(typed: string): string {
@@ -44,7 +33,8 @@ export const httpConfig = defineConfig({
     configVersion: number(1, { min: 1, max: 1, whole: true }),
     url: parsed('', address),
     method: choice('POST', ['POST', 'PUT', 'PATCH', 'DELETE', 'GET']),
-    headers: parsed('', headers),
+    /** A line each: `Name: value`. */
+    headers: parsed('', (typed) => headers(typed, HEADER)),
     auth: choice('none', ['none', 'bearer', 'basic', 'api-key']),
     keyHeader: parsed('X-API-Key', headerName),
     tls: optionalReference('tls-config'),
