@@ -1,7 +1,7 @@
 // Everything but tests: format, lint, types, and whether the committed native/index.d.ts is the generated one.
 import { parts } from './lib/parts.mjs'
 import { Failure, main, quietly } from './lib/run.mjs'
-import { closingLine } from './lib/suites.mjs'
+import { closingLine, resultsTitle } from './lib/suites.mjs'
 import { packageCommand } from './lib/tools.mjs'
 import { buildNative, setup } from './setup.mjs'
 
@@ -27,12 +27,14 @@ main(async () => {
     ['native/index.d.ts is in git', ['git', 'ls-files', '--error-unmatch', 'native/index.d.ts']],
     ['native/index.d.ts is what the crate generates', ['git', 'diff', '--exit-code', 'native/index.d.ts'], buildNative],
   ]
-  let failed = 0
+  const failures = []
   for (const [title, command, before] of checks) {
-    failed += (await passes(title, command, env, before)) ? 0 : 1
+    if (!(await passes(title, command, env, before))) failures.push(title)
   }
-  console.log(`\n${closingLine(checks.length - failed, failed)}`)
-  process.exitCode = failed ? 1 : 0
+  console.log(`\n${resultsTitle}`)
+  for (const title of failures) console.log(`FAILED ${title}`)
+  console.log(`\n${closingLine(checks.length - failures.length, failures.length)}`)
+  process.exitCode = failures.length ? 1 : 0
 })
 
 async function passes(title, [command, ...args], env, before) {

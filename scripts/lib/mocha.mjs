@@ -22,8 +22,8 @@ export async function mochaTests(suites, specs, env = {}) {
   for (const result of results) suites.add(result)
   const isTold = code === 0 ? results.length > 0 : results.some(({ failed }) => failed > 0)
   if (isTold) return
-  console.error(`\nmocha ended with exit code ${code}, which its results do not tell.`)
-  suites.add({ suite: 'mocha', passed: 0, failed: 1 })
+  const failures = [`ended with exit code ${code}, which its results do not tell`]
+  suites.add({ suite: 'mocha', passed: 0, failed: 1, failures })
 }
 
 /** The same with V8's coverage; tests that drive a browser add its own to $MILLRACE_COVERAGE_DIR. */

@@ -12,14 +12,15 @@ module.exports = class TallyReporter extends reporters.Spec {
     const suites = new Map()
     const of = (test) => {
       const suite = relative(tests, test.file ?? join(tests, 'mocha')).split(sep)[0]
-      if (!suites.has(suite)) suites.set(suite, { suite, passed: 0, failed: 0, skipped: [] })
+      if (!suites.has(suite)) suites.set(suite, { suite, passed: 0, failed: 0, failures: [], skipped: [] })
       return suites.get(suite)
     }
     runner.on(EVENT_TEST_PASS, (test) => {
       of(test).passed += 1
     })
-    runner.on(EVENT_TEST_FAIL, (test) => {
+    runner.on(EVENT_TEST_FAIL, (test, error) => {
       of(test).failed += 1
+      of(test).failures.push(`${test.fullTitle()}\n${error.stack ?? error.message}`)
     })
     runner.on(EVENT_TEST_PENDING, (test) => {
       of(test).skipped.push(test.fullTitle())

@@ -73,7 +73,9 @@ async function runTests(args, env = {}) {
   // A test program that crashes ends without a result.
   const crashed = [...out.matchAll(/^running \d+ tests?$/gm)].length - results.length
   const skipped = [...out.matchAll(/^test (.*) \.\.\. .*ignored.*$/gm)].map(([, name]) => name)
-  return { suite: 'rust', passed, failed: failed + crashed || (code === 0 ? 0 : 1), skipped }
+  const failures = [...out.matchAll(/^---- .* stdout ----\n[\s\S]*?(?=\n\n\n|\n---- )/gm)].map(([text]) => text)
+  if (code !== 0 && failures.length === 0) failures.push(`ended with exit code ${code}`)
+  return { suite: 'rust', passed, failed: failed + crashed || (code === 0 ? 0 : 1), failures, skipped }
 }
 
 async function report({ profdata, cov }, profiles, [first, ...others]) {

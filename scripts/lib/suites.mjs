@@ -4,11 +4,13 @@ import { Failure } from './run.mjs'
 /** Results that are shown as a table, and summed into the closing line. */
 export class Suites {
   #rows = []
+  #failures = []
   #skips = []
 
-  /** `skipped` has the name of each test that did not run. */
-  add({ suite, passed, failed, skipped = [] }) {
+  /** `failures` has a text for each test that failed, `skipped` the name of each that did not run. */
+  add({ suite, passed, failed, failures = [], skipped = [] }) {
     this.#rows.push({ suite, passed, failed, skipped: skipped.length })
+    this.#failures.push(...failures.map((text) => `${suite}: ${text}`))
     this.#skips.push(...skipped.map((title) => `${suite}: ${title}`))
   }
 
@@ -19,7 +21,7 @@ export class Suites {
     } catch (error) {
       if (!(error instanceof Failure)) throw error
       console.error(`\n${error.message}\n`)
-      this.add({ suite, passed: 0, failed: 1 })
+      this.add({ suite, passed: 0, failed: 1, failures: [error.message] })
     }
   }
 
@@ -28,6 +30,8 @@ export class Suites {
   }
 
   print() {
+    console.log(`\n${resultsTitle}`)
+    for (const failure of this.#failures) console.log(`FAILED ${failure}\n`)
     for (const skip of this.#skips) console.log(`SKIPPED ${skip}`)
     const width = Math.max(...this.#rows.map(({ suite }) => suite.length))
     const line = (name, ...cells) =>
@@ -42,6 +46,9 @@ export class Suites {
     return this.#rows.reduce((sum, row) => sum + row[column], 0)
   }
 }
+
+/** What follows it is what a run came to. */
+export const resultsTitle = '==> Results'
 
 export const closingLine = (passed, failed, skipped = 0) =>
   `${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}`
