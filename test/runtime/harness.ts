@@ -188,7 +188,7 @@ module.exports = {
   }
 
   /** A question to the probe. */
-  async ask<T>(question: 'timers' | 'resources' | 'rss'): Promise<T> {
+  async ask<T>(question: 'timers' | 'resources' | 'rss' | 'routes'): Promise<T> {
     this.questions += 1
     const id = this.questions
     const answered = once(this.events, `answer ${id}`)
