@@ -2,8 +2,7 @@
 
 /// What went wrong, for programs. Codes are public API: shared by all families, never renamed.
 #[cfg_attr(feature = "node", napi_derive::napi(string_enum = "UPPER_SNAKE"))]
-#[cfg_attr(not(feature = "node"), derive(Clone, Copy))]
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCode {
     /// An option has a value that cannot work.
     InvalidOption,
@@ -41,6 +40,10 @@ pub enum ErrorCode {
     TooLarge,
     /// What was asked for is not there, or not any more.
     NotFound,
+    /// A document that is not there, or not any more.
+    KeyNotFound,
+    /// Changed since it was read.
+    Conflict,
     /// A workflow that cannot run.
     InvalidWorkflow,
     /// Not done within its time.
@@ -68,7 +71,7 @@ pub trait HasCode: std::error::Error {
 }
 
 /// An engine's error on its way out of the crate: the code for programs, the text for people.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct EngineError {
     /// For programs.
     pub code: ErrorCode,

@@ -3,6 +3,8 @@
 //! | module | job |
 //! |---|---|
 //! | [`error`] | the product's one list of error codes |
+//! | [`kv`] | the embedded store below what lasts |
+//! | [`memory`] | a versioned memory: documents with their whole history |
 //! | [`options`] | reads options that cross as JSON |
 //! | `ros2` | hears and speaks ROS 2 topics over an embedded DDS; behind feature `ros2` |
 //! | [`sync`] | aligns timestamped streams into groups |
@@ -15,6 +17,8 @@
 #[allow(missing_docs, reason = "what has no comment says it by its name; comments go to index.d.ts")]
 pub mod bindings;
 pub mod error;
+pub mod kv;
+pub mod memory;
 pub mod options;
 #[cfg(feature = "ros2")]
 pub mod ros2;

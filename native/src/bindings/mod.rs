@@ -3,6 +3,7 @@
 
 pub mod coded;
 pub mod engine;
+pub mod memory;
 #[cfg(feature = "ros2")]
 pub mod ros2;
 pub mod stamp;

@@ -63,10 +63,14 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum KvError {
     /// Another process has it, or this one has it twice.
-    #[error("the store in {0} is open in another process, or elsewhere in this one; close it there, or use another folder")]
+    #[error(
+        "the store in {0} is open in another process, or elsewhere in this one; close it there, or use another folder"
+    )]
     Locked(PathBuf),
     /// What was written is not what is there.
-    #[error("the store in {path} is damaged: {problem}; restore a copy, or open it with repair to go on without what is behind the damage")]
+    #[error(
+        "the store in {path} is damaged: {problem}; restore a copy, or open it with repair to go on without what is behind the damage"
+    )]
     Corrupt {
         /// The store's folder.
         path: PathBuf,
@@ -77,7 +81,9 @@ pub enum KvError {
     #[error("no room on the disk for the store in {0}; make room and open it again, nothing that was accepted is lost")]
     Full(PathBuf),
     /// The folder cannot be read or written.
-    #[error("the store in {path} fails: {problem}; see that the folder is there, is writable, and that the disk is sound")]
+    #[error(
+        "the store in {path} fails: {problem}; see that the folder is there, is writable, and that the disk is sound"
+    )]
     Failed {
         /// The store's folder.
         path: PathBuf,
@@ -151,7 +157,8 @@ impl Kv {
     pub fn open(path: &Path, options: &Options) -> Result<Kv> {
         let io = |error: std::io::Error| failed_io(path, &error);
         std::fs::create_dir_all(path).map_err(io)?;
-        let lock = File::options().create(true).truncate(false).write(true).open(path.join("owner.lock")).map_err(io)?;
+        let lock =
+            File::options().create(true).truncate(false).write(true).open(path.join("owner.lock")).map_err(io)?;
         lock.try_lock().map_err(|error| match error {
             std::fs::TryLockError::WouldBlock => KvError::Locked(path.into()),
             std::fs::TryLockError::Error(error) => io(error),
@@ -176,7 +183,9 @@ impl Kv {
         let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| builder.open()));
         let db = match opened {
             Ok(opened) => opened.map_err(|error| failed(path, error))?,
-            Err(_) => return Err(KvError::Corrupt { path: path.into(), problem: "a file of it is not its own".into() }),
+            Err(_) => {
+                return Err(KvError::Corrupt { path: path.into(), problem: "a file of it is not its own".into() });
+            }
         };
         let shared = Arc::new(Shared {
             db,
