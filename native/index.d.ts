@@ -11,6 +11,32 @@ export type Stamp = bigint
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** An open memory. */
+export declare class MemoryDatabase {
+  /** `options` is JSON. */
+  static open(path: string, options: string): Promise<Coded<MemoryDatabase>>
+  /** `requests` is JSON: arrays of operations, each array atomic. */
+  write(requests: string): Promise<Coded<MemoryWritten>>
+  /**
+   * `names` are namespaces and keys by turns, with a zero character between all of them; `at` is JSON. The
+   * answer is JSON: for each `[value]`, or 0 where there is none.
+   */
+  get(names: string, at?: string | undefined | null): Promise<Coded<string>>
+  /** Question and answer are JSON. */
+  ask(question: string): Promise<Coded<string>>
+  /** `wanted` is JSON. `on_change` is called when something may have happened. */
+  watch(wanted: string, onChange: Wake): Promise<Coded<MemoryWatcher>>
+  /** Running calls end first. */
+  close(): Promise<Coded<undefined>>
+}
+
+/** A place in the log of changes. */
+export declare class MemoryWatcher {
+  /** At most `limit` changes, the oldest first; all of one write come together. */
+  take(limit: number): Promise<Coded<MemoryEvents>>
+  close(): void
+}
+
 /** A ROS node in a domain. */
 export declare class Ros2Context {
   /** `options` is JSON. `on_change` is called when the graph changes. */
@@ -92,7 +118,7 @@ export declare class SyncMatcher {
 export declare function engineVersion(): string
 
 /** What went wrong, for programs. Codes are public API: shared by all families, never renamed. */
-export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'TRANSPORT' | 'UNKNOWN_TYPE' | 'UNAVAILABLE' | 'PACKAGE_MISSING' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
+export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'TRANSPORT' | 'UNKNOWN_TYPE' | 'UNAVAILABLE' | 'PACKAGE_MISSING' | 'STORE_LOCKED' | 'STORE_CORRUPT' | 'STORE_FAILED' | 'DISK_FULL' | 'TOO_LARGE' | 'NOT_FOUND' | 'KEY_NOT_FOUND' | 'CONFLICT' | 'INVALID_WORKFLOW' | 'TIMEOUT' | 'REVOKED' | 'EXPIRED' | 'WORKER_LOST' | 'TASK_FAILED' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
 
 /**
  * Fails on purpose with `code`, or with a panic where there is none: the proof that every failure
@@ -102,6 +128,30 @@ export declare function fail(code?: ErrorCode | undefined | null): Coded<undefin
 
 /** Like `fail`, on the shared runtime. */
 export declare function failLater(code?: ErrorCode | undefined | null): Promise<Coded<undefined>>
+
+/** What a watcher took, and whether more waits. */
+export interface MemoryEvents {
+  /** JSON: changes, the oldest first. */
+  events: string
+  more: boolean
+}
+
+/** A request that failed. */
+export interface MemoryFailure {
+  request: number
+  code: ErrorCode
+  message: string
+}
+
+/** Makes a store of a backup; the answer is JSON. */
+export declare function memoryRestoreBackup(backup: string, target: string): Promise<Coded<string>>
+
+/** What came of writes. */
+export interface MemoryWritten {
+  /** JSON: for each request an array of `[version, previous]`; null for one that failed. */
+  outcomes: string
+  failures: Array<MemoryFailure>
+}
 
 /** How many messages came, and how many of them gave way to newer ones. */
 export interface Ros2Counts {

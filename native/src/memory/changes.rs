@@ -4,6 +4,7 @@
 //! version, and a slow one costs no memory. The log is kept for so many writes; who is behind its beginning
 //! is told.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde_json::Value;
@@ -28,8 +29,17 @@ pub struct Wanted {
 pub struct Watcher {
     wanted: Wanted,
     place: Mutex<u64>,
-    /// Called when something may have happened.
+    /// Called when something may have happened: once, until the watcher looks.
     wake: Box<dyn Fn() + Send + Sync>,
+    woken: AtomicBool,
+}
+
+impl Watcher {
+    fn wake(&self) {
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            (self.wake)();
+        }
+    }
 }
 
 /// Those who watch.
@@ -39,7 +49,7 @@ pub(super) struct Watchers(Mutex<Vec<Weak<Watcher>>>);
 impl Watchers {
     pub fn wake(&self) {
         let mut watchers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        watchers.retain(|watcher| watcher.upgrade().inspect(|watcher| (watcher.wake)()).is_some());
+        watchers.retain(|watcher| watcher.upgrade().inspect(|watcher| watcher.wake()).is_some());
     }
 }
 
@@ -105,7 +115,7 @@ impl Database {
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<Arc<Watcher>> {
         let place = Mutex::new(since.unwrap_or(self.published()));
-        let watcher = Arc::new(Watcher { wanted, place, wake: Box::new(wake) });
+        let watcher = Arc::new(Watcher { wanted, place, wake: Box::new(wake), woken: AtomicBool::new(false) });
         self.store()?;
         self.watchers.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&watcher));
         Ok(watcher)
@@ -114,6 +124,7 @@ impl Database {
     /// What happened, the oldest first, and whether more waits. A write's changes come together.
     pub fn take(&self, watcher: &Watcher, limit: usize) -> Result<(Vec<Event>, bool)> {
         let store = self.store()?;
+        watcher.woken.store(false, Ordering::Release);
         let mut place = watcher.place.lock().unwrap_or_else(PoisonError::into_inner);
         let mut events = Vec::new();
         let trimmed = trimmed(&store)?;

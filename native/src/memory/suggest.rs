@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use fst::raw::Fst;
 
@@ -33,6 +34,8 @@ const VISITS: usize = 6_000;
 const HITS: usize = 64;
 /// So many names may have changed since an automaton was made.
 const CHANGES: usize = 4_000;
+/// Where many change all the time, an automaton is made again so often at most.
+const REST: Duration = Duration::from_secs(30);
 /// So many automata are kept, of so many names each.
 const AUTOMATA: usize = 8;
 const NAMES_MAX: u64 = 5_000_000;
@@ -52,6 +55,7 @@ struct Names {
     fst: Fst<Vec<u8>>,
     /// Where the log stood.
     place: u64,
+    made: Instant,
 }
 
 impl Database {
@@ -86,7 +90,7 @@ impl Database {
                 rank(&name);
             }
             if let Some(known) = self.names(store, namespace, count)? {
-                let mut place = known.place;
+                let (mut place, mut changed) = (known.place, 0);
                 pattern.search(&known.fst, &mut rank);
                 let base = names::all(namespace)?;
                 self.follow(store, &mut place, CHANGES, |_, document| {
@@ -95,7 +99,8 @@ impl Database {
                     {
                         rank(name);
                     }
-                    Ok(true)
+                    changed += 1;
+                    Ok(changed < CHANGES)
                 })?;
             }
         }
@@ -149,8 +154,13 @@ impl Database {
         let names = known.names.get(namespace).cloned();
         let stale = match &names {
             Some(names) => {
-                let mut place = names.place;
-                self.follow(store, &mut place, CHANGES, |_, _| Ok(true))?
+                let (mut place, mut changed) = (names.place, 0);
+                let rest = names.made.elapsed() < REST;
+                !rest
+                    && self.follow(store, &mut place, CHANGES, |_, _| {
+                        changed += 1;
+                        Ok(changed < CHANGES)
+                    })?
             }
             None => true,
         };
@@ -184,7 +194,7 @@ impl Database {
         }
         let bytes = builder.into_inner().unwrap_or_default();
         let fst = Fst::new(bytes).map_err(|error| super::MemoryError::input("names", error.to_string()))?;
-        Ok(Names { fst, place })
+        Ok(Names { fst, place, made: Instant::now() })
     }
 
     /// Whether an automaton of a namespace is ready.

@@ -265,3 +265,43 @@ fn lineage_goes_both_ways() {
     let unknown = json!([{"put": {"namespace": "n", "key": "e", "value": 1, "causes": [cause("a", &b)]}}]);
     assert_eq!(code(write(&database, unknown)), ErrorCode::NotFound);
 }
+
+#[test]
+fn times_to_live_and_long_histories_last() {
+    let folder = Folder::new("last");
+    {
+        let database = open(&folder);
+        write(&database, json!([{"put": {"namespace": "n", "key": "a", "value": 1, "ttlMs": 50}}])).unwrap();
+        for batch in 0..50 {
+            let requests: Vec<_> = (0..100)
+                .map(|number| json!([{"put": {"namespace": "n", "key": "b", "value": batch * 100 + number}}]))
+                .collect();
+            let (_, failures) = database.write_text(&json!(requests).to_string()).unwrap();
+            assert!(failures.is_empty());
+        }
+        database.close().unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(60));
+    let database = open(&folder);
+    assert_eq!(keys(&database), ["b"]);
+    let history = asked(&database, json!({"history": {"namespace": "n", "key": "b"}}));
+    let values = history.as_array().unwrap().iter().map(|it| it["value"].as_u64().unwrap());
+    assert!(values.eq((0..5000).rev()));
+}
+
+#[test]
+fn what_was_read_before_a_batch_is_not_read_after_it() {
+    let folder = Folder::new("stale");
+    let database = open(&folder);
+    let value = |database: &Database| database.get_many([("n", "a")].into_iter(), None).unwrap();
+    assert_eq!(value(&database), "[0]");
+    for number in 0..3 {
+        write(&database, json!([{"put": {"namespace": "n", "key": "a", "value": number}}])).unwrap();
+        for _ in 0..2 {
+            assert_eq!(value(&database), format!("[[{number}]]"));
+        }
+    }
+    delete(&database, "a");
+    assert_eq!(value(&database), "[0]");
+    assert_eq!(code(database.get_many([("n", "")].into_iter(), None)), ErrorCode::InvalidInput);
+}

@@ -217,7 +217,7 @@ export class Database implements AsyncDisposable {
   }
 
   /** Many documents of a namespace, together or not at all. */
-  putMany(namespace: string, entries: Iterable<readonly [key: string, value: unknown]>): Promise<Written[]> {
+  async putMany(namespace: string, entries: Iterable<readonly [key: string, value: unknown]>): Promise<Written[]> {
     return this.putBatch(Array.from(entries, ([key, value]) => ({ namespace, key, value: defined(value) })))
   }
 
@@ -255,13 +255,13 @@ export class Database implements AsyncDisposable {
   }
 
   /** The newest first; deletions among them. */
-  history(namespace: string, key: string, options: HistoryOptions = {}): Promise<VersionEntry[]> {
+  async history(namespace: string, key: string, options: HistoryOptions = {}): Promise<VersionEntry[]> {
     const { limit, from, to } = options
     return this.found(namespace, key, 'history', { limit, from: some(from), to: some(to) })
   }
 
   /** What differs between two moments; `to` is now where it is left out. */
-  diff(namespace: string, key: string, from: Moment, to?: Moment): Promise<Difference[]> {
+  async diff(namespace: string, key: string, from: Moment, to?: Moment): Promise<Difference[]> {
     return this.found(namespace, key, 'diff', { from: moment(from), to: some(to) })
   }
 
@@ -272,7 +272,7 @@ export class Database implements AsyncDisposable {
   }
 
   /** Makes what it was at a moment its newest version again. */
-  restore(namespace: string, key: string, at: Moment): Promise<Version> {
+  async restore(namespace: string, key: string, at: Moment): Promise<Version> {
     return this.found(namespace, key, 'restore', { at: moment(at) })
   }
 
@@ -300,7 +300,7 @@ export class Database implements AsyncDisposable {
     return this.ask('suggestions', { namespace, key })
   }
 
-  query<Row = { key: string; value: unknown; version: string; time: number }>(
+  async query<Row = { key: string; value: unknown; version: string; time: number }>(
     namespace: string,
     query: Query = {},
   ): Promise<QueryResult<Row>> {
@@ -320,7 +320,7 @@ export class Database implements AsyncDisposable {
   }
 
   /** Keeps the answer of a query up to date under a name. */
-  createView(name: string, namespace: string, query: Query = {}): Promise<void> {
+  async createView(name: string, namespace: string, query: Query = {}): Promise<void> {
     return this.ask('createView', { name, query: question(namespace, query) })
   }
 

@@ -38,6 +38,8 @@ export class Watch implements AsyncIterableIterator<Event> {
   private dirty = true
   private wake: (() => void) | undefined
   private ended = false
+  /** Calls of `next` wait for each other. */
+  private last: Promise<unknown> = Promise.resolve()
 
   constructor(
     open: (wake: () => void) => Promise<MemoryWatcher>,
@@ -51,7 +53,13 @@ export class Watch implements AsyncIterableIterator<Event> {
     this.watcher.catch(() => {})
   }
 
-  async next(): Promise<IteratorResult<Event>> {
+  next(): Promise<IteratorResult<Event>> {
+    const result = this.last.then(() => this.step())
+    this.last = result.catch(() => {})
+    return result
+  }
+
+  private async step(): Promise<IteratorResult<Event>> {
     try {
       const watcher = await this.watcher
       while (!this.ended) {
