@@ -94,8 +94,9 @@ impl Store {
             path,
             &kv::Options {
                 sync,
-                cache_bytes: options.memory_bytes / 4,
-                write_buffer_bytes: (options.memory_bytes / 8).max(1 << 20),
+                // A small buffer is flushed often, and writes wait for that.
+                cache_bytes: options.memory_bytes / 8,
+                write_buffer_bytes: (options.memory_bytes / 4).max(1 << 20),
                 repair: options.repair,
             },
         )?;
@@ -160,7 +161,7 @@ impl Database {
         }
         let log_len = store.meta.get(changes::LENGTH)?.map_or(0, |bytes| changes::stamp_of(&bytes));
         let database = Arc::new(Database {
-            cache: Cache::new(options.memory_bytes / 2),
+            cache: Cache::new(options.memory_bytes / 4),
             queue: Queue::default(),
             writer: Mutex::new(Writer::new(last, log_len)),
             published: AtomicU64::new(last),

@@ -432,33 +432,31 @@ async function coded<T>(call: () => Promise<T>): Promise<T> {
 }
 
 function names(namespace: string, key: string): string {
-  for (const [what, name, limit] of [
-    ['namespace', namespace, 256],
-    ['key', key, 1024],
-  ] as const) {
-    if (typeof name !== 'string' || name === '' || name.includes('\0') || Buffer.byteLength(name) > limit) {
-      throw new EngineError(
-        'INVALID_INPUT',
-        `the ${what} ${quote(name)} cannot be one; give a text of 1 to ${limit} bytes without a zero character`,
-      )
-    }
-  }
+  checkName('namespace', namespace, 256)
+  checkName('key', key, 1024)
   return `${namespace}\0${key}`
+}
+
+function checkName(what: string, name: string, limit: number): void {
+  if (typeof name === 'string' && name !== '' && !name.includes('\0')) {
+    // No character has more than three bytes a unit.
+    if (name.length * 3 <= limit || Buffer.byteLength(name) <= limit) return
+  }
+  throw new EngineError(
+    'INVALID_INPUT',
+    `the ${what} ${quote(name)} cannot be one; give a text of 1 to ${limit} bytes without a zero character`,
+  )
 }
 
 /** An operation as the engine reads it. */
 function operation({ namespace, key, value, ifVersion, ttlMs, causes }: Operation): string {
   names(namespace, key)
-  const fields: [name: string, text: string | undefined][] = [
-    ['namespace', JSON.stringify(namespace)],
-    ['key', JSON.stringify(key)],
-    ['value', value === undefined ? undefined : toJson(value)],
-    ['ifVersion', ifVersion === undefined ? undefined : JSON.stringify(ifVersion)],
-    ['ttlMs', ttlMs === undefined ? undefined : toJson(ttlMs, 'ttlMs')],
-    ['causes', causes && toJson(causes, 'causes')],
-  ]
-  const given = fields.flatMap(([name, text]) => (text === undefined ? [] : [`"${name}":${text}`]))
-  return `{"${value === undefined ? 'delete' : 'put'}":{${given.join()}}}`
+  let text = `{"${value === undefined ? 'delete' : 'put'}":{"namespace":${JSON.stringify(namespace)},"key":${JSON.stringify(key)}`
+  if (value !== undefined) text += `,"value":${toJson(value)}`
+  if (ifVersion !== undefined) text += `,"ifVersion":${JSON.stringify(ifVersion)}`
+  if (ttlMs !== undefined) text += `,"ttlMs":${toJson(ttlMs, 'ttlMs')}`
+  if (causes !== undefined) text += `,"causes":${toJson(causes, 'causes')}`
+  return `${text}}}`
 }
 
 /** A put of nothing would be a delete. */
