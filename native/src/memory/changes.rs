@@ -153,8 +153,8 @@ impl Database {
         if *place >= end {
             return Ok(false);
         }
-        let mut looked = 0;
-        for row in store.changes.range((*place + 1).to_be_bytes().to_vec()..=end.to_be_bytes().to_vec()) {
+        let range = (*place + 1).to_be_bytes().to_vec()..=end.to_be_bytes().to_vec();
+        for (looked, row) in store.changes.range(range).enumerate() {
             if looked >= rows {
                 return Ok(true);
             }
@@ -165,7 +165,6 @@ impl Database {
                 go_on = each(stamp, document)?;
             }
             *place = stamp;
-            looked += 1;
             if !go_on {
                 return Ok(stamp < end);
             }

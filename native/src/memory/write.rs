@@ -1,9 +1,9 @@
-//! Puts and deletes. Whoever comes while a commit runs waits in the queue; who comes first of them commits
-//! for all: that is the group commit. A request is atomic, has one stamp, and names a key once.
+//! Puts and deletes. Whoever comes while a commit runs waits in the queue; who waited longest commits then for
+//! all: that is the group commit. A request is atomic, has one stamp, and names a key once.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -139,15 +139,79 @@ impl Operation {
     }
 }
 
-/// Requests that wait, each with a place for its answer.
+/// Requests that wait, and whether somebody commits.
 #[derive(Default)]
-pub(super) struct Queue(Mutex<Vec<Arc<Ticket>>>);
+pub(super) struct Queue(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    tickets: VecDeque<Arc<Ticket>>,
+    led: bool,
+}
 
 type Answers = Vec<Result<Vec<Outcome>>>;
 
 struct Ticket {
     requests: Mutex<Vec<Vec<Operation>>>,
-    answers: Mutex<Option<Answers>>,
+    turn: Mutex<Turn>,
+    /// Its own, so that one who is done wakes nobody else.
+    wake: Condvar,
+}
+
+enum Turn {
+    Waits,
+    /// It commits for all that wait.
+    Leads,
+    Done(Answers),
+}
+
+impl Ticket {
+    fn set(&self, turn: Turn) {
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
+        self.wake.notify_one();
+    }
+}
+
+impl Queue {
+    /// The answers, once another one committed; none: commit for all.
+    fn enter(&self, ticket: &Arc<Ticket>) -> Option<Answers> {
+        {
+            let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.tickets.push_back(ticket.clone());
+            if !std::mem::replace(&mut waiting.led, true) {
+                return None;
+            }
+        }
+        let turn = ticket.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turn =
+            ticket.wake.wait_while(turn, |turn| matches!(turn, Turn::Waits)).unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *turn, Turn::Waits) {
+            Turn::Done(answers) => Some(answers),
+            Turn::Leads | Turn::Waits => None,
+        }
+    }
+}
+
+/// The turn of who commits. However it ends, the next one gets it.
+struct Lead<'a>(&'a Queue);
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match waiting.tickets.front() {
+            Some(next) => next.set(Turn::Leads),
+            None => waiting.led = false,
+        }
+    }
+}
+
+/// Those for whom one commits. Should that end in a panic, they do not wait for ever: no answer is a failure.
+struct Taken(VecDeque<Arc<Ticket>>);
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(|ticket| ticket.set(Turn::Done(Vec::new())));
+    }
 }
 
 /// What the one who commits knows.
@@ -216,50 +280,49 @@ impl Database {
         if requests.is_empty() {
             return Vec::new();
         }
-        let count = requests.len();
-        let ticket = Arc::new(Ticket { requests: Mutex::new(requests), answers: Mutex::default() });
-        self.queue.0.lock().unwrap_or_else(PoisonError::into_inner).push(ticket.clone());
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(answers) = ticket.answers.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let turn = Mutex::new(Turn::Waits);
+        let ticket = Arc::new(Ticket { requests: Mutex::new(requests), turn, wake: Condvar::new() });
+        if let Some(answers) = self.queue.enter(&ticket) {
             return answers;
         }
-        let waiting = std::mem::take(&mut *self.queue.0.lock().unwrap_or_else(PoisonError::into_inner));
-        self.commit(&mut writer, &waiting);
-        let answers = ticket.answers.lock().unwrap_or_else(PoisonError::into_inner).take();
-        answers.unwrap_or_else(|| (0..count).map(|_| Err(MemoryError::Closed)).collect())
+        let _lead = Lead(&self.queue);
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let tickets = std::mem::take(&mut self.queue.0.lock().unwrap_or_else(PoisonError::into_inner).tickets);
+        let mut taken = Taken(tickets);
+        let mut answers = self.commit(&mut writer, &taken.0).into_iter();
+        // Its own is the first: who leads has waited longest.
+        taken.0.pop_front();
+        let own = answers.next().unwrap_or_default();
+        for answers in answers {
+            if let Some(ticket) = taken.0.pop_front() {
+                ticket.set(Turn::Done(answers));
+            }
+        }
+        own
     }
 
-    fn commit(&self, writer: &mut Writer, tickets: &[Arc<Ticket>]) {
-        let answered = self.store().and_then(|store| {
-            let mut stage =
-                Stage { batch: store.kv.batch(), made: HashMap::new(), counts: BTreeMap::new(), bytes: 0, rows: 0 };
+    /// Answers for each ticket.
+    fn commit(&self, writer: &mut Writer, tickets: &VecDeque<Arc<Ticket>>) -> Vec<Answers> {
+        let requests: Vec<Vec<Vec<Operation>>> = tickets
+            .iter()
+            .map(|ticket| std::mem::take(&mut *ticket.requests.lock().unwrap_or_else(PoisonError::into_inner)))
+            .collect();
+        let committed = self.store().and_then(|store| {
+            let (made, counts) = (HashMap::new(), BTreeMap::new());
+            let mut stage = Stage { batch: store.kv.batch(), made, counts, bytes: 0, rows: 0 };
             let full = self.full(&store, writer)?;
-            let answers: Vec<Answers> = tickets
-                .iter()
-                .map(|ticket| {
-                    let requests = std::mem::take(&mut *ticket.requests.lock().unwrap_or_else(PoisonError::into_inner));
-                    let stage = &mut stage;
-                    requests.iter().map(|request| self.stage(&store, writer, stage, request, full.as_ref())).collect()
-                })
-                .collect();
+            let mut answers = Vec::with_capacity(requests.len());
+            for of_ticket in &requests {
+                let answer = |request: &Vec<Operation>| self.stage(&store, writer, &mut stage, request, full.as_ref());
+                answers.push(of_ticket.iter().map(answer).collect());
+            }
             self.publish(&store, writer, stage)?;
             Ok(answers)
         });
-        match answered {
-            Ok(all) => {
-                for (ticket, answers) in tickets.iter().zip(all) {
-                    *ticket.answers.lock().unwrap_or_else(PoisonError::into_inner) = Some(answers);
-                }
-            }
-            Err(error) => {
-                for ticket in tickets {
-                    // Those that failed by themselves are not there either.
-                    let count = ticket.requests.lock().unwrap_or_else(PoisonError::into_inner).len().max(1);
-                    let failed = (0..count).map(|_| Err(error.clone())).collect();
-                    *ticket.answers.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
-                }
-            }
-        }
+        // Those that failed by themselves are not there either.
+        committed.unwrap_or_else(|error| {
+            requests.iter().map(|of_ticket| of_ticket.iter().map(|_| Err(error.clone())).collect()).collect()
+        })
     }
 
     /// Checks a request whole, and then adds it whole.

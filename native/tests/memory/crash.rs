@@ -101,8 +101,9 @@ fn after_kill_9_it_opens_by_itself_with_all_that_was_answered() {
 fn a_full_disk_is_an_error_and_takes_nothing_away() {
     let folder = Folder::new("full");
     drop(open(&folder));
-    let child = child(&folder.0, "full", Some(1_024));
-    let lines: Vec<String> = BufReader::new(child.stdout.unwrap()).lines().map(Result::unwrap).collect();
+    let mut child = child(&folder.0, "full", Some(1_024));
+    let lines: Vec<String> = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap).collect();
+    child.wait().unwrap();
     let (last, answered) = lines.split_last().unwrap();
     assert_eq!(last, "code DiskFull");
     let found = numbers(&open(&folder));
