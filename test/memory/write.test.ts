@@ -83,7 +83,11 @@ describe('millrace-memory-write', () => {
   }
 
   it('a batch is a list of operations, or an object of documents; all or none', async () => {
-    const rig = await Rig.start(storeOf(), writeOf({ operation: 'batch' }), readOf({ operation: 'list', keyType: 'str', key: '' }))
+    const rig = await Rig.start(
+      storeOf(),
+      writeOf({ operation: 'batch' }),
+      readOf({ operation: 'list', keyType: 'str', key: '' }),
+    )
     const [{ memory }] = await rig.put({ payload: { a: 1, b: 2 } })
     assert.deepEqual(
       memory.map(({ namespace, key }: Json) => [namespace, key]),

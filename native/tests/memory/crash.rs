@@ -82,8 +82,9 @@ fn after_kill_9_it_opens_by_itself_with_all_that_was_answered() {
     for mode in ["sync", "batch"] {
         let folder = Folder::new(&format!("kill-{mode}"));
         let mut child = child(&folder.0, mode, None);
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let answered: Vec<u64> = lines.take(300).map(|line| line.unwrap().parse().unwrap()).collect();
+        // Held until it is killed: a writer that nobody reads would end by itself.
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let answered: Vec<u64> = lines.by_ref().take(300).map(|line| line.unwrap().parse().unwrap()).collect();
         assert_eq!(code(Database::open(&folder.0, sync())), ErrorCode::StoreLocked);
         child.kill().unwrap();
         child.wait().unwrap();
