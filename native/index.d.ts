@@ -11,6 +11,32 @@ export type Stamp = bigint
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** An open memory. */
+export declare class MemoryDatabase {
+  /** `options` is JSON. */
+  static open(path: string, options: string): Promise<Coded<MemoryDatabase>>
+  /** `requests` is JSON: arrays of operations, each array atomic. */
+  write(requests: string): Promise<Coded<MemoryWritten>>
+  /**
+   * `names` are namespaces and keys by turns, with a zero character between all of them; `at` is JSON. The
+   * answer is JSON: for each `[value]`, or 0 where there is none.
+   */
+  get(names: string, at?: string | undefined | null): Promise<Coded<string>>
+  /** Question and answer are JSON. */
+  ask(question: string): Promise<Coded<string>>
+  /** `wanted` is JSON. `on_change` is called when something may have happened. */
+  watch(wanted: string, onChange: Wake): Promise<Coded<MemoryWatcher>>
+  /** Running calls end first. */
+  close(): Promise<Coded<undefined>>
+}
+
+/** A place in the log of changes. */
+export declare class MemoryWatcher {
+  /** At most `limit` changes, the oldest first; all of one write come together. */
+  take(limit: number): Promise<Coded<MemoryEvents>>
+  close(): void
+}
+
 /** A script and the processes that run it. */
 export declare class PythonScript {
   /** `options` is JSON. `on_event` is called when events wait where none did. */
@@ -208,7 +234,7 @@ export declare function completeJoin(join: string, outcomes: string): Coded<stri
 export declare function engineVersion(): string
 
 /** What went wrong, for programs. Codes are public API: shared by all families, never renamed. */
-export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'TRANSPORT' | 'TIMEOUT' | 'REFUSED' | 'CIRCUIT_OPEN' | 'UNKNOWN_TYPE' | 'UNAVAILABLE' | 'PACKAGE_MISSING' | 'SCRIPT_FAILED' | 'SCRIPT_ENDED' | 'STORE_LOCKED' | 'STORE_CORRUPT' | 'STORE_FAILED' | 'DISK_FULL' | 'TOO_LARGE' | 'NOT_FOUND' | 'INVALID_WORKFLOW' | 'REVOKED' | 'EXPIRED' | 'WORKER_LOST' | 'TASK_FAILED' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
+export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'TRANSPORT' | 'TIMEOUT' | 'REFUSED' | 'CIRCUIT_OPEN' | 'UNKNOWN_TYPE' | 'UNAVAILABLE' | 'PACKAGE_MISSING' | 'SCRIPT_FAILED' | 'SCRIPT_ENDED' | 'STORE_LOCKED' | 'STORE_CORRUPT' | 'STORE_FAILED' | 'DISK_FULL' | 'TOO_LARGE' | 'NOT_FOUND' | 'KEY_NOT_FOUND' | 'CONFLICT' | 'INVALID_WORKFLOW' | 'REVOKED' | 'EXPIRED' | 'WORKER_LOST' | 'TASK_FAILED' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
 
 /**
  * Fails on purpose with `code`, or with a panic where there is none: the proof that every failure
@@ -218,6 +244,30 @@ export declare function fail(code?: ErrorCode | undefined | null): Coded<undefin
 
 /** Like `fail`, on the shared runtime. */
 export declare function failLater(code?: ErrorCode | undefined | null): Promise<Coded<undefined>>
+
+/** What a watcher took, and whether more waits. */
+export interface MemoryEvents {
+  /** JSON: changes, the oldest first. */
+  events: string
+  more: boolean
+}
+
+/** A request that failed. */
+export interface MemoryFailure {
+  request: number
+  code: ErrorCode
+  message: string
+}
+
+/** Makes a store of a backup; the answer is JSON. */
+export declare function memoryRestoreBackup(backup: string, target: string): Promise<Coded<string>>
+
+/** What came of writes. */
+export interface MemoryWritten {
+  /** JSON: for each request an array of `[version, previous]`; null for one that failed. */
+  outcomes: string
+  failures: Array<MemoryFailure>
+}
 
 /** When a schedule, `{everyMs}` or `{cron, tz}` as JSON, is due next after a time; null: never. */
 export declare function nextFiring(schedule: string, afterMs: number): Coded<number | undefined | null>

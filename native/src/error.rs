@@ -50,6 +50,10 @@ pub enum ErrorCode {
     TooLarge,
     /// What was asked for is not there, or not any more.
     NotFound,
+    /// A document that is not there, or not any more.
+    KeyNotFound,
+    /// Changed since it was read.
+    Conflict,
     /// A workflow that cannot run.
     InvalidWorkflow,
     /// Called off before it was done.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`action`] | runs users' Python scripts in processes of their own |
 //! | [`error`] | the product's one list of error codes |
+//! | [`memory`] | a versioned memory: documents with their whole history |
 //! | [`options`] | reads options that cross as JSON |
 //! | `ros2` | ROS 2 topics and services over an embedded DDS; behind feature `ros2` |
 //! | [`kv`] | the one embedded store |
@@ -21,6 +22,7 @@ pub mod action;
 pub mod bindings;
 pub mod error;
 pub mod kv;
+pub mod memory;
 pub mod options;
 #[cfg(feature = "ros2")]
 pub mod ros2;

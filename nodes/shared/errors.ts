@@ -30,6 +30,8 @@ const RETRYABLE: Record<ErrorCode, boolean> = {
   DISK_FULL: true,
   TOO_LARGE: false,
   NOT_FOUND: false,
+  KEY_NOT_FOUND: false,
+  CONFLICT: false,
   INVALID_WORKFLOW: false,
   REVOKED: false,
   EXPIRED: false,

@@ -5,6 +5,7 @@
 pub mod action;
 pub mod coded;
 pub mod engine;
+pub mod memory;
 #[cfg(feature = "ros2")]
 pub mod ros2;
 pub mod spool;

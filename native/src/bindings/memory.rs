@@ -1,0 +1,178 @@
+//! `memory` for Node.js. Many writes and many reads cross in one call, as JSON text; all of it runs where it
+//! may wait for the disk.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use napi::bindgen_prelude::spawn_blocking;
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi_derive::napi;
+
+use super::coded::Coded;
+use crate::error::{EngineError, ErrorCode, HasCode};
+use crate::memory::ask::{Ask, Moment, Watch, told_events};
+use crate::memory::changes::Watcher;
+use crate::memory::{Database, MemoryError};
+use crate::options::from_json;
+
+/// Called without arguments, on the JavaScript thread.
+type Wake = ThreadsafeFunction<(), (), (), napi::Status, false>;
+
+/// What came of writes.
+#[napi(object)]
+pub struct MemoryWritten {
+    /// JSON: for each request an array of `[version, previous]`; null for one that failed.
+    pub outcomes: String,
+    pub failures: Vec<MemoryFailure>,
+}
+
+/// A request that failed.
+#[napi(object)]
+pub struct MemoryFailure {
+    pub request: u32,
+    pub code: ErrorCode,
+    pub message: String,
+}
+
+/// What a watcher took, and whether more waits.
+#[napi(object)]
+pub struct MemoryEvents {
+    /// JSON: changes, the oldest first.
+    pub events: String,
+    pub more: bool,
+}
+
+/// An open memory.
+#[napi]
+pub struct MemoryDatabase {
+    database: Mutex<Option<Arc<Database>>>,
+}
+
+/// A place in the log of changes.
+#[napi]
+pub struct MemoryWatcher {
+    watcher: Mutex<Option<Arc<Watcher>>>,
+    database: Weak<Database>,
+}
+
+/// Runs a call where it may wait.
+async fn waiting<T: Send + 'static>(call: impl FnOnce() -> Result<T, EngineError> + Send + 'static) -> Coded<T> {
+    Coded(spawn_blocking(call).await.unwrap_or_else(|panic| Err(EngineError::internal(&panic))))
+}
+
+impl MemoryDatabase {
+    async fn with<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Arc<Database>) -> Result<T, EngineError> + Send + 'static,
+    ) -> Coded<T> {
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match database {
+            Some(database) => waiting(move || call(&database)).await,
+            None => Coded(Err(MemoryError::Closed.into())),
+        }
+    }
+}
+
+#[napi]
+impl MemoryDatabase {
+    /// `options` is JSON.
+    #[napi]
+    pub async fn open(path: String, options: String) -> Coded<MemoryDatabase> {
+        waiting(move || {
+            let database = Database::open(Path::new(&path), from_json(&options)?)?;
+            Ok(MemoryDatabase { database: Mutex::new(Some(database)) })
+        })
+        .await
+    }
+
+    /// `requests` is JSON: arrays of operations, each array atomic.
+    #[napi]
+    pub async fn write(&self, requests: String) -> Coded<MemoryWritten> {
+        self.with(move |database| {
+            let (outcomes, failures) = database.write_text(&requests)?;
+            let failures = failures.into_iter().map(|(request, error)| MemoryFailure {
+                request: request as u32,
+                code: error.code(),
+                message: error.to_string(),
+            });
+            Ok(MemoryWritten { outcomes, failures: failures.collect() })
+        })
+        .await
+    }
+
+    /// `names` are namespaces and keys by turns, with a zero character between all of them; `at` is JSON. The
+    /// answer is JSON: for each `[value]`, or 0 where there is none.
+    #[napi]
+    pub async fn get(&self, names: String, at: Option<String>) -> Coded<String> {
+        self.with(move |database| {
+            let at = at.map(|at| from_json::<Moment>(&at)?.at().map_err(EngineError::from)).transpose()?;
+            let mut names = names.split('\0');
+            let pairs = std::iter::from_fn(|| Some((names.next()?, names.next()?)));
+            Ok(database.get_many(pairs, at)?)
+        })
+        .await
+    }
+
+    /// Question and answer are JSON.
+    #[napi]
+    pub async fn ask(&self, question: String) -> Coded<String> {
+        self.with(move |database| Ok(database.ask(from_json::<Ask>(&question)?)?)).await
+    }
+
+    /// `wanted` is JSON. `on_change` is called when something may have happened.
+    #[napi]
+    pub async fn watch(&self, wanted: String, on_change: Wake) -> Coded<MemoryWatcher> {
+        self.with(move |database| {
+            let wake = move || {
+                on_change.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            };
+            let watcher = database.watch_asked(&from_json::<Watch>(&wanted)?, wake)?;
+            Ok(MemoryWatcher { watcher: Mutex::new(Some(watcher)), database: Arc::downgrade(database) })
+        })
+        .await
+    }
+
+    /// Running calls end first.
+    #[napi]
+    pub async fn close(&self) -> Coded<()> {
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match database {
+            Some(database) => waiting(move || Ok(database.close()?)).await,
+            None => Coded(Ok(())),
+        }
+    }
+}
+
+#[napi]
+impl MemoryWatcher {
+    /// At most `limit` changes, the oldest first; all of one write come together.
+    #[napi]
+    pub async fn take(&self, limit: u32) -> Coded<MemoryEvents> {
+        let watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match watcher.zip(self.database.upgrade()) {
+            Some((watcher, database)) => {
+                waiting(move || {
+                    let (events, more) = database.take(&watcher, limit as usize)?;
+                    Ok(MemoryEvents { events: told_events(&events)?, more })
+                })
+                .await
+            }
+            None => Coded(Err(MemoryError::Closed.into())),
+        }
+    }
+
+    #[napi(catch_unwind)]
+    pub fn close(&self) {
+        self.watcher.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// Makes a store of a backup; the answer is JSON.
+#[napi]
+pub async fn memory_restore_backup(backup: String, target: String) -> Coded<String> {
+    waiting(move || {
+        let copied = Database::restore_backup(Path::new(&backup), Path::new(&target))?;
+        serde_json::to_string(&copied).map_err(|error| EngineError::internal(&error))
+    })
+    .await
+}

@@ -1,0 +1,218 @@
+//! The log of what happened, by stamp, and those who watch it.
+//!
+//! A watcher is a place in the log and nothing else: it takes what follows when it likes, it can begin at any
+//! version, and a slow one costs no memory. The log is kept for so many writes; who is behind its beginning
+//! is told.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use serde_json::Value;
+
+use super::database::{Database, Store};
+use super::filter::Filter;
+use super::record::Record;
+use super::{Result, names};
+
+/// What a watcher wants to hear of.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// One namespace; none: all.
+    pub namespace: Option<String>,
+    /// Keys that begin so.
+    pub prefix: String,
+    /// Values that are so. Deletions pass.
+    pub filter: Option<Filter>,
+}
+
+/// A place in the log.
+pub struct Watcher {
+    wanted: Wanted,
+    place: Mutex<u64>,
+    /// Called when something may have happened: once, until the watcher looks.
+    wake: Box<dyn Fn() + Send + Sync>,
+    woken: AtomicBool,
+}
+
+impl Watcher {
+    fn wake(&self) {
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            (self.wake)();
+        }
+    }
+}
+
+/// Those who watch.
+#[derive(Default)]
+pub(super) struct Watchers(Mutex<Vec<Weak<Watcher>>>);
+
+impl Watchers {
+    pub fn wake(&self) {
+        let mut watchers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.retain(|watcher| watcher.upgrade().inspect(|watcher| watcher.wake()).is_some());
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A version came to be.
+    Change(Change),
+    /// What happened after `from` and up to `to` is not in the log any more.
+    Gap {
+        /// A stamp.
+        from: u64,
+        /// A stamp.
+        to: u64,
+    },
+}
+
+/// A version that came to be.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its key.
+    pub key: String,
+    /// Its place in time.
+    pub stamp: u64,
+    /// None: it was given up since.
+    pub(super) record: Option<Record>,
+}
+
+/// How many writes one call looks at.
+const LOOK_MAX: usize = 10_000;
+
+pub(super) fn stamp_of(key: &[u8]) -> u64 {
+    key.try_into().map_or(0, u64::from_be_bytes)
+}
+
+const TRIMMED: &[u8] = b"t";
+/// How many rows the log has.
+pub(super) const LENGTH: &[u8] = b"l";
+
+/// The last stamp that is not in the log any more; 0: all are.
+pub(super) fn trimmed(store: &Store) -> Result<u64> {
+    Ok(store.meta.get(TRIMMED)?.map_or(0, |bytes| stamp_of(&bytes)))
+}
+
+/// The documents of a row of the log.
+fn documents(mut row: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (len, rest) = row.split_first_chunk::<2>()?;
+        let (document, rest) = rest.split_at_checked(u16::from_le_bytes(*len) as usize)?;
+        row = rest;
+        Some(document)
+    })
+}
+
+impl Database {
+    /// Watches from now on, or from behind a stamp. `wake` is called when something may have happened.
+    pub fn watch(
+        &self,
+        wanted: Wanted,
+        since: Option<u64>,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Arc<Watcher>> {
+        let place = Mutex::new(since.unwrap_or(self.published()));
+        let watcher = Arc::new(Watcher { wanted, place, wake: Box::new(wake), woken: AtomicBool::new(false) });
+        self.store()?;
+        self.watchers.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&watcher));
+        Ok(watcher)
+    }
+
+    /// What happened, the oldest first, and whether more waits. A write's changes come together.
+    pub fn take(&self, watcher: &Watcher, limit: usize) -> Result<(Vec<Event>, bool)> {
+        let store = self.store()?;
+        watcher.woken.store(false, Ordering::Release);
+        let mut place = watcher.place.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = Vec::new();
+        let trimmed = trimmed(&store)?;
+        if *place < trimmed {
+            events.push(Event::Gap { from: *place, to: trimmed });
+            *place = trimmed;
+        }
+        let more = self.follow(&store, &mut place, LOOK_MAX, |stamp, document| {
+            if let Some(change) = watcher.wanted.change(self, &store, stamp, document)? {
+                events.push(Event::Change(change));
+            }
+            Ok(events.len() < limit)
+        })?;
+        Ok((events, more))
+    }
+
+    /// Goes through the log from a place on, and moves it. Whether something is left.
+    pub(super) fn follow(
+        &self,
+        store: &Store,
+        place: &mut u64,
+        rows: usize,
+        mut each: impl FnMut(u64, &[u8]) -> Result<bool>,
+    ) -> Result<bool> {
+        let end = self.published();
+        if *place >= end {
+            return Ok(false);
+        }
+        let range = (*place + 1).to_be_bytes().to_vec()..=end.to_be_bytes().to_vec();
+        for (looked, row) in store.changes.range(range).enumerate() {
+            if looked >= rows {
+                return Ok(true);
+            }
+            let (key, row) = row?;
+            let stamp = stamp_of(&key);
+            let mut go_on = true;
+            for document in documents(&row) {
+                go_on = each(stamp, document)?;
+            }
+            *place = stamp;
+            if !go_on {
+                return Ok(stamp < end);
+            }
+        }
+        *place = end;
+        Ok(false)
+    }
+
+    /// Gives up the beginning of the log.
+    pub(super) fn trim_changes(&self) -> Result<()> {
+        // Never the last row: it has the last stamp.
+        let kept = self.options.changes_kept.max(1);
+        loop {
+            let store = self.store()?;
+            let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            // It may be a tenth longer: then many go at once.
+            if writer.log_len <= kept + kept / 10 {
+                return Ok(());
+            }
+            let excess = ((writer.log_len - kept) as usize).min(LOOK_MAX);
+            let (mut last, mut batch) = (trimmed(&store)?, store.kv.batch());
+            for row in store.changes.range((last + 1).to_be_bytes().to_vec()..).take(excess) {
+                let (key, _) = row?;
+                last = stamp_of(&key);
+                batch.remove(&store.changes, key);
+            }
+            batch.put(&store.meta, TRIMMED, last.to_be_bytes());
+            let left = writer.log_len - excess as u64;
+            batch.put(&store.meta, LENGTH, left.to_be_bytes());
+            batch.commit()?;
+            writer.log_len = left;
+        }
+    }
+}
+
+impl Wanted {
+    fn change(&self, database: &Database, store: &Store, stamp: u64, document: &[u8]) -> Result<Option<Change>> {
+        let Some((namespace, key)) = names::of_document(document) else { return Ok(None) };
+        if self.namespace.as_deref().is_some_and(|wanted| wanted != namespace) || !key.starts_with(&self.prefix) {
+            return Ok(None);
+        }
+        let found = database.version_at(store, document, stamp)?.filter(|it| it.head.id.stamp == stamp);
+        if let (Some(filter), Some(record)) = (&self.filter, &found)
+            && !record.head.deleted
+            && !serde_json::from_str::<Value>(record.json()).is_ok_and(|value| filter.holds(&value))
+        {
+            return Ok(None);
+        }
+        Ok(Some(Change { namespace: namespace.into(), key: key.into(), stamp, record: found }))
+    }
+}

@@ -1,0 +1,211 @@
+//! Copies: a backup while the memory is used, and text that any program can read.
+
+use std::io::{BufRead, BufReader, BufWriter};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::database::{Database, Options, Store, now};
+use super::query::ms;
+use super::record::Record;
+use super::write::{Delete, Put, Write};
+use super::{MemoryError, Result, names};
+
+/// What a copy has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Copied {
+    /// Documents, deleted ones among them, or lines.
+    pub documents: u64,
+    /// Versions.
+    pub versions: u64,
+}
+
+/// A line of an export.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line<'a> {
+    namespace: String,
+    key: String,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    value: Option<&'a RawValue>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    deleted: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    time: Option<f64>,
+}
+
+/// So many rows are copied in one commit.
+const CHUNK: usize = 2_000;
+
+fn failed(path: &Path) -> impl Fn(std::io::Error) -> MemoryError {
+    let path = path.display().to_string();
+    move |error| MemoryError::File { path: path.clone(), problem: error.to_string() }
+}
+
+impl Database {
+    /// Copies all as it is at this moment into a new folder, which is a store itself. Writes go on meanwhile.
+    pub fn backup(&self, target: &Path) -> Result<Copied> {
+        let store = self.store()?;
+        copy(&store, target)
+    }
+
+    /// Makes a store of a backup, in a folder that is not there yet or is empty.
+    pub fn restore_backup(backup: &Path, target: &Path) -> Result<Copied> {
+        // Opening would make what is missing.
+        if !backup.join("owner.lock").is_file() {
+            let problem = "there is no backup".into();
+            return Err(MemoryError::File { path: backup.display().to_string(), problem });
+        }
+        let store = Store::open(backup, &Options::default())?;
+        let copied = copy(&store, target)?;
+        store.kv.close()?;
+        Ok(copied)
+    }
+
+    /// Writes a line of JSON for each document, or for each version, the oldest of a key first.
+    pub fn export(&self, target: &Path, namespace: Option<&str>, history: bool) -> Result<Copied> {
+        let store = self.store()?;
+        let failed = failed(target);
+        let partial = with_ending(target, "partial");
+        let mut out = BufWriter::new(std::fs::File::create(&partial).map_err(&failed)?);
+        let (snapshot, now) = (store.kv.snapshot(), now());
+        let base = namespace.map(names::all).transpose()?.unwrap_or_default();
+        let end = names::behind(&base).map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        let mut copied = Copied::default();
+        for row in snapshot.range(&store.documents, (std::ops::Bound::Included(base), end)) {
+            let (document, bytes) = row?;
+            let current = Record::read(bytes).map_err(|_| super::read::damaged(&document))?;
+            copied.documents += 1;
+            if history {
+                let range = names::version(&document, 0)..=names::version(&document, u64::MAX);
+                for row in snapshot.range(&store.history, range) {
+                    let record = Record::read(row?.1).map_err(|_| super::read::damaged(&document))?;
+                    write_line(&mut out, &document, &record).map_err(&failed)?;
+                    copied.versions += 1;
+                }
+            }
+            if history || current.head.alive(now) {
+                write_line(&mut out, &document, &current).map_err(&failed)?;
+                copied.versions += 1;
+            }
+        }
+        let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
+        file.sync_all().map_err(&failed)?;
+        std::fs::rename(&partial, target).map_err(&failed)?;
+        Ok(copied)
+    }
+
+    /// Writes what an export has, as new versions of now, in the order of its lines.
+    pub fn import(&self, source: &Path) -> Result<Copied> {
+        let failed = failed(source);
+        let lines = BufReader::new(std::fs::File::open(source).map_err(&failed)?).lines();
+        let mut copied = Copied::default();
+        let mut requests: Vec<String> = Vec::new();
+        for (number, line) in lines.enumerate() {
+            let line = line.map_err(&failed)?;
+            if line.trim().is_empty() {
+                continue;
+            }
+            parse(&line).map_err(|problem| MemoryError::input(format!("line {}", number + 1), problem))?;
+            requests.push(line);
+            if requests.len() >= CHUNK {
+                self.import_lines(&std::mem::take(&mut requests), &mut copied)?;
+            }
+        }
+        self.import_lines(&requests, &mut copied)?;
+        Ok(copied)
+    }
+
+    fn import_lines(&self, lines: &[String], copied: &mut Copied) -> Result<()> {
+        let writes = lines.iter().filter_map(|line| parse(line).ok()).map(|write| vec![write]).collect();
+        for answer in self.write(writes) {
+            copied.documents += 1;
+            copied.versions += answer?.iter().filter(|it| it.version.is_some()).count() as u64;
+        }
+        Ok(())
+    }
+}
+
+fn parse(line: &str) -> std::result::Result<Write<'_>, String> {
+    let line: Line<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    match (line.value, line.deleted) {
+        (Some(value), false) => Ok(Write::Put(Put {
+            namespace: line.namespace,
+            key: line.key,
+            value,
+            if_version: None,
+            ttl_ms: None,
+            causes: Vec::new(),
+        })),
+        (None, true) => {
+            Ok(Write::Delete(Delete { namespace: line.namespace, key: line.key, if_version: None, causes: Vec::new() }))
+        }
+        _ => Err("it has neither a value nor deleted".into()),
+    }
+}
+
+fn write_line(out: &mut impl std::io::Write, document: &[u8], record: &Record) -> std::io::Result<()> {
+    let (namespace, key) = names::of_document(document).unwrap_or_default();
+    let line = Line {
+        namespace: namespace.into(),
+        key: key.into(),
+        value: if record.head.deleted { None } else { serde_json::from_str(record.json()).ok() },
+        deleted: record.head.deleted,
+        version: Some(record.head.id.to_string()),
+        time: Some(ms(record.head.id.stamp)),
+    };
+    serde_json::to_writer(&mut *out, &line)?;
+    out.write_all(b"\n")
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+/// Copies a store into a folder that is complete once it has its name.
+fn copy(store: &Store, target: &Path) -> Result<Copied> {
+    let failed = failed(target);
+    if std::fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_some()) {
+        let problem = "there is something already".into();
+        return Err(MemoryError::File { path: target.display().to_string(), problem });
+    }
+    let partial = with_ending(target, "partial");
+    if partial.exists() {
+        std::fs::remove_dir_all(&partial).map_err(&failed)?;
+    }
+    let copy = Store::open(&partial, &Options::default())?;
+    let snapshot = store.kv.snapshot();
+    let mut copied = Copied::default();
+    for ((name, from), (_, to)) in store.parts().into_iter().zip(copy.parts()) {
+        let mut batch = copy.kv.batch();
+        for row in snapshot.range(from, ..) {
+            let (key, value) = row?;
+            match name {
+                "documents" => {
+                    copied.documents += 1;
+                    copied.versions += 1;
+                }
+                "history" => copied.versions += 1,
+                _ => {}
+            }
+            batch.put(to, key, value);
+            if batch.len() >= CHUNK {
+                std::mem::replace(&mut batch, copy.kv.batch()).commit()?;
+            }
+        }
+        batch.commit()?;
+    }
+    copy.kv.sync()?;
+    let Store { kv, .. } = copy;
+    kv.close()?;
+    let _ = std::fs::remove_dir(target);
+    std::fs::rename(&partial, target).map_err(&failed)?;
+    Ok(copied)
+}

@@ -1,0 +1,509 @@
+//! Puts and deletes. Whoever comes while a commit runs waits in the queue; who waited longest commits then for
+//! all: that is the group commit. A request is atomic, has one stamp, and names a key once.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::changes::LENGTH;
+use super::database::{Database, Store, now};
+use super::names;
+use super::record::{Cause, Draft, Record, VersionId};
+use super::spaces::Change;
+use super::{MemoryError, Result};
+use crate::kv::{Batch, Bytes};
+
+/// A version that caused another, as it is given.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CauseRef {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its key.
+    pub key: String,
+    /// Its id.
+    pub version: String,
+}
+
+/// One operation as it crosses.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Write<'a> {
+    /// Sets a value.
+    #[serde(borrow)]
+    Put(Put<'a>),
+    /// Deletes; history stays.
+    Delete(Delete),
+}
+
+/// Sets a value.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Put<'a> {
+    /// Where.
+    pub namespace: String,
+    /// Under which name.
+    pub key: String,
+    /// JSON text.
+    #[serde(borrow)]
+    pub value: &'a RawValue,
+    /// Only if this is the newest version; null: only if there is none.
+    #[serde(default, deserialize_with = "given")]
+    pub if_version: Option<Option<String>>,
+    /// Gone after so long.
+    #[serde(default)]
+    pub ttl_ms: Option<f64>,
+    /// The versions that caused it.
+    #[serde(default)]
+    pub causes: Vec<CauseRef>,
+}
+
+/// Deletes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Delete {
+    /// Where.
+    pub namespace: String,
+    /// What.
+    pub key: String,
+    /// Only if this is the newest version.
+    #[serde(default, deserialize_with = "given")]
+    pub if_version: Option<Option<String>>,
+    /// The versions that caused it.
+    #[serde(default)]
+    pub causes: Vec<CauseRef>,
+}
+
+/// A field that is null is given; one that is left out is not.
+fn given<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+/// What came of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// None: there was nothing to delete.
+    pub version: Option<VersionId>,
+    /// The version before it.
+    pub previous: Option<VersionId>,
+}
+
+/// An operation that was checked as far as it can be alone.
+pub(super) struct Operation {
+    document: Vec<u8>,
+    json: Option<Box<str>>,
+    expected: Option<Option<VersionId>>,
+    ttl_us: Option<u64>,
+    causes: Vec<Cause>,
+    /// Only if it expired: the sweep's deletion.
+    only_expired: bool,
+}
+
+impl Operation {
+    pub fn expiry(document: Vec<u8>) -> Operation {
+        Operation { document, json: None, expected: None, ttl_us: None, causes: Vec::new(), only_expired: true }
+    }
+
+    fn of(write: Write<'_>) -> Result<Operation> {
+        let (namespace, key, if_version, causes, json, ttl_ms) = match write {
+            Write::Put(put) => {
+                (put.namespace, put.key, put.if_version, put.causes, Some(put.value.get().into()), put.ttl_ms)
+            }
+            Write::Delete(delete) => (delete.namespace, delete.key, delete.if_version, delete.causes, None, None),
+        };
+        let ttl_us = match ttl_ms {
+            Some(ms) if ms.is_finite() && ms > 0.0 => Some((ms * 1000.0) as u64),
+            Some(ms) => return Err(MemoryError::input(format!("ttlMs {ms}"), "it is no time above zero")),
+            None => None,
+        };
+        let causes = causes.into_iter().map(|cause| {
+            let document = names::document(&cause.namespace, &cause.key)?;
+            Ok(Cause { document, id: cause.version.parse()? })
+        });
+        let expected = match if_version {
+            Some(Some(version)) => Some(Some(version.parse()?)),
+            Some(None) => Some(None),
+            None => None,
+        };
+        Ok(Operation {
+            document: names::document(&namespace, &key)?,
+            json,
+            expected,
+            ttl_us,
+            causes: causes.collect::<Result<_>>()?,
+            only_expired: false,
+        })
+    }
+}
+
+/// Requests that wait, and whether somebody commits.
+#[derive(Default)]
+pub(super) struct Queue(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    tickets: VecDeque<Arc<Ticket>>,
+    led: bool,
+}
+
+type Answers = Vec<Result<Vec<Outcome>>>;
+
+struct Ticket {
+    requests: Mutex<Vec<Vec<Operation>>>,
+    turn: Mutex<Turn>,
+    /// Its own, so that one who is done wakes nobody else.
+    wake: Condvar,
+}
+
+enum Turn {
+    Waits,
+    /// It commits for all that wait.
+    Leads,
+    Done(Answers),
+}
+
+impl Ticket {
+    fn set(&self, turn: Turn) {
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
+        self.wake.notify_one();
+    }
+}
+
+impl Queue {
+    /// The answers, once another one committed; none: commit for all.
+    fn enter(&self, ticket: &Arc<Ticket>) -> Option<Answers> {
+        {
+            let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.tickets.push_back(ticket.clone());
+            if !std::mem::replace(&mut waiting.led, true) {
+                return None;
+            }
+        }
+        let turn = ticket.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turn =
+            ticket.wake.wait_while(turn, |turn| matches!(turn, Turn::Waits)).unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *turn, Turn::Waits) {
+            Turn::Done(answers) => Some(answers),
+            Turn::Leads | Turn::Waits => None,
+        }
+    }
+}
+
+/// The turn of who commits. However it ends, the next one gets it.
+struct Lead<'a>(&'a Queue);
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match waiting.tickets.front() {
+            Some(next) => next.set(Turn::Leads),
+            None => waiting.led = false,
+        }
+    }
+}
+
+/// Those for whom one commits. Should that end in a panic, they do not wait for ever: no answer is a failure.
+struct Taken(VecDeque<Arc<Ticket>>);
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(|ticket| ticket.set(Turn::Done(Vec::new())));
+    }
+}
+
+/// What the one who commits knows.
+pub(super) struct Writer {
+    stamp: u64,
+    /// Rows of the log.
+    pub log_len: u64,
+    /// What was on the disk when it was looked at, and what was written since.
+    disk: Option<(u64, u64)>,
+}
+
+impl Writer {
+    pub fn new(last: u64, log_len: u64) -> Writer {
+        Writer { stamp: last, log_len, disk: None }
+    }
+
+    /// Rises always, also when the clock does not. No stamp is a whole millisecond, so that one means its
+    /// end: who asks for a time in milliseconds gets all that happened in it.
+    fn next_stamp(&mut self) -> u64 {
+        let stamp = now().max(self.stamp + 1);
+        self.stamp = if stamp.is_multiple_of(1000) { stamp + 1 } else { stamp };
+        self.stamp
+    }
+}
+
+/// A commit in the making.
+struct Stage {
+    batch: Batch,
+    /// What it made of documents.
+    made: HashMap<Vec<u8>, Record>,
+    counts: BTreeMap<String, Change>,
+    bytes: u64,
+    /// Rows for the log.
+    rows: u64,
+}
+
+impl Database {
+    /// Does requests, each atomic, in their order; what fails in one does not concern the others.
+    pub fn write(&self, requests: Vec<Vec<Write<'_>>>) -> Vec<Result<Vec<Outcome>>> {
+        let checked: Vec<Result<Vec<Operation>>> =
+            requests.into_iter().map(|request| request.into_iter().map(Operation::of).collect()).collect();
+        let (mut wrong, mut right) = (Vec::new(), Vec::new());
+        for request in checked {
+            match request {
+                Ok(operations) => {
+                    right.push(operations);
+                    wrong.push(None);
+                }
+                Err(error) => wrong.push(Some(error)),
+            }
+        }
+        let mut answers = self.operate(right).into_iter();
+        let answer = |wrong: Option<MemoryError>| match wrong {
+            Some(error) => Err(error),
+            None => answers.next().unwrap_or(Err(MemoryError::Closed)),
+        };
+        wrong.into_iter().map(answer).collect()
+    }
+
+    /// One atomic request.
+    pub fn write_one(&self, request: Vec<Write<'_>>) -> Result<Vec<Outcome>> {
+        self.write(vec![request]).pop().unwrap_or(Err(MemoryError::Closed))
+    }
+
+    pub(super) fn operate(&self, requests: Vec<Vec<Operation>>) -> Answers {
+        if requests.is_empty() {
+            return Vec::new();
+        }
+        let turn = Mutex::new(Turn::Waits);
+        let ticket = Arc::new(Ticket { requests: Mutex::new(requests), turn, wake: Condvar::new() });
+        if let Some(answers) = self.queue.enter(&ticket) {
+            return answers;
+        }
+        let _lead = Lead(&self.queue);
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let tickets = std::mem::take(&mut self.queue.0.lock().unwrap_or_else(PoisonError::into_inner).tickets);
+        let mut taken = Taken(tickets);
+        let mut answers = self.commit(&mut writer, &taken.0).into_iter();
+        // Its own is the first: who leads has waited longest.
+        taken.0.pop_front();
+        let own = answers.next().unwrap_or_default();
+        for answers in answers {
+            if let Some(ticket) = taken.0.pop_front() {
+                ticket.set(Turn::Done(answers));
+            }
+        }
+        own
+    }
+
+    /// Answers for each ticket.
+    fn commit(&self, writer: &mut Writer, tickets: &VecDeque<Arc<Ticket>>) -> Vec<Answers> {
+        let requests: Vec<Vec<Vec<Operation>>> = tickets
+            .iter()
+            .map(|ticket| std::mem::take(&mut *ticket.requests.lock().unwrap_or_else(PoisonError::into_inner)))
+            .collect();
+        let committed = self.store().and_then(|store| {
+            let (made, counts) = (HashMap::new(), BTreeMap::new());
+            let mut stage = Stage { batch: store.kv.batch(), made, counts, bytes: 0, rows: 0 };
+            let full = self.full(&store, writer)?;
+            let mut answers = Vec::with_capacity(requests.len());
+            for of_ticket in &requests {
+                let answer = |request: &Vec<Operation>| self.stage(&store, writer, &mut stage, request, full.as_ref());
+                answers.push(of_ticket.iter().map(answer).collect());
+            }
+            self.publish(&store, writer, stage)?;
+            Ok(answers)
+        });
+        // Those that failed by themselves are not there either.
+        committed.unwrap_or_else(|error| {
+            requests.iter().map(|of_ticket| of_ticket.iter().map(|_| Err(error.clone())).collect()).collect()
+        })
+    }
+
+    /// Checks a request whole, and then adds it whole.
+    fn stage(
+        &self,
+        store: &Store,
+        writer: &mut Writer,
+        stage: &mut Stage,
+        request: &[Operation],
+        full: Option<&MemoryError>,
+    ) -> Result<Vec<Outcome>> {
+        let now = now();
+        let mut seen = HashSet::new();
+        let mut found = Vec::with_capacity(request.len());
+        for operation in request {
+            if request.len() > 1 && !seen.insert(operation.document.as_slice()) {
+                let (namespace, key) = names::of_document(&operation.document).unwrap_or_default();
+                let what = format!("'{key}' in '{namespace}'");
+                return Err(MemoryError::input(what, "one batch has it twice; give each key once"));
+            }
+            let current = match stage.made.get(&operation.document) {
+                Some(record) => Some(record.clone()),
+                None => self.current(store, &operation.document)?,
+            };
+            self.check(store, operation, current.as_ref(), now, full)?;
+            found.push(current);
+        }
+        let stamp = writer.next_stamp();
+        let mut changed = Vec::new();
+        let mut outcomes = Vec::with_capacity(request.len());
+        for (operation, current) in request.iter().zip(found) {
+            let alive = current.as_ref().is_some_and(|it| it.head.alive(now));
+            let expired = current.as_ref().is_some_and(|it| !it.head.deleted && !it.head.alive(now));
+            let idle = if operation.only_expired { !expired } else { operation.json.is_none() && !alive };
+            if idle {
+                outcomes.push(Outcome { version: None, previous: None });
+                continue;
+            }
+            let outcome = self.add(store, stage, operation, current, stamp)?;
+            changed.extend_from_slice(&(operation.document.len() as u16).to_le_bytes());
+            changed.extend_from_slice(&operation.document);
+            outcomes.push(outcome);
+        }
+        if !changed.is_empty() {
+            stage.bytes += changed.len() as u64;
+            stage.rows += 1;
+            stage.batch.put(&store.changes, stamp.to_be_bytes(), changed);
+        }
+        Ok(outcomes)
+    }
+
+    fn check(
+        &self,
+        store: &Store,
+        operation: &Operation,
+        current: Option<&Record>,
+        now: u64,
+        full: Option<&MemoryError>,
+    ) -> Result<()> {
+        let (namespace, key) = names::of_document(&operation.document).unwrap_or_default();
+        if let Some(json) = &operation.json {
+            if json.len() > self.options.value_bytes {
+                let (bytes, limit) = (json.len(), self.options.value_bytes);
+                return Err(MemoryError::TooLarge { namespace: namespace.into(), key: key.into(), bytes, limit });
+            }
+            if let Some(full) = full {
+                return Err(full.clone());
+            }
+        }
+        if let Some(expected) = operation.expected {
+            let found = current.filter(|it| it.head.alive(now)).map(|it| it.head.id);
+            if found != expected {
+                let told = |id: Option<VersionId>| id.map_or("no version".into(), |id| format!("version {id}"));
+                let (expected, found) = (told(expected), told(found));
+                return Err(MemoryError::Conflict { namespace: namespace.into(), key: key.into(), expected, found });
+            }
+        }
+        for cause in &operation.causes {
+            self.version(store, &cause.document, cause.id)?;
+        }
+        Ok(())
+    }
+
+    fn add(
+        &self,
+        store: &Store,
+        stage: &mut Stage,
+        operation: &Operation,
+        current: Option<Record>,
+        stamp: u64,
+    ) -> Result<Outcome> {
+        let document = operation.document.as_slice();
+        let previous = current.as_ref().map(|it| it.head.id);
+        let expires = operation.ttl_us.map(|ttl| stamp.saturating_add(ttl));
+        let (causes, json) = (operation.causes.as_slice(), operation.json.as_deref());
+        let (id, bytes) = Draft { document, stamp, previous, expires, causes, json }.write();
+        let record = Record::read(Bytes::from(bytes))?;
+        let batch = &mut stage.batch;
+        let mut change = Change { versions: 1, bytes: json.map_or(0, str::len) as i64, keys: 0 };
+        change.keys += i64::from(json.is_some());
+        if let Some(old) = &current {
+            change.keys -= i64::from(!old.head.deleted);
+            batch.put(&store.history, names::version(document, old.head.id.stamp), old.bytes().clone());
+            if let Some(expires) = old.head.expires {
+                batch.remove(&store.expiry, expiry_key(expires, document));
+            }
+        }
+        if let Some(expires) = expires {
+            batch.put(&store.expiry, expiry_key(expires, document), Bytes::from(&[][..]));
+        }
+        for cause in causes {
+            let mut key = names::version(&cause.document, cause.id.stamp);
+            key.extend_from_slice(&names::version(document, stamp));
+            let len = (cause.document.len() + 9) as u16;
+            batch.put(&store.effects, key, len.to_le_bytes());
+        }
+        let indexes = self.indexes.read().unwrap_or_else(PoisonError::into_inner);
+        indexes.stage(store, batch, document, current.as_ref(), &record);
+        batch.put(&store.documents, document, record.bytes().clone());
+        stage.bytes += record.bytes().len() as u64;
+        if let Some((namespace, _)) = names::of_document(document) {
+            match stage.counts.get_mut(namespace) {
+                Some(counts) => {
+                    counts.keys += change.keys;
+                    counts.versions += change.versions;
+                    counts.bytes += change.bytes;
+                }
+                None => {
+                    stage.counts.insert(namespace.into(), change);
+                }
+            }
+        }
+        stage.made.insert(document.into(), record);
+        Ok(Outcome { version: Some(id), previous })
+    }
+
+    /// Commits, and lets readers see it.
+    fn publish(&self, store: &Store, writer: &mut Writer, mut stage: Stage) -> Result<()> {
+        if stage.batch.is_empty() {
+            return Ok(());
+        }
+        let mut counts = Vec::with_capacity(stage.counts.len());
+        {
+            let spaces = self.spaces.read().unwrap_or_else(PoisonError::into_inner);
+            for (namespace, change) in stage.counts {
+                let mut sum = spaces.get(&namespace).copied().unwrap_or_default();
+                sum.add(change);
+                stage.batch.put(&store.meta, [b"n", namespace.as_bytes()].concat(), sum.to_bytes());
+                counts.push((namespace, sum));
+            }
+        }
+        let log_len = writer.log_len + stage.rows;
+        stage.batch.put(&store.meta, LENGTH, log_len.to_be_bytes());
+        stage.batch.commit()?;
+        writer.log_len = log_len;
+        if let Some((_, written)) = &mut writer.disk {
+            *written += stage.bytes;
+        }
+        self.cache.publish(stage.made.into_iter());
+        self.spaces.write().unwrap_or_else(PoisonError::into_inner).extend(counts);
+        self.published.store(writer.stamp, Ordering::Release);
+        self.watchers.wake();
+        Ok(())
+    }
+
+    /// Why nothing can be put, where the disk's limit is reached.
+    fn full(&self, store: &Store, writer: &mut Writer) -> Result<Option<MemoryError>> {
+        let Some(limit) = self.options.disk_bytes else { return Ok(None) };
+        let used = match writer.disk {
+            // Looked at again when a hundredth of the limit was written since.
+            Some((found, written)) if written < limit / 100 => found + written,
+            _ => {
+                let found = store.kv.disk_size()?;
+                writer.disk = Some((found, 0));
+                found
+            }
+        };
+        Ok((used > limit).then_some(MemoryError::DiskLimit { bytes: used, limit }))
+    }
+}
+
+pub(super) fn expiry_key(expires: u64, document: &[u8]) -> Vec<u8> {
+    [&expires.to_be_bytes(), document].concat()
+}

@@ -1,0 +1,309 @@
+//! Questions, views, watching, suggestions, copies.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use millrace::error::ErrorCode;
+use millrace::memory::ask::{Watch, told_events};
+use millrace::memory::changes::Watcher;
+use millrace::memory::{Database, Options};
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+/// Forty parts of four sites; every tenth has no weight.
+fn parts(database: &Database) {
+    for number in 0..40 {
+        let mut value = json!({"site": format!("s{}", number % 4), "n": number, "at": {"x": number % 7}});
+        if number % 10 != 0 {
+            value["weight"] = json!(f64::from(number) / 2.0);
+        }
+        put(database, &format!("p{number:02}"), value);
+    }
+}
+
+fn rows(answer: &Value) -> Vec<&str> {
+    answer["rows"].as_array().unwrap().iter().map(|row| row["key"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn queries_filter_sort_page_and_project() {
+    let folder = Folder::new("query");
+    let database = open(&folder);
+    parts(&database);
+    let query = |query: Value| {
+        let mut question = json!({"namespace": "n"});
+        question.as_object_mut().unwrap().extend(query.as_object().unwrap().clone());
+        asked(&database, json!({"query": question}))
+    };
+    assert_eq!(rows(&query(json!({"filter": {"n": {"gte": 5, "lt": 8}}}))), ["p05", "p06", "p07"]);
+    assert_eq!(rows(&query(json!({"prefix": "p3", "filter": {"site": "s0"}}))), ["p32", "p36"]);
+    let sorted = query(json!({"sort": [{"path": "at.x", "descending": true}, {"path": "n"}], "limit": 3, "offset": 1}));
+    assert_eq!(rows(&sorted), ["p13", "p20", "p27"]);
+    let next = query(
+        json!({"sort": [{"path": "at.x", "descending": true}, {"path": "n"}], "limit": 3, "after": sorted["next"]}),
+    );
+    assert_eq!(rows(&next), ["p34", "p05", "p12"]);
+    let selected = query(json!({"select": ["at.x", "none"], "limit": 1, "offset": 9}));
+    assert_eq!((rows(&selected), &selected["rows"][0]["value"]), (vec!["p09"], &json!({"at": {"x": 2}})));
+    let (mut after, mut found) = (json!(null), Vec::new());
+    loop {
+        let page = query(json!({"filter": {"site": "s1"}, "limit": 4, "after": after}));
+        found.extend(rows(&page).into_iter().map(String::from));
+        after = page["next"].clone();
+        if after.is_null() {
+            break;
+        }
+    }
+    assert_eq!((found.len(), found.is_sorted()), (10, true));
+    for wrong in
+        [json!({"after": "x"}), json!({"groupBy": ["a"]}), json!({"filter": {"a": {"b": 1}}}), json!({"asOf": -1})]
+    {
+        let mut question = json!({"namespace": "n"});
+        question.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
+        assert_eq!(code(ask(&database, json!({"query": question}))), ErrorCode::InvalidInput, "{wrong}");
+    }
+}
+
+#[test]
+fn aggregates_see_all_of_it_before_any_limit() {
+    let folder = Folder::new("aggregate");
+    let database = open(&folder);
+    parts(&database);
+    let all = json!({"n": {"count": true}, "w": {"count": "weight"}, "sum": {"sum": "n"}, "avg": {"avg": "weight"},
+        "min": {"min": "weight"}, "max": {"max": "site"}, "sites": {"distinct": "site"}});
+    let answer = asked(&database, json!({"query": {"namespace": "n", "aggregate": all, "limit": 1, "select": ["x"]}}));
+    let expected = json!({"n": 40, "w": 36, "sum": 780, "avg": 10.0, "min": 0.5, "max": "s3", "sites": 4});
+    assert_eq!(answer["rows"], json!([expected]));
+    let grouped = json!({"namespace": "n", "filter": {"n": {"lt": 10}}, "aggregate": {"n": {"count": true}},
+        "groupBy": ["site"], "sort": [{"path": "n", "descending": true}], "limit": 3});
+    let answer = asked(&database, json!({"query": grouped}));
+    assert_eq!(answer["rows"], json!([{"site": "s0", "n": 3}, {"site": "s1", "n": 3}, {"site": "s2", "n": 2}]));
+    assert_eq!(answer["next"], "o:3");
+    let none = json!({"namespace": "m", "aggregate": {"n": {"count": true}, "a": {"avg": "x"}, "m": {"min": "x"}}});
+    assert_eq!(asked(&database, json!({"query": none}))["rows"], json!([{"n": 0, "a": null, "m": null}]));
+    let wrong = json!({"namespace": "n", "aggregate": {"a": {"median": "x"}}});
+    assert_eq!(code(ask(&database, json!({"query": wrong}))), ErrorCode::InvalidInput);
+}
+
+#[test]
+fn an_index_is_used_told_and_changes_no_answer() {
+    let folder = Folder::new("index");
+    let mut database = open(&folder);
+    parts(&database);
+    let filters = [
+        json!({"site": "s1"}),
+        json!({"site": {"in": ["s1", "s3"]}, "n": {"gt": 20}}),
+        json!({"n": {"gte": 5, "lt": 8}}),
+        json!({"n": {"gt": 35}}),
+        json!({"n": {"lte": 3.5}}),
+        json!({"n": {"gt": 9, "lt": 3}}),
+        json!({"n": {"gt": "a"}}),
+        json!({"weight": null}),
+        json!({"weight": {"in": [null, 0.5]}}),
+        json!({"or": [{"site": "s1"}, {"n": 2}]}),
+    ];
+    let answers = |database: &Arc<Database>| -> Vec<Value> {
+        filters.iter().map(|filter| asked(database, json!({"query": {"namespace": "n", "filter": filter}}))).collect()
+    };
+    let plain = answers(&database);
+    for path in ["site", "n", "weight"] {
+        asked(&database, json!({"createIndex": {"namespace": "n", "path": path}}));
+    }
+    for round in 0..2 {
+        let indexed = answers(&database);
+        for ((filter, plain), indexed) in filters.iter().zip(&plain).zip(&indexed) {
+            assert_eq!(rows(plain), rows(indexed), "round {round}, {filter}");
+        }
+        let used: Vec<_> = indexed.iter().map(|it| it["plan"]["index"].as_str().unwrap_or("-")).collect();
+        assert_eq!(used, ["site", "site", "n", "n", "n", "n", "n", "-", "-", "-"]);
+        assert_eq!(indexed[0]["plan"]["scanned"], 10);
+        database.close().unwrap();
+        database = open(&folder);
+    }
+    put(&database, "p01", json!({"site": "s9"}));
+    delete(&database, "p05");
+    let by = |site: &str| asked(&database, json!({"query": {"namespace": "n", "filter": {"site": site}}}));
+    assert_eq!(rows(&by("s9")), ["p01"]);
+    assert_eq!(rows(&by("s1")).len(), 8);
+    assert_eq!(asked(&database, json!({"indexes": "n"})), json!(["n", "site", "weight"]));
+    asked(&database, json!({"dropIndex": {"namespace": "n", "path": "site"}}));
+    assert_eq!(by("s9")["plan"]["index"], json!(null));
+    assert_eq!(code(ask(&database, json!({"dropIndex": {"namespace": "n", "path": "site"}}))), ErrorCode::NotFound);
+}
+
+#[test]
+fn a_query_sees_the_past_with_what_was_deleted_since() {
+    let folder = Folder::new("as-of");
+    let database = open(&folder);
+    parts(&database);
+    asked(&database, json!({"createIndex": {"namespace": "n", "path": "site"}}));
+    let newest = asked(&database, json!({"history": {"namespace": "n", "key": "p39"}}));
+    let then = newest[0]["time"].clone();
+    delete(&database, "p01");
+    put(&database, "p05", json!({"site": "s0"}));
+    put(&database, "q", json!({"site": "s1"}));
+    let by =
+        |as_of: Value| asked(&database, json!({"query": {"namespace": "n", "filter": {"site": "s1"}, "asOf": as_of}}));
+    assert_eq!(rows(&by(json!(null))).len(), 9);
+    let past = by(then);
+    assert_eq!((rows(&past).len(), rows(&past)[0], rows(&past)[1]), (10, "p01", "p05"));
+}
+
+#[test]
+fn a_view_follows_and_looks_only_at_what_changed() {
+    let folder = Folder::new("view");
+    let mut database = open(&folder);
+    parts(&database);
+    let query = json!({"namespace": "n", "filter": {"site": "s1"}, "aggregate": {"n": {"count": true}}});
+    asked(&database, json!({"createView": {"name": "v", "query": query}}));
+    let view = |database: &Arc<Database>| {
+        let answer = asked(database, json!({"view": "v"}));
+        (answer["rows"][0]["n"].as_u64().unwrap(), answer["plan"]["scanned"].as_u64().unwrap())
+    };
+    assert_eq!(view(&database), (10, 40));
+    assert_eq!(view(&database), (10, 0));
+    put(&database, "p02", json!({"site": "s1"}));
+    delete(&database, "p01");
+    put(&database, "p05", json!({"site": "s2"}));
+    assert_eq!(view(&database), (9, 3));
+    drop(database);
+    database = open(&folder);
+    assert_eq!(view(&database).0, 9);
+    assert_eq!(asked(&database, json!({"views": null})).as_array().unwrap().len(), 1);
+    asked(&database, json!({"dropView": "v"}));
+    assert_eq!(code(ask(&database, json!({"view": "v"}))), ErrorCode::NotFound);
+}
+
+fn watch(database: &Arc<Database>, wanted: Value) -> (Arc<Watcher>, Arc<AtomicUsize>) {
+    let woken = Arc::new(AtomicUsize::new(0));
+    let count = woken.clone();
+    let wanted: Watch = serde_json::from_value(wanted).unwrap();
+    let watcher = database.watch_asked(&wanted, move || {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    (watcher.unwrap(), woken)
+}
+
+fn taken(database: &Database, watcher: &Watcher, limit: usize) -> (Vec<String>, bool) {
+    let (events, more) = database.take(watcher, limit).unwrap();
+    let told: Value = serde_json::from_str(&told_events(&events).unwrap()).unwrap();
+    let tell = |it: &Value| match &it["gap"] {
+        Value::Null if it["lost"] == true => format!("{} lost", it["key"].as_str().unwrap()),
+        Value::Null if it["deleted"] == true => format!("{} deleted", it["key"].as_str().unwrap()),
+        Value::Null => format!("{} {}", it["key"].as_str().unwrap(), it["value"]),
+        _ => "gap".into(),
+    };
+    (told.as_array().unwrap().iter().map(tell).collect(), more)
+}
+
+#[test]
+fn a_watcher_hears_every_put_resumes_and_is_told_what_it_missed() {
+    let folder = Folder::new("watch");
+    let options = Options { changes_kept: 20, ..sync() };
+    let mut database = Database::open(&folder.0, options.clone()).unwrap();
+    let (all, woken) = watch(&database, json!({}));
+    let (some, _) = watch(&database, json!({"namespace": "n", "prefix": "b", "filter": {"v": {"gt": 1}}}));
+    let first = put(&database, "a", json!({"v": 1}));
+    put(&database, "b1", json!({"v": 1}));
+    put(&database, "b2", json!({"v": 2}));
+    delete(&database, "b1");
+    write(&database, json!([{"put": {"namespace": "m", "key": "b", "value": {"v": 5}}}])).unwrap();
+    assert_eq!(woken.load(Ordering::Relaxed), 1, "once, until it looks");
+    assert_eq!(taken(&database, &all, 2), (vec![r#"a {"v":1}"#.into(), r#"b1 {"v":1}"#.into()], true));
+    assert_eq!(taken(&database, &all, 10).0, [r#"b2 {"v":2}"#, "b1 deleted", r#"b {"v":5}"#]);
+    assert_eq!(taken(&database, &all, 10), (vec![], false));
+    assert_eq!(taken(&database, &some, 10).0, [r#"b2 {"v":2}"#, "b1 deleted"]);
+    // Closing and opening does not matter to who resumes.
+    database.close().unwrap();
+    database = Database::open(&folder.0, options).unwrap();
+    let (resumed, _) = watch(&database, json!({"since": first, "namespace": "n"}));
+    assert_eq!(taken(&database, &resumed, 10).0.len(), 3);
+    let (late, _) = watch(&database, json!({"since": first}));
+    for number in 0..60 {
+        put(&database, "c", json!(number));
+    }
+    asked(&database, json!({"retain": {"namespace": "n", "retention": {"versions": 2}}}));
+    asked(&database, json!({"compact": null}));
+    let (events, more) = taken(&database, &late, 100);
+    assert_eq!((events[0].as_str(), events.len(), more), ("gap", 21, false));
+    assert_eq!(events[1..].iter().filter(|it| *it == "c lost").count(), 18);
+    assert_eq!(events[20], "c 59");
+    drop(late);
+    assert_eq!(woken.load(Ordering::Relaxed), 2, "closing wakes, and nothing after it");
+}
+
+#[test]
+fn near_names_are_suggested_in_small_and_large_namespaces() {
+    let folder = Folder::new("suggest");
+    let database = Database::open(&folder.0, Options::default()).unwrap();
+    put(&database, "temperature", json!(1));
+    put(&database, "pressure", json!(1));
+    put(&database, "gone", json!(1));
+    delete(&database, "gone");
+    let suggested = |namespace: &str, key: &str| -> Vec<String> {
+        let found = asked(&database, json!({"suggestions": {"namespace": namespace, "key": key}}));
+        found
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| format!("{}/{}", it["namespace"].as_str().unwrap(), it["key"].as_str().unwrap()))
+            .collect()
+    };
+    assert_eq!(suggested("n", "temprature"), ["n/temperature"]);
+    assert_eq!(suggested("n", "PRESSURE"), ["n/pressure"]);
+    assert_eq!(suggested("n", "press"), ["n/pressure"]);
+    assert_eq!(suggested("n", "gonee"), [""; 0], "not what is deleted");
+    assert_eq!(suggested("m", "pressure"), ["n/pressure"], "another namespace");
+    let count = if std::env::var("MILLRACE_LONG").is_ok() { 1_000_000 } else { 20_000 };
+    for begin in (0..count).step_by(1000) {
+        let puts: Vec<_> = (begin..begin + 1000)
+            .map(|number| json!({"put": {"namespace": "big", "key": format!("sensor-{number:07}-kitchen"), "value": number}}))
+            .collect();
+        write(&database, json!(puts)).unwrap();
+    }
+    let start = Instant::now();
+    suggested("big", "sensr-0000123-kitchen");
+    while !database.suggestions_ready("big") {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(suggested("big", "snsor-0000123-kitchen")[0], "big/sensor-0000123-kitchen");
+    assert_eq!(suggested("big", "sensor-0000123-kitchne"), ["big/sensor-0000123-kitchen"]);
+    assert_eq!(suggested("big", "sensor-0000123-kitche").len(), 3, "others are two edits away");
+    write(&database, json!([{"put": {"namespace": "big", "key": "entirely-new", "value": 1}}])).unwrap();
+    assert_eq!(suggested("big", "entirly-new"), ["big/entirely-new"], "also what came since");
+}
+
+#[test]
+fn copies_are_whole_and_open_by_themselves() {
+    let (folder, backup, target) = (Folder::new("copied"), Folder::new("backup"), Folder::new("restored"));
+    let database = open(&folder);
+    parts(&database);
+    delete(&database, "p00");
+    put(&database, "p01", json!("new"));
+    let text = |folder: &Folder| folder.0.to_str().unwrap().to_owned();
+    let copied = asked(&database, json!({"backup": text(&backup)}));
+    assert_eq!(copied, json!({"documents": 40, "versions": 42}));
+    put(&database, "later", json!(1));
+    assert_eq!(code(ask(&database, json!({"backup": text(&backup)}))), ErrorCode::StoreFailed);
+    Database::restore_backup(&backup.0, &target.0).unwrap();
+    assert_eq!(code(Database::restore_backup(&Folder::new("none").0, &target.0)), ErrorCode::StoreFailed);
+    let restored = open(&target);
+    assert_eq!((get(&restored, "later"), get(&restored, "p01")), (None, Some(json!("new"))));
+    assert_eq!(asked(&restored, json!({"verify": null}))["problems"], json!([]));
+    assert_eq!(asked(&restored, json!({"history": {"namespace": "n", "key": "p00"}})).as_array().unwrap().len(), 2);
+
+    let lines = target.0.join("export.ndjson");
+    let path = lines.to_str().unwrap();
+    assert_eq!(asked(&database, json!({"export": {"path": path, "history": true}}))["versions"], 43);
+    let imported = Folder::new("imported");
+    let other = open(&imported);
+    assert_eq!(asked(&other, json!({"import": path}))["versions"], 43);
+    assert_eq!(keys(&other), keys(&database));
+    assert_eq!(asked(&other, json!({"history": {"namespace": "n", "key": "p00"}}))[0]["deleted"], true);
+    std::fs::write(&lines, "{\"namespace\":\"n\",\"key\":\"x\"}\n").unwrap();
+    assert_eq!(code(ask(&other, json!({"import": path}))), ErrorCode::InvalidInput);
+    assert_eq!(code(ask(&other, json!({"import": "/no/such/file"}))), ErrorCode::StoreFailed);
+}

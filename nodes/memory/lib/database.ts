@@ -1,0 +1,489 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { MemoryDatabase } from '#native'
+import { EngineError, quote, toEngineError } from '../../shared/errors'
+import { native } from '../../shared/native'
+import { type Outcome, Reads, Writes } from './batches'
+import { toJson } from './values'
+import { type Event, Watch, type WatchOptions } from './watch'
+
+export type { Change, Event, Gap, WatchOptions } from './watch'
+
+/** How a database is opened. What is left out has the engine's default. */
+export interface Config {
+  /** The folder, made where it is missing; without it a temporary one, gone after `close`. */
+  path?: string
+  /** `sync`: a write is on the disk when it resolves. `batch`: a loss of power takes at most the last `batchMs`. */
+  durability?: 'sync' | 'batch'
+  batchMs?: number
+  /** For what was read and written lately. */
+  memoryBytes?: number
+  /** The most that the store may have on the disk; puts beyond it fail with `DISK_FULL`. */
+  diskBytes?: number
+  /** The most that one value may have; `TOO_LARGE` beyond it. */
+  valueBytes?: number
+  /** So many writes a watcher may be behind before it misses some. */
+  changesKept?: number
+  /** Cut a damaged journal where the damage begins. */
+  repair?: boolean
+}
+
+/** A time (a `Date`, milliseconds, or a text with a date), or the id of a version. */
+export type Moment = Date | number | string
+
+/** A version that caused another. */
+export interface Cause {
+  namespace: string
+  key: string
+  version: string
+}
+
+export interface PutOptions {
+  /** Only if this is the newest version; null: only if there is none. Else `CONFLICT`. */
+  ifVersion?: string | null
+  /** Gone after so long. */
+  ttlMs?: number
+  causes?: Cause[]
+}
+
+/** What a write made. */
+export interface Version {
+  version: string
+  /** In milliseconds, the microseconds behind the point. */
+  time: number
+  previous: string | null
+}
+
+/** What an operation made; null where there was nothing to delete. */
+export type Written = Version | null
+
+/** A part of an atomic batch; without a value it deletes. */
+export interface Operation extends PutOptions {
+  namespace: string
+  key: string
+  value?: unknown
+}
+
+/** A version in a history. */
+export interface VersionEntry extends Version {
+  deleted: boolean
+  value?: unknown
+  expires?: number
+  causes?: Cause[]
+}
+
+export interface HistoryOptions {
+  limit?: number
+  /** The oldest that is wanted. */
+  from?: Moment
+  /** The newest that is wanted. */
+  to?: Moment
+}
+
+/** Differences, to be done in their order; paths are JSON pointers. */
+export type Difference =
+  | { op: 'add'; path: string; value: unknown }
+  | { op: 'remove'; path: string; from: unknown }
+  | { op: 'replace'; path: string; from: unknown; value: unknown }
+
+export interface ListOptions {
+  prefix?: string
+  /** The `next` of the page before. */
+  after?: string
+  limit?: number
+}
+
+export interface NamespaceInfo {
+  name: string
+  keys: number
+  versions: number
+  bytes: number
+}
+
+/** A version in a lineage, so many steps away. */
+export interface Kin extends Cause {
+  steps: number
+}
+
+export interface Query {
+  /** Keys that begin so. */
+  prefix?: string
+  /** `{ path: value }`, `{ path: { gt: 1 } }`, `{ and: [] }`, `{ or: [] }`, `{ not: {} }`. */
+  filter?: Record<string, unknown>
+  /** The paths that are wanted. */
+  select?: string[]
+  sort?: { path: string; descending?: boolean }[]
+  offset?: number
+  limit?: number
+  after?: string
+  asOf?: Date | number | string
+  /** `{ name: { sum: 'path' } }` with count, sum, avg, min, max or distinct; `{ count: true }` counts documents. */
+  aggregate?: Record<string, Record<string, string | true>>
+  groupBy?: string[]
+}
+
+export interface QueryResult<Row = { key: string; value: unknown; version: string; time: number }> {
+  rows: Row[]
+  next: string | null
+  /** How it was found: the index that was used, how many documents were looked at, how many passed. */
+  plan: { index?: string | null; view?: string; scanned: number; passed?: number }
+}
+
+/** What is kept of a namespace's history; `compact` gives up the rest. */
+export interface Retention {
+  versions?: number
+  ageMs?: number
+}
+
+export interface Stats {
+  namespaces: number
+  keys: number
+  versions: number
+  bytes: number
+  diskBytes: number
+  cacheBytes: number
+}
+
+export interface Suggestion {
+  namespace: string
+  key: string
+}
+
+/** `KEY_NOT_FOUND`, with up to three names that may be meant. */
+export class KeyNotFoundError extends EngineError {
+  constructor(
+    readonly namespace: string,
+    readonly key: string,
+    readonly suggestions: Suggestion[],
+  ) {
+    const near = suggestions.map((it) =>
+      it.namespace === namespace ? `'${it.key}'` : `'${it.key}' in '${it.namespace}'`,
+    )
+    const hint =
+      near.length > 0 ? `; did you mean ${near.join(' or ')}?` : '; see which keys there are, or put it first'
+    super('KEY_NOT_FOUND', `there is no ${quote(key)} in ${quote(namespace)}${hint}`)
+  }
+}
+
+/**
+ * A versioned store of JSON documents, in one folder.
+ *
+ * ```ts
+ * await using db = await memory.Database.open({ path: 'memory' })
+ * await db.put('devices', 'pump', { rpm: 900 })
+ * const pump = await db.get('devices', 'pump')
+ * ```
+ */
+export class Database implements AsyncDisposable {
+  private readonly reads: Reads
+  private readonly writes: Writes
+  private readonly watches = new Set<Watch>()
+  private closing: Promise<void> | undefined
+
+  private constructor(
+    private readonly handle: MemoryDatabase,
+    /** The folder. */
+    readonly path: string,
+    private readonly temporary: boolean,
+  ) {
+    this.reads = new Reads(handle)
+    this.writes = new Writes(handle)
+  }
+
+  /** Fails with `STORE_LOCKED` where another process has it, `STORE_CORRUPT` where it is damaged. */
+  static async open(config: Config = {}): Promise<Database> {
+    const { path, ...options } = config
+    const folder = path ?? (await mkdtemp(join(tmpdir(), 'millrace-memory-')))
+    const handle = await coded(() => native().MemoryDatabase.open(folder, JSON.stringify(options)))
+    return new Database(handle, folder, path === undefined)
+  }
+
+  /** Makes a store of a backup, in a folder that is not there yet. */
+  static async restoreBackup(backup: string, target: string): Promise<{ documents: number; versions: number }> {
+    return JSON.parse(await coded(() => native().memoryRestoreBackup(backup, target)))
+  }
+
+  /** Resolves after the commit. */
+  async put(namespace: string, key: string, value: unknown, options: PutOptions = {}): Promise<Version> {
+    const [outcome] = await this.writes.add(`[${operation({ ...options, namespace, key, value: defined(value) })}]`)
+    return version(outcome) as Version
+  }
+
+  /** Operations that happen together or not at all; a batch names a key once. An operation without a value deletes. */
+  async putBatch(operations: readonly Operation[]): Promise<Written[]> {
+    const outcomes = await this.writes.add(`[${operations.map(operation).join()}]`)
+    return outcomes.map(version)
+  }
+
+  /** Many documents of a namespace, together or not at all. */
+  async putMany(namespace: string, entries: Iterable<readonly [key: string, value: unknown]>): Promise<Written[]> {
+    return this.putBatch(Array.from(entries, ([key, value]) => ({ namespace, key, value: defined(value) })))
+  }
+
+  /** Rejects with a `KeyNotFoundError` where it is not there. */
+  async get<T = unknown>(namespace: string, key: string): Promise<T> {
+    const found = await this.reads.add(names(namespace, key))
+    if (found === 0) throw await this.notFound(namespace, key)
+    return found[0] as T
+  }
+
+  /** For each key its value; undefined where there is none. */
+  async getMany<T = unknown>(
+    namespace: string,
+    keys: readonly string[],
+    options: { at?: Date | number | string } = {},
+  ): Promise<(T | undefined)[]> {
+    if (keys.length === 0) return []
+    const all = keys.map((key) => names(namespace, key)).join('\0')
+    const at = options.at === undefined ? undefined : JSON.stringify(moment(options.at))
+    const found = JSON.parse(await coded(() => this.handle.get(all, at))) as ([T] | 0)[]
+    return found.map((it) => (it === 0 ? undefined : it[0]))
+  }
+
+  /** As it was at a time, or in a version. `NOT_FOUND`: there is no such version. */
+  async getAt<T = unknown>(namespace: string, key: string, at: Moment): Promise<T> {
+    const text = names(namespace, key)
+    const answer = await coded(() => this.handle.get(text, JSON.stringify(moment(at))))
+    const [found] = JSON.parse(answer) as ([T] | 0)[]
+    if (!found) throw await this.notFound(namespace, key)
+    return found[0]
+  }
+
+  contains(namespace: string, key: string): Promise<boolean> {
+    return this.ask('contains', { namespace, key })
+  }
+
+  /** The newest first; deletions among them. */
+  async history(namespace: string, key: string, options: HistoryOptions = {}): Promise<VersionEntry[]> {
+    const { limit, from, to } = options
+    return this.found(namespace, key, 'history', { limit, from: some(from), to: some(to) })
+  }
+
+  /** What differs between two moments; `to` is now where it is left out. */
+  async diff(namespace: string, key: string, from: Moment, to?: Moment): Promise<Difference[]> {
+    return this.found(namespace, key, 'diff', { from: moment(from), to: some(to) })
+  }
+
+  /** Null where there was nothing to delete. History stays. */
+  async delete(namespace: string, key: string, options: Omit<PutOptions, 'ttlMs'> = {}): Promise<Written> {
+    const [outcome] = await this.writes.add(`[${operation({ ...options, namespace, key })}]`)
+    return version(outcome as Outcome)
+  }
+
+  /** Makes what it was at a moment its newest version again. */
+  async restore(namespace: string, key: string, at: Moment): Promise<Version> {
+    return this.found(namespace, key, 'restore', { at: moment(at) })
+  }
+
+  /** What caused a version, over all steps. */
+  causes(cause: Cause, options: { depth?: number; limit?: number } = {}): Promise<Kin[]> {
+    return this.ask('lineage', { ...cause, ...options, effects: false })
+  }
+
+  /** What came of a version, over all steps. */
+  effects(cause: Cause, options: { depth?: number; limit?: number } = {}): Promise<Kin[]> {
+    return this.ask('lineage', { ...cause, ...options, effects: true })
+  }
+
+  keys(namespace: string, options: ListOptions = {}): Promise<{ keys: string[]; next: string | null }> {
+    return this.ask('keys', { namespace, ...options })
+  }
+
+  /** Those that have keys. */
+  namespaces(options: ListOptions = {}): Promise<{ namespaces: NamespaceInfo[]; next: string | null }> {
+    return this.ask('namespaces', options)
+  }
+
+  /** Names near one that is not there. */
+  suggestions(namespace: string, key: string): Promise<Suggestion[]> {
+    return this.ask('suggestions', { namespace, key })
+  }
+
+  async query<Row = { key: string; value: unknown; version: string; time: number }>(
+    namespace: string,
+    query: Query = {},
+  ): Promise<QueryResult<Row>> {
+    return this.ask('query', question(namespace, query))
+  }
+
+  createIndex(namespace: string, path: string): Promise<void> {
+    return this.ask('createIndex', { namespace, path })
+  }
+
+  dropIndex(namespace: string, path: string): Promise<void> {
+    return this.ask('dropIndex', { namespace, path })
+  }
+
+  indexes(namespace: string): Promise<string[]> {
+    return this.ask('indexes', namespace)
+  }
+
+  /** Keeps the answer of a query up to date under a name. */
+  async createView(name: string, namespace: string, query: Query = {}): Promise<void> {
+    return this.ask('createView', { name, query: question(namespace, query) })
+  }
+
+  view<Row = { key: string; value: unknown; version: string; time: number }>(name: string): Promise<QueryResult<Row>> {
+    return this.ask('view', name)
+  }
+
+  views(): Promise<{ name: string; query: Query & { namespace: string } }[]> {
+    return this.ask('views', null)
+  }
+
+  dropView(name: string): Promise<void> {
+    return this.ask('dropView', name)
+  }
+
+  /** What happens from now on, or from behind a moment. Ends with `close`, or when the loop is left. */
+  watch(options: WatchOptions = {}): AsyncIterableIterator<Event> {
+    const { since, ...rest } = options
+    const wanted = JSON.stringify({ ...rest, since: some(since) })
+    const open = (wake: () => void) => coded(() => this.handle.watch(wanted, wake))
+    const watch = new Watch(open, () => this.watches.delete(watch))
+    this.watches.add(watch)
+    return watch
+  }
+
+  retain(namespace: string, retention: Retention): Promise<void> {
+    return this.ask('retain', { namespace, retention })
+  }
+
+  /** Gives up what no retention keeps, and its room on the disk. Resolves to the number of versions. */
+  compact(): Promise<number> {
+    return this.ask('compact', null)
+  }
+
+  stats(): Promise<Stats> {
+    return this.ask('stats', null)
+  }
+
+  /** Reads everything. No problems: all is as it was written. */
+  verify(): Promise<{ documents: number; versions: number; problems: string[] }> {
+    return this.ask('verify', null)
+  }
+
+  /** All that was written is on the disk, whatever the durability. */
+  sync(): Promise<void> {
+    return this.ask('sync', null)
+  }
+
+  /** Copies all as it is now into a new folder, which is a store itself. */
+  backup(path: string): Promise<{ documents: number; versions: number }> {
+    return this.ask('backup', path)
+  }
+
+  /** Writes a line of JSON for each document, or each version. */
+  export(
+    path: string,
+    options: { namespace?: string; history?: boolean } = {},
+  ): Promise<{ documents: number; versions: number }> {
+    return this.ask('export', { path, ...options })
+  }
+
+  /** Writes what an export has, as new versions of now. */
+  import(path: string): Promise<{ documents: number; versions: number }> {
+    return this.ask('import', path)
+  }
+
+  /** Running calls end first, later ones fail with `CLOSED`. */
+  close(): Promise<void> {
+    this.closing ??= this.end()
+    return this.closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  private async end(): Promise<void> {
+    for (const watch of this.watches) await watch.return()
+    await coded(() => this.handle.close())
+    if (this.temporary) await rm(this.path, { recursive: true, force: true })
+  }
+
+  private async ask<Answer>(what: string, question: unknown): Promise<Answer> {
+    const text = toJson({ [what]: question }, 'question')
+    return JSON.parse(await coded(() => this.handle.ask(text))) as Answer
+  }
+
+  /** A question about one document: where it is not there, names near it are told. */
+  private async found<Answer>(namespace: string, key: string, what: string, rest: object): Promise<Answer> {
+    try {
+      return await this.ask(what, { namespace, key, ...rest })
+    } catch (error) {
+      throw (error as EngineError).code === 'KEY_NOT_FOUND' ? await this.notFound(namespace, key) : error
+    }
+  }
+
+  private async notFound(namespace: string, key: string): Promise<KeyNotFoundError> {
+    return new KeyNotFoundError(namespace, key, await this.suggestions(namespace, key))
+  }
+}
+
+/** Calls the engine: whatever it rejects with becomes an `EngineError` of this place. */
+async function coded<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call()
+  } catch (error) {
+    throw toEngineError(error)
+  }
+}
+
+function names(namespace: string, key: string): string {
+  checkName('namespace', namespace, 256)
+  checkName('key', key, 1024)
+  return `${namespace}\0${key}`
+}
+
+function checkName(what: string, name: string, limit: number): void {
+  if (typeof name === 'string' && name !== '' && !name.includes('\0')) {
+    // No character has more than three bytes a unit.
+    if (name.length * 3 <= limit || Buffer.byteLength(name) <= limit) return
+  }
+  throw new EngineError(
+    'INVALID_INPUT',
+    `the ${what} ${quote(name)} cannot be one; give a text of 1 to ${limit} bytes without a zero character`,
+  )
+}
+
+/** An operation as the engine reads it. */
+function operation({ namespace, key, value, ifVersion, ttlMs, causes }: Operation): string {
+  names(namespace, key)
+  let text = `{"${value === undefined ? 'delete' : 'put'}":{"namespace":${JSON.stringify(namespace)},"key":${JSON.stringify(key)}`
+  if (value !== undefined) text += `,"value":${toJson(value)}`
+  if (ifVersion !== undefined) text += `,"ifVersion":${JSON.stringify(ifVersion)}`
+  if (ttlMs !== undefined) text += `,"ttlMs":${toJson(ttlMs, 'ttlMs')}`
+  if (causes !== undefined) text += `,"causes":${toJson(causes, 'causes')}`
+  return `${text}}}`
+}
+
+/** A put of nothing would be a delete. */
+function defined(value: unknown): unknown {
+  if (value === undefined) toJson(value)
+  return value
+}
+
+function version(outcome: Outcome | undefined): Written {
+  if (!outcome?.[0]) return null
+  // An id begins with its stamp.
+  return { version: outcome[0], time: Number.parseInt(outcome[0].slice(0, 14), 16) / 1000, previous: outcome[1] }
+}
+
+const VERSION = /^[0-9a-f]{14}-[0-9a-f]{16}$/
+
+function moment(at: Moment): number | string {
+  const time = at instanceof Date ? at.getTime() : typeof at === 'string' && !VERSION.test(at) ? Date.parse(at) : at
+  if (typeof time === 'string' || Number.isFinite(time)) return time
+  throw new EngineError(
+    'INVALID_INPUT',
+    `${quote(at)} is no moment; give a Date, milliseconds, a text with a date, or the id of a version`,
+  )
+}
+
+const some = (at: Moment | undefined) => (at === undefined ? undefined : moment(at))
+
+function question(namespace: string, { asOf, ...query }: Query): object {
+  return { namespace, ...query, ...(asOf === undefined ? {} : { asOf: moment(asOf) }) }
+}

@@ -1,0 +1,19 @@
+import { choice, defineConfig, number, optionalNumber, text, type Values } from '../shared/config'
+import { plain } from './fields'
+
+export const storeConfig = defineConfig({
+  type: 'millrace-memory-store',
+  version: 1,
+  fields: {
+    name: text(),
+    configVersion: number(1, { min: 1, max: 1, whole: true }),
+    /** Below the user directory; blank: `millrace/memory`. */
+    path: plain,
+    durability: choice('batch', ['batch', 'sync']),
+    memoryMb: number(64, { min: 8, max: 1_000_000 }),
+    /** Blank: no limit. */
+    diskMb: optionalNumber('', { min: 1, max: 1_000_000_000 }),
+  },
+})
+
+export type StoreConfig = Values<(typeof storeConfig)['fields']>

@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict'
+import { flowOf, text } from './flows'
+import { faint, nameless, overflowing } from './looks'
+import { editorSuite } from './suite'
+
+declare const RED: { editor: { editConfig(name: string, type: string, id: string): void } }
+
+const rows = ['namespace', 'key', 'time', 'to', 'query', 'limit', 'folder', 'missing']
+
+editorSuite('memory', {}, (editor) => {
+  const page = () => editor().page
+  const visible = async (names: string[]) => {
+    const shown = await Promise.all(names.map((name) => page().locator(`.millrace-memory-${name}`).isVisible()))
+    return names.filter((_, place) => shown[place])
+  }
+
+  before(() =>
+    editor().load([
+      { id: 'store', type: 'millrace-memory-store', path: 'editor' },
+      ...flowOf({
+        fill: {
+          type: 'inject',
+          once: true,
+          onceDelay: 0,
+          props: [{ p: 'payload' }],
+          payload: '{"pump-1":1,"pump-2":2,"valve":3}',
+          payloadType: 'json',
+          wires: [['write']],
+        },
+        write: { type: 'millrace-memory-write', store: 'store', operation: 'batch', namespace: 'devices' },
+        read: { type: 'millrace-memory-read', store: 'store', namespace: 'devices', key: '', keyType: 'str' },
+        watch: { type: 'millrace-memory-watch', store: 'store', namespace: 'devices' },
+      }),
+    ]),
+  )
+
+  it('the test of a store lists its namespaces', async () => {
+    await page().evaluate(() => RED.editor.editConfig('', 'millrace-memory-store', 'store'))
+    const found = page().locator('#millrace-memory-found')
+    // The first write may still be on its way.
+    do {
+      await page().locator('#millrace-memory-test').click()
+      await page().locator('#millrace-memory-test:enabled').waitFor()
+    } while (!/\n {2}devices: 3/.test((await found.textContent()) ?? ''))
+    await page().locator('#node-config-dialog-cancel').click()
+    await found.waitFor({ state: 'detached' })
+  })
+
+  const operations: [operation: string, shown: string[]][] = [
+    ['get', ['namespace', 'key', 'missing']],
+    ['at', ['namespace', 'key', 'time', 'missing']],
+    ['history', ['namespace', 'key', 'limit', 'missing']],
+    ['diff', ['namespace', 'key', 'time', 'to', 'missing']],
+    ['list', ['namespace', 'key', 'limit']],
+    ['query', ['namespace', 'query']],
+    ['backup', ['folder']],
+  ]
+  it('a read asks for what its operation needs', async () => {
+    await editor().edit('read')
+    for (const [operation, shown] of operations) {
+      await page().locator('#node-input-operation').selectOption(operation)
+      assert.deepEqual(await visible(rows), shown, operation)
+    }
+    const read: [string, string] = ['memory', 'read']
+    const said = (row: string) => page().locator(`.millrace-memory-${row} label span`).textContent()
+    await page().locator('#node-input-operation').selectOption('list')
+    assert.equal(await said('key'), text('label.prefix', {}, 'en-US', read))
+    await page().locator('#node-input-operation').selectOption('diff')
+    assert.deepEqual(
+      [await said('key'), await said('time')],
+      [text('label.key', {}, 'en-US', read), text('label.from', {}, 'en-US', read)],
+    )
+    await editor().cancel()
+  })
+
+  it('a write asks for what its operation needs', async () => {
+    await editor().edit('write')
+    const writes: [operation: string, shown: string[]][] = [
+      ['put', ['namespace', 'key', 'value', 'ttl', 'missing']],
+      ['batch', ['namespace', 'value', 'ttl', 'missing']],
+      ['delete', ['namespace', 'key', 'missing']],
+      ['restore', ['namespace', 'key', 'time', 'missing']],
+    ]
+    for (const [operation, shown] of writes) {
+      await page().locator('#node-input-operation').selectOption(operation)
+      assert.deepEqual(await visible(['namespace', 'key', 'value', 'time', 'ttl', 'missing']), shown, operation)
+    }
+    await editor().cancel()
+  })
+
+  it('names are offered from the running store', async () => {
+    await editor().edit('read')
+    const key = page().locator('#node-input-key + .red-ui-typedInput-container .red-ui-typedInput-input')
+    const offered = page().locator('.red-ui-autoComplete-container a')
+    await key.pressSequentially('pum')
+    await offered.nth(1).waitFor()
+    assert.deepEqual(await offered.allTextContents(), ['pump-1', 'pump-2'])
+    await key.press('Tab')
+    assert.equal(await key.inputValue(), 'pump-1')
+    await editor().save()
+    assert.deepEqual(await editor().properties('read', 'key', 'keyType', 'namespace', 'namespaceType'), {
+      key: 'pump-1',
+      keyType: 'str',
+      namespace: 'devices',
+      namespaceType: 'str',
+    })
+  })
+
+  it('a watch offers names, and marks a filter that is no object', async () => {
+    await editor().edit('watch')
+    const namespace = page().locator('#node-input-namespace')
+    await namespace.fill('')
+    await namespace.pressSequentially('dev')
+    await page().locator('.red-ui-autoComplete-container a').first().waitFor()
+    await namespace.press('Tab')
+    assert.equal(await namespace.inputValue(), 'devices')
+    const filter = page().locator('#node-input-filter')
+    await filter.fill('[1]')
+    await filter.blur()
+    await page().locator('#node-input-filter.input-error').waitFor()
+    await filter.fill('{"rpm": {"gt": 1}}')
+    await filter.blur()
+    await page().locator('#node-input-filter:not(.input-error)').waitFor()
+    await editor().save()
+    assert.deepEqual(await editor().properties('watch', 'filter'), { filter: '{"rpm": {"gt": 1}}' })
+  })
+
+  for (const id of ['write', 'read', 'watch']) {
+    it(`can be read and used: ${id}`, async () => {
+      await editor().edit(id)
+      const form = page().locator('.millrace-form')
+      assert.deepEqual(await form.evaluate(nameless), [])
+      assert.deepEqual(await form.evaluate(overflowing), [])
+      assert.deepEqual(await form.evaluate(faint), [])
+      await editor().save()
+    })
+  }
+})

@@ -1,0 +1,267 @@
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { EngineError, memory } from '../../nodes'
+
+describe('memory.Database', () => {
+  let folder: string
+  let db: memory.Database
+
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'millrace-memory-test-'))
+    db = await memory.Database.open({ path: join(folder, 'db'), durability: 'sync' })
+  })
+
+  afterEach(async () => {
+    await db.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  it('puts, gets, deletes and restores', async () => {
+    const first = await db.put('n', 'a', { rpm: 900, tags: ['x'] })
+    const second = await db.put('n', 'a', { rpm: 950, tags: [] })
+    assert.equal(second.previous, first.version)
+    assert.ok(second.time > first.time)
+    assert.deepEqual(await db.get('n', 'a'), { rpm: 950, tags: [] })
+    for (const at of [first.version, first.time]) {
+      assert.deepEqual(await db.getAt('n', 'a', at), { rpm: 900, tags: ['x'] })
+    }
+    assert.deepEqual(await db.getAt('n', 'a', new Date(Date.now() + 1000)), { rpm: 950, tags: [] })
+    const gone = await db.delete('n', 'a')
+    assert.ok(gone)
+    assert.equal(await db.delete('n', 'a'), null)
+    await rejected(db.get('n', 'a'), 'KEY_NOT_FOUND')
+    await rejected(db.getAt('n', 'a', '2001-01-01'), 'KEY_NOT_FOUND')
+    await rejected(db.getAt('n', 'a', first.version.replaceAll(/[0-9a-f]/g, '0')), 'NOT_FOUND')
+    assert.deepEqual(await db.keys('n'), { keys: [], next: null })
+    assert.deepEqual(
+      (await db.history('n', 'a')).map(({ version, deleted }) => [version, deleted]),
+      [
+        [gone.version, true],
+        [second.version, false],
+        [first.version, false],
+      ],
+    )
+    assert.deepEqual(await db.history('n', 'a', { limit: 1, to: first.time }), [
+      { ...first, deleted: false, value: { rpm: 900, tags: ['x'] } },
+    ])
+    assert.deepEqual(await db.diff('n', 'a', first.version, second.version), [
+      { op: 'replace', path: '/rpm', from: 900, value: 950 },
+      { op: 'remove', path: '/tags/0', from: 'x' },
+    ])
+    await db.restore('n', 'a', second.version)
+    assert.equal(await db.contains('n', 'a'), true)
+  })
+
+  it('not found says what may be meant', async () => {
+    await db.put('devices', 'temperature', 1)
+    await db.put('n', 'other', 1)
+    for (const call of [
+      () => db.get('devices', 'temprature'),
+      () => db.history('devices', 'temprature'),
+      () => db.diff('devices', 'temprature', 0),
+      () => db.restore('devices', 'temprature', Date.now()),
+    ]) {
+      const error = await rejected(call(), 'KEY_NOT_FOUND')
+      assert.ok(error instanceof memory.KeyNotFoundError)
+      assert.deepEqual(error.suggestions, [{ namespace: 'devices', key: 'temperature' }])
+    }
+    const error = await rejected(db.get('device', 'temperature'), 'KEY_NOT_FOUND')
+    assert.deepEqual((error as memory.KeyNotFoundError).suggestions, [{ namespace: 'devices', key: 'temperature' }])
+  })
+
+  it('many calls of one turn have each their own answer', async () => {
+    const puts = Array.from({ length: 100 }, (_, number) => db.put('n', `k${number}`, { number }))
+    const stale = db.put('n', 'k1', 0, { ifVersion: null })
+    await Promise.all(puts)
+    await rejected(stale, 'CONFLICT')
+    const gets = Array.from({ length: 110 }, (_, number) => db.get('n', `k${number}`).catch((error) => error.code))
+    const found = await Promise.all(gets)
+    assert.deepEqual(found[42], { number: 42 })
+    assert.deepEqual(found.slice(100), Array(10).fill('KEY_NOT_FOUND'))
+    await rejected(Promise.all([db.get('n', 'k1'), db.get('n', '')]), 'INVALID_INPUT')
+  })
+
+  it('batches are atomic, and name a key once', async () => {
+    const written = await db.putMany('n', [
+      ['a', 1],
+      ['b', null],
+    ])
+    assert.equal(written.length, 2)
+    assert.deepEqual(await db.getMany('n', ['a', 'b', 'c']), [1, null, undefined])
+    const version = written[0]?.version ?? ''
+    await rejected(
+      db.putBatch([
+        { namespace: 'n', key: 'a' },
+        { namespace: 'n', key: 'b', value: 2, ifVersion: version },
+      ]),
+      'CONFLICT',
+    )
+    await rejected(
+      db.putMany('n', [
+        ['c', 1],
+        ['c', 2],
+      ]),
+      'INVALID_INPUT',
+    )
+    const time = written[0]?.time ?? 0
+    await db.putBatch([
+      { namespace: 'n', key: 'a' },
+      { namespace: 'm', key: 'x', value: 1, ttlMs: 60_000 },
+    ])
+    assert.deepEqual(await db.getMany('n', ['a', 'b']), [undefined, null])
+    assert.deepEqual(await db.getMany('n', ['a', 'b'], { at: time }), [1, null])
+    assert.deepEqual(await db.getMany('n', []), [])
+    const { namespaces } = await db.namespaces()
+    assert.deepEqual(
+      namespaces.map(({ name, keys }) => [name, keys]),
+      [
+        ['m', 1],
+        ['n', 1],
+      ],
+    )
+  })
+
+  const cycle: Record<string, unknown> = { a: [] }
+  cycle.a = [1, cycle]
+  const refused: [title: string, value: unknown, path: string][] = [
+    ['nothing', undefined, 'value '],
+    ['nothing in an array', { a: [1, undefined] }, 'value.a[1] '],
+    ['a function', { a: { b: () => 1 } }, 'value.a.b '],
+    ['a bigint', [1n], 'value[0] '],
+    ['NaN', { a: Number.NaN }, 'value.a '],
+    ['infinity', { a: -Infinity }, 'value.a '],
+    ['a cycle', cycle, 'value.a[1] '],
+    ['a symbol', { a: Symbol('a') }, 'value.a '],
+    ['a map', { a: new Map() }, 'value.a '],
+    ['typed numbers', { a: new Float32Array(2) }, 'value.a '],
+    ['a date that is none', { a: new Date(Number.NaN) }, 'value.a '],
+  ]
+  for (const [title, value, path] of refused) {
+    it(`refuses ${title} by its path`, async () => {
+      for (const call of [db.put('n', 'a', value), Promise.resolve().then(() => db.putMany('n', [['a', value]]))]) {
+        const error = await rejected(call, 'INVALID_INPUT')
+        assert.ok(error.message.startsWith(path), error.message)
+      }
+      assert.equal(await db.contains('n', 'a'), false)
+    })
+  }
+
+  it('what JSON leaves out or makes texts of is kept as JSON does', async () => {
+    const same = { shared: 1 }
+    await db.put('n', 'a', { gone: undefined, when: new Date(0), one: same, two: same })
+    assert.deepEqual(await db.get('n', 'a'), { when: '1970-01-01T00:00:00.000Z', one: same, two: same })
+  })
+
+  it('queries, indexes and views', async () => {
+    await db.putMany(
+      'n',
+      Array.from({ length: 50 }, (_, number) => [`k${number}`, { number, site: `s${number % 5}` }]),
+    )
+    await db.createIndex('n', 'site')
+    assert.deepEqual(await db.indexes('n'), ['site'])
+    const found = await db.query('n', {
+      filter: { site: 's1', number: { lt: 20 } },
+      sort: [{ path: 'number' }],
+      limit: 2,
+    })
+    assert.deepEqual(
+      found.rows.map(({ key }) => key),
+      ['k1', 'k6'],
+    )
+    assert.deepEqual([found.plan.index, found.plan.scanned, found.next], ['site', 10, 'o:2'])
+    const sums = await db.query<{ site: string; sum: number }>('n', {
+      aggregate: { sum: { sum: 'number' } },
+      groupBy: ['site'],
+    })
+    assert.deepEqual(sums.rows[0], { site: 's0', sum: 225 })
+    await db.createView('v', 'n', { filter: { site: 's2' }, select: ['number'] })
+    assert.equal((await db.view('v')).rows.length, 10)
+    await db.delete('n', 'k2')
+    assert.deepEqual((await db.view('v')).rows.length, 9)
+    assert.deepEqual(
+      (await db.views()).map(({ name }) => name),
+      ['v'],
+    )
+    await db.dropView('v')
+    await db.dropIndex('n', 'site')
+    await rejected(db.view('v'), 'NOT_FOUND')
+    await rejected(db.query('n', { filter: { a: { like: 1 } } }), 'INVALID_INPUT')
+    await rejected(db.query('n', { folter: {} } as never), 'INVALID_OPTION')
+    await rejected(db.query('n', { asOf: 'never' }), 'INVALID_INPUT')
+  })
+
+  it('a watch hears what happens, and resumes', async () => {
+    const first = await db.put('n', 'a', 1)
+    const watch = db.watch({ namespace: 'n' })
+    const next = watch.next()
+    await new Promise((resolve) => setImmediate(resolve))
+    const second = await db.put('n', 'b', { x: 1 })
+    assert.deepEqual((await next).value, { namespace: 'n', key: 'b', ...second, deleted: false, value: { x: 1 } })
+    await db.delete('n', 'a')
+    const heard: string[] = []
+    for await (const event of db.watch({ since: first.version })) {
+      assert.ok('key' in event)
+      heard.push(event.key)
+      if (event.deleted) break
+    }
+    assert.deepEqual(heard, ['b', 'a'])
+    const waiting = watch.next().then(() => watch.next())
+    await db.close()
+    assert.deepEqual(await waiting, { done: true, value: undefined })
+    await rejected(db.watch({ filter: { a: {} } }).next(), 'CLOSED')
+  })
+
+  it('lineage', async () => {
+    const a = await db.put('n', 'a', 1)
+    const cause = { namespace: 'n', key: 'a', version: a.version }
+    const b = await db.put('n', 'b', 2, { causes: [cause] })
+    assert.deepEqual(await db.effects(cause), [{ namespace: 'n', key: 'b', version: b.version, steps: 1 }])
+    assert.deepEqual(await db.causes({ namespace: 'n', key: 'b', version: b.version }), [{ ...cause, steps: 1 }])
+  })
+
+  it('copies, checks, retains', async () => {
+    for (let number = 0; number < 5; number += 1) await db.put('n', 'a', number)
+    await db.retain('n', { versions: 2 })
+    assert.equal(await db.compact(), 3)
+    assert.deepEqual(await db.verify(), { documents: 1, versions: 2, problems: [] })
+    const backup = join(folder, 'backup')
+    assert.deepEqual(await db.backup(backup), { documents: 1, versions: 2 })
+    await memory.Database.restoreBackup(backup, join(folder, 'restored'))
+    await using restored = await memory.Database.open({ path: join(folder, 'restored') })
+    assert.equal(await restored.get('n', 'a'), 4)
+    const lines = join(folder, 'lines.ndjson')
+    await db.export(lines)
+    await restored.import(lines)
+    assert.equal((await restored.history('n', 'a')).length, 3)
+    await restored.sync()
+    const { keys, versions, diskBytes } = await restored.stats()
+    assert.deepEqual([keys, versions, diskBytes > 0], [1, 3, true])
+    await rejected(memory.Database.restoreBackup(join(folder, 'none'), join(folder, 'other')), 'STORE_FAILED')
+  })
+
+  it('opens once, closes for good, and a temporary one leaves nothing', async () => {
+    await rejected(memory.Database.open({ path: join(folder, 'db') }), 'STORE_LOCKED')
+    await rejected(memory.Database.open({ durabilty: 'sync' } as never), 'INVALID_OPTION')
+    await Promise.all([db.close(), db.close()])
+    await rejected(db.put('n', 'a', 1), 'CLOSED')
+    await rejected(db.get('n', 'a'), 'CLOSED')
+    const temporary = await memory.Database.open()
+    await temporary.put('n', 'a', 1)
+    await temporary.close()
+    assert.equal(existsSync(temporary.path), false)
+    await (await memory.Database.open({ path: join(folder, 'db') })).close()
+  })
+})
+
+async function rejected(call: Promise<unknown>, code: string): Promise<EngineError> {
+  try {
+    await call
+  } catch (error) {
+    assert.ok(error instanceof EngineError, String(error))
+    assert.equal(error.code, code, error.message)
+    return error
+  }
+  return assert.fail(`nothing was rejected with ${code}`)
+}

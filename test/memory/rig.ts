@@ -1,0 +1,110 @@
+/** The memory nodes in a running flow, with everything that they say written down. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { NodeAPI } from 'node-red'
+import helper from 'node-red-node-test-helper'
+import readNode from '../../nodes/memory/read'
+import storeNode from '../../nodes/memory/store'
+import watchNode from '../../nodes/memory/watch'
+import writeNode from '../../nodes/memory/write'
+import { type Json, Log, type Seen } from '../shared/rig'
+
+export type { Json, Seen }
+
+const HEARD = { written: 'written', found: 'found', missing: 'missing', change: 'change', gap: 'gap', caught: 'caught' }
+type Event = keyof typeof HEARD
+
+const place = { z: 'tab', x: 0, y: 0 }
+
+export const storeOf = (more: Json = {}): Json => ({ id: 'store', type: 'millrace-memory-store', ...more })
+
+export const writeOf = (more: Json = {}): Json => ({
+  ...{ id: 'write', type: 'millrace-memory-write', store: 'store', namespace: 'n', ...place },
+  ...{ wires: [['written'], ['missing']] },
+  ...more,
+})
+
+export const readOf = (more: Json = {}): Json => ({
+  ...{ id: 'read', type: 'millrace-memory-read', store: 'store', namespace: 'n', ...place },
+  ...{ wires: [['found'], ['missing']] },
+  ...more,
+})
+
+export const watchOf = (more: Json = {}): Json => ({
+  ...{ id: 'watch', type: 'millrace-memory-watch', store: 'store', ...place, wires: [['change'], ['gap']] },
+  ...more,
+})
+
+const flowOf = (nodes: Json[]): Json[] => [
+  { id: 'tab', type: 'tab' },
+  { id: 'catch', type: 'catch', ...place, scope: null, wires: [['caught']] },
+  ...Object.keys(HEARD).map((id) => ({ id, type: 'helper', ...place, wires: [] })),
+  ...nodes,
+]
+
+let userDir = ''
+
+export class Rig extends Log<Event> {
+  private constructor() {
+    super(HEARD as Record<Event, Event>)
+  }
+
+  static async start(...nodes: Json[]): Promise<Rig> {
+    userDir ||= mkdtempSync(join(tmpdir(), 'millrace-memory-'))
+    helper.settings({ userDir } as never)
+    const rig = new Rig()
+    const types = [storeNode, writeNode, readNode, watchNode].map((node) => (RED: NodeAPI) => node(rig.listenTo(RED)))
+    await helper.load(types as never, flowOf(nodes) as never)
+    rig.attach()
+    return rig
+  }
+
+  /** Ends Node-RED's flows; its user directory stays. */
+  static async halt(): Promise<void> {
+    await helper.unload()
+  }
+
+  static override async stop(): Promise<void> {
+    await Log.stop()
+    rmSync(userDir, { recursive: true, force: true })
+    userDir = ''
+  }
+
+  /** A file in the user directory. */
+  static file(...path: string[]): string {
+    return join(userDir, ...path)
+  }
+
+  async redeploy(kind: 'full' | 'flows' | 'nodes', ...nodes: Json[]): Promise<void> {
+    await helper.setFlows(flowOf(nodes) as never, kind)
+    this.attach()
+  }
+
+  send(to: string, message: Json): void {
+    helper.getNode(to).receive(message as never)
+  }
+
+  /** Puts these, one after the other, and waits until all are there. */
+  async put(...messages: Json[]): Promise<Seen[]> {
+    const before = this.seen.written.length
+    for (const message of messages) this.send('write', message)
+    return (await this.until('written', before + messages.length)).slice(before)
+  }
+
+  async answer(message: Json): Promise<Seen> {
+    const before = this.seen.found.length
+    this.send('read', message)
+    return (await this.until('found', before + 1))[before]
+  }
+
+  /** What the admin API answers. */
+  async get(path: string): Promise<{ status: number; body: Seen }> {
+    return new Promise((resolve, reject) => {
+      helper
+        .request()
+        .get(path)
+        .end((error: Error | null, response: Seen) => (error ? reject(error) : resolve(response)))
+    })
+  }
+}

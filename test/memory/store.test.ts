@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict'
+import { Rig, readOf, storeOf, watchOf, writeOf } from './rig'
+
+describe('millrace-memory-store', () => {
+  afterEach(() => Rig.stop())
+
+  it('is shared by all nodes, and shows what it holds', async () => {
+    const rig = await Rig.start(storeOf(), writeOf(), readOf(), watchOf())
+    await rig.put({ topic: 'pump-1', payload: 1 }, { topic: 'pump-1', payload: 2 }, { topic: 'valve', payload: 3 })
+    assert.equal((await rig.answer({ topic: 'pump-1' })).payload, 2)
+    const { body } = await rig.get('/millrace-memory-store/store/view')
+    assert.deepEqual([body.stats.keys, body.stats.versions, body.stats.diskBytes > 0], [2, 3, true])
+    assert.deepEqual(
+      body.namespaces.map(({ name, keys }: { name: string; keys: number }) => [name, keys]),
+      [['n', 2]],
+    )
+    assert.equal((await rig.get('/millrace-memory-store/nowhere/view')).body, null)
+  })
+
+  it('offers namespaces and keys, near ones where none begins so', async () => {
+    const rig = await Rig.start(storeOf(), writeOf())
+    await rig.put({ topic: 'pump-1', payload: 1 }, { topic: 'pump-2', payload: 1 }, { topic: 'valve', payload: 1 })
+    const offers: [question: string, names: string[]][] = [
+      ['namespaces', ['n']],
+      ['namespaces?prefix=x', []],
+      ['keys?namespace=n&prefix=pu', ['pump-1', 'pump-2']],
+      ['keys?namespace=n', ['pump-1', 'pump-2', 'valve']],
+      ['keys?namespace=n&prefix=vlave', ['valve']],
+      ['keys?namespace=other', []],
+    ]
+    for (const [question, names] of offers) {
+      assert.deepEqual((await rig.get(`/millrace-memory-store/store/${question}`)).body, names, question)
+    }
+    assert.equal((await rig.get('/millrace-memory-store/store/keys?namespace=')).body.code, 'INVALID_INPUT')
+    assert.equal((await rig.get('/millrace-memory-store/nowhere/keys?namespace=n')).body, null)
+    assert.equal((await rig.get('/millrace-memory-store/nowhere/namespaces')).body, null)
+  })
+
+  it('keeps documents over the end of the flows, in its own folder', async () => {
+    const before = await Rig.start(storeOf({ path: 'a/b', durability: 'sync' }), writeOf())
+    await before.put({ topic: 'a', payload: { x: 1 } })
+    await Rig.halt()
+    const rig = await Rig.start(storeOf({ path: 'a/b' }), readOf())
+    assert.deepEqual((await rig.answer({ topic: 'a' })).payload, { x: 1 })
+  })
+
+  it('a folder that another store has is an error for now; a wrong setting is one for good', async () => {
+    const rig = await Rig.start(
+      storeOf(),
+      storeOf({ id: 'second' }),
+      storeOf({ id: 'wrong', durability: 'never' }),
+      writeOf(),
+      writeOf({ id: 'late', store: 'second' }),
+      writeOf({ id: 'lost', store: 'wrong' }),
+    )
+    await rig.put({ topic: 'a', payload: 1 })
+    rig.send('late', { topic: 'a', payload: 1 })
+    assert.equal((await rig.until('caught'))[0].error.code, 'STORE_LOCKED')
+    assert.equal((await rig.get('/millrace-memory-store/second/view')).body.code, 'STORE_LOCKED')
+    await rig.find('status', ({ id, text }) => id === 'wrong' && text === 'error.INVALID_OPTION')
+    rig.send('lost', { topic: 'a', payload: 1 })
+    assert.equal((await rig.until('caught', 2))[1].error.code, 'INVALID_OPTION')
+  })
+
+  it('holds to its limit on the disk', async () => {
+    const rig = await Rig.start(storeOf({ diskMb: 1, memoryMb: 8 }), writeOf())
+    // What compresses would not fill it.
+    const noise = () => Array.from({ length: 50_000 }, () => Math.random().toString(36).slice(2))
+    for (let round = 0; rig.seen.caught.length === 0 && round < 100; round += 1) {
+      rig.send('write', { topic: `k${round}`, payload: noise() })
+      await Promise.race([rig.until('caught'), rig.until('written', round + 1)])
+    }
+    assert.equal((await rig.until('caught'))[0].error.code, 'DISK_FULL')
+  })
+})
