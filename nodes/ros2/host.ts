@@ -1,8 +1,17 @@
 /** The library's context behind a config node: opened for its first user, shared, and opened anew after a failure. */
+import type { Fields } from '../shared/config'
 import { EngineError, toEngineError } from '../shared/errors'
+import { type Host, stateOf } from '../shared/node'
 import type { ContextConfig } from './context.config'
 import { absolute } from './fields'
-import { Context, type ContextOptions, type Graph, type GraphEndpoint, type TransportInUse } from './lib'
+import {
+  Context,
+  type ContextOptions,
+  type DefinitionSources,
+  type Graph,
+  type GraphEndpoint,
+  type TransportInUse,
+} from './lib'
 import { type Addresses, addresses, haveMoved, watchAddresses } from './network'
 
 /** A node that has something open in a context. */
@@ -85,6 +94,11 @@ export class ContextHost {
     if (!this.users.delete(user) || this.users.size > 0 || this.closed) return
     clearTimeout(this.linger)
     this.linger = setTimeout(() => this.drop(), LINGER_MS).unref()
+  }
+
+  /** Where definitions of types come from. */
+  get sources(): DefinitionSources {
+    return sourcesOf(this.config)
   }
 
   /** The absolute name of a topic. */
@@ -223,20 +237,31 @@ function closed(): EngineError {
   return new EngineError('CLOSED', 'the ROS 2 context is closed; deploy it again')
 }
 
+/** Behind the running context node with this id. */
+export function contextHostOf({ RED, text }: Pick<Host<Fields>, 'RED' | 'text'>, id: string): ContextHost {
+  const found = stateOf<unknown>(RED, id)
+  if (found instanceof ContextHost) return found
+  throw new EngineError('INVALID_OPTION', text('failure.context'))
+}
+
+function sourcesOf({ distribution, messages, folders }: ContextConfig): DefinitionSources {
+  // Where no folder is given, those of a sourced ROS 2 are meant.
+  return { distribution, messages, ...(folders.length > 0 && { folders }) }
+}
+
 function optionsOf(config: ContextConfig): ContextOptions {
-  const { domain, discovery, peers, folders } = config
+  const { domain, discovery, peers, cycloneddsUri } = config
   return {
+    ...sourcesOf(config),
     name: config.nodeName,
     namespace: config.namespace,
     transport: config.transport,
-    distribution: config.distribution,
-    messages: config.messages,
     // What is left out comes from ROS 2's environment variables.
     ...(domain !== null && { domain }),
     ...(discovery !== '' && { discovery }),
     ...(peers.length > 0 && { peers }),
     ...(config.interface !== '' && { interface: config.interface }),
-    ...(folders.length > 0 && { folders }),
+    ...(cycloneddsUri !== '' && { cycloneddsUri }),
   }
 }
 

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { badSettings, contextOf, inOf, type Json, openContext, outOf, Rig, ros2Suite } from './rig'
 
 const DOMAIN = 92
@@ -26,11 +29,29 @@ ros2Suite('context', () => {
       'error.INVALID_OPTION',
     ],
     ['an interface that is not there', [contextOf(97, { interface: 'nix0' }), inOf()], 'error.TRANSPORT'],
+    ['a configuration that is none', [contextOf(97, { cycloneddsUri: '<Cyclone' }), inOf()], 'error.TRANSPORT'],
   ])
+
+  it("takes Cyclone DDS's own configuration: it changes what is left open, and not what is chosen", async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'millrace-context-'))
+    const file = join(folder, 'trace.log')
+    const tracing = `<Tracing><Verbosity>config</Verbosity><OutputFile>${file}</OutputFile></Tracing>`
+    const buffer = '<Internal><SocketReceiveBufferSize max="3MB"/></Internal>'
+    const multicast = '<General><AllowMulticast>true</AllowMulticast></General>'
+    const cycloneddsUri = `<CycloneDDS><Domain>${tracing}${buffer}${multicast}</Domain></CycloneDDS>`
+    const rig = await Rig.start(contextOf(71, { cycloneddsUri }), inOf())
+    await rig.find('status', (one) => one.text === 'status.nobody')
+    const trace = readFileSync(file, 'utf8')
+    rmSync(folder, { recursive: true })
+    const used = (name: string) => trace.split('\n').find((line) => line.includes(`/${name}: `))?.split(': ').at(-1)
+    assert.match(used('SocketReceiveBufferSize[@max]') ?? '', /^3 MiB/)
+    assert.match(used('AllowMulticast/#text') ?? '', /^false/)
+    assert.match(used('WhcHigh/#text') ?? '', /^16 MiB/)
+  })
 
   it('tells the dialogs what is there', async () => {
     const { context } = await openContext(DOMAIN, 'other')
-    const publisher = context.advertise('/pose', POINT)
+    const publisher = context.publish('/pose', POINT)
     const rig = await Rig.start(contextOf(DOMAIN, { nodeName: 'mine' }))
     assert.equal((await rig.get('/millrace-ros2-context/nowhere/graph')).body, null)
     const { body } = await rig.get('/millrace-ros2-context/ctx/graph')
