@@ -8,7 +8,7 @@ ros2Suite('synchronizer', () => {
     const { context, until } = await openContext(113, 'listener')
     const qos = { reliability: 'reliable', depth: 100 } as const
     const image = 'sensor_msgs/msg/CompressedImage'
-    const [left, right] = ['/left', '/right'].map((topic) => cameras.advertise(topic, image, qos)) as [
+    const [left, right] = ['/left', '/right'].map((topic) => cameras.publish(topic, image, qos)) as [
       ros2.Publisher,
       ros2.Publisher,
     ]
