@@ -116,7 +116,7 @@ export class ContextHost {
       })
       const wait = this.openedAt + DISCOVERY_MS - performance.now()
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
-      return viewOf(context)
+      return await viewOf(context)
     } finally {
       if (user) this.leave(user)
     }
@@ -268,7 +268,7 @@ function optionsOf(config: ContextConfig): ContextOptions {
 /** How the type of a service's requests ends. */
 const REQUEST = /_Request$/
 
-function viewOf(context: Context): View {
+async function viewOf(context: Context): Promise<View> {
   const { definitions } = context
   const graph = context.graph()
   const ends = [...graph.publishers, ...graph.subscriptions]
@@ -283,8 +283,7 @@ function viewOf(context: Context): View {
       service,
       types: types.map((type) => type.replace(REQUEST, '')),
     })),
-    types: definitions.names(),
-    serviceTypes: definitions.serviceNames(),
+    ...(await definitions.offered()),
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { badSettings, contextOf, inOf, type Json, openContext, outOf, Rig, ros2Suite } from './rig'
@@ -59,12 +59,16 @@ ros2Suite('context', () => {
   it('tells the dialogs what is there', async () => {
     const { context } = await openContext(DOMAIN, 'other')
     const publisher = context.publish('/pose', POINT)
-    const rig = await Rig.start(contextOf(DOMAIN, { nodeName: 'mine' }))
+    const folder = mkdtempSync(join(tmpdir(), 'millrace-context-'))
+    mkdirSync(join(folder, 'my_msgs/msg'), { recursive: true })
+    writeFileSync(join(folder, 'my_msgs/msg/Speed.msg'), 'float64 value')
+    const rig = await Rig.start(contextOf(DOMAIN, { nodeName: 'mine', folders: folder }))
     assert.equal((await rig.get('/millrace-ros2-context/nowhere/graph')).body, null)
     const { body } = await rig.get('/millrace-ros2-context/ctx/graph')
     assert.deepEqual(body.nodes, ['/mine', '/other'])
     assert.deepEqual(body.topics, [{ topic: '/pose', types: [POINT] }])
-    assert.ok(body.types.includes(SCAN))
+    rmSync(folder, { recursive: true })
+    assert.ok(body.types.includes(SCAN) && body.types.includes('my_msgs/msg/Speed'))
     assert.deepEqual(body.transport, { name: 'native', whyNot: { rclnodejs: 'not-sourced' } })
     const said = await rig.find('log', (text) => text.includes('transport.whyNot'))
     assert.match(said, /^transport.using; /)
