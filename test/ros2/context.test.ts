@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { badSettings, contextOf, inOf, type Json, openContext, outOf, Rig, ros2Suite } from './rig'
 
@@ -74,6 +74,13 @@ ros2Suite('context', () => {
     assert.match(said, /^transport.using; /)
     await publisher.close()
     await context.close()
+  })
+
+  it('offers the interfaces of this machine, of a context that is not deployed, too', async () => {
+    const rig = await Rig.start()
+    const { body } = await rig.get('/millrace-ros2-context/new/interfaces')
+    const [[name = ''] = []] = Object.entries(networkInterfaces()).filter(([, all]) => all?.some((it) => it.internal))
+    assert.ok(body.includes('127.0.0.1') && body.includes(name), body)
   })
 
   const failing: [string, Json, string][] = [
