@@ -360,6 +360,8 @@ export interface Ros2Sample {
   sourceNs: bigint
   /** The publisher's id, 16 bytes; zeros when it is not known any more. */
   publisher: Buffer
+  /** The publisher's number of it, from 1 on; absent for what did not come over the network. */
+  sequence?: number
 }
 
 /** What a call took, and whether more wait. */

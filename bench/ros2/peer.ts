@@ -81,7 +81,7 @@ const jobs = {
   },
 
   async say(context: ros2.Context): Promise<object> {
-    const publisher = context.advertise(topic, IMU, qos)
+    const publisher = context.publish(topic, IMU, qos)
     const message = { header: { stamp: 'auto', frame_id: 'imu' }, linear_acceleration: { x: 0, y: 0, z: 9.81 } }
     while (publisher.matched() === 0) await pause(5)
     let stopped = false

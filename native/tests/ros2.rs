@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use millrace::options::from_json;
 use millrace::ros2::{
-    Client, Context, Discovery, Durability, Options, Qos, Refused, Reliability, Reply, Request, Sample, Server,
-    SyncOptions, Synchronized,
+    Client, Context, Discovery, Durability, Options, Publisher, Qos, Refused, Reliability, Reply, Request, Sample,
+    Server, SyncOptions, Synchronized,
 };
 use millrace::sync::{Blocked, Reason};
 
@@ -172,35 +172,58 @@ fn stamped(ms: i64) -> Vec<u8> {
     cdr
 }
 
+/// Two cameras, and who hears them.
+struct Cameras {
+    left: Publisher,
+    right: Publisher,
+    changes: Receiver<()>,
+    listener: Context,
+}
+
+impl Cameras {
+    fn open(domain: u32) -> Self {
+        let (cameras, changes) = open("cameras", domain);
+        let (listener, _) = open("listener", domain);
+        let reliable = Qos { reliability: Reliability::Reliable, depth: 100, ..Qos::default() };
+        let publish = |topic| cameras.publish(topic, "sensor_msgs/msg/Image", &reliable).unwrap();
+        Cameras { left: publish("left"), right: publish("right"), changes, listener }
+    }
+
+    /// Begins, and is told when groups wait; returns when both cameras are heard.
+    fn synchronize(&self, more: &str) -> (Synchronized, Receiver<()>) {
+        let (ready, groups_wait) = channel();
+        let told = move || drop(ready.send(()));
+        let synchronized = Synchronized::start(&self.listener, &pairs("[[], []]", more), told).unwrap();
+        let is_heard = |camera: &Publisher| camera.matched().unwrap() == 1;
+        until(&self.changes, || (is_heard(&self.left) && is_heard(&self.right)).then_some(()));
+        (synchronized, groups_wait)
+    }
+}
+
+/// What belongs together of both cameras; `more`: further options of the match.
+fn pairs(stamps: &str, more: &str) -> SyncOptions {
+    let topics = ["left", "right"];
+    let qos = r#"{"reliability": "reliable", "depth": 100}"#;
+    let image = |topic| format!(r#"{{"topic": "{topic}", "type": "sensor_msgs/msg/Image", "qos": {qos}}}"#);
+    let [left, right] = topics.map(image);
+    let [first, second] = topics.map(|topic| format!(r#"{{"name": "{topic}"}}"#));
+    let sync = format!(r#"{{"topics": [{first}, {second}], "windowMs": 10{more}}}"#);
+    from_json(&format!(r#"{{"subscriptions": [{left}, {right}], "stamps": {stamps}, "sync": {sync}}}"#)).unwrap()
+}
+
 #[test]
 fn frames_that_belong_together_come_together() {
-    let (cameras, changes) = open("cameras", 77);
-    let (listener, _) = open("listener", 77);
-    let reliable = Qos { reliability: Reliability::Reliable, depth: 100, ..Qos::default() };
-    let publish = |topic: &str| cameras.publish(topic, "sensor_msgs/msg/Image", &reliable).unwrap();
-    let (left, right) = (publish("left"), publish("right"));
-    let options = from_json::<SyncOptions>(
-        r#"{"subscriptions": [
-                {"topic": "left", "type": "sensor_msgs/msg/Image", "qos": {"reliability": "reliable", "depth": 100}},
-                {"topic": "right", "type": "sensor_msgs/msg/Image", "qos": {"reliability": "reliable", "depth": 100}}],
-            "stamps": [[], []],
-            "sync": {"topics": [{"name": "left"}, {"name": "right"}], "windowMs": 10}}"#,
-    );
-    let (ready, groups_wait) = channel::<()>();
-    let told = move || {
-        let _ = ready.send(());
-    };
-    let synchronized = Synchronized::start(&listener, &options.unwrap(), told).unwrap();
-    until(&changes, || (left.matched().unwrap() == 1 && right.matched().unwrap() == 1).then_some(()));
+    let cameras = Cameras::open(77);
+    let (synchronized, groups_wait) = cameras.synchronize("");
     // Every other left frame has a partner.
     for frame in 0..20 {
-        left.send(&stamped(1000 + frame * 33)).unwrap();
+        cameras.left.send(&stamped(1000 + frame * 33)).unwrap();
         if frame % 2 == 0 {
-            right.send(&stamped(1002 + frame * 33)).unwrap();
+            cameras.right.send(&stamped(1002 + frame * 33)).unwrap();
         }
     }
     // No stamp: what never set its header is in no group.
-    left.send(&stamped(0)).unwrap();
+    cameras.left.send(&stamped(0)).unwrap();
     let mut groups = Vec::new();
     while groups.len() < 9 {
         groups_wait.recv_timeout(LONG).unwrap();
@@ -229,38 +252,22 @@ fn frames_that_belong_together_come_together() {
 /// A group outlives the packets and the domain that its messages came from.
 #[test]
 fn large_frames_come_whole_however_long_they_waited() {
-    let (cameras, changes) = open("cameras", 165);
-    let (listener, _) = open("listener", 165);
-    let reliable = Qos { reliability: Reliability::Reliable, depth: 100, ..Qos::default() };
-    let publish = |topic: &str| cameras.publish(topic, "sensor_msgs/msg/Image", &reliable).unwrap();
-    let (left, right) = (publish("left"), publish("right"));
-    let options = from_json::<SyncOptions>(
-        r#"{"subscriptions": [
-                {"topic": "left", "type": "sensor_msgs/msg/Image", "qos": {"reliability": "reliable", "depth": 100}},
-                {"topic": "right", "type": "sensor_msgs/msg/Image", "qos": {"reliability": "reliable", "depth": 100}}],
-            "stamps": [[], []],
-            "sync": {"topics": [{"name": "left"}, {"name": "right"}], "windowMs": 10}}"#,
-    );
-    let (ready, groups_wait) = channel::<()>();
-    let told = move || {
-        let _ = ready.send(());
-    };
-    let synchronized = Synchronized::start(&listener, &options.unwrap(), told).unwrap();
-    until(&changes, || (left.matched().unwrap() == 1 && right.matched().unwrap() == 1).then_some(()));
+    let cameras = Cameras::open(165);
+    let (synchronized, groups_wait) = cameras.synchronize("");
     let frame = |number: i64| {
         let mut cdr = stamped(1000 + number * 33);
         cdr.extend((0..2_000_000_u32).map(|byte| (byte / 7 + number as u32) as u8));
         cdr
     };
     // All of these wait for the other topic, then leave in groups or with the synchroniser.
-    (0..4).for_each(|number| left.send(&frame(number)).unwrap());
+    (0..4).for_each(|number| cameras.left.send(&frame(number)).unwrap());
     while synchronized.stats().0.received < 4 {
         std::thread::yield_now();
     }
-    (0..8).for_each(|number| right.send(&frame(number)).unwrap());
+    (0..8).for_each(|number| cameras.right.send(&frame(number)).unwrap());
     groups_wait.recv_timeout(LONG).unwrap();
     let groups = synchronized.take(100).0;
-    drop((synchronized, left, right, cameras, listener));
+    drop((synchronized, cameras));
     for (stamp, sample) in groups.iter().filter_map(|group| group.messages[0].as_ref()) {
         assert!(sample.cdr == frame((stamp / 1_000_000 - 1000) / 33), "{stamp}");
     }
@@ -329,29 +336,11 @@ fn nobody_to_ask_is_an_error() {
 
 #[test]
 fn what_a_synchroniser_waits_for_and_loses_can_be_asked() {
-    let (cameras, changes) = open("cameras", 78);
-    let (listener, _) = open("listener", 78);
-    let reliable = Qos { reliability: Reliability::Reliable, depth: 100, ..Qos::default() };
-    let publish = |topic: &str| cameras.publish(topic, "sensor_msgs/msg/Image", &reliable).unwrap();
-    let (left, right) = (publish("left"), publish("right"));
-    let image = |topic: &str| {
-        format!(
-            r#"{{"topic": "{topic}", "type": "sensor_msgs/msg/Image", "qos": {{"reliability": "reliable", "depth": 100}}}}"#
-        )
-    };
-    let subscriptions = format!("[{}, {}]", image("left"), image("right"));
-    let sync = r#"{"topics": [{"name": "left"}, {"name": "right"}], "windowMs": 10, "bufferSize": 2, "maxDelayMs": 60000, "stallMs": 0.001}"#;
-    let options = |stamps: &str| {
-        from_json::<SyncOptions>(&format!(
-            r#"{{"subscriptions": {subscriptions}, "stamps": {stamps}, "sync": {sync}}}"#
-        ))
-        .unwrap()
-    };
-    let Err(unequal) = Synchronized::start(&listener, &options("[[]]"), || {}) else { panic!("it started") };
+    let cameras = Cameras::open(78);
+    let Err(unequal) = Synchronized::start(&cameras.listener, &pairs("[[]]", ""), || {}) else { panic!("it started") };
     assert_eq!(unequal.code, millrace::error::ErrorCode::InvalidOption);
 
-    let synchronized = Synchronized::start(&listener, &options("[[], []]"), || {}).unwrap();
-    until(&changes, || (left.matched().unwrap() == 1 && right.matched().unwrap() == 1).then_some(()));
+    let (synchronized, _) = cameras.synchronize(r#", "bufferSize": 2, "maxDelayMs": 60000, "stallMs": 0.001"#);
     assert_eq!(synchronized.due_in_ms(), None);
     let received = |count: u64| {
         while synchronized.stats().0.received < count {
@@ -359,9 +348,9 @@ fn what_a_synchroniser_waits_for_and_loses_can_be_asked() {
         }
     };
     // The right camera is silent, until the left one has sent for longer than the stall time.
-    left.send(&stamped(1000)).unwrap();
+    cameras.left.send(&stamped(1000)).unwrap();
     received(1);
-    left.send(&stamped(1033)).unwrap();
+    cameras.left.send(&stamped(1033)).unwrap();
     received(2);
     let waited_for = loop {
         if let Some(topics) = synchronized.stall() {
@@ -371,9 +360,9 @@ fn what_a_synchroniser_waits_for_and_loses_can_be_asked() {
     };
     assert_eq!((waited_for, synchronized.stall()), (vec![1], None));
     for frame in 0..6 {
-        right.send(&stamped(1001 + frame * 33)).unwrap();
+        cameras.right.send(&stamped(1001 + frame * 33)).unwrap();
         received(3 + 2 * frame as u64);
-        left.send(&stamped(1066 + frame * 33)).unwrap();
+        cameras.left.send(&stamped(1066 + frame * 33)).unwrap();
         received(4 + 2 * frame as u64);
     }
     // Nobody takes: of more than two groups, the oldest go.
@@ -381,7 +370,7 @@ fn what_a_synchroniser_waits_for_and_loses_can_be_asked() {
     assert_eq!((groups.len(), more), (1, true));
     assert!(synchronized.stats().1 > 0);
     // A frame that comes after its time.
-    left.send(&stamped(1000)).unwrap();
+    cameras.left.send(&stamped(1000)).unwrap();
     received(15);
     assert!(synchronized.left()[0].dropped[Reason::Late as usize] > 0, "{:?}", synchronized.left());
 }

@@ -3,7 +3,12 @@ import type { Received } from './lib'
 import type { Payloads } from './payload'
 
 export function aboutOf(type: string, received: Received, payloads: Payloads): Record<string, unknown> {
-  const { receivedNs, publisher } = received
-  const about = { type, ...payloads.stampNs(received), receivedNs: String(receivedNs) }
-  return publisher === undefined ? about : { ...about, publisher }
+  const { receivedNs, publisher, sequence } = received
+  return {
+    type,
+    ...payloads.stampNs(received),
+    receivedNs: String(receivedNs),
+    ...(publisher !== undefined && { publisher }),
+    ...(sequence !== undefined && { sequence }),
+  }
 }

@@ -1,6 +1,8 @@
 /** What both modes of a `millrace-ros2-bag` node are. */
 import type { Host, Message, Reply } from '../shared/node'
 import type { bagConfig } from './bag.config'
+import { contextHostOf } from './host'
+import type { DefinitionSources } from './lib'
 import { Playback } from './playback'
 import { Recorder } from './recorder'
 
@@ -14,5 +16,7 @@ export interface BagSession {
 }
 
 export function bagSession(host: BagHost): BagSession {
-  return host.config.mode === 'record' ? new Recorder(host) : new Playback(host)
+  const { context, mode } = host.config
+  const sources: DefinitionSources = context === '' ? {} : contextHostOf(host, context).sources
+  return mode === 'record' ? new Recorder(host, sources) : new Playback(host, sources)
 }

@@ -4,12 +4,13 @@ import {
   flag,
   number,
   optionalNumber,
+  optionalReference,
   Problem,
   parsed,
   text,
   type Values,
 } from '../shared/config'
-import { isType, longType } from './fields'
+import { CONTEXT, isType, longType } from './fields'
 import { outputFields } from './output.config'
 
 function path(typed: string): string {
@@ -38,6 +39,8 @@ export const bagConfig = defineConfig({
     /** Below the user directory, absolute, or `millrace:` and the name of a recording that comes along. */
     path: parsed('', path),
     start: choice('deploy', ['deploy', 'message']),
+    /** The context that has the definitions of own types. */
+    context: optionalReference(CONTEXT),
     // To play.
     /** Blank: all. */
     topics: parsed('', names),

@@ -47,6 +47,8 @@ export const contextConfig = defineConfig({
     peers: parsed('', (typed) => lines(typed, /[;\n]/)),
     /** Blank: the DDS chooses. */
     interface: parsed('', (typed) => typed),
+    /** Cyclone DDS's own configuration. Blank: `CYCLONEDDS_URI`. */
+    cycloneddsUri: parsed('', (typed) => typed),
     distribution: choice('jazzy', ['jazzy', 'humble']),
     messages: parsed('', definitions),
     folders: parsed('', (typed) => lines(typed, /\n/)),

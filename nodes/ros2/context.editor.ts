@@ -1,5 +1,5 @@
 import type { EditorRED } from 'node-red'
-import { defineEditor, text } from '../shared/editor'
+import { defineEditor, lookup, offer, text } from '../shared/editor'
 import { contextConfig } from './context.config'
 import { viewOf } from './editor'
 import type { View } from './host'
@@ -19,6 +19,7 @@ export default defineEditor(
     label: (node) => node.name || (node.domain === '' ? 'ROS 2' : `ROS 2, ${node.domain}`),
     oneditprepare(node) {
       $('#millrace-ros2-test').on('click', () => test(node.id))
+      offer($('#node-config-input-interface'), () => lookup<string>(contextConfig, node.id, 'interfaces'))
       const settings = {
         id: 'millrace-ros2-messages',
         mode: 'ace/mode/text',

@@ -4,6 +4,7 @@ import type { EngineError } from '../shared/errors'
 import { defineNode, openedBy } from '../shared/node'
 import { contextConfig } from './context.config'
 import { ContextHost } from './host'
+import { interfaces } from './network'
 import { saidOf } from './said'
 
 export = (RED: NodeAPI): void => {
@@ -15,5 +16,6 @@ export = (RED: NodeAPI): void => {
     },
     close: (host) => host.close(),
   })
+  lookup(RED, contextConfig.type, 'interfaces', interfaces)
   lookup(RED, contextConfig.type, 'graph', (id) => openedBy<ContextHost>(RED, id)?.look())
 }

@@ -4,6 +4,7 @@ import { EngineError, toEngineError } from '../shared/errors'
 import type { SyncGroup } from '../shared/group'
 import { MATCHING } from '../shared/matching.config'
 import type { Host } from '../shared/node'
+import { messageLimit } from '../shared/settings'
 import { short } from '../shared/status'
 import { aboutOf } from './about'
 import { longType } from './fields'
@@ -59,7 +60,7 @@ export class Gatherer implements MemberRole<Synchronizer> {
     const { config, text } = this.host
     const { int64, arrays, output } = config
     const matching = Object.fromEntries(MATCHING.map((name) => [name, config[name]]))
-    const synchronizer = new Synchronizer(context, { ...matching, ...this.bounds(), int64, arrays })
+    const synchronizer = new Synchronizer(context, { ...matching, bufferSize: this.bufferSize, int64, arrays })
     for (const [topic, stream] of this.streams) {
       const { required, minPeriodMs, qos } = stream.row
       const { type } = stream.others
@@ -106,11 +107,9 @@ export class Gatherer implements MemberRole<Synchronizer> {
   }
 
   /** Node-RED's limit for all messages that a node may hold, shared by the topics. */
-  private bounds(): { bufferSize?: number } {
-    const limit = this.host.RED.settings.nodeMessageBufferMaxLength
-    if (typeof limit !== 'number' || !(limit > 0)) return {}
-    const share = Math.max(2, Math.floor(limit / this.streams.size))
-    return { bufferSize: Math.min(share, this.host.config.bufferSize) }
+  private get bufferSize(): number {
+    const share = Math.max(2, Math.floor(messageLimit(this.host.RED) / this.streams.size))
+    return Math.min(share, this.host.config.bufferSize)
   }
 
   /** Nothing may leave here as an exception: it would end Node-RED. */

@@ -1,8 +1,17 @@
 /** The library's context behind a config node: opened for its first user, shared, and opened anew after a failure. */
+import type { Fields } from '../shared/config'
 import { EngineError, toEngineError } from '../shared/errors'
+import { type Host, stateOf } from '../shared/node'
 import type { ContextConfig } from './context.config'
 import { absolute } from './fields'
-import { Context, type ContextOptions, type Graph, type GraphEndpoint, type TransportInUse } from './lib'
+import {
+  Context,
+  type ContextOptions,
+  type DefinitionSources,
+  type Graph,
+  type GraphEndpoint,
+  type TransportInUse,
+} from './lib'
 import { type Addresses, addresses, haveMoved, watchAddresses } from './network'
 
 /** A node that has something open in a context. */
@@ -87,6 +96,11 @@ export class ContextHost {
     this.linger = setTimeout(() => this.drop(), LINGER_MS).unref()
   }
 
+  /** Where definitions of types come from. */
+  get sources(): DefinitionSources {
+    return sourcesOf(this.config)
+  }
+
   /** The absolute name of a topic. */
   nameOf(topic: string): string {
     return absolute(topic, this.config.namespace)
@@ -102,7 +116,7 @@ export class ContextHost {
       })
       const wait = this.openedAt + DISCOVERY_MS - performance.now()
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
-      return viewOf(context)
+      return await viewOf(context)
     } finally {
       if (user) this.leave(user)
     }
@@ -223,27 +237,38 @@ function closed(): EngineError {
   return new EngineError('CLOSED', 'the ROS 2 context is closed; deploy it again')
 }
 
+/** Behind the running context node with this id. */
+export function contextHostOf({ RED, text }: Pick<Host<Fields>, 'RED' | 'text'>, id: string): ContextHost {
+  const found = stateOf<unknown>(RED, id)
+  if (found instanceof ContextHost) return found
+  throw new EngineError('INVALID_OPTION', text('failure.context'))
+}
+
+function sourcesOf({ distribution, messages, folders }: ContextConfig): DefinitionSources {
+  // Where no folder is given, those of a sourced ROS 2 are meant.
+  return { distribution, messages, ...(folders.length > 0 && { folders }) }
+}
+
 function optionsOf(config: ContextConfig): ContextOptions {
-  const { domain, discovery, peers, folders } = config
+  const { domain, discovery, peers, cycloneddsUri } = config
   return {
+    ...sourcesOf(config),
     name: config.nodeName,
     namespace: config.namespace,
     transport: config.transport,
-    distribution: config.distribution,
-    messages: config.messages,
     // What is left out comes from ROS 2's environment variables.
     ...(domain !== null && { domain }),
     ...(discovery !== '' && { discovery }),
     ...(peers.length > 0 && { peers }),
     ...(config.interface !== '' && { interface: config.interface }),
-    ...(folders.length > 0 && { folders }),
+    ...(cycloneddsUri !== '' && { cycloneddsUri }),
   }
 }
 
 /** How the type of a service's requests ends. */
 const REQUEST = /_Request$/
 
-function viewOf(context: Context): View {
+async function viewOf(context: Context): Promise<View> {
   const { definitions } = context
   const graph = context.graph()
   const ends = [...graph.publishers, ...graph.subscriptions]
@@ -258,8 +283,7 @@ function viewOf(context: Context): View {
       service,
       types: types.map((type) => type.replace(REQUEST, '')),
     })),
-    types: definitions.names(),
-    serviceTypes: definitions.serviceNames(),
+    ...(await definitions.offered()),
   }
 }
 

@@ -2,6 +2,7 @@
 import type { NodeStatus } from 'node-red'
 import { toEngineError } from '../shared/errors'
 import type { Host } from '../shared/node'
+import { messageLimit } from '../shared/settings'
 import { short } from '../shared/status'
 import { aboutOf } from './about'
 import { Endpoint, type Role } from './endpoint'
@@ -12,6 +13,9 @@ import { type Mismatch, refusal } from './match'
 import { type Payloads, payloadsOf } from './payload'
 import { qosOf } from './qos.config'
 import { Rate } from './rate'
+
+/** So many messages wait at most for the flow. */
+const WAITING_MAX = 1000
 
 type InHost = Host<(typeof inConfig)['fields']>
 
@@ -39,7 +43,8 @@ export class Listener implements Role<Subscription> {
     const { int64, arrays, output } = this.host.config
     const { topic, type } = this.endpoint
     this.payloads = payloadsOf(context, type, output, () => this.host.text('failure.header', { type }))
-    const options = { qos: this.qos, int64, arrays, raw: output === 'raw' }
+    const maxSamples = Math.min(messageLimit(this.host.RED), WAITING_MAX)
+    const options = { qos: this.qos, int64, arrays, raw: output === 'raw', maxSamples }
     return context.subscribe(topic, type, (received) => this.hear(received), options)
   }
 

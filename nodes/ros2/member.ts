@@ -2,8 +2,8 @@
 import type { NodeStatus } from 'node-red'
 import type { Fields } from '../shared/config'
 import { EngineError, toEngineError } from '../shared/errors'
-import { type Host, type Reply, stateOf } from '../shared/node'
-import { ContextHost, type User } from './host'
+import type { Host, Reply } from '../shared/node'
+import { type ContextHost, contextHostOf, type User } from './host'
 import type { Context, Graph } from './lib'
 import { Waiting } from './waiting'
 
@@ -32,11 +32,7 @@ export class Member<End extends { close(): Promise<void> }> implements User {
     context: string,
     private readonly role: MemberRole<End>,
   ) {
-    const contexts = stateOf<unknown>(host.RED, context)
-    if (!(contexts instanceof ContextHost)) {
-      throw new EngineError('INVALID_OPTION', host.text('failure.context'))
-    }
-    this.contexts = contexts
+    this.contexts = contextHostOf(host, context)
     this.waiting = new Waiting(host.RED, () => host.text('failure.waiting'))
   }
 

@@ -18,6 +18,14 @@ export function addresses(): Addresses {
   return new Set(all.filter(({ family, internal }) => family === 'IPv4' && !internal).map(({ address }) => address))
 }
 
+/** Names and IPv4 addresses, for the dialog. */
+export function interfaces(): string[] {
+  return Object.entries(os.networkInterfaces()).flatMap(([name, entries = []]) => {
+    const found = entries.filter(({ family }) => family === 'IPv4').map(({ address }) => address)
+    return found.length > 0 ? [name, ...found] : []
+  })
+}
+
 /** One is gone and another came. One that is only gone may come back as it was; one more takes nothing away. */
 export function haveMoved(before: Addresses, now: Addresses): boolean {
   const isNew = [...now].some((address) => !before.has(address))

@@ -6,7 +6,17 @@ import { short } from '../shared/status'
 import { placeOf } from './bag-path'
 import type { BagHost } from './bag-session'
 import { longType } from './fields'
-import { type Bag, type BagMessage, type BagProblem, Codec, Definitions, openBag, restamped, timeOfNs } from './lib'
+import {
+  type Bag,
+  type BagMessage,
+  type BagProblem,
+  Codec,
+  type DefinitionSources,
+  Definitions,
+  openBag,
+  restamped,
+  timeOfNs,
+} from './lib'
 import { HEADER, type Incoming, Payloads } from './payload'
 import { Player } from './player'
 
@@ -36,7 +46,10 @@ export class Playback {
   /** Before all nodes are there, messages would be lost. */
   private readonly started = () => this.queue(() => this.control('play')).catch((error) => this.fail(error))
 
-  constructor(private readonly host: BagHost) {
+  constructor(
+    private readonly host: BagHost,
+    private readonly sources: DefinitionSources,
+  ) {
     this.timer = setInterval(() => this.show(), STATUS_MS).unref()
     if (host.config.start === 'deploy') host.RED.events.once('flows:started', this.started)
     this.show()
@@ -58,7 +71,7 @@ export class Playback {
 
   /** The topics of the recording, for the dialog. */
   async topics(): Promise<string[]> {
-    const bag = this.bag ?? (await openBag(this.path()))
+    const bag = this.bag ?? (await this.openBag())
     const topics = bag.topics.map(({ topic }) => topic)
     if (bag !== this.bag) await bag.close()
     return [...new Set(topics)].sort()
@@ -101,7 +114,7 @@ export class Playback {
     this.player = undefined
     await before?.close()
     try {
-      const bag = await openBag(this.path())
+      const bag = await this.openBag()
       this.bag = bag
       this.player = this.playerOf(bag)
       this.failure = undefined
@@ -146,6 +159,10 @@ export class Playback {
     const times = { startNs: textOf(bag.startNs), endNs: textOf(bag.endNs) }
     this.tell({ event: 'begin', path: this.path(), topics, ...times })
     for (const problem of bag.problems) this.problem(problem)
+  }
+
+  private openBag(): Promise<Bag> {
+    return openBag(this.path(), this.sources)
   }
 
   private path(): string {

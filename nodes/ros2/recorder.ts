@@ -6,7 +6,7 @@ import { short } from '../shared/status'
 import { freePlace } from './bag-path'
 import type { BagHost } from './bag-session'
 import { longType } from './fields'
-import { BagWriter, Codec } from './lib'
+import { BagWriter, Codec, type DefinitionSources } from './lib'
 
 const STATUS_MS = 1000
 const MEGABYTE = 1e6
@@ -32,7 +32,10 @@ export class Recorder {
   private bytes = 0
   private readonly timer: NodeJS.Timeout
 
-  constructor(private readonly host: BagHost) {
+  constructor(
+    private readonly host: BagHost,
+    private readonly sources: DefinitionSources,
+  ) {
     this.recording = host.config.start === 'deploy'
     this.timer = setInterval(() => this.show(), STATUS_MS).unref()
     this.show()
@@ -83,7 +86,7 @@ export class Recorder {
     const { path, compression } = this.host.config
     try {
       const place = freePlace(path, this.host.RED.settings.userDir, new Date())
-      const writer = await BagWriter.open(place, { compression })
+      const writer = await BagWriter.open(place, { ...this.sources, compression })
       this.tell({ event: 'begin', path: place })
       this.current = { writer, codecs: new Map(), beganMs: performance.now(), isOver: false }
       this.show()

@@ -33,7 +33,7 @@ export class Talker implements Role<Publisher> {
   open(context: Context): Publisher {
     const { topic, type } = this.endpoint
     this.checkType(context, type)
-    return context.advertise(topic, type, this.qos)
+    return context.publish(topic, type, this.qos)
   }
 
   others(graph: Graph): GraphEndpoint[] {

@@ -2,6 +2,7 @@
 import type { NodeAPI } from 'node-red'
 import { EngineError } from '../shared/errors'
 import type { Reply } from '../shared/node'
+import { messageLimit } from '../shared/settings'
 
 const LIMIT = 1000
 
@@ -16,8 +17,7 @@ export class Waiting<End> {
     /** What is said where too many wait. */
     private readonly tooMany: () => string,
   ) {
-    const limit = RED.settings.nodeMessageBufferMaxLength
-    this.limit = typeof limit === 'number' && limit > 0 ? Math.min(limit, LIMIT) : LIMIT
+    this.limit = Math.min(messageLimit(RED), LIMIT)
   }
 
   /** Acts now, or when the end is there. Fails with the reason for which it is not. */

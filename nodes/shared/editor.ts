@@ -76,6 +76,8 @@ function complete(config: ConfigSpec<Fields>, node: PanelNode): void {
     if (value === node[name]) continue
     Object.assign(node, { [name]: value })
     const input = $(`#node-input-${name}, #node-config-input-${name}`)
+    // The choice of a config node has an entry for none, which Node-RED took.
+    if (field.type && value === '') continue
     if (input.is('[type=checkbox]')) input.prop('checked', value === true)
     else input.val(value as string)
   }

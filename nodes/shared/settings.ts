@@ -20,6 +20,12 @@ export function readConfig<F extends Fields>(RED: NodeAPI, node: Node, spec: Con
   return values as Values<F>
 }
 
+/** How many messages a node may hold at most, as Node-RED is set. */
+export function messageLimit({ settings }: NodeAPI): number {
+  const limit = settings.nodeMessageBufferMaxLength
+  return typeof limit === 'number' && limit > 0 ? limit : Number.POSITIVE_INFINITY
+}
+
 const VARIABLE = /\$\{[^\s{}"']+\}/
 const VARIABLES = new RegExp(VARIABLE, 'g')
 

@@ -6,7 +6,16 @@ const bag = { type: 'millrace-ros2-bag', path: 'millrace:camera-lidar-imu.mcap',
 
 editorSuite('bag', {}, (editor) => {
   const row = (name: string) => editor().page.locator(`#node-input-${name}`)
-  before(() => editor().load(flowOf({ plays: bag })))
+  const context = { id: 'ctx', type: 'millrace-ros2-context', domain: '75', discovery: 'localhost' }
+  before(() => editor().load([context, ...flowOf({ plays: bag })]))
+
+  it('takes own types from no context where none was saved, and keeps the one that is chosen', async () => {
+    await editor().edit('plays')
+    assert.equal(await row('context').inputValue(), '_ADD_')
+    await row('context').selectOption('ctx')
+    await editor().save()
+    assert.deepEqual(await editor().properties('plays', 'context'), { context: 'ctx' })
+  })
 
   it('shows what its mode needs', async () => {
     await editor().edit('plays')

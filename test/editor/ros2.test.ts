@@ -73,6 +73,12 @@ editorSuite('ros2', {}, (editor) => {
     assert.equal(await messages(), '=== my_msgs/msg/ok\nuint8 a')
   })
 
+  it('a context offers the interfaces of this machine', async () => {
+    await openContext('ctx')
+    assert.ok((await offers(editor().page.locator('#node-config-input-interface'), '127.')).includes('127.0.0.1'))
+    await closeContext()
+  })
+
   /** All values of the open dialog, by the names of the properties. */
   const shown = () =>
     form().evaluate((panel) =>

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import helper from 'node-red-node-test-helper'
 import { ros2 } from '../../nodes'
 import { groupsOf, stampsOf } from './oracle'
-import { bagOf, type Json, Rig, type Seen } from './rig'
+import { bagOf, contextOf, inOf, type Json, outOf, Rig, ros2Suite, type Seen } from './rig'
 
 const BUNDLED = 'millrace:camera-lidar-imu.mcap'
 const bundled = join(__dirname, '../../examples/ros2/camera-lidar-imu.mcap')
@@ -255,6 +255,7 @@ describe('ros2 bag', () => {
     ['no path', { path: '' }, 'error.INVALID_OPTION'],
     ['a mode that is none', { mode: 'rewind' }, 'error.INVALID_OPTION'],
     ['a type that is no name', { mode: 'record', messageType: 'String' }, 'error.INVALID_OPTION'],
+    ['a context that is not there', { context: 'nowhere' }, 'error.INVALID_OPTION'],
   ]
   for (const [title, more, text] of places) {
     it(`shows what is wrong: ${title}`, async () => {
@@ -332,6 +333,32 @@ describe('ros2 bag', () => {
     )
   })
 
+  it('takes the definitions of own types from a context, which it does not open', async () => {
+    const type = 'my_msgs/msg/Speed'
+    const [path, bare] = [join(folder, 'a.mcap'), join(folder, 'bare.mcap')]
+    const context = contextOf(72, { messages: `=== ${type}\nfloat64 value` })
+    const own = { context: 'ctx', messageType: type }
+    const rig = await Rig.start(context, bagOf(path, { ...own, mode: 'record', start: 'deploy' }))
+    rig.sendTo('bag', { topic: '/a', payload: { value: 1.5 } })
+    await rig.until('completed')
+    rig.sendTo('bag', { payload: 'stop' })
+    await rig.find('told', ended)
+    assert.deepEqual([rig.seen.log, rig.seen.error, rig.seen.caught], [[], [], []])
+    const bag = await ros2.openBag(path)
+    assert.match(bag.topics[0]?.schema ?? '', /^float64 value$/m)
+    const writer = await ros2.BagWriter.open(bare)
+    for await (const message of bag.messages()) {
+      assert.deepEqual(bag.decode(message), { value: 1.5 })
+      await writer.write('/a', type, message.data, 1n)
+    }
+    await Promise.all([bag.close(), writer.close()])
+    await Rig.stop()
+    // A recording that lacks them.
+    const played = await Rig.start(context, bagOf(bare, { context: 'ctx' }))
+    played.sendTo('bag', play)
+    assert.deepEqual((await played.until('heard'))[0].payload, { value: 1.5 })
+  })
+
   const unfit: [string, Json, string][] = [
     ['no topic', { payload: hello, ros2: { type: STRING } }, 'INVALID_INPUT'],
     ['no type', { topic: '/a', payload: hello }, 'INVALID_INPUT'],
@@ -384,4 +411,31 @@ describe('ros2 bag', () => {
     assert.ok(turns > 50, `${turns} turns`)
     if (process.env.MILLRACE_LONG) console.log(`${Math.round(100_000 / seconds)} messages/s`)
   })
+})
+
+ros2Suite('bag, played into topics', () => {
+  afterEach(() => Rig.stop())
+
+  const scan = { topic: '/scan', messageType: 'sensor_msgs/msg/LaserScan' }
+  const all = { qos: 'custom', reliability: 'reliable', durability: 'transient-local', history: 'keep-all' }
+  for (const output of ['object', 'raw']) {
+    it(`a subscription hears what was recorded, byte by byte: ${output}`, async () => {
+      const expected = (await recorded()).filter(({ topic }) => topic === '/scan')
+      const rig = await Rig.start(
+        contextOf(73),
+        bagOf(BUNDLED, { output, topics: '/scan', wires: [['out'], ['told']] }),
+        outOf({ ...scan, ...all }),
+        inOf({ ...scan, ...all, output: 'raw' }),
+      )
+      await rig.find('status', (one) => one.id === 'out' && one.fill === 'green')
+      rig.sendTo('bag', play)
+      const heard = await rig.until('heard', expected.length)
+      const stamps = expected.map(({ data }) => stampText({ sec: data.readInt32LE(4), nanosec: data.readUInt32LE(8) }))
+      assert.deepEqual(
+        heard.map(({ payload, ros2 }) => [payload.toString('hex'), ros2.stampNs]),
+        expected.map(({ data }, place) => [data.toString('hex'), stamps[place]]),
+      )
+      assert.deepEqual([rig.seen.error, rig.seen.caught, rig.seen.warn], [[], [], []])
+    })
+  }
 })

@@ -175,6 +175,7 @@ describe('ros2 codec', () => {
     ['a negative bigint', 'uint64 a', { a: -1n }, /\ba\b/],
     ['a text that is no number', 'int64 a', { a: 'x' }, /\ba\b/],
     ['a text for a float', 'float64 a', { a: '1' }, /\ba\b/],
+    ['a number beyond what floats hold', 'float32[] a', { a: [1, -1e39] }, /a\[1\]/],
     ['a number for a bool', 'bool a', { a: 1 }, /\ba\b/],
     ['a number for a text', 'string a', { a: 1 }, /\ba\b/],
     ['a text too long', 'string<=2 a', { a: 'abc' }, /\ba\b/],

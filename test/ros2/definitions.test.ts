@@ -58,6 +58,20 @@ describe('ros2 definitions', () => {
     })
   }
 
+  it('what folders have is offered, once', async () => {
+    for (const path of ['ros/a_msgs/msg/One.msg', 'prefix/share/a_msgs/msg/One.msg', 'ros/a_msgs/msg/Two.msg']) {
+      file(path, 'uint8 a')
+    }
+    file('ros/a_msgs/srv/Ask.srv', '---')
+    for (const path of ['ros/a_msgs/msg/One.idl', 'ros/a_msgs/msg/no-name.msg', 'ros/Bare.msg']) file(path, '')
+    const folders = ['none', 'ros', 'prefix'].map((one) => join(folder, one))
+    const { types, serviceTypes } = await new ros2.Definitions({ folders }).offered()
+    const own = (names: string[]) => names.filter((name) => /a_msgs|Bare|no-name/.test(name))
+    assert.deepEqual(own(types), ['a_msgs/msg/One', 'a_msgs/msg/Two'])
+    assert.deepEqual(own(serviceTypes), ['a_msgs/srv/Ask'])
+    assert.ok(types.includes('std_msgs/msg/String') && serviceTypes.includes('std_srvs/srv/Empty'))
+  })
+
   it('without folders those of a sourced ROS 2 are searched', () => {
     file('ros/share/my_msgs/msg/Speed.msg', 'int8 sourced')
     const before = process.env.AMENT_PREFIX_PATH

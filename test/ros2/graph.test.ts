@@ -61,7 +61,7 @@ ros2Suite('graph', () => {
     const rig = await Rig.start(contextOf(DOMAIN), graphOf())
     await rig.find('status', ({ text, fill }) => text === 'status.counts' && fill === 'grey')
     const { context } = await openContext(DOMAIN, 'other', { namespace: '/robot' })
-    const publisher = context.advertise('/robot/map', STRING, { reliability: 'reliable', depth: 3 })
+    const publisher = context.publish('/robot/map', STRING, { reliability: 'reliable', depth: 3 })
     await change(rig, ({ event, kind, node }) => event === 'added' && kind === 'node' && node === '/robot/other')
     const added = await change(rig, (it) => it.kind === 'publisher' && it.event === 'added' && it.node !== null)
     assert.ok(added.kind === 'publisher')

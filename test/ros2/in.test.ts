@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import helper from 'node-red-node-test-helper'
 import type { ros2 } from '../../nodes'
 import { badSettings, contextOf, inOf, type Json, openContext, outOf, Rig, ros2Suite, type Seen } from './rig'
 
@@ -205,6 +206,18 @@ ros2Suite('in', () => {
     assert.equal(messages.at(-1).payload.data, '99')
   })
 
+  it('no more messages wait for the flow than Node-RED lets a node hold', async () => {
+    helper.settings({ nodeMessageBufferMaxLength: 3 } as never)
+    const all = { qos: 'custom', reliability: 'reliable', durability: 'transient-local', history: 'keep-all' }
+    const rig = await Rig.start(contextOf(DOMAIN), outOf(all), inOf(all))
+    await rig.find('status', (one) => one.id === 'out' && one.text === 'status.sent' && one.fill === 'green')
+    // In one turn of the event loop: nothing is taken meanwhile.
+    rig.send(...Array.from({ length: 50 }, (_, place) => ({ payload: { data: `${place}` } })))
+    const heard = (await rig.until('heard', 3)).map(({ payload }) => payload.data)
+    assert.deepEqual(heard, ['47', '48', '49'])
+    await rig.find('status', (one) => one.id === 'in' && one.text === 'status.dropping')
+  })
+
   const refused: [string, Json, Partial<ros2.Qos>, string?][] = [
     ['reliability', { reliability: 'reliable' }, {}],
     ['durability', { durability: 'transient-local' }, {}],
@@ -216,7 +229,7 @@ ros2Suite('in', () => {
   for (const [reason, wanted, offered, type = 'std_msgs/msg/String'] of refused) {
     it(`says that a publisher cannot be heard: ${reason} ${JSON.stringify(wanted)}`, async () => {
       const { context } = await openContext(DOMAIN, 'other')
-      const publisher = context.advertise('/t', type, offered)
+      const publisher = context.publish('/t', type, offered)
       const least = { qos: 'custom', reliability: 'best-effort', durability: 'volatile' }
       const rig = await Rig.start(contextOf(DOMAIN), inOf({ ...least, ...wanted }))
       const status = await rig.find('status', (one) => one.text === `status.mismatch.${reason}`)
@@ -229,10 +242,10 @@ ros2Suite('in', () => {
 
   it('says once that a publisher cannot be heard, and no more when it is gone', async () => {
     const { context } = await openContext(DOMAIN, 'other')
-    const publisher = context.advertise('/t', 'std_msgs/msg/String')
+    const publisher = context.publish('/t', 'std_msgs/msg/String')
     const rig = await Rig.start(contextOf(DOMAIN), inOf())
     await rig.find('status', (one) => one.text === 'status.mismatch.reliability')
-    const another = context.advertise('/t', 'std_msgs/msg/String')
+    const another = context.publish('/t', 'std_msgs/msg/String')
     await publisher.close()
     await another.close()
     await rig.find('status', (one) => one.text === 'status.nobody' && rig.seen.warn.length > 0)

@@ -13,7 +13,7 @@ ros2Suite('library', () => {
     const talker = await openContext(DOMAIN, 'talker')
     const listener = await openContext(DOMAIN, 'listener', { namespace: '/robot' })
     const inbox = new Inbox<ros2.Received>()
-    const publisher = talker.context.advertise('/robot/chat', STRING, latched)
+    const publisher = talker.context.publish('/robot/chat', STRING, latched)
     const subscription = listener.context.subscribe('chat', STRING, inbox.put, { qos: latched })
     await talker.until(() => publisher.matched() === 1)
     publisher.send({ data: 'hello' })
@@ -39,7 +39,7 @@ ros2Suite('library', () => {
   it('raw CDR passes as it is', async () => {
     const { context } = await openContext(DOMAIN, 'both')
     const inbox = new Inbox<ros2.Received>()
-    const publisher = context.advertise('/raw', STRING, latched)
+    const publisher = context.publish('/raw', STRING, latched)
     const subscription = context.subscribe('/raw', STRING, inbox.put, { qos: latched })
     const cdr = Buffer.from([0, 1, 0, 0, 2, 0, 0, 0, 0x78, 0])
     publisher.send(cdr)
@@ -50,7 +50,7 @@ ros2Suite('library', () => {
 
   it('who comes late hears what is latched, as much as the depth says', async () => {
     const { context } = await openContext(DOMAIN, 'both')
-    const publisher = context.advertise('/map', STRING, { ...latched, depth: 2 })
+    const publisher = context.publish('/map', STRING, { ...latched, depth: 2 })
     for (const data of ['a', 'b', 'c']) publisher.send({ data })
     const inbox = new Inbox<ros2.Received>()
     const subscription = context.subscribe('/map', STRING, inbox.put, { qos: latched })
@@ -62,7 +62,7 @@ ros2Suite('library', () => {
 
   it('a subscription that asks for more than is offered hears nothing', async () => {
     const { context, until } = await openContext(DOMAIN, 'both')
-    const publisher = context.advertise('/best', STRING)
+    const publisher = context.publish('/best', STRING)
     const strict = context.subscribe('/best', STRING, () => {}, { qos: { reliability: 'reliable' } })
     const easy = context.subscribe('/best', STRING, () => {})
     await until(() => publisher.matched() > 0 && context.graph().subscriptions.length === 2)
@@ -74,7 +74,7 @@ ros2Suite('library', () => {
   it('what the listener cannot keep up with gives way, the oldest first, and is counted', async () => {
     const { context } = await openContext(DOMAIN, 'both')
     const all: ros2.Qos = { ...latched, history: 'keep-all' }
-    const publisher = context.advertise('/fast', STRING, all)
+    const publisher = context.publish('/fast', STRING, all)
     for (let place = 0; place < 50; place += 1) publisher.send({ data: String(place) })
     const inbox = new Inbox<ros2.Received>()
     const subscription = context.subscribe('/fast', STRING, inbox.put, { qos: all, maxSamples: 5 })
@@ -89,7 +89,7 @@ ros2Suite('library', () => {
 
   it('a message that is wrong is not sent', async () => {
     const { context } = await openContext(DOMAIN, 'both')
-    const publisher = context.advertise('/t', STRING)
+    const publisher = context.publish('/t', STRING)
     assert.throws(() => publisher.send({ data: 5 }), { code: 'INVALID_INPUT' })
     assert.throws(() => publisher.send(Buffer.from([0, 1])), { code: 'INVALID_INPUT' })
     await publisher.close()
@@ -98,7 +98,7 @@ ros2Suite('library', () => {
 
   it('what is closed says so, and may be closed again', async () => {
     const { context } = await openContext(DOMAIN, 'both')
-    const publisher = context.advertise('/t', STRING)
+    const publisher = context.publish('/t', STRING)
     const subscription = context.subscribe('/t', STRING, () => assert.fail('heard after its end'))
     await subscription.close()
     publisher.send({ data: 'nobody' })
@@ -107,7 +107,7 @@ ros2Suite('library', () => {
     assert.throws(() => publisher.send({ data: 'x' }), { code: 'CLOSED' })
     assert.throws(() => publisher.matched(), { code: 'CLOSED' })
     assert.throws(() => context.graph(), { code: 'CLOSED' })
-    assert.throws(() => context.advertise('/t', STRING), { code: 'CLOSED' })
+    assert.throws(() => context.publish('/t', STRING), { code: 'CLOSED' })
     assert.throws(() => context.subscribe('/t', STRING, () => {}), { code: 'CLOSED' })
     await Promise.all([publisher.close(), subscription.close(), context.close()])
   })
@@ -134,18 +134,18 @@ ros2Suite('library', () => {
 
   it('refuses topics and types that do not do', async () => {
     const { context } = await openContext(DOMAIN, 'both')
-    assert.throws(() => context.advertise('/a b', STRING), { code: 'INVALID_OPTION' })
+    assert.throws(() => context.publish('/a b', STRING), { code: 'INVALID_OPTION' })
     assert.throws(() => context.subscribe('/1', STRING, () => {}), { code: 'INVALID_OPTION' })
-    assert.throws(() => context.advertise('/t', 'String'), { code: 'INVALID_OPTION' })
+    assert.throws(() => context.publish('/t', 'String'), { code: 'INVALID_OPTION' })
     assert.throws(() => context.subscribe('/t', 'a/msg/B', () => {}), { code: 'UNKNOWN_TYPE' })
-    assert.throws(() => context.advertise('/t', STRING, { depth: -1 }), { code: 'INVALID_OPTION' })
+    assert.throws(() => context.publish('/t', STRING, { depth: -1 }), { code: 'INVALID_OPTION' })
     await context.close()
   })
 
   it('100 contexts leave no thread and no socket behind', async () => {
     const round = async () => {
       const { context } = await openContext(DOMAIN, 'brief')
-      const publisher = context.advertise('/t', STRING)
+      const publisher = context.publish('/t', STRING)
       const subscription = context.subscribe('/t', STRING, () => {})
       await Promise.all([publisher.close(), subscription.close()])
       await context.close()

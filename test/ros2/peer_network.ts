@@ -24,7 +24,7 @@ host.join({
   opened(context: Context) {
     say('opened')
     say('state', 'opened')
-    if (role === 'talk') publisher = context.advertise('/t', TEXT, qos)
+    if (role === 'talk') publisher = context.publish('/t', TEXT, qos)
     else
       subscription = context.subscribe(
         '/t',

@@ -20,7 +20,7 @@ async function main(): Promise<void> {
   const answer = (id: number, value: unknown) => process.send?.({ id, value })
 
   async function say([topic, qos, count, bytes, gapMs]: NonNullable<Command['say']>): Promise<number> {
-    const publisher = publishers.get(topic) ?? context.advertise(topic, TEXT, qos)
+    const publisher = publishers.get(topic) ?? context.publish(topic, TEXT, qos)
     publishers.set(topic, publisher)
     const filling = 'x'.repeat(Math.max(0, bytes - 8))
     while (publisher.matched() === 0) await new Promise((resolve) => setTimeout(resolve, 10))

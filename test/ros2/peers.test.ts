@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { dirname, join } from 'node:path'
 import { ros2 } from '../../nodes'
 import { Peer, peersSuite, python } from './peer'
-import { contextOf, inOf, nativeIt, type Opened, openContext, Rig } from './rig'
+import { contextOf, inOf, nativeIt, type Opened, openContext, outOf, Rig } from './rig'
 
 const stamp = { sec: 1_700_000_000, nanosec: 123_456_789 }
 const header = { stamp, frame_id: 'kamera_ü' }
@@ -151,7 +151,7 @@ peersSuite('ros2 with peers', () => {
         const [topic, back] = [`/to_ros${index}`, `/from_ros${index}`]
         await peer.ask({ echo: [topic, back, type, true] })
         const qos = { reliability: 'reliable', depth: 10 } as const
-        const publisher = node.context.advertise(topic, type, qos)
+        const publisher = node.context.publish(topic, type, qos)
         let heard: (message: object) => void = () => {}
         const subscription = node.context.subscribe(back, type, (received) => heard(received.message), { qos })
         const at = (list: ros2.GraphEndpoint[], name: string) => list.some((endpoint) => endpoint.topic === name)
@@ -174,7 +174,7 @@ peersSuite('ros2 with peers', () => {
     }
 
     it('sees our node and what it publishes, and we see it', async () => {
-      const publisher = node.context.advertise('/ours', 'std_msgs/msg/String')
+      const publisher = node.context.publish('/ours', 'std_msgs/msg/String')
       type Told = { nodes: string[]; publishers: string[][] }
       let told: Told
       do told = (await peer.ask({ graph: '/ours' })) as Told
@@ -250,7 +250,7 @@ peersSuite('ros2 with peers', () => {
     nativeIt('gives back transforms', async () => {
       const { context, until } = await openContext(domain, 'our_node')
       const qos = { reliability: 'reliable', depth: 10 } as const
-      const publisher = context.advertise('/tf_to_peer', 'tf2_msgs/msg/TFMessage', qos)
+      const publisher = context.publish('/tf_to_peer', 'tf2_msgs/msg/TFMessage', qos)
       let heard: (message: object) => void = () => {}
       const type = 'tf2_msgs/msg/TFMessage'
       const subscription = context.subscribe('/tf_from_peer', type, (it) => heard(it.message), { qos })
@@ -273,10 +273,20 @@ peersSuite('ros2 with peers', () => {
       await context.close()
     })
 
+    nativeIt('numbers its messages, and we tell', async () => {
+      const qos = { qos: 'default', topic: '/to_peer' }
+      const rig = await Rig.start(contextOf(domain), outOf(qos), inOf({ topic: '/from_peer', qos: 'default' }))
+      const again = setInterval(() => rig.send({ payload: { data: 'hello' } }), 50)
+      const [first, second] = await rig.until('heard', 2)
+      clearInterval(again)
+      assert.ok(first.ros2.sequence >= 1, first.ros2.sequence)
+      assert.equal(second.ros2.sequence, first.ros2.sequence + 1)
+    })
+
     it('gives back a text', async () => {
       const { context, until } = await openContext(domain, 'our_node')
       const qos = { reliability: 'reliable', depth: 10 } as const
-      const publisher = context.advertise('/to_peer', 'std_msgs/msg/String', qos)
+      const publisher = context.publish('/to_peer', 'std_msgs/msg/String', qos)
       let heard: (message: object) => void = () => {}
       const subscription = context.subscribe('/from_peer', 'std_msgs/msg/String', (it) => heard(it.message), { qos })
       const there = () => context.graph().publishers.some(({ topic }) => topic === '/from_peer')

@@ -29,7 +29,7 @@ describe('ros2 in a sourced ROS 2', () => {
     const listener = await openContext(DOMAIN, 'listener', { namespace: '/robot' })
     const stranger = await openContext(DOMAIN + 1, 'stranger')
     const inbox = new Inbox<ros2.Received>()
-    const publisher = talker.context.advertise('/robot/chat', STRING, latched)
+    const publisher = talker.context.publish('/robot/chat', STRING, latched)
     const subscription = listener.context.subscribe('chat', 'std_msgs/String', inbox.put, { qos: latched })
     const elsewhere = stranger.context.subscribe('/robot/chat', STRING, () => assert.fail(), { qos: latched })
     await talker.until(() => publisher.matched() === 1)
@@ -70,7 +70,7 @@ describe('ros2 in a sourced ROS 2', () => {
     const change = new Promise<void>((resolve) => {
       changed = resolve
     })
-    const publisher = context.advertise('/new', STRING)
+    const publisher = context.publish('/new', STRING)
     await change
     await publisher.close()
     await context.close()
@@ -104,14 +104,14 @@ describe('ros2 in a sourced ROS 2', () => {
     sync.addSubscription(STRING, '/t')
     sync.addSubscription('my_msgs/msg/Own', '/own')
     assert.throws(() => sync.onSynchronized(() => {}), { code: 'UNKNOWN_TYPE' })
-    assert.throws(() => context.advertise('/t', 'my_msgs/msg/Own'), { code: 'UNKNOWN_TYPE' })
+    assert.throws(() => context.publish('/t', 'my_msgs/msg/Own'), { code: 'UNKNOWN_TYPE' })
     assert.throws(() => context.subscribe('/t', 'my_msgs/msg/Own', () => {}), { code: 'UNKNOWN_TYPE' })
-    assert.throws(() => context.advertise('/a b', STRING), { code: 'INVALID_OPTION' })
-    assert.throws(() => context.advertise('/t', STRING, { depth: -1 }), { code: 'INVALID_OPTION' })
+    assert.throws(() => context.publish('/a b', STRING), { code: 'INVALID_OPTION' })
+    assert.throws(() => context.publish('/t', STRING, { depth: -1 }), { code: 'INVALID_OPTION' })
     for (const time of ['deadlineMs', 'lifespanMs', 'leaseMs']) {
-      assert.throws(() => context.advertise('/t', STRING, { [time]: 10 }), { code: 'INVALID_OPTION' })
+      assert.throws(() => context.publish('/t', STRING, { [time]: 10 }), { code: 'INVALID_OPTION' })
     }
-    const publisher = context.advertise('/t', STRING, { history: 'keep-all', liveliness: 'manual-by-topic' })
+    const publisher = context.publish('/t', STRING, { history: 'keep-all', liveliness: 'manual-by-topic' })
     assert.throws(() => publisher.send(Buffer.from([0, 1])), { code: 'INVALID_INPUT' })
     await publisher.close()
     await context.close()
@@ -326,9 +326,9 @@ describe('ros2 in a sourced ROS 2', () => {
 
   it('what is closed says so, and may be closed again', async () => {
     const { context } = await openContext(DOMAIN, 'both')
-    const publisher = context.advertise('/t', STRING)
+    const publisher = context.publish('/t', STRING)
     const subscription = context.subscribe('/t', STRING, () => assert.fail('heard after its end'))
-    const left = context.advertise('/left', STRING)
+    const left = context.publish('/left', STRING)
     const sync = new ros2.Synchronizer(context)
     sync.addSubscription(STRING, '/a')
     sync.addSubscription(STRING, '/b')
@@ -341,7 +341,7 @@ describe('ros2 in a sourced ROS 2', () => {
     assert.throws(() => left.send({ data: 'x' }), { code: 'CLOSED' })
     assert.throws(() => left.matched(), { code: 'CLOSED' })
     assert.throws(() => context.graph(), { code: 'CLOSED' })
-    assert.throws(() => context.advertise('/t', STRING), { code: 'CLOSED' })
+    assert.throws(() => context.publish('/t', STRING), { code: 'CLOSED' })
     assert.throws(() => context.subscribe('/t', STRING, () => {}), { code: 'CLOSED' })
     await Promise.all([publisher.close(), left.close(), subscription.close(), sync.close(), context.close()])
   })
@@ -365,7 +365,7 @@ describe('ros2 in a sourced ROS 2', () => {
   it('30 contexts leave no thread and no file behind', async () => {
     const round = async () => {
       const { context } = await openContext(DOMAIN, 'brief')
-      const publisher = context.advertise('/t', STRING)
+      const publisher = context.publish('/t', STRING)
       const subscription = context.subscribe('/t', STRING, () => {})
       await Promise.all([publisher.close(), subscription.close()])
       await context.close()

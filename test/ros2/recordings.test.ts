@@ -455,7 +455,7 @@ ros2Suite('recordings on the wire', () => {
     const { context: robot } = await openContext(140, 'robot')
     const { context, until } = await openContext(140, 'listener')
     const qos = { reliability: 'reliable', history: 'keep-all' } as const
-    const publishers = new Map(bag.topics.map(({ topic, type }) => [topic, robot.advertise(topic, type, qos)]))
+    const publishers = new Map(bag.topics.map(({ topic, type }) => [topic, robot.publish(topic, type, qos)]))
     const synchronizer = new ros2.Synchronizer(context, { windowMs: 25, bufferSize: 1000, qos })
     for (const { topic, type } of bag.topics) synchronizer.addSubscription(type, topic)
     const groups: string[] = []

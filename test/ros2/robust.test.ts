@@ -94,7 +94,7 @@ ros2Suite('robustness', function () {
 
   it('a publisher that keeps all never waits: it says that it is full, and goes on when there is room', async () => {
     const { context, until } = await openContext(152, 'talker')
-    const publisher = context.advertise('/all', TEXT, keepAll)
+    const publisher = context.publish('/all', TEXT, keepAll)
     const listener = await child(152, 'listener')
     await listener.ask({ hear: ['/all', keepAll] })
     await until(() => publisher.matched() === 1)

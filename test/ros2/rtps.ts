@@ -1,19 +1,18 @@
 /** Packets of DDS's wire protocol, well formed, and then spoilt: what an ill network, or an ill will, sends. */
 
-/** The same numbers for the same seed. */
+import { generator } from '../shared/random'
+
+/** The same choices for the same seed. */
 export class Random {
-  private state: number
+  private readonly next: () => number
 
   constructor(seed: number) {
-    this.state = seed | 0
+    this.next = generator(seed)
   }
 
   /** A whole number below `limit`. */
   below(limit: number): number {
-    this.state = (this.state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * limit) | 0
+    return Math.floor(this.next() * limit)
   }
 
   pick<T>(list: readonly T[]): T {

@@ -22,8 +22,8 @@ ros2Suite('sync', () => {
   let [lefts, rights]: ros2.Publisher[] = []
   beforeEach(async () => {
     robot = await openContext(DOMAIN, 'robot', { messages: { [LATE]: 'string name\nstd_msgs/Header header' } })
-    lefts = robot.context.advertise('/left', POINT, qos)
-    rights = robot.context.advertise('/right', LATE, qos)
+    lefts = robot.context.publish('/left', POINT, qos)
+    rights = robot.context.publish('/right', LATE, qos)
   })
   afterEach(async () => {
     await Rig.stop()

@@ -8,7 +8,7 @@ ros2Suite('synchronizer', () => {
     const { context, until } = await openContext(113, 'listener')
     const qos = { reliability: 'reliable', depth: 100 } as const
     const image = 'sensor_msgs/msg/CompressedImage'
-    const [left, right] = ['/left', '/right'].map((topic) => cameras.advertise(topic, image, qos)) as [
+    const [left, right] = ['/left', '/right'].map((topic) => cameras.publish(topic, image, qos)) as [
       ros2.Publisher,
       ros2.Publisher,
     ]
@@ -52,6 +52,10 @@ ros2Suite('synchronizer', () => {
     const wrong = new ros2.Synchronizer(context, { windowMs: 0 })
     wrong.addSubscription('sensor_msgs/msg/Image', '/a')
     assert.throws(() => wrong.onSynchronized(() => {}), { code: 'INVALID_OPTION' })
+    // In JSON it would be null: any window.
+    const noNumber = new ros2.Synchronizer(context, { windowMs: Number.NaN })
+    noNumber.addSubscription('sensor_msgs/msg/Image', '/a')
+    assert.throws(() => noNumber.onSynchronized(() => {}), { code: 'INVALID_OPTION' })
     const none = new ros2.Synchronizer(context)
     assert.throws(() => none.onSynchronized(() => {}), { code: 'INVALID_OPTION' })
     assert.throws(() => none.addSubscription('nobody_msgs/msg/Knows', '/a'), { code: 'UNKNOWN_TYPE' })

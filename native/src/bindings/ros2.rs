@@ -28,6 +28,8 @@ pub struct Ros2Sample {
     pub source_ns: BigInt,
     /// The publisher's id, 16 bytes; zeros when it is not known any more.
     pub publisher: Buffer,
+    /// The publisher's number of it, from 1 on; absent for what did not come over the network.
+    pub sequence: Option<i64>,
 }
 
 impl From<Sample> for Ros2Sample {
@@ -37,6 +39,7 @@ impl From<Sample> for Ros2Sample {
             received_ns: sample.received_ns.into(),
             source_ns: sample.source_ns.into(),
             publisher: sample.publisher.to_vec().into(),
+            sequence: sample.sequence,
         }
     }
 }

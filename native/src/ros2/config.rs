@@ -134,10 +134,11 @@ impl Options {
         };
         let split = |text: String| text.split(';').filter(|peer| !peer.is_empty()).map(str::to_owned).collect();
         let peers = self.peers.clone().or_else(|| env("ROS_STATIC_PEERS").map(split)).unwrap_or_default();
-        let own = xml(discovery, &peers, self.interface.as_deref());
         let uri = self.cyclonedds_uri.clone().or_else(|| env("CYCLONEDDS_URI"));
+        let chosen = chosen(discovery, &peers, self.interface.as_deref());
         // Of several configurations the later one has precedence.
-        Ok(Setting { domain, config: uri.map_or(own.clone(), |uri| format!("{uri},{own}")) })
+        let parts = [Some(defaults()), uri, Some(chosen)];
+        Ok(Setting { domain, config: parts.into_iter().flatten().collect::<Vec<_>>().join(",") })
     }
 }
 
@@ -151,7 +152,18 @@ fn range(text: &str) -> Result<Discovery, Ros2Error> {
     }
 }
 
-fn xml(discovery: Discovery, peers: &[String], interface: Option<&str>) -> String {
+/// What Cyclone's own configuration may change.
+fn defaults() -> String {
+    // Without multicast others find us at ports that follow from an index.
+    let index = "<ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>99</MaxAutoParticipantIndex>";
+    // The kernel's usual 208 KB lose large messages. More than it allows is no error.
+    let buffer = "<SocketReceiveBufferSize min=\"default\" max=\"4MB\"/>";
+    // What a publisher that keeps all may have under way. Cyclone's 30 to 500 KB are full after a burst.
+    let under_way = "<Watermarks><WhcHigh>16MB</WhcHigh><WhcHighInit>16MB</WhcHighInit></Watermarks>";
+    xml(&format!("<Discovery>{index}</Discovery><Internal>{buffer}{under_way}</Internal>"))
+}
+
+fn chosen(discovery: Discovery, peers: &[String], interface: Option<&str>) -> String {
     let local = discovery == Discovery::Localhost;
     let interface = interface.or(local.then_some("127.0.0.1"));
     let mut general = String::new();
@@ -165,20 +177,14 @@ fn xml(discovery: Discovery, peers: &[String], interface: Option<&str>) -> Strin
     }
     let peers = peers.iter().map(String::as_str).chain(local.then_some("127.0.0.1"));
     let peers: String = peers.map(|peer| format!("<Peer address=\"{}\"/>", escape(peer))).collect();
-    // Without multicast others find us at ports that follow from an index.
-    let index = "<ParticipantIndex>auto</ParticipantIndex><MaxAutoParticipantIndex>99</MaxAutoParticipantIndex>";
     // Who is new here may not listen yet when it is answered, and Cyclone says it again after a second. It costs a
     // packet for each index, so it is for this machine alone.
     let interval = if local { "<SPDPInterval>500 ms</SPDPInterval>" } else { "" };
-    // The kernel's usual 208 KB lose large messages. More than it allows is no error.
-    let buffer = "<SocketReceiveBufferSize min=\"default\" max=\"4MB\"/>";
-    // What a publisher that keeps all may have under way. Cyclone's 30 to 500 KB are full after a burst.
-    let under_way = "<Watermarks><WhcHigh>16MB</WhcHigh><WhcHighInit>16MB</WhcHighInit></Watermarks>";
-    format!(
-        "<CycloneDDS><Domain Id=\"any\"><General>{general}</General>\
-         <Discovery>{index}{interval}<Peers>{peers}</Peers></Discovery>\
-         <Internal>{buffer}{under_way}</Internal></Domain></CycloneDDS>"
-    )
+    xml(&format!("<General>{general}</General><Discovery>{interval}<Peers>{peers}</Peers></Discovery>"))
+}
+
+fn xml(domain: &str) -> String {
+    format!("<CycloneDDS><Domain Id=\"any\">{domain}</Domain></CycloneDDS>")
 }
 
 fn escape(text: &str) -> String {
@@ -204,8 +210,9 @@ mod tests {
         ]);
         let setting = Options::default().setting(&environment).unwrap();
         assert_eq!(setting.domain, 7);
-        let beginning = "file:///etc/cyclone.xml,<CycloneDDS>";
-        assert!(setting.config.starts_with(beginning), "{}", setting.config);
+        let (before, after) = setting.config.split_once(",file:///etc/cyclone.xml,").unwrap();
+        assert!(before.contains("<SocketReceiveBufferSize"), "{before}");
+        assert!(after.contains("<NetworkInterface"), "{after}");
         for part in ["address=\"127.0.0.1\"", "<AllowMulticast>false", "<SPDPInterval>", "\"10.0.0.1\"", "\"robot\""] {
             assert!(setting.config.contains(part), "{part} in {}", setting.config);
         }

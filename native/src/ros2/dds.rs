@@ -141,6 +141,7 @@ pub(super) struct Frame {
     received_ns: i64,
     source_ns: i64,
     publisher: Gid,
+    sequence: Option<i64>,
     /// Ends after what lies in its memory.
     _domain: Arc<Entity>,
 }
@@ -157,8 +158,8 @@ impl Frame {
             Data::Received(reference) => reference.bytes()?,
             Data::Copied(cdr) => cdr,
         };
-        let Frame { received_ns, source_ns, publisher, .. } = self;
-        Some(Sample { cdr, received_ns, source_ns, publisher })
+        let Frame { received_ns, source_ns, publisher, sequence, .. } = self;
+        Some(Sample { cdr, received_ns, source_ns, publisher, sequence })
     }
 
     /// For who keeps it: it takes not much more memory than its size, if need be as a copy.
@@ -347,8 +348,9 @@ fn take(reader: dds_entity_t, listening: &Listening) {
             if info.valid_data {
                 let publisher = publisher(reader, info.publication_handle, listening);
                 let (source_ns, origin) = (info.source_timestamp, reference.origin());
+                let sequence = (origin.number > 0).then_some(origin.number);
                 let (data, _domain) = (Data::Received(reference), listening.domain.clone());
-                (listening.on_frame)(Frame { data, received_ns, source_ns, publisher, _domain }, origin);
+                (listening.on_frame)(Frame { data, received_ns, source_ns, publisher, sequence, _domain }, origin);
             }
         }
         if count < TAKE {

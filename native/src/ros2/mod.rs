@@ -52,6 +52,8 @@ pub struct Sample {
     pub source_ns: i64,
     /// Who published it; zeros when that is not known any more.
     pub publisher: Gid,
+    /// The publisher's number of it, from 1 on; none for what did not come over the network.
+    pub sequence: Option<i64>,
 }
 
 /// Those at the other end of a topic that nothing flows to or from, as the qualities do not fit.

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn sample(number: u8, size: usize) -> Sample {
-        Sample { cdr: vec![number; size], received_ns: 0, source_ns: 0, publisher: [0; 16] }
+        Sample { cdr: vec![number; size], received_ns: 0, source_ns: 0, publisher: [0; 16], sequence: None }
     }
 
     #[test]

@@ -380,7 +380,7 @@ mod tests {
     use super::*;
 
     fn sample(cdr: Vec<u8>, publisher: Gid) -> Sample {
-        Sample { cdr, received_ns: 5, source_ns: 0, publisher }
+        Sample { cdr, received_ns: 5, source_ns: 0, publisher, sequence: None }
     }
 
     const LITTLE: [u8; 6] = [0, 1, 0, 0, 9, 8];

@@ -3,7 +3,7 @@ import { type Block, isPassable, type RawMessage, readBlock } from './bag-blocks
 import { type Bytes, bytesOf } from './bag-file'
 import { type BagProblem, type Index, indexOf } from './bag-index'
 import { Codec, type DecodeOptions } from './codec'
-import { type Definition, Definitions } from './definitions'
+import { type Definition, type DefinitionSources, Definitions } from './definitions'
 import { parseSchema } from './schemas'
 
 export type { BagProblem } from './bag-index'
@@ -45,11 +45,14 @@ export interface BagRange {
 /** So many bytes of blocks that overlap in time are open at once. With more of them, order gives way. */
 const MAX_OPEN = 512 << 20
 
-/** Opens an MCAP recording: a file, which stays on the disk, or a Buffer. */
-export async function openBag(from: string | Buffer): Promise<Bag> {
+/**
+ * Opens an MCAP recording: a file, which stays on the disk, or a Buffer. `sources` has the types whose definitions it
+ * lacks.
+ */
+export async function openBag(from: string | Buffer, sources: DefinitionSources = {}): Promise<Bag> {
   const bytes = await bytesOf(from)
   try {
-    return new Bag(bytes, await indexOf(bytes))
+    return new Bag(bytes, await indexOf(bytes), sources)
   } catch (error) {
     await bytes.close()
     throw toEngineError(error)
@@ -75,6 +78,7 @@ export class Bag {
   constructor(
     private readonly bytes: Bytes,
     private readonly index: Index,
+    private readonly sources: DefinitionSources,
   ) {
     // Files need not have their chunks in order.
     index.blocks.sort((a, b) => (a.startNs < b.startNs ? -1 : a.startNs > b.startNs ? 1 : a.offset - b.offset))
@@ -162,8 +166,8 @@ export class Bag {
     const schema = schemas.find(({ name }) => name === type)
     if (schema?.encoding === 'ros2msg') return parseSchema(type, Buffer.from(schema.data).toString('utf8'))
     try {
-      // Of a standard type the form of the definition does not matter.
-      return new Definitions().resolve(type)
+      // Of a type that is known the form of the definition does not matter.
+      return new Definitions(this.sources).resolve(type)
     } catch (cause) {
       if (!(cause instanceof EngineError) || cause.code === 'PACKAGE_MISSING') throw cause
       throw undecodable(type, `its definition has the form ${quote(schema?.encoding ?? '')}, not ros2msg`)

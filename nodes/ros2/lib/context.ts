@@ -43,6 +43,8 @@ export interface Received {
   sourceNs: bigint | undefined
   /** The publisher's id, in hexadecimal; where the transport tells. */
   publisher: string | undefined
+  /** The publisher's number of it, from 1 on: what is skipped is lost. Where the transport tells. */
+  sequence: number | undefined
   /** The message itself, decoded when it is first asked for. */
   readonly message: Record<string, unknown>
 }
@@ -95,10 +97,10 @@ export class Context {
   }
 
   /** Speaks on a topic. A type that has no definition can be spoken raw. */
-  advertise(topic: string, type: string, qos: Qos = {}): Publisher {
+  publish(topic: string, type: string, qos: Qos = {}): Publisher {
     const codec = new Codec(type, () => this.definitions.resolve(type))
     return new Publisher(
-      engine(() => this.link.advertise({ topic, type, qos })),
+      engine(() => this.link.publish({ topic, type, qos })),
       codec,
     )
   }
@@ -224,6 +226,7 @@ export class Heard implements Received {
   readonly cdr: Buffer
   readonly receivedNs: bigint
   readonly sourceNs: bigint | undefined
+  readonly sequence: number | undefined
   private readonly gid: Buffer | undefined
   private decoded: Record<string, unknown> | undefined
 
@@ -234,6 +237,7 @@ export class Heard implements Received {
     this.cdr = sample.cdr
     this.receivedNs = sample.receivedNs
     this.sourceNs = sample.sourceNs
+    this.sequence = sample.sequence
     this.gid = sample.publisher
   }
 

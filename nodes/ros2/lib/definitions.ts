@@ -1,7 +1,8 @@
 /** Message types: where their definitions come from, and what a definition says. */
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { readdir } from 'node:fs/promises'
+import { basename, extname, join } from 'node:path'
 import type * as Rosmsg from '@foxglove/rosmsg'
 import type * as Common from '@foxglove/rosmsg-msgs-common'
 import { EngineError, quote } from '../../shared/errors'
@@ -137,6 +138,18 @@ export class Definitions {
     return [...new Set([...this.messages.keys(), ...Object.keys(this.standard)])].sort().map(longName)
   }
 
+  /** The same names, and those of what the folders have; files that lie there without their package have none. */
+  async offered(): Promise<{ types: string[]; serviceTypes: string[] }> {
+    const places = this.folders.flatMap((folder) => [folder, join(folder, 'share')])
+    const listed = async (kind: 'msg' | 'srv') => {
+      const found = await Promise.all(places.map((place) => namesIn(place, kind)))
+      return found.flat()
+    }
+    const all = (names: string[]) => [...new Set(names)].sort()
+    const [types, serviceTypes] = await Promise.all([listed('msg'), listed('srv')])
+    return { types: all([...this.names(), ...types]), serviceTypes: all([...this.serviceNames(), ...serviceTypes]) }
+  }
+
   private find(name: string): Definition | undefined {
     const known = this.known.get(name)
     if (known) return known
@@ -162,6 +175,16 @@ export class Definitions {
 function ambientFolders(): string[] {
   const paths = (process.env.AMENT_PREFIX_PATH ?? '').split(':').filter(Boolean)
   return paths.map((path) => join(path, 'share')).filter(isFolder)
+}
+
+/** The types that the packages in a folder define, in the long form. */
+async function namesIn(place: string, kind: 'msg' | 'srv'): Promise<string[]> {
+  const entries = (path: string) => readdir(path).catch((): string[] => [])
+  const inPackage = async (pkg: string) => {
+    const files = (await entries(join(place, pkg, kind))).filter((file) => extname(file) === `.${kind}`)
+    return files.map((file) => `${pkg}/${kind}/${basename(file, extname(file))}`).filter((name) => TYPE_NAME.test(name))
+  }
+  return (await Promise.all((await entries(place)).map(inPackage))).flat()
 }
 
 function isFolder(path: string): boolean {

@@ -1,6 +1,7 @@
 /** The sync engine for a transport whose messages are in JavaScript already. */
 import type { SyncMatcher, SyncProtocol } from '#native'
 import { engine, native } from '../../shared/native'
+import { allJson } from '../../shared/options'
 import type { Matched, MatcherStats, Sample, SynchronizeOptions } from './transport'
 
 const BUFFER_SIZE = 64
@@ -31,7 +32,7 @@ export class Matching {
     // A copy: objects that come from native code are slow to read.
     this.protocol = { ...syncProtocol() }
     this.exchange = new Uint32Array(2 * this.protocol.droppedMax + sync.topics.length)
-    this.matcher = engine(() => SyncMatcher.open(JSON.stringify(sync), this.exchange))
+    this.matcher = engine(() => SyncMatcher.open(allJson(sync), this.exchange))
     this.maxGroups = sync.bufferSize ?? BUFFER_SIZE
     this.counts = sync.topics.map(() => new Array(this.protocol.reasons.length + 1).fill(0))
   }

@@ -2,6 +2,7 @@
 import type { Ros2Context } from '#native'
 import { EngineError } from '../../shared/errors'
 import { native, settled } from '../../shared/native'
+import { allJson } from '../../shared/options'
 import type { JoinOptions, Transport } from './transport'
 
 /** `onGraph` is called when something in the domain came, went or changed. */
@@ -13,15 +14,15 @@ export async function openNative(options: JoinOptions, onGraph: () => void): Pro
       'this build has no ROS 2 in it, as cmake or libclang was missing when it was built; install them and build again',
     )
   }
-  const context = await settled(binding.Ros2Context.open(JSON.stringify(options), onGraph))
+  const context = await settled(binding.Ros2Context.open(allJson(options), onGraph))
   return {
     name: 'native',
     // What the binary hands out has the form that is wanted: nothing stands between it and its user.
-    subscribe: (wanted, onReady) => context.subscribe(JSON.stringify(wanted), onReady),
-    advertise: (wanted) => context.publish(JSON.stringify(wanted)),
-    synchronize: (wanted, onReady) => context.synchronize(JSON.stringify(wanted), onReady),
-    client: ({ service, type }, onReady) => context.client(JSON.stringify({ service, type }), onReady),
-    serve: ({ service, type }, onReady) => context.serve(JSON.stringify({ service, type }), onReady),
+    subscribe: (wanted, onReady) => context.subscribe(allJson(wanted), onReady),
+    publish: (wanted) => context.publish(allJson(wanted)),
+    synchronize: (wanted, onReady) => context.synchronize(allJson(wanted), onReady),
+    client: ({ service, type }, onReady) => context.client(allJson({ service, type }), onReady),
+    serve: ({ service, type }, onReady) => context.serve(allJson({ service, type }), onReady),
     graph: () => JSON.parse(context.graph()),
     close: () => context.close(),
   }

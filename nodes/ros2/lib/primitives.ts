@@ -76,17 +76,19 @@ function toBigInt(value: unknown): bigint | undefined {
 }
 
 function real(size: 4 | 8): Primitive {
+  // What is no number, or without end, is the same in both.
+  const holds = (value: number) => size === 8 || !Number.isFinite(value) || Number.isFinite(Math.fround(value))
   return {
     size,
     numeric: true,
     zero: 0,
-    expected: 'a number',
+    expected: size === 4 ? 'a number that a float of 32 bits holds' : 'a number',
     read(from) {
       const place = from.place(size)
       if (size === 4) return from.little ? from.buffer.readFloatLE(place) : from.buffer.readFloatBE(place)
       return from.little ? from.buffer.readDoubleLE(place) : from.buffer.readDoubleBE(place)
     },
-    check: (value) => (typeof value === 'number' ? value : undefined),
+    check: (value) => (typeof value === 'number' && holds(value) ? value : undefined),
     write(to, value: number) {
       const place = to.place(size)
       if (size === 4) to.buffer.writeFloatLE(value, place)

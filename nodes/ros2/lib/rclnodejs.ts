@@ -128,7 +128,7 @@ class Rclnodejs implements Transport {
     }
   }
 
-  advertise({ topic, type, qos }: Wanted): Outlet {
+  publish({ topic, type, qos }: Wanted): Outlet {
     this.open()
     const [name, options] = [typeOf(topic, type), { qos: this.qosOf(qos) }]
     let publisher: RclPublisher | undefined = attempt('advertising', () =>

@@ -1,25 +1,12 @@
 import { type Entry, SyncGroup } from '../../shared/group'
 import { engine, native } from '../../shared/native'
+import type { MatchingOptions } from '../../shared/options'
 import { Codec, type DecodeOptions } from './codec'
 import { type Context, Heard, type Received } from './context'
 import { type Step, stampSteps } from './stamp'
 import type { Matched, Matcher, Qos } from './transport'
 
-export interface SynchronizerOptions extends DecodeOptions {
-  /** The largest spread of a group, ms; `null`: any. Default 50. */
-  windowMs?: number | null
-  /** Messages kept per topic, and complete groups kept until they are handed on. Default 64. */
-  bufferSize?: number
-  match?: 'nearest' | 'oldest'
-  drop?: 'drop-oldest' | 'reject-new'
-  timeoutMs?: number | null
-  maxDelayMs?: number | null
-  equalStamps?: 'refuse' | 'replace'
-  onClockJump?: 'reset' | 'refuse'
-  clockJumpMs?: number
-  learnPeriods?: boolean
-  /** Time without a group, while messages arrive, that counts as a stall; `null`: never. Default 10 000. */
-  stallMs?: number | null
+export interface SynchronizerOptions extends MatchingOptions, DecodeOptions {
   /** For subscriptions that name none. Default: best effort, keep last, depth 1. */
   qos?: Qos
 }
@@ -75,7 +62,7 @@ const TURN = 16
  */
 export class Synchronizer {
   private readonly wanted: Wanted[] = []
-  private readonly options: Omit<SynchronizerOptions, 'qos' | keyof DecodeOptions>
+  private readonly options: MatchingOptions
   private readonly decoding: DecodeOptions
   private readonly qos: Qos
   private matcher: Matcher | undefined

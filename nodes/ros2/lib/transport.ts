@@ -76,6 +76,8 @@ export interface Sample {
   sourceNs?: bigint
   /** The publisher's id. */
   publisher?: Buffer
+  /** The publisher's number of it, from 1 on. */
+  sequence?: number | undefined
 }
 
 /** What a call took, and whether more wait. */
@@ -221,7 +223,7 @@ export interface Transport {
   readonly name: TransportName
   /** `onReady` is called when messages wait where none did. */
   subscribe(wanted: Wanted, onReady: () => void): Inlet
-  advertise(wanted: Wanted): Outlet
+  publish(wanted: Wanted): Outlet
   /** `onReady` is called when groups wait where none did. */
   synchronize(options: SynchronizeOptions, onReady: () => void): Matcher
   /** `onReady` is called when replies wait where none did. */

@@ -2,7 +2,8 @@ import type { SyncMatcher, SyncProtocol } from '#native'
 import { EngineError, quote, toEngineError } from '../../shared/errors'
 import { type Entry, SyncGroup } from '../../shared/group'
 import { engine, native } from '../../shared/native'
-import { allJson, type LiveOptions, type SyncOptions, toJson } from './options'
+import { allJson } from '../../shared/options'
+import { type LiveOptions, type SyncOptions, toJson } from './options'
 
 /** What became of a push. Only `accepted` and, unless it is refused, `clock-jump` are buffered. */
 export type PushOutcome = 'accepted' | 'late' | 'out-of-order' | 'full' | 'unknown-topic' | 'clock-jump'
