@@ -2,7 +2,7 @@
 import { type Field, Problem, parsed, reference } from '../shared/config'
 import { NAMESPACE, NODE_NAME, SERVICE_TYPE, TOPIC, TYPE } from './lib/names'
 
-export { longType } from './lib/names'
+export { absolute, longType } from './lib/names'
 
 function form(value: string, pattern: RegExp, problem: string): Field<string> {
   return parsed(value, (typed) => {
@@ -30,8 +30,3 @@ export const CONTEXT = 'millrace-ros2-context'
 
 /** The id of a context node. */
 export const context = reference(CONTEXT)
-
-/** The absolute name of a topic, as seen from a namespace. */
-export function absolute(name: string, within: string): string {
-  return name.startsWith('/') ? name : `${within === '/' ? '' : within}/${name}`
-}
