@@ -1,6 +1,6 @@
 /** Saved properties that several nodes of the word have. No import of Node.js: the editor bundles this file. */
 import { type Field, Problem, parsed, reference } from '../shared/config'
-import { NAMESPACE, NODE_NAME, SERVICE_TYPE, TOPIC, TYPE } from './lib/names'
+import { ACTION_TYPE, NAMESPACE, NODE_NAME, SERVICE_TYPE, TOPIC, TYPE } from './lib/names'
 
 export { absolute, longType } from './lib/names'
 
@@ -21,6 +21,10 @@ export const messageType = form('', TYPE, 'config.type')
 export const service = form('', TOPIC, 'config.service')
 export const remoteNode = form('', TOPIC, 'config.node')
 export const serviceType = form('', SERVICE_TYPE, 'config.serviceType')
+
+/** Absolute, or within the namespace. */
+export const action = form('', TOPIC, 'config.action')
+export const actionType = form('', ACTION_TYPE, 'config.actionType')
 
 export function isType(name: string): boolean {
   return TYPE.test(name)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import type { ros2 } from '../../nodes'
 import { FIBONACCI, fibonacci } from './fibonacci'
-import { Inbox, nativeIt, openContext, ros2Suite } from './rig'
+import { Inbox, openContext, ros2Suite } from './rig'
 
 const DOMAIN = 131
 const long = { timeoutMs: 15_000 }
@@ -47,7 +47,7 @@ ros2Suite('actions', () => {
     return { begun, handler }
   }
 
-  nativeIt('a goal gets its feedback in order, and then its result', async () => {
+  it('a goal gets its feedback in order, and then its result', async () => {
     serve('count', ({ order }, { feedback }) => {
       const sequence = upTo(order as number)
       for (const length of sequence) feedback({ sequence: upTo(length + 1) })
@@ -69,7 +69,7 @@ ros2Suite('actions', () => {
     assert.deepEqual(await (await other.sendGoal({}, long)).result(), { status: 'succeeded', result: { sequence: [] } })
   })
 
-  nativeIt('many goals of several clients are under way, and each hears of its own alone', async () => {
+  it('many goals of several clients are under way, and each hears of its own alone', async () => {
     const open: (() => void)[] = []
     serve('/many', async ({ order }, { feedback }) => {
       feedback({ sequence: [order] })
@@ -90,7 +90,7 @@ ros2Suite('actions', () => {
     }
   })
 
-  nativeIt('a goal that is not taken is refused', async () => {
+  it('a goal that is not taken is refused', async () => {
     const server = serve('/some', () => ({}), { accept: async ({ order }) => order !== 3 })
     const client = clientOf('/some')
     await assert.rejects(client.sendGoal({ order: 3 }, long), { code: 'REFUSED', retryable: false })
@@ -98,7 +98,7 @@ ros2Suite('actions', () => {
     await (await client.sendGoal({ order: 4 }, long)).result()
   })
 
-  nativeIt('a handler that fails, or gives back what does not fit, aborts its goal', async () => {
+  it('a handler that fails, or gives back what does not fit, aborts its goal', async () => {
     const told = new Inbox<{ code: string }>()
     const handlers: [string, ros2.GoalHandler][] = [
       ['INTERNAL', () => Promise.reject(new Error('broken'))],
@@ -113,7 +113,7 @@ ros2Suite('actions', () => {
     }
   })
 
-  nativeIt('a goal is cancelled, alone, and only once', async () => {
+  it('a goal is cancelled, alone, and only once', async () => {
     const { begun, handler } = endless()
     const server = serve('/endless', handler)
     const client = clientOf('/endless')
@@ -128,7 +128,7 @@ ros2Suite('actions', () => {
     assert.equal((await goals[1].result()).status, 'canceled')
   })
 
-  nativeIt('a server may not want to cancel, and a handler that fails while it is cancelled is canceled', async () => {
+  it('a server may not want to cancel, and a handler that fails while it is cancelled is canceled', async () => {
     const { begun, handler } = endless()
     let isAllowed = false
     const failing: ros2.GoalHandler = async (goal, run) => {
@@ -144,7 +144,7 @@ ros2Suite('actions', () => {
     assert.deepEqual(await goal.result(), { status: 'canceled', result: { sequence: [] } })
   })
 
-  nativeIt('as ROS 2 has it, a wish without an id cancels all goals, or those until a time', async () => {
+  it('as ROS 2 has it, a wish without an id cancels all goals, or those until a time', async () => {
     const { begun, handler } = endless()
     serve('/all', handler)
     const client = clientOf('/all')
@@ -161,7 +161,7 @@ ros2Suite('actions', () => {
     for (const goal of goals) assert.equal((await goal.result()).status, 'canceled')
   })
 
-  nativeIt('the status follows what the server does', async () => {
+  it('the status follows what the server does', async () => {
     const { begun, handler } = endless()
     serve('/followed', handler)
     const client = clientOf('/followed')
@@ -173,7 +173,7 @@ ros2Suite('actions', () => {
     assert.equal(goal.status, 'canceled')
   })
 
-  nativeIt('where no server is, where it does not answer, and where it leaves, a goal fails', async () => {
+  it('where no server is, where it does not answer, and where it leaves, a goal fails', async () => {
     const client = clientOf('/nobody')
     assert.equal(client.isReady(), false)
     await assert.rejects(client.sendGoal({}, { timeoutMs: 100 }), { code: 'TRANSPORT' })
@@ -191,7 +191,7 @@ ros2Suite('actions', () => {
     assert.deepEqual([client.active, run?.signal.aborted], [[], true])
   })
 
-  nativeIt('a server that was started anew does not know the goal', async () => {
+  it('a server that was started anew does not know the goal', async () => {
     const answers: [string, string, object][] = [
       ['send_goal', `${FIBONACCI}_SendGoal`, { accepted: true }],
       // As from a server that never heard of it.
@@ -212,7 +212,7 @@ ros2Suite('actions', () => {
   })
 
   for (const cancel of [false, true]) {
-    nativeIt(`a close ${cancel ? 'cancels goals' : 'lets goals go'}`, async () => {
+    it(`a close ${cancel ? 'cancels goals' : 'lets goals go'}`, async () => {
       const { begun, handler } = endless()
       const server = serve('/closed', handler)
       const client = clientOf('/closed')
@@ -225,7 +225,7 @@ ros2Suite('actions', () => {
     })
   }
 
-  nativeIt('what onFeedback throws is told, and the goal goes on', async () => {
+  it('what onFeedback throws is told, and the goal goes on', async () => {
     const told = new Inbox<{ code: string }>()
     serve('/thrown', (_, { feedback }) => feedback({ sequence: [1] }))
     const onFeedback = () => {
@@ -236,7 +236,7 @@ ros2Suite('actions', () => {
     assert.equal((await told.until(1))[0]?.code, 'INTERNAL')
   })
 
-  nativeIt('absurd feedback and status of others is told, and nothing breaks', async () => {
+  it('absurd feedback and status of others is told, and nothing breaks', async () => {
     const told = new Inbox<{ code: string }>()
     const { begun, handler } = endless()
     serve('/absurd', handler)
@@ -257,7 +257,7 @@ ros2Suite('actions', () => {
     assert.equal((await goal.result()).status, 'canceled')
   })
 
-  nativeIt('so many goals are under way at most', async () => {
+  it('so many goals are under way at most', async () => {
     const client = clientOf('/never')
     const codes = [...Array(1001).keys()].map(() => client.sendGoal({}, long).catch((error) => error.code))
     assert.equal(await codes[1000], 'BUFFER_FULL')
@@ -278,7 +278,7 @@ ros2Suite('actions', () => {
     await context.close()
   })
 
-  nativeIt('a wrong field is named before anything is sent', async () => {
+  it('a wrong field is named before anything is sent', async () => {
     const client = clientOf('/never')
     await assert.rejects(client.sendGoal({ orders: 1 }), { code: 'INVALID_INPUT', message: /goal\.orders/ })
     await assert.rejects(client.sendGoal({ order: 'one' }), { code: 'INVALID_INPUT', message: /goal\.order/ })

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import type { ros2 } from '../../nodes'
 import { fibonacci, FIBONACCI as TYPE } from './fibonacci'
 import { Peer, peersSuite } from './peer'
-import { Inbox, nativeIt, type Opened, openContext } from './rig'
+import { Inbox, type Opened, openContext } from './rig'
 
 /** With a meaning of their own for the server there. */
 const [ABORTED, ENDLESS, STUBBORN] = [101, 102, 103]
@@ -37,7 +37,7 @@ peersSuite('ros2 actions with peers', () => {
     return { goal, heard }
   }
 
-  nativeIt('takes a goal, tells all of its feedback in order, and then the result', async () => {
+  it('takes a goal, tells all of its feedback in order, and then the result', async () => {
     const { goal, heard } = await send(50)
     assert.deepEqual(await goal.result(), { status: 'succeeded', result: { sequence: upTo(50) } })
     assert.deepEqual(
@@ -47,17 +47,17 @@ peersSuite('ros2 actions with peers', () => {
     assert.deepEqual([goal.status, client.active], ['succeeded', []])
   })
 
-  nativeIt('refuses a goal', async () => {
+  it('refuses a goal', async () => {
     await assert.rejects(send(-1), { code: 'REFUSED' })
     assert.deepEqual(client.active, [])
   })
 
-  nativeIt('aborts a goal, and its result is there', async () => {
+  it('aborts a goal, and its result is there', async () => {
     const { goal } = await send(ABORTED)
     assert.deepEqual(await goal.result(), { status: 'aborted', result: { sequence: [0, 1] } })
   })
 
-  nativeIt('cancels a goal, once', async () => {
+  it('cancels a goal, once', async () => {
     const { goal } = await send(ENDLESS)
     const other = await send(ENDLESS)
     assert.equal(await goal.cancel(long), true)
@@ -68,7 +68,7 @@ peersSuite('ros2 actions with peers', () => {
     assert.equal((await other.goal.result()).status, 'canceled')
   })
 
-  nativeIt('cancels what is under way when the client closes, if that is wanted', async () => {
+  it('cancels what is under way when the client closes, if that is wanted', async () => {
     for (const cancel of [true, false]) {
       const own = node.context.action('/theirs', TYPE)
       const goal = await own.sendGoal({ order: ENDLESS }, long)
@@ -94,13 +94,13 @@ peersSuite('ros2 actions with peers', () => {
     await subscription.close()
   }
 
-  nativeIt('does not cancel what it does not want to', async () => {
+  it('does not cancel what it does not want to', async () => {
     const { goal } = await send(STUBBORN)
     await assert.rejects(goal.cancel(long), { code: 'REFUSED' })
     assert.deepEqual([goal.status, client.active], ['executing', [goal]])
   })
 
-  nativeIt('that dies in the middle leaves goals without a result', async () => {
+  it('that dies in the middle leaves goals without a result', async () => {
     const own = await Peer.start('peer_rclpy.py', domain)
     await own.ask({ act: '/brief' })
     const brief = node.context.action('/brief', TYPE)
@@ -112,7 +112,7 @@ peersSuite('ros2 actions with peers', () => {
     await brief.close()
   })
 
-  nativeIt('sends goals to us, and hears of them', async () => {
+  it('sends goals to us, and hears of them', async () => {
     const handler: ros2.GoalHandler = async ({ order }, { signal, feedback }) => {
       const sequence = upTo(5)
       for (const length of sequence) feedback({ sequence: upTo(length + 1) })

@@ -109,19 +109,20 @@ export class ActionClient {
     const end = performance.now() + timeoutMs
     const { goals, results, cancels } = this.ends
     await Promise.all([goals, results, cancels].map((client) => client.ready({ timeoutMs, ...options })))
-    while (!this.hasGreeted()) {
+    while (!this.hasGreeted() && !options.signal?.aborted) {
       if (performance.now() > end) {
         const problem = `nobody offered the feedback of ${this.action} within ${timeoutMs} ms`
         throw new EngineError('TRANSPORT', `${problem}; start its server`)
       }
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
     }
+    if (options.signal?.aborted) throw new EngineError('CLOSED', `the wait for ${this.action} was given up`)
   }
 
   /**
    * Ends when the server took the goal, an object; fields that are missing get their defaults. Fails with `REFUSED`
-   * when it did not, with `TRANSPORT` when no server is there in time, and with `TIMEOUT` when it does not answer; then
-   * it may have taken the goal all the same.
+   * when it did not, with `TRANSPORT` when no server is there in time, with `REVOKED` when it was cancelled before it
+   * was sent, and with `TIMEOUT` when the server does not answer; then it may have taken the goal all the same.
    */
   async sendGoal(goal: unknown, { onFeedback, timeoutMs = TIMEOUT_MS }: GoalOptions = {}): Promise<ActionGoal> {
     const { goals, results } = this.ends
@@ -135,22 +136,25 @@ export class ActionClient {
     // Feedback may come before the word that it is taken.
     this.open.set(followed.id, followed)
     try {
-      await this.ready({ timeoutMs })
-      const { accepted } = await goals.call(request, { timeoutMs: Math.max(1, end - performance.now()) })
+      await this.ready({ timeoutMs, signal: followed.signal })
+      const answer = goals.call(request, { timeoutMs: Math.max(1, end - performance.now()) })
+      followed.sent(answer)
+      const { accepted } = await answer
       if (!accepted) throw new EngineError('REFUSED', `the server of ${this.action} does not take this goal`)
       if (followed.status === 'unknown') followed.status = 'accepted'
       followed.follow(results.call({ goal_id: toUuid(followed.id) }, { timeoutMs: ENDLESS_MS }))
       return followed
     } catch (error) {
       this.open.delete(followed.id)
-      throw error
+      if (!followed.signal.aborted) throw error
+      throw new EngineError('REVOKED', `a goal of ${this.action} was cancelled before it was sent`)
     }
   }
 
   /** Goals that are under way go on, and their results come to nobody; `cancel` asks the server to cancel them. */
   async close({ cancel = false }: { cancel?: boolean } = {}): Promise<void> {
     const { goals, results, cancels, status } = this.ends
-    const left = cancel && !this.closed ? this.active : []
+    const left = cancel && !this.closed ? [...this.open.values()].filter(({ isSent }) => isSent) : []
     this.closed = true
     this.open.clear()
     // What is awaited fails now; the wish to cancel leaves at once.
@@ -164,7 +168,7 @@ export class ActionClient {
     }
     if (left.length > 0 && isThere()) {
       // Who does not answer is left alone.
-      await Promise.all(left.map((goal) => goal.cancel({ timeoutMs: CLOSE_MS }).catch(() => false)))
+      await Promise.all(left.map(({ id }) => this.cancel(id, { timeoutMs: CLOSE_MS }).catch(() => false)))
     }
     await Promise.all([...closings, cancels.close()])
   }
@@ -249,12 +253,28 @@ export interface ActionGoal {
 class Followed implements ActionGoal {
   readonly id = randomUUID()
   status: GoalStatus = 'unknown'
+  private readonly control = new AbortController()
+  /** What the server says to it. */
+  private word: Promise<unknown> | undefined
   private outcome: Promise<GoalResult> | undefined
 
   constructor(
     private readonly client: ActionClient,
     readonly onFeedback: GoalOptions['onFeedback'],
   ) {}
+
+  /** Aborted when it shall not be sent any more. */
+  get signal(): AbortSignal {
+    return this.control.signal
+  }
+
+  get isSent(): boolean {
+    return this.word !== undefined
+  }
+
+  sent(word: Promise<unknown>): void {
+    this.word = word
+  }
 
   follow(answer: Promise<Record<string, unknown>>): void {
     this.outcome = this.settle(answer)
@@ -266,7 +286,13 @@ class Followed implements ActionGoal {
     return this.outcome ?? Promise.reject(new EngineError('REFUSED', `goal ${this.id} was not taken`))
   }
 
-  cancel(options: CallOptions = {}): Promise<boolean> {
+  async cancel(options: CallOptions = {}): Promise<boolean> {
+    if (!this.word) {
+      this.control.abort()
+      return true
+    }
+    // A server does not cancel what it has not taken yet.
+    await this.word.catch(() => {})
     return this.client.cancel(this.id, options)
   }
 
