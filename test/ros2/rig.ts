@@ -8,6 +8,7 @@ import actionNode from '../../nodes/ros2/action'
 import bagNode from '../../nodes/ros2/bag'
 import callNode from '../../nodes/ros2/call'
 import contextNode from '../../nodes/ros2/context'
+import goalsNode from '../../nodes/ros2/goals'
 import graphNode from '../../nodes/ros2/graph'
 import inNode from '../../nodes/ros2/in'
 import outNode from '../../nodes/ros2/out'
@@ -151,6 +152,13 @@ export const actionOf = (more: Json = {}): Json => ({
   ...more,
 })
 
+/** Offers an action; its goals go to the sink, what is to be cancelled to the rest. */
+export const goalsOf = (more: Json = {}): Json => ({
+  ...{ id: 'goals', type: 'millrace-ros2-goals', context: 'ctx', action: '/count', actionType: FIBONACCI },
+  ...{ ...place, wires: [['sink'], ['rest']] },
+  ...more,
+})
+
 const watchers: Json[] = [
   { id: 'tab', type: 'tab' },
   { id: 'sink', type: 'helper', ...place, wires: [] },
@@ -170,7 +178,7 @@ const watchers: Json[] = [
 
 const nodeTypes = [
   ...[contextNode, inNode, outNode, bagNode, syncNode, graphNode, matchNode],
-  ...[callNode, serveNode, replyNode, parametersNode, actionNode],
+  ...[callNode, serveNode, replyNode, parametersNode, actionNode, goalsNode],
 ]
 
 export class Rig extends Log<'heard' | 'rest' | 'told' | 'caught' | 'completed'> {

@@ -26,6 +26,8 @@ export interface GoalRun {
   readonly signal: AbortSignal
   /** Tells the client how far it is. */
   feedback(feedback: unknown): void
+  /** What the handler gives back is the result of a goal that could not be reached. */
+  abort(): void
 }
 
 /**
@@ -45,6 +47,7 @@ export interface ServeActionOptions extends DecodeOptions {
 
 /** So long a result is kept for who asks for it. */
 const KEEP_MS = 60_000
+const NOTHING = Promise.resolve(Buffer.alloc(0))
 /** So many goals are known at most, in work or kept. */
 const GOALS_MAX = 1000
 
@@ -53,6 +56,7 @@ interface Run {
   stampNs: bigint
   status: GoalStatus
   control: AbortController
+  isAborted: boolean
   /** What who asks for the result is answered. */
   answer: Promise<Buffer>
   expiry?: NodeJS.Timeout
@@ -103,6 +107,16 @@ export class ActionServer {
     return [...this.runs.values()].filter(({ status }) => !isEnd(status)).map(({ id }) => id)
   }
 
+  /** Throws where a result does not fit. */
+  checkResult(result: unknown): void {
+    this.ends.results.encode({ result })
+  }
+
+  /** How many clients are there that this transport cannot answer. */
+  deaf(): number {
+    return this.ends.goals.deaf()
+  }
+
   /** Goals in work are told by their `signal`; their clients get no result. */
   async close(): Promise<void> {
     this.closed = true
@@ -121,7 +135,7 @@ export class ActionServer {
     if (!isTaken || this.closed || this.runs.has(id) || !this.makeRoom()) return { accepted: false }
     const stampNs = BigInt(Date.now()) * 1_000_000n
     const control = new AbortController()
-    const run: Run = { id, stampNs, status: 'accepted', control, answer: Promise.resolve(Buffer.alloc(0)) }
+    const run: Run = { id, stampNs, status: 'accepted', control, isAborted: false, answer: NOTHING }
     this.runs.set(id, run)
     // The client is answered before it hears of what is done.
     const begin = new Promise<void>((resolve) => setImmediate(resolve))
@@ -139,12 +153,19 @@ export class ActionServer {
 
   private async work(run: Run, goal: Record<string, unknown>): Promise<Buffer> {
     const { signal } = run.control
-    const tell = { id: run.id, signal, feedback: (feedback: unknown) => this.tell(run, feedback) }
+    const own: GoalRun = {
+      id: run.id,
+      signal,
+      feedback: (feedback) => this.tell(run, feedback),
+      abort: () => {
+        run.isAborted = true
+      },
+    }
     let answer: Buffer
     try {
       this.move(run, 'executing')
-      const result = await this.handler(goal, tell)
-      const status = signal.aborted ? 'canceled' : 'succeeded'
+      const result = await this.handler(goal, own)
+      const status = run.isAborted ? 'aborted' : signal.aborted ? 'canceled' : 'succeeded'
       answer = this.ends.results.encode({ status: goalStatuses.indexOf(status), result })
       this.move(run, status)
     } catch (error) {
