@@ -1,11 +1,11 @@
 /** What a `millrace-ros2-action` node does between its opening and its close. */
 import type { NodeStatus } from 'node-red'
-import { EngineError, quote } from '../shared/errors'
+import { EngineError, quote, toEngineError } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
 import type { actionConfig } from './action.config'
 import { longType } from './fields'
-import type { ActionClient, Context, GoalOptions } from './lib'
+import type { ActionClient, ActionGoal, Context, GoalOptions } from './lib'
 import { Member, type MemberRole } from './member'
 
 type ActionHost = Host<(typeof actionConfig)['fields']>
@@ -25,6 +25,7 @@ export class Commander implements MemberRole<End> {
   /** The goal has no fields: any message is one. */
   private asksNothing = false
   private ended = 0
+  private closed = false
 
   constructor(private readonly host: ActionHost) {
     this.member = new Member(host, host.config.context, this)
@@ -40,23 +41,28 @@ export class Commander implements MemberRole<End> {
       return reply.done()
     }
     const { timeoutMs } = this.host.config
+    let goal: ActionGoal | undefined
     const feedback = this.host.wired(FEEDBACK) ? { onFeedback: this.feedbackTo(message, reply) } : {}
     try {
       const sent = client.sendGoal(this.goalOf(message.payload), { timeoutMs, ...feedback })
       this.member.show()
-      const goal = await sent
+      goal = await sent
       const { status, result } = await goal.result()
       message.payload = result
       message.ros2 = { type: this.type, goal: goal.id, status }
       this.ended += 1
+      reply.send([message])
+    } catch (error) {
+      // A close is the end of goals that were taken, as the node is told to.
+      if (!goal || !this.closed || toEngineError(error).code !== 'CLOSED') throw error
     } finally {
       this.member.show()
     }
-    reply.send([message])
     reply.done()
   }
 
   close(): Promise<void> {
+    this.closed = true
     return this.member.close()
   }
 

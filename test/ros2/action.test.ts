@@ -156,6 +156,14 @@ ros2Suite('action', () => {
     assert.equal((await rig.until('caught'))[0].error.code, 'TRANSPORT')
   })
 
+  it('a goal that was not taken yet fails when the node is closed', async () => {
+    const rig = await Rig.start(context(), actionOf())
+    rig.sendTo('action', { payload: { order: 1 } })
+    await active(rig)
+    await rig.redeploy(context(), actionOf({ timeoutMs: 14_000 }))
+    assert.equal((await rig.until('caught'))[0].error.code, 'CLOSED')
+  })
+
   for (const onClose of ['cancel', 'leave']) {
     it(`goals are cancelled, or left, when the node is closed: ${onClose}`, async () => {
       const server = serve()
@@ -163,7 +171,8 @@ ros2Suite('action', () => {
       rig.sendTo('action', { payload: { order: 200 } })
       await rig.until('rest', 3)
       await rig.redeploy(context(), actionOf({ onClose, timeoutMs: 14_000 }))
-      assert.equal((await rig.until('caught'))[0].error.code, 'CLOSED')
+      await rig.until('completed')
+      assert.deepEqual([rig.seen.heard, rig.seen.caught], [[], []])
       assert.equal(server.active.length, onClose === 'cancel' ? 0 : 1)
     })
   }
