@@ -1,17 +1,20 @@
 import { choice, defineConfig, number, optionalNumber, Problem, parsed, text, type Values } from '../shared/config'
-import { messageType, namespace, nodeName, serviceType } from './fields'
+import { actionType, messageType, namespace, nodeName, serviceType } from './fields'
 
-const SERVICE = /^\w+\/srv\//
+/** The kinds of types, by the folder in their names; without one it is a message. */
+const KINDS = { msg: messageType, srv: serviceType, action: actionType }
+const FOLDER = /^\w+\/(msg|srv|action)\//
 const SEPARATOR = /^===\s*(\S.*)$/
 
-/** Several `.msg` and `.srv` definitions, each behind a line `=== my_msgs/msg/Speed`, by their names. */
+/** Several `.msg`, `.srv` and `.action` definitions, each behind a line `=== my_msgs/msg/Speed`, by their names. */
 function definitions(typed: string): Record<string, string> {
   const found: Record<string, string> = {}
   let name: string | undefined
   for (const line of typed.split(/\r?\n/)) {
     const [, begun] = SEPARATOR.exec(line) ?? []
     if (begun !== undefined) {
-      name = (SERVICE.test(begun) ? serviceType : messageType).read(begun.trim())
+      const [, kind = 'msg'] = FOLDER.exec(begun) ?? []
+      name = KINDS[kind as keyof typeof KINDS].read(begun.trim())
       if (Object.hasOwn(found, name)) throw new Problem('config.typeTwice', { type: name })
       found[name] = ''
     } else if (name !== undefined) {

@@ -5,7 +5,7 @@ import type { View } from './host'
 
 const NOTHING: View = {
   transport: { name: 'native' },
-  ...{ nodes: [], topics: [], services: [], types: [], serviceTypes: [] },
+  ...{ nodes: [], topics: [], services: [], actions: [], types: [], serviceTypes: [], actionTypes: [] },
 }
 
 /** One muted blue for the word. */
@@ -70,6 +70,14 @@ export function prepareService(): void {
   const named = async () => (await view()).services.map(({ service, types }) => ({ name: service, types }))
   const types = async () => (await view()).serviceTypes
   offerNamed($('#node-input-service'), $('#node-input-serviceType'), named, types)
+}
+
+/** The rows of an action. */
+export function prepareAction(): void {
+  const view = watchContext()
+  const named = async () => (await view()).actions.map(({ action, types }) => ({ name: action, types }))
+  const types = async () => (await view()).actionTypes
+  offerNamed($('#node-input-action'), $('#node-input-actionType'), named, types)
 }
 
 /** The name of a node in the domain. */

@@ -1,8 +1,8 @@
 /** Saved properties that several nodes of the word have. No import of Node.js: the editor bundles this file. */
 import { type Field, Problem, parsed, reference } from '../shared/config'
-import { NAMESPACE, NODE_NAME, SERVICE_TYPE, TOPIC, TYPE } from './lib/names'
+import { ACTION_TYPE, NAMESPACE, NODE_NAME, SERVICE_TYPE, TOPIC, TYPE } from './lib/names'
 
-export { longType } from './lib/names'
+export { absolute, longType } from './lib/names'
 
 function form(value: string, pattern: RegExp, problem: string): Field<string> {
   return parsed(value, (typed) => {
@@ -22,6 +22,10 @@ export const service = form('', TOPIC, 'config.service')
 export const remoteNode = form('', TOPIC, 'config.node')
 export const serviceType = form('', SERVICE_TYPE, 'config.serviceType')
 
+/** Absolute, or within the namespace. */
+export const action = form('', TOPIC, 'config.action')
+export const actionType = form('', ACTION_TYPE, 'config.actionType')
+
 export function isType(name: string): boolean {
   return TYPE.test(name)
 }
@@ -30,8 +34,3 @@ export const CONTEXT = 'millrace-ros2-context'
 
 /** The id of a context node. */
 export const context = reference(CONTEXT)
-
-/** The absolute name of a topic, as seen from a namespace. */
-export function absolute(name: string, within: string): string {
-  return name.startsWith('/') ? name : `${within === '/' ? '' : within}/${name}`
-}

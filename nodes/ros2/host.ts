@@ -31,10 +31,13 @@ export interface View {
   nodes: string[]
   topics: { topic: string; types: string[] }[]
   services: { service: string; types: string[] }[]
+  actions: { action: string; types: string[] }[]
   /** All known types of messages. */
   types: string[]
   /** All known types of services. */
   serviceTypes: string[]
+  /** All known types of actions. */
+  actionTypes: string[]
 }
 
 const RETRY_MIN_MS = 1000
@@ -267,14 +270,21 @@ function optionsOf(config: ContextConfig): ContextOptions {
 
 /** How the type of a service's requests ends. */
 const REQUEST = /_Request$/
+/** What belongs to an action, and how the name and the type of its requests for goals end. */
+const OF_ACTION = /\/_action\/\w+$/
+const SEND_GOAL = /\/_action\/send_goal$/
+const SEND_GOAL_TYPE = /_SendGoal_Request$/
 
 async function viewOf(context: Context): Promise<View> {
   const { definitions } = context
   const graph = context.graph()
   const ends = [...graph.publishers, ...graph.subscriptions]
-  const topics = ends.filter(({ service }) => !service)
+  const isAlone = ({ topic }: GraphEndpoint) => !OF_ACTION.test(topic)
+  const topics = ends.filter(({ service }) => !service).filter(isAlone)
   // Who offers a service hears its requests.
-  const servers = graph.subscriptions.filter(({ service, type }) => service && REQUEST.test(type))
+  const requests = graph.subscriptions.filter(({ service, type }) => service && REQUEST.test(type))
+  const servers = requests.filter(isAlone)
+  const actors = requests.filter(({ topic, type }) => SEND_GOAL.test(topic) && SEND_GOAL_TYPE.test(type))
   return {
     transport: context.transport,
     nodes: graph.nodes.map(({ namespace, name }) => absolute(name, namespace)).sort(),
@@ -282,6 +292,10 @@ async function viewOf(context: Context): Promise<View> {
     services: byName(servers).map(([service, types]) => ({
       service,
       types: types.map((type) => type.replace(REQUEST, '')),
+    })),
+    actions: byName(actors).map(([name, types]) => ({
+      action: name.replace(SEND_GOAL, ''),
+      types: types.map((type) => type.replace(SEND_GOAL_TYPE, '')),
     })),
     ...(await definitions.offered()),
   }

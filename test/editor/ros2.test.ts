@@ -8,6 +8,8 @@ declare const RED: { editor: { editConfig(name: string, type: string, id: string
 /** A domain of its own, on loopback. */
 const context = { type: 'millrace-ros2-context', domain: '146', discovery: 'localhost', nodeName: 'seen' }
 const STRING = 'std_msgs/msg/String'
+const COUNT = 'my_msgs/action/Count'
+const messages = `=== ${COUNT}\nint32 to\n---\nint32 reached\n---\nint32 now`
 const endpoint = { context: 'ctx', topic: '/chatter', messageType: STRING, qos: 'latched' }
 
 editorSuite('ros2', {}, (editor) => {
@@ -25,6 +27,8 @@ editorSuite('ros2', {}, (editor) => {
   before(() =>
     editor().load([
       { id: 'ctx', ...context },
+      // One of its own, as the definitions of the other one are edited.
+      { id: 'actors', ...context, nodeName: 'acts', messages },
       { id: 'wrong', ...context, domain: '233' },
       ...flowOf({
         talks: { type: 'millrace-ros2-out', ...endpoint },
@@ -33,6 +37,9 @@ editorSuite('ros2', {}, (editor) => {
         out: { type: 'millrace-ros2-out', context: 'ctx' },
         sync: { type: 'millrace-ros2-sync', context: 'ctx', topics: [] },
         graph: { type: 'millrace-ros2-graph', context: 'ctx' },
+        offers: { type: 'millrace-ros2-goals', context: 'actors', action: '/count', actionType: COUNT },
+        action: { type: 'millrace-ros2-action', context: 'actors' },
+        goals: { type: 'millrace-ros2-goals', context: 'actors' },
         fails: { type: 'millrace-ros2-in', ...endpoint, context: 'wrong' },
       }),
     ]),
@@ -194,6 +201,41 @@ editorSuite('ros2', {}, (editor) => {
       await editor().edit(id)
       await fill(values)
       await keeps(id, values)
+    })
+  }
+
+  const actions: [id: string, values: Record<string, string>][] = [
+    [
+      'action',
+      {
+        ...{ name: 'all of it', action: '/count', actionType: COUNT },
+        ...{ timeoutMs: '700', onClose: 'leave', int64: 'string' },
+      },
+    ],
+    ['goals', { name: 'all of it', action: '/count', actionType: COUNT, int64: 'string' }],
+  ]
+  for (const [id, values] of actions) {
+    it(`${id}: offers the actions that are there, brings their type along, and keeps what it is given`, async () => {
+      await editor().edit(id)
+      assert.deepEqual(await take(field('action'), 'COU'), ['/count'])
+      await typed('#node-input-actionType', COUNT)
+      assert.deepEqual(await offers(field('actionType'), 'my_'), [COUNT])
+      await editor().page.keyboard.press('Tab')
+      await fill(values)
+      await keeps(id, values)
+    })
+
+    it(`${id}: marks what is no name and no type of an action`, async () => {
+      await editor().edit(id)
+      for (const [name, wrong] of [
+        ['action', '/a b'],
+        ['actionType', 'std_srvs/srv/Empty'],
+      ] as const) {
+        await field(name).fill(wrong)
+        await field(name).blur()
+        assert.match((await field(name).getAttribute('class')) ?? '', /input-error/)
+      }
+      await editor().cancel()
     })
   }
 

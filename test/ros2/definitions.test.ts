@@ -137,4 +137,43 @@ describe('ros2 definitions', () => {
     assert.throws(() => definitions.resolveService('a/srv/Half'), { code: 'INVALID_OPTION' })
     assert.throws(() => definitions.resolveService('B'), { code: 'INVALID_OPTION' })
   })
+
+  const parts = (definitions: ros2.Definitions, type: string) =>
+    Object.values(definitions.resolveAction(type)).map((part) => {
+      return part[0]?.definitions.map((field) => `${field.type} ${field.name}`)
+    })
+
+  it('actions are known from texts and from folders, and what ROS 2 makes of them', () => {
+    file('my_msgs/action/Move.action', '# where to\nPoint to\n---\n---\nfloat32 left')
+    file('my_msgs/msg/Point.msg', 'float64 x')
+    const messages = { 'a/msg/Walk': 'bool other', 'a/action/Walk': 'int8 steps\n---\nint8 done\n---' }
+    const definitions = new ros2.Definitions({ folders: [folder], messages })
+    assert.deepEqual(parts(definitions, 'my_msgs/action/Move'), [['my_msgs/Point to'], [], ['float32 left']])
+    assert.deepEqual(parts(definitions, 'a/Walk'), [['int8 steps'], ['int8 done'], []])
+    assert.deepEqual(fields(definitions, 'a/msg/Walk'), ['bool other'])
+    assert.deepEqual(definitions.actionNames(), ['a/action/Walk'])
+    // Without asking for the action first, too.
+    const others = new ros2.Definitions({ folders: [folder], messages })
+    assert.deepEqual(halves(others, 'a/action/Walk_SendGoal'), [
+      ['unique_identifier_msgs/UUID goal_id', 'a/Walk_Goal goal'],
+      ['bool accepted', 'time stamp'],
+    ])
+    assert.deepEqual(halves(others, 'my_msgs/action/Move_GetResult'), [
+      ['unique_identifier_msgs/UUID goal_id'],
+      ['int8 status', 'my_msgs/Move_Result result'],
+    ])
+    assert.deepEqual(fields(others, 'a/action/Walk_FeedbackMessage'), [
+      'unique_identifier_msgs/UUID goal_id',
+      'a/Walk_Feedback feedback',
+    ])
+  })
+
+  it('an action without a definition, or with a part of one, is an error', () => {
+    const messages = { 'a/action/Half': 'bool x\n---\nbool y', 'a/action/Lost': 'None none\n---\n---' }
+    const definitions = new ros2.Definitions({ folders: [], messages })
+    assert.throws(() => definitions.resolveAction('a/action/B'), { code: 'UNKNOWN_TYPE', message: /a\/action\/B/ })
+    assert.throws(() => definitions.resolveAction('a/action/Half'), { code: 'INVALID_OPTION', message: /a\/Half/ })
+    assert.throws(() => definitions.resolveAction('a/action/Lost'), { code: 'UNKNOWN_TYPE', message: /a\/None/ })
+    assert.throws(() => definitions.resolveService('a/action/B_SendGoal'), { code: 'UNKNOWN_TYPE' })
+  })
 })

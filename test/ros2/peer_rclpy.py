@@ -3,6 +3,8 @@
 Reads one JSON line a command from standard input, answers with one JSON line:
 {"echo": [topic, back, type, reliable]} subscribes and publishes; {"graph": topic} tells who is there;
 {"serve": name} offers a service that answers with what it is asked; {"call": [name, prefixes, depth]} calls one;
+{"act": name} offers an action that counts to the goal's order; {"send": [name, order, feedback]} sends a goal,
+cancels it after so much feedback where that is not 0, and waits for its result;
 {"declare": {name: value}} declares parameters, {"parameters": [names]} tells their values.
 """
 import importlib
@@ -13,9 +15,15 @@ import time
 
 import rclpy
 from rcl_interfaces.srv import ListParameters
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.action import ActionClient, ActionServer, CancelResponse, GoalResponse
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from test_msgs.action import Fibonacci
+
+# Orders with a meaning of their own; what is negative is refused.
+ABORTED, ENDLESS, STUBBORN = 101, 102, 103
 
 
 def message_class(name):
@@ -51,13 +59,75 @@ def call(node, clients, name, prefixes, depth):
     return {"names": list(result.names), "prefixes": list(result.prefixes)}
 
 
+def count(goal):
+    order = goal.request.order
+    sequence = []
+    while len(sequence) < order:
+        sequence.append(len(sequence))
+        goal.publish_feedback(Fibonacci.Feedback(sequence=sequence))
+        if order == ABORTED and len(sequence) == 2:
+            goal.abort()
+            break
+        if order in (ENDLESS, STUBBORN):
+            # Its end is another one's to say.
+            while not goal.is_cancel_requested:
+                time.sleep(0.01)
+            goal.canceled()
+            break
+    else:
+        goal.succeed()
+    return Fibonacci.Result(sequence=sequence)
+
+
+def act(node, name):
+    return ActionServer(
+        node, Fibonacci, name, count,
+        goal_callback=lambda goal: GoalResponse.REJECT if goal.order < 0 else GoalResponse.ACCEPT,
+        cancel_callback=lambda goal: CancelResponse.REJECT if goal.request.order == STUBBORN else CancelResponse.ACCEPT,
+        callback_group=ReentrantCallbackGroup(),
+    )
+
+
+def wait(future, timeout=20):
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    return future.result() if done.wait(timeout) else None
+
+
+def send(node, name, order, feedback):
+    client = ActionClient(node, Fibonacci, name)
+    if not client.wait_for_server(timeout_sec=20):
+        return {"error": "no server"}
+    heard, complete = [], threading.Event()
+
+    def hear(message):
+        heard.append(list(message.feedback.sequence))
+        if len(heard) == feedback:
+            complete.set()
+
+    goal = None
+    while not goal:
+        # As above: the first one may be dropped.
+        goal = wait(client.send_goal_async(Fibonacci.Goal(order=order), feedback_callback=hear), timeout=2)
+    if not goal.accepted:
+        return {"accepted": False}
+    if feedback > 0:
+        complete.wait(timeout=20)
+        wait(goal.cancel_goal_async())
+    answer = wait(goal.get_result_async())
+    client.destroy()
+    return {"accepted": True, "heard": heard, "status": answer.status, "sequence": list(answer.result.sequence)}
+
+
 def main():
     rclpy.init()
     node = Node("rclpy_peer")
-    executor = SingleThreadedExecutor()
+    # A goal in work leaves a thread to what comes meanwhile.
+    executor = MultiThreadedExecutor(num_threads=4)
     executor.add_node(node)
     threading.Thread(target=executor.spin, daemon=True).start()
     clients = {}
+    actions = []
     answer({"ready": True})
     for line in sys.stdin:
         command = json.loads(line)
@@ -73,6 +143,11 @@ def main():
             answer({"serves": command["serve"]})
         elif "call" in command:
             answer(call(node, clients, *command["call"]))
+        elif "act" in command:
+            actions.append(act(node, command["act"]))
+            answer({"acts": command["act"]})
+        elif "send" in command:
+            answer(send(node, *command["send"]))
         elif "declare" in command:
             for name, value in command["declare"].items():
                 node.declare_parameter(name, value)

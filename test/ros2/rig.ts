@@ -4,9 +4,11 @@ import { EventEmitter } from 'node:events'
 import type { NodeAPI } from 'node-red'
 import helper from 'node-red-node-test-helper'
 import { ros2 } from '../../nodes'
+import actionNode from '../../nodes/ros2/action'
 import bagNode from '../../nodes/ros2/bag'
 import callNode from '../../nodes/ros2/call'
 import contextNode from '../../nodes/ros2/context'
+import goalsNode from '../../nodes/ros2/goals'
 import graphNode from '../../nodes/ros2/graph'
 import inNode from '../../nodes/ros2/in'
 import outNode from '../../nodes/ros2/out'
@@ -17,6 +19,7 @@ import syncNode from '../../nodes/ros2/sync'
 import { native } from '../../nodes/shared/native'
 import matchNode from '../../nodes/sync/sync'
 import { type Json, Log, type Seen } from '../shared/rig'
+import { FIBONACCI } from './fibonacci'
 
 export type { Json, Seen }
 
@@ -142,6 +145,20 @@ export const parametersOf = (more: Json = {}): Json => ({
   ...more,
 })
 
+/** Sends goals; results go to the sink, feedback to the rest. */
+export const actionOf = (more: Json = {}): Json => ({
+  ...{ id: 'action', type: 'millrace-ros2-action', context: 'ctx', timeoutMs: 15_000 },
+  ...{ action: '/count', actionType: FIBONACCI, ...place, wires: [['sink'], ['rest']] },
+  ...more,
+})
+
+/** Offers an action; its goals go to the sink, what is to be cancelled to the rest. */
+export const goalsOf = (more: Json = {}): Json => ({
+  ...{ id: 'goals', type: 'millrace-ros2-goals', context: 'ctx', action: '/count', actionType: FIBONACCI },
+  ...{ ...place, wires: [['sink'], ['rest']] },
+  ...more,
+})
+
 const watchers: Json[] = [
   { id: 'tab', type: 'tab' },
   { id: 'sink', type: 'helper', ...place, wires: [] },
@@ -153,7 +170,7 @@ const watchers: Json[] = [
     id: 'complete',
     type: 'complete',
     ...place,
-    scope: ['out', 'bag', 'call', 'reply', 'parameters'],
+    scope: ['out', 'bag', 'call', 'reply', 'parameters', 'action'],
     wires: [['completed']],
   },
   { id: 'completed', type: 'helper', ...place, wires: [] },
@@ -161,7 +178,7 @@ const watchers: Json[] = [
 
 const nodeTypes = [
   ...[contextNode, inNode, outNode, bagNode, syncNode, graphNode, matchNode],
-  ...[callNode, serveNode, replyNode, parametersNode],
+  ...[callNode, serveNode, replyNode, parametersNode, actionNode, goalsNode],
 ]
 
 export class Rig extends Log<'heard' | 'rest' | 'told' | 'caught' | 'completed'> {

@@ -79,7 +79,7 @@ export class ServiceClient {
    */
   call(request: unknown, options: CallOptions = {}): Promise<Record<string, unknown>> {
     return this.within(options, (settle: Settle<Record<string, unknown>>) => {
-      const cdr = Buffer.isBuffer(request) ? request : this.codecs.request.encode(request)
+      const cdr = this.encode(request)
       this.whenReady(settle, () => {
         const number = this.send(cdr)
         if (number === undefined) return false
@@ -93,6 +93,11 @@ export class ServiceClient {
         return true
       })
     })
+  }
+
+  /** A request as it is sent; `call` takes that, too. */
+  encode(request: unknown): Buffer {
+    return Buffer.isBuffer(request) ? request : this.codecs.request.encode(request)
   }
 
   async close(): Promise<void> {

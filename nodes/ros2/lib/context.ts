@@ -1,8 +1,11 @@
 import { engine } from '../../shared/native'
+import { ActionClient, type ActionOptions } from './action-client'
+import { ActionServer, type GoalHandler, type ServeActionOptions } from './action-server'
 import { openTransport, type TransportChoice, type TransportInUse } from './choice'
 import { type CallOptions, ServiceClient } from './client'
 import { Codec, type DecodeOptions } from './codec'
 import { type DefinitionSources, Definitions } from './definitions'
+import { absolute, longType } from './names'
 import { Parameters } from './parameters'
 import { type Handler, type ServeOptions, ServiceServer } from './server'
 import type {
@@ -64,6 +67,7 @@ export class Context {
     readonly definitions: Definitions,
     /** What carries the messages, and why another transport that was looked at does not. */
     readonly transport: TransportInUse,
+    private readonly namespace: string,
   ) {}
 
   /**
@@ -75,7 +79,7 @@ export class Context {
     const sources = Object.entries({ distribution, messages, folders }).filter(([, value]) => value !== undefined)
     const definitions = new Definitions(Object.fromEntries(sources))
     const { transport, inUse } = await openTransport(choice, rest, onGraph)
-    return new Context(transport, definitions, inUse)
+    return new Context(transport, definitions, inUse, rest.namespace ?? '/')
   }
 
   /** Hears a topic: `hear` gets each message, in order. */
@@ -135,6 +139,16 @@ export class Context {
     const codecs = { request: new Codec(type, request, decode), response: new Codec(type, response) }
     const open = (onReady: () => void) => this.link.serve({ service, type, definitions }, onReady)
     return new ServiceServer(service, codecs, handler, open, onError)
+  }
+
+  /** A client of an action, such as `/arm/move` of the type `my_msgs/action/Move`. */
+  action(name: string, type: string, options: ActionOptions = {}): ActionClient {
+    return new ActionClient(this, absolute(name, this.namespace), longType(type, 'action'), options)
+  }
+
+  /** Offers an action: what `handler` gives back, or resolves to, is the result of a goal. */
+  serveAction(name: string, type: string, handler: GoalHandler, options: ServeActionOptions = {}): ActionServer {
+    return new ActionServer(this, absolute(name, this.namespace), longType(type, 'action'), handler, options)
   }
 
   /** The parameters of a node, by its name such as `/robot/driver`. */

@@ -127,6 +127,10 @@ export function openAnswerer(home: Home, wanted: WantedService, onReady: () => v
 
 function halvesOf({ service, type, definitions }: WantedService) {
   const { request, response } = definitions
+  if (ACTION.test(type)) {
+    const problem = `rclnodejs has no services of actions apart from the action, which ${service} is part of`
+    throw new EngineError('UNAVAILABLE', `${problem}; choose the native transport`)
+  }
   for (const { definitions: fields } of [...request, ...response]) {
     const wide = fields.find((field) => field.type === 'wstring')
     if (!wide) continue
@@ -139,6 +143,8 @@ function halvesOf({ service, type, definitions }: WantedService) {
     response: halfOf(type, response),
   }
 }
+
+const ACTION = /^[^/]+\/action\//
 
 interface Half {
   decode(cdr: Buffer): Fields

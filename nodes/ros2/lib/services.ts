@@ -1,9 +1,14 @@
 /**
  * The services that come along, in ROS 2's own notation: what they ask for, `---`, what they answer.
- * Field lists of std_srvs (BSD), rcl_interfaces and example_interfaces (Apache-2.0), which have not
+ * Field lists of std_srvs (BSD), action_msgs, rcl_interfaces and example_interfaces (Apache-2.0), which have not
  * changed from Humble to Jazzy; the messages that they contain come with the standard ones.
  */
 export const standardServices: Readonly<Record<string, string>> = {
+  'action_msgs/CancelGoal': `
+    action_msgs/GoalInfo goal_info
+    ---
+    int8 return_code
+    action_msgs/GoalInfo[] goals_canceling`,
   'std_srvs/Empty': '---',
   'std_srvs/SetBool': `
     bool data
