@@ -45,6 +45,13 @@ export declare class PythonScript {
   call(id: number, source: string | undefined | null, json: string, parts?: Array<Buffer> | undefined | null): Coded<undefined>
   /** At most `limit` events, the oldest first. */
   take(limit: number): PythonEvents
+  /**
+   * The socket of a worker's process, which the caller owns, and reads from now on: `hear` is told what comes.
+   * Null where there is none that can be given.
+   */
+  listen(worker: number): PythonChannel | null
+  /** What came from there, or nothing at its end; then takes events. */
+  hear(worker: number, turn: number, bytes: Uint8Array, limit: number): PythonEvents
   /** The process id of each worker, while it has one. */
   processes(): Array<number | undefined | null>
   /** Lets the waiting calls finish and the script shut down, within a few seconds. */
@@ -274,6 +281,13 @@ export declare function nextFiring(schedule: string, afterMs: number): Coded<num
 
 /** Checks a workflow and gives its parts their ids. For a broker that has its own store: `{signature, tasks}`. */
 export declare function prepareWorkflow(signature: string): Coded<string>
+
+/** The socket of a worker's process. */
+export interface PythonChannel {
+  fd: number
+  /** Which process of the worker. */
+  turn: number
+}
 
 /** Something that happened. */
 export interface PythonEvent {

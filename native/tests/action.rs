@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::io::Read;
+use std::os::unix::net::UnixStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use millrace::action::python::{Answer, Event, Events, Mode, Options, Python, PythonError, interpreter};
 use millrace::error::{ErrorCode, HasCode};
+use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::json;
 
 const ECHO: &str = "
@@ -290,6 +293,45 @@ fn closing_lets_what_waits_finish_and_ends_what_does_not() {
     rig.python.close();
     assert_eq!(rig.answer(1), Err(PythonError::Closed));
     assert_eq!(rig.python.processes(), [None]);
+}
+
+#[test]
+fn a_caller_may_read_the_answers() {
+    let Some(rig) = Rig::open(Options { timeout_ms: 300.0, ..inline(ECHO) }) else { return };
+    rig.started();
+    let (socket, turn) = rig.python.listen(0).unwrap();
+    assert!(rig.python.listen(0).is_none() && rig.python.listen(1).is_none());
+    let mut socket = UnixStream::from(socket);
+    let mut hear = || {
+        poll(&mut [PollFd::new(&socket, PollFlags::IN)], None).unwrap();
+        let mut bytes = [0; 100];
+        let size = socket.read(&mut bytes).unwrap_or(0);
+        rig.python.hear(0, turn, &bytes[..size]);
+        size > 0
+    };
+    rig.call(1, "on_measurement", &json!(1));
+    assert!(hear());
+    assert_eq!(rig.answer(1), value("1"));
+    // An answer that lies there is no call that takes too long.
+    rig.call(2, "on_measurement", &json!(2));
+    std::thread::sleep(Duration::from_millis(1000));
+    assert!(hear());
+    assert_eq!(rig.answer(2), value("2"));
+    rig.call(3, "hang", &json!(0));
+    assert_eq!(rig.answer(3), Err(PythonError::Timeout("a call", 300)));
+    rig.started();
+    // What comes too late is of no process.
+    while hear() {}
+    rig.call(4, "on_measurement", &json!(4));
+    assert_eq!(rig.answer(4), value("4"));
+    let (_, next) = rig.python.listen(0).unwrap();
+    assert_ne!(next, turn);
+    rig.python.hear(0, next, b"nonsense");
+    rig.find(|event| matches!(event, Event::Ended { .. }).then_some(()));
+    rig.started();
+    let (_, last) = rig.python.listen(0).unwrap();
+    rig.python.hear(0, last, b"");
+    rig.find(|event| matches!(event, Event::Ended { .. }).then_some(()));
 }
 
 #[test]

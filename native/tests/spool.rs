@@ -226,6 +226,31 @@ fn what_the_disk_loses_meanwhile_is_counted_and_the_rest_goes_on() {
     assert_eq!((spool.stats().damaged, spool.stats().records), (1, 5));
 }
 
+#[cfg(unix)]
+#[test]
+fn nothing_is_taken_into_a_file_that_was_removed() {
+    let folder = Folder::new("removed");
+    let small = Options { max_bytes: 4000, ..QUICK };
+    let spool = Spool::open(&folder.0, small).unwrap();
+    let record = [b'x'; 600];
+    for _ in 0..3 {
+        spool.append(&[&record]).unwrap();
+    }
+    fs::remove_file(segments(&folder.0).last().unwrap()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(spool.append(&[b"lost"]).unwrap_err().code(), ErrorCode::StoreFailed);
+    }
+    drop(spool);
+    let spool = Spool::open(&folder.0, small).unwrap();
+    let next = spool.append(&[b"more"]).unwrap().start;
+    let numbers: Vec<u64> = texts(&spool, 0).into_iter().map(|(number, _)| number).collect();
+    assert_eq!(numbers, [0, 1, next]);
+    drop(spool);
+    fs::remove_dir_all(&folder.0).unwrap();
+    let spool = Spool::open(&folder.0, small).unwrap();
+    assert_eq!(spool.append(&[b"anew"]).unwrap(), 0..1);
+}
+
 #[test]
 fn appends_that_come_together_all_reach_the_disk() {
     let folder = Folder::new("together");

@@ -1,8 +1,10 @@
 /** What the panels of the nodes that act share. Runs in the browser. */
 import type { ConfigSpec, Fields } from '../shared/config'
-import { act, ask, text } from '../shared/editor'
+import { act, ask, prepareTest, showFound, text } from '../shared/editor'
 import type { SenderStatus } from './lib/driver'
 import type { Tested } from './outlet'
+
+const FORM = 'millrace-action'
 
 type Config = Pick<ConfigSpec<Fields>, 'type'>
 
@@ -19,7 +21,10 @@ export function prepareDelivery(config: Config, id: string, given?: () => object
   }
   durable.on('change', show)
   show()
-  $('#millrace-action-test').on('click', () => test(config, id, given?.()))
+  prepareTest(config, FORM, async () => {
+    const tested = await act<Tested>(config.type, id, 'test', given?.())
+    return tested && textOf(config, tested)
+  })
 }
 
 /** Shows rows of a class only while a choice has their value: `millrace-auth-basic` with `basic`. */
@@ -44,32 +49,13 @@ async function showStatus(config: Config, id: string): Promise<void> {
   }
   if (latencyMs) lines.push(text(config, 'test.latency', { p50: round(latencyMs.p50), p95: round(latencyMs.p95) }))
   if (lastError) lines.push(text(config, 'test.lastError', { reason: lastError.message }))
-  show(lines.join('\n'))
+  showFound(FORM, lines.join('\n'))
 }
 
-/** Tries it out, and says at which step it fails. */
-async function test(config: Config, id: string, given?: object): Promise<void> {
-  const button = $('#millrace-action-test').prop('disabled', true)
-  show(text(config, 'test.running'))
-  try {
-    const tested = await act<Tested>(config.type, id, 'test', given)
-    if (!tested) show(text(config, 'test.undeployed'))
-    else if (tested.ok) show(text(config, 'test.good', { found: tested.found, ms: tested.ms }))
-    else show(`${text(config, `fault.${tested.fault}`)}\n${tested.message}`)
-  } catch (error) {
-    show(text(config, 'test.failed', { reason: (error as Error).message }))
-  }
-  button.prop('disabled', false)
-  scrollToFound()
-}
-
-function show(found: string): void {
-  $('#millrace-action-found').text(found).prop('hidden', false)
-}
-
-/** The dialog may be longer than the screen. */
-function scrollToFound(): void {
-  $('#millrace-action-found')[0]?.scrollIntoView({ block: 'nearest' })
+/** At which step it fails, where it does. */
+function textOf(config: Config, tested: Tested): string {
+  if (tested.ok) return text(config, 'test.good', { found: tested.found, ms: tested.ms })
+  return `${text(config, `fault.${tested.fault}`)}\n${tested.message}`
 }
 
 function round(ms: number): number {

@@ -34,7 +34,7 @@ export const httpConfig = defineConfig({
     url: parsed('', address),
     method: choice('POST', ['POST', 'PUT', 'PATCH', 'DELETE', 'GET']),
     /** A line each: `Name: value`. */
-    headers: parsed('', (typed) => headers(typed, HEADER)),
+    headers: parsed('', (typed) => headers(typed, HEADER, 'config.header')),
     auth: choice('none', ['none', 'bearer', 'basic', 'api-key']),
     keyHeader: parsed('X-API-Key', headerName),
     tls: optionalReference('tls-config'),

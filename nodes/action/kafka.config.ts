@@ -38,7 +38,7 @@ export const kafkaConfig = defineConfig({
     idempotent: flag(true),
     compression: choice('none', ['none', 'gzip', 'zstd']),
     clientId: parsed('millrace', client),
-    headers: parsed('', (typed) => headers(typed, HEADER)),
+    headers: parsed('', (typed) => headers(typed, HEADER, 'config.header')),
     ...deliveryFields,
     /** What goes at a time goes in one request. */
     concurrency: number(100, { min: 1, max: 1000, whole: true }),

@@ -15,12 +15,12 @@ export function addresses(typed: string, problem: string): { host: string; port:
 }
 
 /** A line each: `name: value`, as `form` has it. */
-export function headers(typed: string, form: RegExp): Record<string, string> {
+export function headers(typed: string, form: RegExp, problem: string): Record<string, string> {
   const lines = typed.split(/\r?\n/).filter((line) => line.trim() !== '')
   return Object.fromEntries(
     lines.map((line) => {
       const [, name, value] = form.exec(line.trim()) ?? []
-      if (name === undefined || value === undefined) throw new Problem('config.header')
+      if (name === undefined || value === undefined) throw new Problem(problem)
       return [name, value]
     }),
   )

@@ -1,5 +1,5 @@
 import type { EditorRED } from 'node-red'
-import { defineEditor, lookup, offer, text } from '../shared/editor'
+import { defineEditor, lookup, offer, prepareTest, text } from '../shared/editor'
 import { contextConfig } from './context.config'
 import { viewOf } from './editor'
 import type { View } from './host'
@@ -18,8 +18,12 @@ export default defineEditor(
   {
     label: (node) => node.name || (node.domain === '' ? 'ROS 2' : `ROS 2, ${node.domain}`),
     oneditprepare(node) {
-      $('#millrace-ros2-test').on('click', () => test(node.id))
       offer($('#node-config-input-interface'), () => lookup<string>(contextConfig, node.id, 'interfaces'))
+      // What the context discovers, as it is deployed.
+      prepareTest(contextConfig, 'millrace-ros2', async () => {
+        const view = await viewOf(node.id)
+        return view && textOf(view)
+      })
       const settings = {
         id: 'millrace-ros2-messages',
         mode: 'ace/mode/text',
@@ -41,23 +45,6 @@ export default defineEditor(
 function closeDefinitions(): void {
   definitions?.destroy()
   definitions = undefined
-}
-
-/** Shows what the context discovers, as it is deployed. */
-async function test(id: string): Promise<void> {
-  const button = $('#millrace-ros2-test').prop('disabled', true)
-  show(label('test.running'))
-  try {
-    const view = await viewOf(id)
-    show(view ? textOf(view) : label('test.undeployed'))
-  } catch (error) {
-    show(label('test.failed', { reason: (error as Error).message }))
-  }
-  button.prop('disabled', false)
-}
-
-function show(found: string): void {
-  $('#millrace-ros2-found').text(found).prop('hidden', false)
 }
 
 function textOf({ transport, nodes, topics }: View): string {

@@ -145,6 +145,28 @@ export async function act<T>(type: string, id: string, name: string, given: obje
   return answerOf($.ajax({ method: 'POST', url: routeOf(type, id, name), dataType: 'json', ...body }))
 }
 
+/** The button `<form>-test`: shows what `test` finds, in `<form>-found`; null where the node would have to be deployed. */
+export function prepareTest(
+  config: Pick<ConfigSpec<Fields>, 'type'>,
+  form: string,
+  test: () => Promise<string | null>,
+): void {
+  const button = $(`#${form}-test`)
+  button.on('click', async () => {
+    button.prop('disabled', true)
+    showFound(form, text(config, 'test.running'))
+    const found = await test().catch((error: Error) => text(config, 'test.failed', { reason: error.message }))
+    showFound(form, found ?? text(config, 'test.undeployed'))
+    button.prop('disabled', false)
+    // The dialog may be longer than the screen.
+    $(`#${form}-found`)[0]?.scrollIntoView({ block: 'nearest' })
+  })
+}
+
+export function showFound(form: string, found: string): void {
+  $(`#${form}-found`).text(found).prop('hidden', false)
+}
+
 /** Offers names while a free text is typed. Tab takes the first of them: so the closest to what was typed stands first. */
 export function offer(input: JQuery, names: () => Promise<Iterable<string>>): void {
   input.autoComplete({

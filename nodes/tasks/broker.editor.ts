@@ -1,4 +1,4 @@
-import { defineEditor, text } from '../shared/editor'
+import { defineEditor, prepareTest, text } from '../shared/editor'
 import { brokerConfig } from './broker.config'
 import { viewOf } from './editor'
 import type { View } from './host'
@@ -10,25 +10,15 @@ export default defineEditor(
   { category: 'config', paletteLabel: 'tasks broker' },
   {
     label: (node) => String(node.name || node.path || 'tasks'),
-    oneditprepare: (node) => $('#millrace-tasks-test').on('click', () => test(node.id)),
+    oneditprepare(node) {
+      // What the broker holds, as it is deployed.
+      prepareTest(brokerConfig, 'millrace-tasks', async () => {
+        const view = await viewOf(node.id)
+        return view && textOf(view)
+      })
+    },
   },
 )
-
-/** Shows what the broker holds, as it is deployed. */
-async function test(id: string): Promise<void> {
-  const button = $('#millrace-tasks-test').prop('disabled', true)
-  try {
-    const view = await viewOf(id)
-    show(view ? textOf(view) : label('test.undeployed'))
-  } catch (error) {
-    show(label('test.failed', { reason: (error as Error).message }))
-  }
-  button.prop('disabled', false)
-}
-
-function show(found: string): void {
-  $('#millrace-tasks-found').text(found).prop('hidden', false)
-}
 
 function textOf({ queues, workers }: View): string {
   return [

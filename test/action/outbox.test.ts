@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -115,6 +115,31 @@ describe('outbox', () => {
       sender.settled.slice(3).map(({ delivery }) => delivery.data),
       [1, 2, 3],
     )
+  })
+
+  it('a source that is stuck holds up no other, however much of it waits', async () => {
+    const transport = new Scripted()
+    const stuck = new Set(['a'])
+    transport.deliver = async (delivery, attempt) => {
+      transport.calls.push({ delivery, attempt, at: 0 })
+      if (stuck.has(delivery.source ?? '')) throw down()
+    }
+    const many = Array.from({ length: 3000 }, (_, at) => at)
+    const sender = outbox(transport, { queue: 10_000 })
+    await Promise.all(many.map((data) => sender.send(message(data, 'a'))))
+    await Promise.all([1, 2, 3].map((data) => sender.send(message(data, 'b'))))
+    await eventually(() => sender.settled.length === 3)
+    await Promise.all(
+      [3000, 3001].flatMap((data) => [sender.send(message(data, 'a')), sender.send(message(data, 'b'))]),
+    )
+    await eventually(() => sender.settled.length === 5)
+    assert.equal(sender.status().outbox?.records, 3002)
+    stuck.clear()
+    await empty(sender)
+    const settledOf = (source: string) =>
+      sender.settled.filter(({ delivery }) => delivery.source === source).map(({ delivery }) => delivery.data)
+    assert.deepEqual(settledOf('a'), [...many, 3000, 3001])
+    assert.deepEqual(settledOf('b'), [1, 2, 3, 3000, 3001])
   })
 
   it('what is refused later is told, acknowledged, and holds up nobody', async () => {
@@ -264,6 +289,45 @@ describe('outbox', () => {
     await sender.send(message('a'))
     await empty(sender)
     assert.deepEqual([dataOf(transport), sender.status().lastError], [['a'], null])
+  })
+
+  it('a store whose folder was removed takes nothing, and is opened anew by itself', async () => {
+    const { wait, open: letGo } = gate()
+    const transport = new Scripted([wait])
+    const sender = outbox(transport)
+    await sender.send(message('a', 's'))
+    await transport.until(1)
+    rmSync(join(folder, 'box'), { recursive: true })
+    assert.equal(await code(sender.send(message('lost'))), 'STORE_FAILED')
+    assert.deepEqual([sender.status().state, sender.status().lastError?.code], ['failed', 'STORE_FAILED'])
+    await eventually(() => sender.status().lastError === null)
+    // It has the number that 'a' had.
+    assert.equal((await sender.send(message('b', 's'))).stored, 0)
+    letGo()
+    await empty(sender)
+    assert.deepEqual(dataOf(transport), ['a', 'b'])
+  })
+
+  it('and delivers what it still has', async () => {
+    const { wait, open: letGo } = gate()
+    const transport = new Scripted([wait])
+    const box = join(folder, 'box')
+    // Few records a file.
+    const sender = outbox(transport, { concurrency: 1 }, { maxBytes: 4000 })
+    for (let data = 0; data < 4; data += 1) await sender.send(message({ data, fill: 'x'.repeat(600) }, 's'))
+    const [newest = ''] = readdirSync(box)
+      .filter((name) => name.endsWith('.spool'))
+      .sort()
+      .reverse()
+    rmSync(join(box, newest))
+    assert.equal(await code(sender.send(message('lost'))), 'STORE_FAILED')
+    await eventually(() => sender.status().lastError === null)
+    await sender.send(message({ data: 4 }, 's'))
+    letGo()
+    await empty(sender)
+    // What was under way leaves again.
+    const arrived = dataOf(transport).map((data) => (data as { data: number }).data)
+    assert.deepEqual(arrived, [0, 0, 1, 2, 4])
   })
 
   it('a record that nobody can read is given as it is', async () => {

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { action, type EngineError } from '../../nodes'
 import { closeAll, eventually, file, folder, interpreter, isAlive, pythonSuite, run, Told } from './interpreter'
 
+const root = join(__dirname, '../..')
 const ECHO = 'def on_measurement(data):\n    return data\n'
 
 async function failure(promise: Promise<unknown>): Promise<EngineError & { cause: action.PythonProblem }> {
@@ -325,6 +326,31 @@ def on_alert(d): return [started, d]
     })
   }
 
+  it('a call that was answered in time is not ended because JavaScript was busy', async () => {
+    const { python } = await run('def on_measurement(d): return d', { timeoutMs: 300 })
+    const [process] = python.status().processes
+    const answer = python.call('measurement', 7)
+    const end = performance.now() + 1000
+    while (performance.now() < end);
+    assert.equal(await answer, 7)
+    assert.deepEqual(python.status().processes, [process])
+  })
+
+  it('processes that ended leave nothing open', async function () {
+    if (!existsSync('/proc/self/fd')) return this.skip()
+    const { python, told } = await run('import os\ndef on_alert(d): os._exit(1)\ndef on_measurement(d): return d')
+    const open = () => readdirSync('/proc/self/fd').length
+    const again = async () => {
+      await assert.rejects(python.call('alert', 0))
+      await python.call('measurement', 0)
+    }
+    await again()
+    const before = open()
+    for (let turn = 0; turn < 5; turn += 1) await again()
+    await told.until(() => python.status().restarts === 6)
+    assert.ok(open() <= before + 2, `${open()} after ${before}`)
+  })
+
   it('recursion without a limit costs its own call at most', async () => {
     const code = `
 import sys
@@ -596,6 +622,15 @@ def on_measurement(d):
       ),
     )
     assert.ok(error.cause.message.startsWith('result.z[0]'), error.cause.message)
+  })
+
+  it('what runs the script is written in the Python of 3.8', () => {
+    const harness = readFileSync(join(root, 'native/src/action/python/harness.py'), 'utf8')
+    const parse = 'import ast, sys; ast.parse(sys.stdin.read(), feature_version=(3, 8))'
+    const isOld = (input: string) => spawnSync(interpreter, ['-c', parse], { input }).status === 0
+    assert.equal(isOld(harness), true)
+    // Where this Python is of 3.8, it says so as well.
+    assert.equal(isOld(`${harness}\nmatch MODULE:\n    case _: pass\n`), false)
   })
 
   it('every other Python of this machine runs it, from 3.8 on', async function () {

@@ -1,13 +1,9 @@
 /** A node of the word in a running flow, with everything that it says written down. */
-import { EventEmitter, once } from 'node:events'
-import { inspect } from 'node:util'
 import type { NodeAPI, NodeStatus } from 'node-red'
 import helper from 'node-red-node-test-helper'
+import { type Json, Log, type Seen } from '../shared/rig'
 
-export type Json = Record<string, unknown>
-// biome-ignore lint/suspicious/noExplicitAny: messages have any form
-export type Seen = any
-export type Event = 'first' | 'second' | 'third' | 'caught' | 'completed' | 'status' | 'warn' | 'error'
+export type { Json, Seen }
 
 const OUTPUTS = ['first', 'second', 'third'] as const
 
@@ -34,24 +30,16 @@ function flowOf(id: string, type: string, config: Json, { wired = [true, true, t
 
 let started = 0
 
-export class Rig {
-  readonly seen: Record<Event, Seen[]> = {
-    first: [],
-    second: [],
-    third: [],
-    caught: [],
-    completed: [],
-    status: [],
-    warn: [],
-    error: [],
-  }
-  private readonly events = new EventEmitter()
+const HEARD = { first: 'first', second: 'second', third: 'third', caught: 'caught', completed: 'completed' } as const
 
+export class Rig extends Log<keyof typeof HEARD> {
   private constructor(
     /** A new one for each, as what is kept of a node is kept by it. */
     readonly id: string,
     private readonly type: string,
-  ) {}
+  ) {
+    super(HEARD)
+  }
 
   static async start(make: (RED: NodeAPI) => void, type: string, config: Json = {}, wiring: Wiring = {}): Promise<Rig> {
     started += 1
@@ -62,11 +50,6 @@ export class Rig {
     })
     rig.attach()
     return rig
-  }
-
-  static async stop(): Promise<void> {
-    await helper.unload()
-    helper.settings({})
   }
 
   async redeploy(config: Json, wiring: Wiring = {}, kind: 'full' | 'nodes' = 'nodes'): Promise<void> {
@@ -82,54 +65,9 @@ export class Rig {
     return helper.getNode(this.id)
   }
 
-  /** Waits until there are so many of them; returns all. Tells what came instead when they do not come. */
-  async until(event: Event, count = 1): Promise<Seen[]> {
-    const giveUp = AbortSignal.timeout(8000)
-    while (this.seen[event].length < count) {
-      await once(this.events, `seen ${event}`, { signal: giveUp }).catch(() => {
-        throw new Error(`waited for ${count} × ${event}, but saw ${inspect(this.seen, { depth: 4 })}`)
-      })
-    }
-    return this.seen[event]
-  }
-
   /** Waits for a status that `fits`. */
-  async status(fits: (status: NodeStatus & { text: string }) => boolean): Promise<NodeStatus> {
-    for (let next = 0; ; next += 1) {
-      const status = (await this.until('status', next + 1))[next]
-      if (fits(status)) return status
-    }
-  }
-
-  private note(event: Event, value: Seen): void {
-    this.seen[event].push(value)
-    this.events.emit(`seen ${event}`)
-  }
-
-  /** The node speaks while it is being made, so its log is heard from the start. */
-  private listenTo(RED: NodeAPI): NodeAPI {
-    const nodes = Object.create(RED.nodes)
-    nodes.createNode = (node: Seen, config: Json) => {
-      RED.nodes.createNode(node, config as never)
-      for (const event of ['status', 'warn', 'error'] as const) {
-        const original = node[event].bind(node)
-        node[event] = (...args: unknown[]) => {
-          // An error with a message goes to Catch nodes and is heard there.
-          if (event !== 'error' || args.length === 1) this.note(event, args[0])
-          return original(...args)
-        }
-      }
-    }
-    return Object.assign(Object.create(RED), { nodes })
-  }
-
-  private attach(): void {
-    for (const event of [...OUTPUTS, 'caught', 'completed'] as const) {
-      const node = helper.getNode(event) as Seen
-      if (!node || node.noted) continue
-      node.noted = true
-      node.on('input', (message: Seen) => this.note(event, message))
-    }
+  status(fits: (status: NodeStatus & { text: string }) => boolean): Promise<NodeStatus> {
+    return this.find('status', fits)
   }
 }
 

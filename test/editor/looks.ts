@@ -13,7 +13,11 @@ export function overflowing(form: Element): string[] {
     (element) => element.matches('div, label') && element.scrollWidth > element.clientWidth + 1,
   )
   const wrapped = visible.filter((element) => element.matches('label') && element.getBoundingClientRect().height > 30)
-  return [...outside, ...cut, ...wrapped].map(name)
+  const fallen = visible.filter((element) => {
+    const gap = element.matches('.millrace-gap + label') && element.previousElementSibling?.getBoundingClientRect()
+    return gap && element.getBoundingClientRect().top >= gap.bottom
+  })
+  return [...outside, ...cut, ...wrapped, ...fallen].map(name)
 }
 
 /** Inputs that a screen reader has no name for. */

@@ -204,7 +204,7 @@ ros2Suite('actions', () => {
     const client = clientOf('/forgetful')
     // Without a publisher of feedback it is no action.
     await assert.rejects(client.sendGoal({}, { timeoutMs: 500 }), { code: 'TRANSPORT' })
-    ends.push(answerer.advertise('/forgetful/_action/feedback', `${FIBONACCI}_FeedbackMessage`))
+    ends.push(answerer.publish('/forgetful/_action/feedback', `${FIBONACCI}_FeedbackMessage`))
     const goal = await client.sendGoal({}, long)
     await assert.rejects(goal.result(), { code: 'NOT_FOUND' })
     assert.equal(await goal.cancel(long), false)
@@ -244,8 +244,8 @@ ros2Suite('actions', () => {
     const goal = await client.sendGoal({}, { ...long, onFeedback: () => {} })
     await begun.until(1)
     const reliable = { reliability: 'reliable', durability: 'transient-local' } as const
-    const feedback = answerer.advertise('/absurd/_action/feedback', `${FIBONACCI}_FeedbackMessage`, reliable)
-    const status = answerer.advertise('/absurd/_action/status', 'action_msgs/msg/GoalStatusArray', reliable)
+    const feedback = answerer.publish('/absurd/_action/feedback', `${FIBONACCI}_FeedbackMessage`, reliable)
+    const status = answerer.publish('/absurd/_action/status', 'action_msgs/msg/GoalStatusArray', reliable)
     ends.push(feedback, status)
     while (feedback.matched() === 0 || status.matched() === 0) await new Promise((resolve) => setTimeout(resolve, 10))
     const cut = Buffer.concat([Buffer.from([0, 1, 0, 0]), Buffer.from(goal.id.replaceAll('-', ''), 'hex')])

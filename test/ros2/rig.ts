@@ -203,16 +203,6 @@ export class Rig extends Log<'heard' | 'rest' | 'told' | 'caught' | 'completed'>
   sendTo(id: string, ...messages: Json[]): void {
     for (const message of messages) helper.getNode(id).receive(message as never)
   }
-
-  /** What the admin API answers. */
-  async get(path: string): Promise<{ status: number; body: Seen }> {
-    return new Promise((resolve, reject) => {
-      helper
-        .request()
-        .get(path)
-        .end((error: Error | null, response: Seen) => (error ? reject(error) : resolve(response)))
-    })
-  }
 }
 
 /** Settings with which a node cannot work: what its status says of each. */

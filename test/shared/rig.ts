@@ -47,6 +47,16 @@ export abstract class Log<Event extends string> {
     }
   }
 
+  /** What the admin API answers. */
+  get(path: string): Promise<{ status: number; body: Seen }> {
+    return new Promise((resolve, reject) => {
+      helper
+        .request()
+        .get(path)
+        .end((error: Error | null, response: Seen) => (error ? reject(error) : resolve(response)))
+    })
+  }
+
   /** The nodes speak while they are being made, so their log is heard from the start. */
   protected listenTo(RED: NodeAPI): NodeAPI {
     const nodes = Object.create(RED.nodes)

@@ -1,6 +1,7 @@
 //! `action::python` for Node.js. Values cross as JSON text and binary parts; what happens is told by a
 //! bell, and JavaScript takes as much at a time as it likes.
 
+use std::os::fd::IntoRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +51,14 @@ pub struct PythonEvent {
 pub struct PythonEvents {
     pub events: Vec<PythonEvent>,
     pub more: bool,
+}
+
+/// The socket of a worker's process.
+#[napi(object)]
+pub struct PythonChannel {
+    pub fd: i32,
+    /// Which process of the worker.
+    pub turn: u32,
 }
 
 impl PythonEvent {
@@ -104,6 +113,12 @@ pub struct PythonScript {
     events: Arc<Events>,
 }
 
+impl PythonScript {
+    fn get(&self) -> Option<Arc<Python>> {
+        self.python.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 #[napi]
 impl PythonScript {
     /// `options` is JSON. `on_event` is called when events wait where none did.
@@ -124,7 +139,7 @@ impl PythonScript {
     pub fn call(&self, id: f64, source: Option<String>, json: String, parts: Option<Vec<Buffer>>) -> Coded<()> {
         let parts = parts.unwrap_or_default();
         let parts: Vec<&[u8]> = parts.iter().map(|part| &part[..]).collect();
-        Coded::of(|| match &*self.python.lock().unwrap_or_else(PoisonError::into_inner) {
+        Coded::of(|| match self.get() {
             Some(python) => python.call(id as u64, source.as_deref(), &json, &parts),
             None => Err(PythonError::Closed),
         })
@@ -137,18 +152,36 @@ impl PythonScript {
         PythonEvents { events: events.into_iter().map(PythonEvent::from).collect(), more }
     }
 
+    /// The socket of a worker's process, which the caller owns, and reads from now on: `hear` is told what comes.
+    /// Null where there is none that can be given.
+    #[napi(catch_unwind)]
+    pub fn listen(&self, worker: u32) -> Option<PythonChannel> {
+        let (socket, turn) = self.get()?.listen(worker as usize)?;
+        Some(PythonChannel { fd: socket.into_raw_fd(), turn })
+    }
+
+    /// What came from there, or nothing at its end; then takes events.
+    #[napi(catch_unwind)]
+    pub fn hear(&self, worker: u32, turn: u32, bytes: &[u8], limit: u32) -> PythonEvents {
+        if let Some(python) = self.get() {
+            self.events.hushed(|| python.hear(worker as usize, turn, bytes));
+        }
+        self.take(limit)
+    }
+
     /// The process id of each worker, while it has one.
     #[napi(catch_unwind)]
     pub fn processes(&self) -> Vec<Option<u32>> {
-        let python = self.python.lock().unwrap_or_else(PoisonError::into_inner);
-        python.as_ref().map(|python| python.processes()).unwrap_or_default()
+        self.get().map(|python| python.processes()).unwrap_or_default()
     }
 
     /// Lets the waiting calls finish and the script shut down, within a few seconds.
     #[napi]
     pub async fn close(&self) {
-        let python = self.python.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let _ = spawn_blocking(move || drop(python)).await;
+        if let Some(python) = self.get() {
+            let _ = spawn_blocking(move || python.close()).await;
+        }
+        self.python.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The bell keeps Node.js running, and this object may be collected much later.
         self.events.silence();
     }

@@ -415,6 +415,12 @@ impl Shared {
             })?;
         }
         let file = match &state.active {
+            // What is written to it is written to nowhere.
+            Some(file) if segment::is_removed(file) => {
+                let error = std::io::Error::from(ErrorKind::NotFound);
+                state.failed = Some(error.to_string());
+                return Err(io(error));
+            }
             Some(file) => file.clone(),
             None => {
                 let (segment, file) = segment::create(&self.path, state.next).map_err(io)?;

@@ -76,6 +76,15 @@ impl Head {
     }
 }
 
+/// Whether somebody deleted it while it is open.
+pub fn is_removed(file: &File) -> bool {
+    #[cfg(unix)]
+    return file.metadata().is_ok_and(|told| std::os::unix::fs::MetadataExt::nlink(&told) == 0);
+    // Elsewhere an open file cannot be.
+    #[cfg(not(unix))]
+    return false;
+}
+
 /// The valid record at the beginning of some bytes.
 pub fn record(bytes: &[u8]) -> Option<Head> {
     let head = Head::of(bytes)?;

@@ -33,6 +33,10 @@ export interface OutboxOptions {
 const BATCH_BYTES = 1 << 18
 /** More is read when fewer than so many are in hand. */
 const IN_HAND = 1000
+/** So many of one source wait in hand: the rest waits on the disk, so that a source that is stuck holds up no other. */
+const LANE = 32
+/** About so much of the disk has them. */
+const LANE_BYTES = 1 << 14
 /** What was under way when it closes has so long; all else stays on the disk. */
 const DRAIN_MS = 2000
 /** A store that failed is tried again after this. */
@@ -48,6 +52,8 @@ interface Entry {
 }
 
 interface Item {
+  /** Which opening of the store its number is of. */
+  era: number
   seq: number
   atMs: number
   delivery: Delivery
@@ -68,12 +74,17 @@ export class OutboxSender implements Sender {
   /** To be written to the disk. */
   private entries: Entry[] = []
   private writing: Promise<void> | undefined
-  /** The next record to read. */
+  /** So often the store was shut. */
+  private era = 0
+  private shutting: Promise<void> = Promise.resolve()
+  /** The next record that was never read. */
   private next = 0
+  /** Of a source that has more on the disk than in hand: the first record of it that was passed over. */
+  private readonly behind = new Map<string, number>()
   private reading = false
   /** Something came since the latest reading began. */
   private unread = false
-  /** Read and not settled. */
+  /** Read and not acknowledged. */
   private readonly inHand = new Set<number>()
   /** What waits behind another of its source. */
   private readonly lanes = new Map<string, Item[]>()
@@ -129,9 +140,7 @@ export class OutboxSender implements Sender {
       } catch (cause) {
         return refuse(new EngineError('INVALID_INPUT', `the data cannot be stored: ${text(cause)}`, { cause }))
       }
-      this.writing ??= this.write().finally(() => {
-        this.writing = undefined
-      })
+      this.writing ??= this.write()
     })
   }
 
@@ -172,6 +181,7 @@ export class OutboxSender implements Sender {
 
   private async openSpool(): Promise<Spool> {
     const { folder, maxBytes, whenFull } = this.options
+    await this.shutting
     this.spool = await native().Spool.open(folder, JSON.stringify({ maxBytes, whenFull }))
     this.storeError = null
     this.read()
@@ -189,13 +199,18 @@ export class OutboxSender implements Sender {
 
   /** One write after the other: what comes meanwhile goes together, in its order. */
   private async write(): Promise<void> {
-    while (this.entries.length > 0) {
-      let bytes = 0
-      const end = this.entries.findIndex((entry, at) => {
-        bytes += entry.bytes.length
-        return at > 0 && bytes > BATCH_BYTES
-      })
-      await this.append(this.entries.splice(0, end < 0 ? this.entries.length : end))
+    try {
+      while (this.entries.length > 0) {
+        let bytes = 0
+        const end = this.entries.findIndex((entry, at) => {
+          bytes += entry.bytes.length
+          return at > 0 && bytes > BATCH_BYTES
+        })
+        await this.append(this.entries.splice(0, end < 0 ? this.entries.length : end))
+      }
+    } finally {
+      // In the same turn as the last look: what comes after it begins anew.
+      this.writing = undefined
     }
   }
 
@@ -220,27 +235,42 @@ export class OutboxSender implements Sender {
     }
   }
 
-  /** A spool whose disk failed takes nothing until it is opened again; what it forgot by that is read anew. */
+  /**
+   * A spool whose disk failed takes nothing until it is opened again. What it then has is read anew: it may be another
+   * one, with the same numbers.
+   */
   private async shut(): Promise<void> {
     const { spool } = this
     if (!spool) return
     this.spool = undefined
     this.opening = undefined
+    this.era += 1
     this.next = 0
-    await spool.close()
+    this.ready.length = 0
+    this.unacked = []
+    for (const known of [this.inHand, this.lanes, this.behind]) known.clear()
+    this.shutting = spool.close()
+    await this.shutting
+    this.later(() => this.store().catch(() => {}), STORE_PAUSE_MS)
   }
 
   /** Reads what waits, as long as there is room for it in hand. */
   private read(): void {
     this.unread = true
-    if (this.reading || this.closing || !this.spool || this.inHand.size >= IN_HAND) return
+    const { spool } = this
+    if (this.reading || this.closing || !spool) return
+    const source = this.shortSource()
+    if (source === undefined && this.inHand.size >= IN_HAND) return
     this.reading = true
     this.unread = false
-    this.spool
-      .read(this.next, BATCH_BYTES)
+    const from = source === undefined ? this.next : (this.behind.get(source) ?? this.next)
+    spool
+      .read(from, source === undefined ? BATCH_BYTES : LANE_BYTES)
       .then(
         (records) => {
-          for (const record of records) this.take(record)
+          if (spool !== this.spool) return true
+          if (source === undefined) for (const record of records) this.take(record)
+          else this.refill(source, records)
           return records.length > 0 || this.unread
         },
         (error) => {
@@ -256,25 +286,62 @@ export class OutboxSender implements Sender {
       })
   }
 
+  /** A source that has more on the disk, and little in hand. */
+  private shortSource(): string | undefined {
+    for (const source of this.behind.keys()) if ((this.lanes.get(source)?.length ?? 0) < LANE / 2) return source
+    return undefined
+  }
+
+  /** What was never read. */
   private take(record: SpoolRecord): void {
     const { seq, atMs, data } = record
     this.next = seq + 1
-    if (this.inHand.has(seq)) return
-    this.inHand.add(seq)
-    const delivery = deliveryOf(data)
-    if (!delivery) {
+    const item = this.itemOf(record)
+    if (!item) {
       const text = `record ${seq} of outbox ${quote(this.options.folder)} cannot be read; it is given as it is`
-      const raw: Item = { seq, atMs, attempts: 0, delivery: { kind: 'message', data } }
+      const raw: Item = { era: this.era, seq, atMs, attempts: 0, delivery: { kind: 'message', data } }
+      this.inHand.add(seq)
       return this.settle(raw, new EngineError('STORE_CORRUPT', text))
     }
-    const item = { seq, atMs, attempts: 0, delivery }
-    const { source } = delivery
+    const { source } = item.delivery
+    // Behind what was passed over all of its source is passed over.
+    if (source === undefined || !this.behind.has(source)) this.enter(item)
+  }
+
+  /** More of a source: of what had been passed over. */
+  private refill(source: string, records: SpoolRecord[]): void {
+    this.behind.delete(source)
+    for (const record of records) {
+      // From here on nothing has been read.
+      if (record.seq >= this.next) return
+      const item = this.inHand.has(record.seq) ? undefined : this.itemOf(record)
+      if (item?.delivery.source !== source) continue
+      this.enter(item)
+      if (this.behind.has(source)) return
+    }
+    const last = records.at(-1)
+    if (last && last.seq + 1 < this.next) this.behind.set(source, last.seq + 1)
+  }
+
+  /** Takes it in hand, or passes it over where there is enough of its source. */
+  private enter(item: Item): void {
+    const { source } = item.delivery
     const lane = source === undefined ? undefined : this.lanes.get(source)
+    if (source !== undefined && lane && lane.length >= LANE) {
+      this.behind.set(source, item.seq)
+      return
+    }
+    this.inHand.add(item.seq)
     if (lane) lane.push(item)
     else {
       if (source !== undefined) this.lanes.set(source, [])
       this.ready.push(item)
     }
+  }
+
+  private itemOf({ seq, atMs, data }: SpoolRecord): Item | undefined {
+    const delivery = deliveryOf(data)
+    return delivery && { era: this.era, seq, atMs, attempts: 0, delivery }
   }
 
   private pump(): void {
@@ -292,7 +359,9 @@ export class OutboxSender implements Sender {
 
   private tried(item: Item, error: EngineError | null): void {
     this.trying -= 1
-    if (!error) {
+    if (item.era !== this.era) {
+      // It was read anew, if it is still there.
+    } else if (!error) {
       clearTimeout(this.hold)
       this.hold = undefined
       this.settle(item, null)
@@ -317,7 +386,7 @@ export class OutboxSender implements Sender {
     const pause = this.random() * Math.min(this.maxBackoffMs, this.backoffMs * 2 ** (item.attempts - 1))
     this.later(
       () => {
-        this.ready.push(item)
+        if (item.era === this.era) this.ready.push(item)
         this.pump()
       },
       Math.max(wantedMs, pause),
@@ -326,7 +395,6 @@ export class OutboxSender implements Sender {
 
   private settle({ seq, atMs, attempts, delivery }: Item, error: EngineError | null): void {
     if (error) this.failed += 1
-    this.inHand.delete(seq)
     const { source } = delivery
     if (source !== undefined) {
       const next = this.lanes.get(source)?.shift()
@@ -335,27 +403,42 @@ export class OutboxSender implements Sender {
     }
     this.onSettled?.({ delivery, attempts, latencyMs: Math.max(0, Date.now() - atMs), error })
     this.unacked.push(seq)
-    this.acking ??= this.acknowledge().finally(() => {
-      this.acking = undefined
-      this.changed()
-      this.read()
-    })
+    this.acknowledgeSoon()
+  }
+
+  private acknowledgeSoon(): void {
+    this.acking ??= this.acknowledge()
   }
 
   private async acknowledge(): Promise<void> {
     // What is settled in one turn is acknowledged together.
     await new Promise(setImmediate)
-    while (this.unacked.length > 0 && this.spool) {
-      const numbers = this.unacked
-      this.unacked = []
-      try {
-        await this.spool.ack(numbers)
-      } catch (error) {
-        // They leave again after a restart, if the next turn does not do better.
-        this.unacked.unshift(...numbers)
-        this.storeFailed(toEngineError(error))
-        return
-      }
+    try {
+      while (this.unacked.length > 0 && this.spool) await this.acknowledgeTo(this.spool)
+    } catch (error) {
+      // They leave again after a restart, if no later turn does better.
+      this.storeFailed(toEngineError(error))
+      this.later(() => this.acknowledgeSoon(), STORE_PAUSE_MS)
+    } finally {
+      this.acking = undefined
+    }
+    this.changed()
+    this.read()
+  }
+
+  private async acknowledgeTo(spool: Spool): Promise<void> {
+    const numbers = this.unacked
+    this.unacked = []
+    const failure = await spool.ack(numbers).then(
+      () => null,
+      (error) => error,
+    )
+    // Of a store that was shut nothing is in hand.
+    if (spool !== this.spool) return
+    if (!failure) for (const number of numbers) this.inHand.delete(number)
+    else {
+      this.unacked.unshift(...numbers)
+      throw failure
     }
   }
 

@@ -1,5 +1,6 @@
 /** A Python script that acts: its functions are called in processes that the native engine starts and supervises. */
-import type { PythonEvent, PythonScript } from '#native'
+import { Socket } from 'node:net'
+import type { PythonEvent, PythonEvents, PythonScript } from '#native'
 import { EngineError, toEngineError } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
 import { fromPython, toPython } from './crossing'
@@ -90,6 +91,8 @@ interface Waiting {
   reject(error: EngineError): void
 }
 
+/** Read at a time. */
+const READ_BYTES = 1 << 16
 /** So many events are dealt with before others get their turn. */
 const TURN = 2000
 /** A call is slow from this part of its timeout on. */
@@ -102,6 +105,8 @@ export class Python {
   private readonly waiting = new Map<number, Waiting>()
   private nextId = 1
   private draining = false
+  /** To each worker's process: what it answers is read here, which saves the way through a thread. */
+  private readonly sockets = new Set<Socket>()
   private state: PythonStatus['state'] = 'starting'
   private about: PythonAbout | null = null
   private lastError: EngineError | null = null
@@ -193,7 +198,8 @@ export class Python {
     this.settleStart(closed())
     await script.close()
     // What was answered last may not have been heard yet.
-    for (let more = true; more; ) more = this.hear(script)
+    for (let more = true; more; ) more = this.heardAll(script.take(TURN))
+    for (const socket of this.sockets) socket.destroy()
     for (const call of this.waiting.values()) call.reject(closed())
     this.waiting.clear()
   }
@@ -220,7 +226,11 @@ export class Python {
   private drain(): void {
     const { script } = this
     if (this.draining || !script) return
-    if (!this.hear(script)) return
+    this.takeOn(script.take(TURN))
+  }
+
+  private takeOn(events: PythonEvents): void {
+    if (!this.heardAll(events) || this.draining) return
     this.draining = true
     setImmediate(() => {
       this.draining = false
@@ -229,10 +239,33 @@ export class Python {
   }
 
   /** Deals with some events; true where more wait. */
-  private hear(script: PythonScript): boolean {
-    const { events, more } = script.take(TURN)
+  private heardAll({ events, more }: PythonEvents): boolean {
     for (const event of events) this.heard(event)
     return more
+  }
+
+  private listen(worker: number): void {
+    const { script } = this
+    const channel = script?.listen(worker)
+    if (!script || !channel) return
+    const { fd, turn } = channel
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES)
+    const hear = (bytes: Buffer) => {
+      this.takeOn(script.hear(worker, turn, bytes, TURN))
+      return true
+    }
+    const socket = new Socket({
+      fd,
+      writable: false,
+      onread: { buffer, callback: (size: number) => hear(buffer.subarray(0, size)) },
+    } as never)
+    this.sockets.add(socket)
+    // Its end says enough.
+    socket.on('error', () => {})
+    socket.on('close', () => {
+      this.sockets.delete(socket)
+      hear(buffer.subarray(0, 0))
+    })
   }
 
   private heard(event: PythonEvent): void {
@@ -243,6 +276,7 @@ export class Python {
         return this.answered(event)
       case 'started':
         this.about = JSON.parse(event.text)
+        this.listen(event.id)
         return this.enter('running', null)
       case 'startRaised':
       case 'startFailed': {

@@ -94,8 +94,8 @@ export class ActionServer {
     const cancelGoal: Handler = ({ goal_info }) => this.cancel(goal_info as GoalInfo)
     const sendGoal: Handler = (request) => this.take(request)
     this.ends = together((keep) => ({
-      feedback: keep(context.advertise(names.feedback, `${type}_FeedbackMessage`, FEEDBACK_QOS)),
-      status: keep(context.advertise(names.status, GOAL_STATUS_ARRAY, STATUS_QOS)),
+      feedback: keep(context.publish(names.feedback, `${type}_FeedbackMessage`, FEEDBACK_QOS)),
+      status: keep(context.publish(names.status, GOAL_STATUS_ARRAY, STATUS_QOS)),
       results: keep(context.serve(names.getResult, `${type}_GetResult`, getResult, { onError })),
       cancels: keep(context.serve(names.cancelGoal, CANCEL_GOAL, cancelGoal, { onError })),
       goals: keep(context.serve(names.sendGoal, `${type}_SendGoal`, sendGoal, { ...decode, onError })),

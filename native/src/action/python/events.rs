@@ -71,6 +71,7 @@ struct Waiting {
     events: VecDeque<Event>,
     lines: usize,
     lost: u64,
+    is_hushed: bool,
     ring: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
@@ -88,6 +89,13 @@ impl Events {
     /// The bell is let go; what waits can still be taken.
     pub fn silence(&self) {
         self.lock().ring = None;
+    }
+
+    /// The bell is not rung meanwhile: who makes events takes them at once.
+    pub fn hushed(&self, work: impl FnOnce()) {
+        self.lock().is_hushed = true;
+        work();
+        self.lock().is_hushed = false;
     }
 
     /// At most `limit` events, the oldest first, and whether more wait.
@@ -114,7 +122,7 @@ impl Events {
             waiting.lines += 1;
         }
         waiting.events.push_back(event);
-        let ring = waiting.ring.clone().filter(|_| is_first);
+        let ring = waiting.ring.clone().filter(|_| is_first && !waiting.is_hushed);
         drop(waiting);
         if let Some(ring) = ring {
             ring();

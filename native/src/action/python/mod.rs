@@ -24,6 +24,7 @@ pub use options::{Mode, Options};
 pub use process::interpreter;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -112,6 +113,20 @@ impl Python {
         // There is always one.
         let worker = self.workers.get(place).ok_or(PythonError::Closed)?;
         worker.call(id, frame::encode(frame::CALL, json, parts))
+    }
+
+    /// The socket of the process that answers for a worker, and its turn, for who reads it from now on, and
+    /// tells `hear` what comes: one change of threads less than reading here. None where it answers nobody yet,
+    /// where somebody reads already, and where each call has a process of its own.
+    pub fn listen(&self, worker: usize) -> Option<(OwnedFd, u32)> {
+        self.workers.get(worker)?.listen()
+    }
+
+    /// What came from the process of that turn; nothing: its end.
+    pub fn hear(&self, worker: usize, turn: u32, bytes: &[u8]) {
+        if let Some(worker) = self.workers.get(worker) {
+            worker.hear(turn, bytes);
+        }
     }
 
     /// The process id of each worker, while it has one.

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::ioctl_fionread;
 
 use super::events::Event;
-use super::frame::{self, Answer, Frame, Kind, Reader};
+use super::frame::{self, Frame, Kind};
 use super::lines::Lines;
 use super::process::{Process, TOO_OLD, how};
 use super::worker::{Phase, Shared, State};
@@ -19,6 +20,8 @@ use super::{Mode, PythonError};
 
 /// A process is looked at so often, at least: callers write without telling.
 const TICK: Duration = Duration::from_millis(500);
+/// An answer may be on its way through who reads the socket: then it is looked for again after this.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// With reload a script that does not start is likely being written.
@@ -56,12 +59,14 @@ pub(super) struct Supervisor {
     not_before: Option<Instant>,
     /// When closing, or stopping one process, has to be over.
     deadline: Option<Instant>,
+    /// Since when a call is over its time, and no answer is to be seen.
+    late: Option<Instant>,
 }
 
 impl Supervisor {
     pub fn new(shared: Arc<Shared>, woken: UnixStream) -> Self {
         let program = shared.program.clone();
-        Supervisor { shared, woken, program, retry: RETRY_MIN, not_before: None, deadline: None }
+        Supervisor { shared, woken, program, retry: RETRY_MIN, not_before: None, deadline: None, late: None }
     }
 
     pub fn run(mut self) {
@@ -124,6 +129,7 @@ impl Supervisor {
             let mut state = self.shared.lock();
             state.socket = Some(socket.clone());
             state.process = Some(process.id());
+            state.turn += 1;
         }
         let mut lines = [Lines::default(), Lines::default()];
         let end = self.talk(&mut process, &socket, &mut lines);
@@ -139,10 +145,18 @@ impl Supervisor {
     fn talk(&mut self, process: &mut Process, mut socket: &UnixStream, lines: &mut [Lines; 2]) -> End {
         let load = frame::encode(frame::LOAD, &self.shared.options.load(), &[]);
         let mut to_load = load.as_slice();
-        let mut reader = Reader::default();
+        // Writing is of no use any more.
+        let mut is_hung = false;
         loop {
             let is_behind = !to_load.is_empty() || self.shared.write(&mut self.shared.lock());
-            let wait = match self.due() {
+            let (is_heard, is_over) = {
+                let state = self.shared.lock();
+                (state.is_heard, state.is_over)
+            };
+            if is_over {
+                return self.died();
+            }
+            let wait = match self.due(socket) {
                 Due::Wait(wait) => wait,
                 Due::Over(end) => return end,
                 Due::Shutdown => {
@@ -150,9 +164,15 @@ impl Supervisor {
                     continue;
                 }
             };
-            let wanted = if is_behind { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+            let mut wanted = if is_heard { PollFlags::empty() } else { PollFlags::IN };
+            wanted.set(PollFlags::OUT, is_behind && !is_hung);
             let [came, woken, printed] = {
-                let mut among = vec![PollFd::new(&socket, wanted), PollFd::new(&self.woken, PollFlags::IN)];
+                let mut among = vec![PollFd::new(&self.woken, PollFlags::IN)];
+                // Who asks for nothing is told of the end all the same, again and again.
+                let is_asked = !wanted.is_empty();
+                if is_asked {
+                    among.push(PollFd::new(&socket, wanted));
+                }
                 if let [Lines { ended: false, .. }, _] = lines {
                     among.push(PollFd::new(&process.stdout, PollFlags::IN));
                 }
@@ -160,8 +180,10 @@ impl Supervisor {
                     among.push(PollFd::new(&process.stderr, PollFlags::IN));
                 }
                 wait_for(&mut among, Some(wait));
-                let told = |fd: Option<&PollFd>| fd.is_some_and(|fd| !fd.revents().is_empty());
-                [told(among.first()), told(among.get(1)), among.iter().skip(2).any(|fd| told(Some(fd)))]
+                let told = |fd: &PollFd| !fd.revents().is_empty();
+                let (first, rest) = among.split_at(if is_asked { 2 } else { 1 });
+                is_hung |= first.get(1).is_some_and(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR));
+                [first.get(1).is_some_and(told), first.first().is_some_and(told), rest.iter().any(told)]
             };
             if woken {
                 self.drain_wakes();
@@ -169,32 +191,38 @@ impl Supervisor {
             if printed {
                 self.read_lines(process, lines);
             }
-            if came {
+            if came && !is_heard {
                 // Where the process is gone, reading tells.
                 if !to_load.is_empty()
                     && let Ok(written) = socket.write(to_load)
                 {
                     to_load = to_load.get(written..).unwrap_or_default();
                 }
-                let more = reader.fill(&mut socket);
-                let is_sound = loop {
-                    match reader.next() {
-                        Ok(None) => break true,
-                        // Nothing that follows can be understood, and nothing more may follow.
-                        Err(_) => break false,
-                        Ok(Some(frame)) => {
-                            if let Some(end) = self.hear(frame) {
-                                return end;
-                            }
-                        }
-                    }
-                };
-                if !is_sound || !matches!(more, Ok(true)) {
-                    return self.died();
+                match self.read(socket) {
+                    Ok(true) => {}
+                    Ok(false) => return self.died(),
+                    Err(end) => return end,
                 }
-            } else if !printed && process.has_ended() {
+            } else if !printed && process.has_ended() && !(is_heard && is_unread(socket)) {
                 // A child of the script may hold the other end of the socket.
                 return self.died();
+            }
+        }
+    }
+
+    /// What there is; false where nothing more comes, or nothing that can be understood.
+    fn read(&mut self, mut socket: &UnixStream) -> Result<bool, End> {
+        let shared = self.shared.clone();
+        let mut state = shared.lock();
+        if state.is_heard {
+            return Ok(true);
+        }
+        let more = state.reader.fill(&mut socket);
+        loop {
+            match state.reader.next() {
+                Ok(None) => return Ok(matches!(more, Ok(true))),
+                Err(_) => return Ok(false),
+                Ok(Some(frame)) => self.hear(&mut state, frame)?,
             }
         }
     }
@@ -209,8 +237,9 @@ impl Supervisor {
         err.read(&mut process.stderr, |text| self.shared.events.push(Event::Line { error: true, text }));
     }
 
-    fn due(&mut self) -> Due {
-        let state = self.shared.lock();
+    fn due(&mut self, socket: &UnixStream) -> Due {
+        let shared = self.shared.clone();
+        let state = shared.lock();
         let options = &self.shared.options;
         let now = Instant::now();
         if state.closing {
@@ -231,10 +260,22 @@ impl Supervisor {
         let tick = TICK.min(options.timeout());
         match end.map(|end| end.saturating_duration_since(now)) {
             Some(Duration::ZERO) if state.phase == Phase::Stopping => Due::Over(End::Wanted),
+            Some(Duration::ZERO) if state.is_heard && self.may_be_answered(socket) => Due::Wait(LOOK_AGAIN),
             Some(Duration::ZERO) => Due::Over(End::TooLong),
-            Some(left) => Due::Wait(left.min(tick)),
-            None => Due::Wait(tick),
+            left => {
+                self.late = None;
+                Due::Wait(left.map_or(tick, |left| left.min(tick)))
+            }
         }
+    }
+
+    /// Who reads the socket may be busy: what lies in it, or was taken from it a moment ago, may be the answer.
+    fn may_be_answered(&mut self, socket: &UnixStream) -> bool {
+        if is_unread(socket) {
+            self.late = None;
+            return true;
+        }
+        self.late.get_or_insert_with(Instant::now).elapsed() < LOOK_AGAIN
     }
 
     fn shut_down(&mut self, state: &mut State) {
@@ -246,38 +287,22 @@ impl Supervisor {
         }
     }
 
-    fn hear(&mut self, frame: Frame) -> Option<End> {
+    fn hear(&mut self, state: &mut State, frame: Frame) -> Result<(), End> {
         let shared = self.shared.clone();
-        let worker = shared.number;
-        let mut state = shared.lock();
-        let (event, is_done) = match frame.kind {
-            Kind::Value => (Ok(Answer::Value(frame.json)), true),
-            Kind::ValueWithParts => (Ok(Answer::WithParts(frame.json, frame.parts)), true),
-            Kind::Failed => (Ok(Answer::Raised(frame.json)), true),
-            Kind::StartFailed => return Some(End::NotLoaded(frame.json)),
-            Kind::Reloading => {
-                state.enter(Phase::Reloading);
-                return None;
-            }
+        let is_done = match frame.kind {
+            Kind::StartFailed => return Err(End::NotLoaded(frame.json)),
             Kind::Started => {
                 self.program = told_program(&frame.json).unwrap_or_else(|| shared.program.clone());
-                (Err(Event::Started { worker, about: frame.json }), !state.has_calls())
-            }
-            Kind::Reloaded => (Err(Event::Reloaded { worker }), false),
-            Kind::ReloadFailed => (Err(Event::ReloadFailed { worker, problem: frame.json }), false),
-        };
-        match event {
-            Ok(answer) => shared.answer(&mut state, Ok(answer)),
-            Err(event) => {
-                state.enter(Phase::Up);
                 (self.retry, self.not_before) = (RETRY_MIN, None);
-                shared.events.push(event);
+                !state.has_calls()
             }
-        }
+            kind => matches!(kind, Kind::Value | Kind::ValueWithParts | Kind::Failed),
+        };
+        shared.heard(state, frame);
         if self.is_isolated() && is_done {
-            self.shut_down(&mut state);
+            self.shut_down(state);
         }
-        None
+        Ok(())
     }
 
     /// Who pays for the end of a process, and when the next one comes.
@@ -335,6 +360,10 @@ impl Supervisor {
         let most = if shared.options.auto_reload { RETRY_MAX_RELOAD } else { RETRY_MAX };
         self.retry = most.min(self.retry * 2);
     }
+}
+
+fn is_unread(socket: &UnixStream) -> bool {
+    ioctl_fionread(socket).is_ok_and(|bytes| bytes > 0)
 }
 
 fn told_program(about: &str) -> Option<PathBuf> {

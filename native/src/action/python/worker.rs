@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::events::{Event, Events};
-use super::frame::Answer;
+use super::frame::{Answer, Frame, Kind, Reader};
 use super::supervisor::Supervisor;
 use super::{Mode, Options, PythonError};
 
@@ -44,6 +45,13 @@ pub(super) struct State {
     pub phase: Phase,
     pub socket: Option<Arc<UnixStream>>,
     pub process: Option<u32>,
+    /// Which process it is, counted from 1.
+    pub turn: u32,
+    pub reader: Reader,
+    /// Who calls reads the socket, too; only then the supervisor does not.
+    pub is_heard: bool,
+    /// Who read it found its end, or nonsense.
+    pub is_over: bool,
     /// In their order; the first one is running.
     calls: VecDeque<Call>,
     /// So many of them the process has been given.
@@ -67,6 +75,8 @@ impl State {
     pub fn forget_process(&mut self) {
         self.socket = None;
         self.process = None;
+        self.reader = Reader::default();
+        (self.is_heard, self.is_over) = (false, false);
         self.sent = 0;
         for call in &mut self.calls {
             call.written = 0;
@@ -111,6 +121,10 @@ impl Worker {
             phase: Phase::Down,
             socket: None,
             process: None,
+            turn: 0,
+            reader: Reader::default(),
+            is_heard: false,
+            is_over: false,
             calls: VecDeque::new(),
             sent: 0,
             since: Instant::now(),
@@ -145,6 +159,35 @@ impl Worker {
             self.shared.wake();
         }
         Ok(())
+    }
+
+    /// The socket of the process that answers now, and its turn, for who reads it from now on and gives what
+    /// comes to `hear`.
+    pub fn listen(&self) -> Option<(OwnedFd, u32)> {
+        let mut state = self.shared.lock();
+        let is_up = matches!(state.phase, Phase::Up | Phase::Reloading) && !state.is_heard;
+        if !is_up || self.shared.options.mode == Mode::Isolated {
+            return None;
+        }
+        let socket = state.socket.as_ref()?.try_clone().ok()?;
+        state.is_heard = true;
+        let turn = state.turn;
+        drop(state);
+        self.shared.wake();
+        Some((socket.into(), turn))
+    }
+
+    /// What came from the process of that turn; nothing: its end.
+    pub fn hear(&self, turn: u32, bytes: &[u8]) {
+        let mut state = self.shared.lock();
+        if state.turn != turn || !state.is_heard {
+            return;
+        }
+        if bytes.is_empty() || self.shared.read(&mut state, bytes).is_err() {
+            state.is_over = true;
+            drop(state);
+            self.shared.wake();
+        }
     }
 
     pub fn process(&self) -> Option<u32> {
@@ -194,6 +237,34 @@ impl Shared {
             }
         }
         false
+    }
+
+    fn read(&self, state: &mut State, mut bytes: &[u8]) -> std::io::Result<()> {
+        while !bytes.is_empty() {
+            state.reader.fill(&mut bytes)?;
+            while let Some(frame) = state.reader.next()? {
+                self.heard(state, frame);
+            }
+        }
+        Ok(())
+    }
+
+    /// A frame of a process that answers.
+    pub fn heard(&self, state: &mut State, frame: Frame) {
+        let worker = self.number;
+        let event = match frame.kind {
+            Kind::Value => return self.answer(state, Ok(Answer::Value(frame.json))),
+            Kind::ValueWithParts => return self.answer(state, Ok(Answer::WithParts(frame.json, frame.parts))),
+            Kind::Failed => return self.answer(state, Ok(Answer::Raised(frame.json))),
+            Kind::Reloading => return state.enter(Phase::Reloading),
+            Kind::Reloaded => Event::Reloaded { worker },
+            Kind::ReloadFailed => Event::ReloadFailed { worker, problem: frame.json },
+            Kind::Started => Event::Started { worker, about: frame.json },
+            // That is its end, which follows.
+            Kind::StartFailed => return,
+        };
+        state.enter(Phase::Up);
+        self.events.push(event);
     }
 
     /// The first call is over.
