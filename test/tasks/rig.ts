@@ -1,22 +1,26 @@
 /** The tasks nodes in a running flow, with everything that they say written down. */
-import { EventEmitter } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { NodeAPI } from 'node-red'
 import helper from 'node-red-node-test-helper'
 import brokerNode from '../../nodes/tasks/broker'
+import controlNode from '../../nodes/tasks/control'
 import doneNode from '../../nodes/tasks/done'
+import eventsNode from '../../nodes/tasks/events'
+import monitor from '../../nodes/tasks/monitor'
+import resultNode from '../../nodes/tasks/result'
 import sendNode from '../../nodes/tasks/send'
 import workerNode from '../../nodes/tasks/worker'
+import workflowNode from '../../nodes/tasks/workflow'
+import { type Json, Log, type Seen } from '../shared/rig'
 
-export type Json = Record<string, unknown>
-/** What is heard of: by the ids of helper nodes, and what nodes say. */
-export type Event = 'sent' | 'task' | 'stopped' | 'recorded' | 'caught' | 'status' | 'warn' | 'error'
-// biome-ignore lint/suspicious/noExplicitAny: messages have any form
-export type Seen = any
+export type { Json, Seen }
 
-const HEARD = ['sent', 'task', 'stopped', 'recorded', 'caught'] as const
+const makers = [brokerNode, sendNode, workerNode, doneNode, workflowNode, resultNode, controlNode, eventsNode, monitor]
+const HEARD = ['sent', 'progress', 'task', 'stopped', 'recorded', 'absent', 'answer', 'event', 'caught'] as const
+/** What is heard of, by the ids of helper nodes. */
+export type Event = (typeof HEARD)[number]
 const place = { z: 'tab', x: 0, y: 0 }
 
 export const brokerOf = (more: Json = {}): Json => ({ id: 'broker', type: 'millrace-tasks-broker', ...more })
@@ -37,6 +41,26 @@ export const doneOf = (more: Json = {}): Json => ({
   ...more,
 })
 
+export const workflowOf = (more: Json = {}): Json => ({
+  ...{ id: 'workflow', type: 'millrace-tasks-workflow', broker: 'broker', ...place, wires: [['sent'], ['progress']] },
+  ...more,
+})
+
+export const resultOf = (more: Json = {}): Json => ({
+  ...{ id: 'result', type: 'millrace-tasks-result', broker: 'broker', ...place, wires: [['sent'], ['absent']] },
+  ...more,
+})
+
+export const controlOf = (more: Json = {}): Json => ({
+  ...{ id: 'control', type: 'millrace-tasks-control', broker: 'broker', ...place, wires: [['answer']] },
+  ...more,
+})
+
+export const eventsOf = (more: Json = {}): Json => ({
+  ...{ id: 'events', type: 'millrace-tasks-events', broker: 'broker', ...place, wires: [['event']] },
+  ...more,
+})
+
 const watchers: Json[] = [
   { id: 'tab', type: 'tab' },
   { id: 'catch', type: 'catch', ...place, scope: null, wires: [['caught']] },
@@ -51,18 +75,12 @@ const flowOf = (nodes: Json[]): Json[] => [
 
 let userDir = ''
 
-export class Rig {
-  readonly seen: Record<Event, Seen[]> = {
-    ...{ sent: [], task: [], stopped: [], recorded: [], caught: [] },
-    ...{ status: [], warn: [], error: [] },
-  }
-  private readonly events = new EventEmitter()
-
+export class Rig extends Log<Event> {
   static async start(...nodes: Json[]): Promise<Rig> {
     userDir ||= mkdtempSync(join(tmpdir(), 'millrace-tasks-'))
     helper.settings({ userDir } as never)
-    const rig = new Rig()
-    const types = [brokerNode, sendNode, workerNode, doneNode].map((node) => (RED: NodeAPI) => node(rig.listenTo(RED)))
+    const rig = new Rig(Object.fromEntries(HEARD.map((id) => [id, id])))
+    const types = makers.map((make) => (RED: NodeAPI) => make(rig.listenTo(RED)))
     await helper.load(types as never, flowOf(nodes) as never)
     rig.attach()
     return rig
@@ -73,9 +91,8 @@ export class Rig {
     await helper.unload()
   }
 
-  static async stop(): Promise<void> {
-    await helper.unload()
-    helper.settings({})
+  static override async stop(): Promise<void> {
+    await Log.stop()
     rmSync(userDir, { recursive: true, force: true })
     userDir = ''
   }
@@ -89,59 +106,18 @@ export class Rig {
     helper.getNode(to).receive(message as never)
   }
 
-  async until(event: Event, count = 1): Promise<Seen[]> {
-    while (this.seen[event].length < count) await new Promise((resolve) => this.events.once(`said ${event}`, resolve))
-    return this.seen[event]
-  }
-
-  /** Waits for something that `fits`. */
-  async find(event: Event, fits: (seen: Seen) => boolean): Promise<Seen> {
-    for (let next = 0; ; next += 1) {
-      const one = (await this.until(event, next + 1))[next]
-      if (fits(one)) return one
-    }
-  }
-
   /** What the admin API answers. */
   async get(path: string): Promise<{ status: number; body: Seen }> {
-    return new Promise((resolve, reject) => {
-      helper
-        .request()
-        .get(path)
-        .end((error: Error | null, response: Seen) => (error ? reject(error) : resolve(response)))
-    })
+    return answerOf(helper.request().get(path))
   }
 
-  private note(event: Event, value: Seen): void {
-    this.seen[event].push(value)
-    // A plain `error` would be thrown where nobody listens.
-    this.events.emit(`said ${event}`)
+  async post(path: string, body: Json): Promise<{ status: number; body: Seen }> {
+    return answerOf(helper.request().post(path).send(body))
   }
+}
 
-  /** The nodes speak while they are being made, so their log is heard from the start. */
-  private listenTo(RED: NodeAPI): NodeAPI {
-    const nodes = Object.create(RED.nodes)
-    nodes.createNode = (node: Seen, config: Json) => {
-      RED.nodes.createNode(node, config as never)
-      for (const event of ['status', 'warn', 'error'] as const) {
-        const original = node[event].bind(node)
-        node[event] = (...args: unknown[]) => {
-          // An error with a message goes to Catch nodes and is heard there.
-          const said = event === 'status' ? { ...(args[0] as Json), id: node.id } : args[0]
-          if (event !== 'error' || args.length === 1) this.note(event, said)
-          return original(...args)
-        }
-      }
-    }
-    return Object.assign(Object.create(RED), { nodes })
-  }
-
-  private attach(): void {
-    for (const event of HEARD) {
-      const node = helper.getNode(event) as Seen
-      if (!node || node.noted) continue
-      node.noted = true
-      node.on('input', (message: Seen) => this.note(event, message))
-    }
-  }
+function answerOf(request: Seen): Promise<{ status: number; body: Seen }> {
+  return new Promise((resolve, reject) => {
+    request.end((error: Error | null, response: Seen) => (error ? reject(error) : resolve(response)))
+  })
 }
