@@ -52,9 +52,18 @@ export class Fetcher {
 
   private idOf(message: Message): string {
     const { from } = this.host.config
-    const id = this.host.RED.util.getMessageProperty(message, from)
+    const id = this.read(message, from)
     if (typeof id === 'string' && id !== '') return id
     throw new EngineError('INVALID_INPUT', this.host.text('failure.id', { property: from, given: quote(id) }))
+  }
+
+  private read(message: Message, property: string): unknown {
+    try {
+      return this.host.RED.util.getMessageProperty(message, property)
+    } catch {
+      // The message has no such path.
+      return undefined
+    }
   }
 
   private infoOf(result: AsyncResult): Promise<TaskInfo> {

@@ -17,7 +17,19 @@ import { type Json, Log, type Seen } from '../shared/rig'
 
 export type { Json, Seen }
 
-const makers = [brokerNode, sendNode, workerNode, doneNode, workflowNode, resultNode, controlNode, eventsNode, monitor]
+const functionNode = require('@node-red/nodes/core/function/10-function.js') as (RED: NodeAPI) => void
+const makers = [
+  brokerNode,
+  sendNode,
+  workerNode,
+  doneNode,
+  workflowNode,
+  resultNode,
+  controlNode,
+  eventsNode,
+  monitor,
+  functionNode,
+]
 const HEARD = ['sent', 'progress', 'task', 'stopped', 'recorded', 'absent', 'answer', 'event', 'caught'] as const
 /** What is heard of, by the ids of helper nodes. */
 export type Event = (typeof HEARD)[number]
