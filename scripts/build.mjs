@@ -1,6 +1,7 @@
 /**
  * Turns `nodes/` into `dist/`: each runtime file as CommonJS beside its neighbours, and for each node
- * one `.html` of panel code, definition and form, its catalogues, and its word's icon.
+ * one `.html` of panel code, definition and form, its catalogues, and its word's icon. The sidebar and its sections
+ * are pages of code alone.
  */
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -13,6 +14,8 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const { build } = createRequire(import.meta.url)('esbuild')
 const files = walk('nodes')
 const css = readFileSync(join(root, 'nodes/shared/panel.css'), 'utf8')
+const sidebarCss = readFileSync(join(root, 'nodes/shared/sidebar.css'), 'utf8')
+const isSidebar = /[./]sidebar\.ts$/
 /** The last row of every panel. */
 const examplesLink =
   '<div class="form-row"><a href="#" class="millrace-examples">' +
@@ -25,12 +28,13 @@ async function main() {
   await buildRuntime()
   declareLibrary()
   for (const editor of files.filter((file) => file.endsWith('.editor.ts'))) await buildPanel(editor)
+  for (const page of files.filter((file) => isSidebar.test(file))) await buildSidebar(page)
   mergeCatalogues()
   copyIcons()
 }
 
 async function buildRuntime() {
-  const entryPoints = files.filter((file) => file.endsWith('.ts') && !/(^|[./])editor\.ts$/.test(file))
+  const entryPoints = files.filter((file) => file.endsWith('.ts') && !/(^|[./])(editor|sidebar)\.ts$/.test(file))
   await build({
     absWorkingDir: root,
     entryPoints,
@@ -56,21 +60,7 @@ function declareLibrary() {
 async function buildPanel(file) {
   const name = `millrace_${basename(dirname(file))}_${basename(file, '.editor.ts')}`
   const page = join('dist', relative('nodes', file)).replace('.editor.ts', '.html')
-  const { outputFiles } = await build({
-    absWorkingDir: root,
-    entryPoints: [file],
-    bundle: true,
-    write: false,
-    format: 'iife',
-    globalName: name,
-    target: 'es2020',
-    logLevel: 'warning',
-    // The map stays out of the package; the coverage of the panels needs it.
-    sourcemap: 'external',
-    outfile: `${name}.js`,
-  })
-  const [map, code] = outputFiles
-  const source = `${code.text.replaceAll('</script', '<\\/script')}//# sourceURL=${name}.js\n`
+  const source = await bundle(file, name)
   const { type, isConfig, definition } = define(source, name)
   const form = formOf(file.replace('.editor.ts', '.html'))
   write(
@@ -80,8 +70,35 @@ async function buildPanel(file) {
       `<script type="text/html" data-template-name="${type}">\n` +
       `<style>\n${css}</style>\n<div class="millrace-form">\n${form}${isConfig ? '' : examplesLink}</div>\n</script>\n`,
   )
+}
+
+/** The sidebar, or a section of it: `x.sidebar.ts` becomes the page of `x`. */
+async function buildSidebar(file) {
+  const page = join('dist', relative('nodes', file)).replace(/(\.sidebar)?\.ts$/, '.html')
+  const source = await bundle(file, `millrace_${basename(dirname(file))}_${basename(page, '.html')}`)
+  const style = file.endsWith('/sidebar.ts') ? `<style>\n${sidebarCss}</style>\n` : ''
+  write(page, `${style}<script type="text/javascript">\n${source}</script>\n`)
+}
+
+/** A page's code. Its map stays out of the package; the coverage of the pages needs it. */
+async function bundle(file, name) {
+  const { outputFiles } = await build({
+    absWorkingDir: root,
+    entryPoints: [file],
+    bundle: true,
+    write: false,
+    format: 'iife',
+    globalName: name,
+    target: 'es2020',
+    logLevel: 'warning',
+    sourcemap: 'external',
+    outfile: `${name}.js`,
+  })
+  const [map, code] = outputFiles
+  const source = `${code.text.replaceAll('</script', '<\\/script')}//# sourceURL=${name}.js\n`
   write(join('.cache/panels', `${name}.js`), `\n${source}`)
   write(join('.cache/panels', `${name}.js.map`), map.text)
+  return source
 }
 
 /** A form, with the rows that several nodes of a word share. */
@@ -131,7 +148,7 @@ function sharedRows(word, page) {
 function mergeCatalogues() {
   for (const file of files.filter((file) => /^nodes\/[^/]+\/locales\/[^/]+\/.+\.(json|html)$/.test(file))) {
     const [, word, , language, page] = file.split('/')
-    if (word === 'shared' || page === 'shared.json') continue
+    if (page === 'shared.json' || (word === 'shared' && page !== 'sidebar.json')) continue
     const target = join('dist', word, 'locales', language, page)
     if (page.endsWith('.html')) write(target, readFileSync(join(root, file), 'utf8'))
     else {

@@ -50,6 +50,16 @@ const breaks: Break[] = [
   ['parts', 'an editor', 'nodes/sync/sync.editor.ts', null, 'package.json names millrace-sync'],
   ['parts', 'examples', 'examples/sync', null, 'no example has millrace-sync'],
   ['parts', 'the word in a type', 'nodes/sync/sync.config.ts', ["'millrace-sync'", "'sync'"], "'sync'"],
+  ['parts', 'a test of a section', 'test/tasks/monitor.test.ts', null, 'test/tasks/monitor.test.ts'],
+  [
+    'parts',
+    'the line of a section',
+    'package.json',
+    ['dist/tasks/monitor.js', 'x'],
+    'no line for millrace-tasks-monitor',
+  ],
+  ['parts', 'a catalogue of a section', 'nodes/tasks/locales/ja/monitor.json', null, 'ja/monitor.json is missing'],
+  ['keys', 'a key in a section', 'nodes/tasks/monitor.sidebar.ts', ['label.queues', 'label.queue_'], 'label.queue_,'],
   [
     'identities',
     'an id',

@@ -4,12 +4,10 @@ import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
 import { type BrokerHost, brokerOf } from './host'
 import type { SendOptions } from './lib'
+import { mostWaiting } from './limits'
 import type { SendConfig, sendConfig } from './send.config'
 
 type SendHost = Host<(typeof sendConfig)['fields']>
-
-/** So many messages wait for the broker to take them. */
-const WAITING_MAX = 10_000
 
 export class Sender {
   private readonly broker: BrokerHost
@@ -24,8 +22,7 @@ export class Sender {
     this.broker = brokerOf(host, host.config.broker)
     this.broker.join()
     this.options = optionsOf(host.config)
-    const limit = host.RED.settings.nodeMessageBufferMaxLength
-    this.waitingMax = typeof limit === 'number' && limit > 0 ? Math.min(limit, WAITING_MAX) : WAITING_MAX
+    this.waitingMax = mostWaiting(host.RED)
     this.show()
   }
 

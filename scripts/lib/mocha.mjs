@@ -42,7 +42,7 @@ export async function mochaTestsWithCoverage(suites, specs, env = {}) {
     const { transformSync } = await import('esbuild')
     const hasCode = (file) => transformSync(readFileSync(inside(file), 'utf8'), { loader: 'ts' }).code !== ''
     const unreachable = [
-      ...(env.MILLRACE_SKIP_EDITOR ? [/\beditor\.ts$/] : []),
+      ...(env.MILLRACE_SKIP_EDITOR ? [/\b(editor|sidebar)\.ts$/] : []),
       ...(env.MILLRACE_ROS2_SOURCED ? [] : [/^nodes\/ros2\/lib\/(rcl.*|matching)\.ts$/]),
     ]
     const isReachable = (file) => !unreachable.some((pattern) => pattern.test(file))

@@ -50,8 +50,17 @@ export class Collection {
   }
 
   places(): Place[] {
+    return this.placesOf(/^nodes\/([^/]+)\/([^/]+)\.editor\.ts$/)
+  }
+
+  /** What stands in the sidebar: a page and its routes, but no node. */
+  sections(): Place[] {
+    return this.placesOf(/^nodes\/([^/]+)\/([^/]+)\.sidebar\.ts$/)
+  }
+
+  private placesOf(pattern: RegExp): Place[] {
     return this.files('nodes').flatMap((file) => {
-      const [, word = '', name = ''] = /^nodes\/([^/]+)\/([^/]+)\.editor\.ts$/.exec(file) ?? []
+      const [, word = '', name = ''] = pattern.exec(file) ?? []
       return word ? [{ word, name, path: `nodes/${word}/${name}` }] : []
     })
   }
@@ -64,6 +73,11 @@ export class Collection {
   /** package.json's nodes: their files by their types. */
   registered(): Record<string, string> {
     return this.json<{ 'node-red': { nodes: Record<string, string> } }>('package.json')['node-red'].nodes
+  }
+
+  /** package.json's plugins of the editor: their files by their names. */
+  plugins(): Record<string, string> {
+    return this.json<{ 'node-red': { plugins: Record<string, string> } }>('package.json')['node-red'].plugins
   }
 
   /** The rows shared by words that a node's form includes: each has a catalogue of its own. */
@@ -88,7 +102,7 @@ export class Collection {
       const imports = all(this.read(file), /^import (?!type\b)[^']*? from '\.\/([\w.-]+)'/gm)
       for (const name of imports) visit(`nodes/${word}/${name}.ts`)
     }
-    for (const ending of ['ts', 'config.ts', 'editor.ts']) visit(`${path}.${ending}`)
+    for (const ending of ['ts', 'config.ts', 'editor.ts', 'sidebar.ts']) visit(`${path}.${ending}`)
     return [...found]
   }
 

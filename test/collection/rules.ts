@@ -1,7 +1,7 @@
 /** What every node of the collection has. */
 import { all, type Collection, flatten, languages, type Place, type Rule, type Texts, without } from './files'
 
-/** Files, a line in package.json, an example, a test, an icon. */
+/** Files, a line in package.json, an example, a test, an icon; a section of the sidebar has no example and no icon. */
 export const parts: Rule = (collection) => {
   const registered = collection.registered()
   const types = collection.places().map((place) => collection.typeOf(place))
@@ -22,6 +22,15 @@ export const parts: Rule = (collection) => {
         ...(type.startsWith(`millrace-${word}`) ? [] : [`${path}.config.ts names the type '${type}'`]),
         ...(registered[type] === `dist/${word}/${name}.js` ? [] : [`package.json has no line for ${type}`]),
         ...(examples(word).some((text) => text.includes(`"type": "${type}"`)) ? [] : [`no example has ${type}`]),
+      ]
+    }),
+    ...collection.sections().flatMap(({ word, name, path }) => {
+      const texts = languages.map((language) => `nodes/${word}/locales/${language}/${name}.json`)
+      const needed = [`${path}.ts`, `test/${word}/${name}.test.ts`, ...texts]
+      const line = collection.plugins()[`millrace-${word}-${name}`]
+      return [
+        ...needed.filter((file) => !collection.has(file)).map((file) => `${file} is missing`),
+        ...(line === `dist/${word}/${name}.js` ? [] : [`package.json has no line for millrace-${word}-${name}`]),
       ]
     }),
   ]
@@ -80,7 +89,7 @@ export const translations: Rule = (collection) => {
 
 /** Each key that code or form uses is in the catalogue. */
 export const keys: Rule = (collection) =>
-  collection.places().flatMap((place) => {
+  [...collection.places(), ...collection.sections()].flatMap((place) => {
     const known = [...collection.catalogue(place, 'en-US').keys()]
     const sources = collection.sources(place)
     const foreign = (file: string) => {
@@ -126,7 +135,8 @@ export const properties: Rule = (collection) =>
 export const noStrays: Rule = (collection) =>
   collection.words().flatMap((word) => {
     const files = collection.files(`nodes/${word}`)
-    const names = collection.places().flatMap((place) => (place.word === word ? [place.name] : []))
+    const namesOf = (places: Place[]) => places.filter((place) => place.word === word).map(({ name }) => name)
+    const [names, sections] = [namesOf(collection.places()), namesOf(collection.sections())]
     const imported = files.flatMap((file) => all(collection.read(file), /from '\.\/([\w.-]+)'/g))
     const included = files.flatMap((file) => all(collection.read(file), /<!-- include (\S+) -->/g))
     const known = (file: string) => {
@@ -134,8 +144,9 @@ export const noStrays: Rule = (collection) =>
       const [name = '', ending] = inside.split(/\.(.*)/)
       if (/^lib\/[\w-]+\.ts$/.test(inside)) return true
       const [, language = '', page = ''] = /^locales\/([^/]+)\/([^/]+)\.(?:json|html)$/.exec(inside) ?? []
-      if (language) return languages.includes(language) && [...names, 'shared'].includes(page)
+      if (language) return languages.includes(language) && [...names, ...sections, 'shared'].includes(page)
       if (names.includes(name)) return ['ts', 'config.ts', 'editor.ts', 'html'].includes(ending ?? '')
+      if (sections.includes(name)) return ['ts', 'sidebar.ts'].includes(ending ?? '')
       if (included.includes(inside)) return true
       return inside.endsWith('.ts') && imported.includes(inside.slice(0, -'.ts'.length))
     }

@@ -39,9 +39,8 @@ function builtPanels(): Map<string, { url: string; map: object }> {
     names.map((name) => {
       const map = JSON.parse(readFileSync(join(panels, `${name}.map`), 'utf8')) as { sources: string[] }
       const sources = map.sources.map((source) => join(root, source))
-      // c8 asks of this path, not of the sources, whether it counts: it stands beside the panel's own source.
-      const [own = name] = sources
-      const url = pathToFileURL(own.replace('.editor.ts', '.panel.ts')).href
+      // c8 asks of this path, not of the sources, whether it counts.
+      const url = pathToFileURL(join(root, 'nodes', name.replace('.js', '.panel.ts'))).href
       return [readFileSync(join(panels, name), 'utf8'), { url, map: { ...map, sources } }]
     }),
   )

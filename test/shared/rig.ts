@@ -48,13 +48,12 @@ export abstract class Log<Event extends string> {
   }
 
   /** What the admin API answers. */
-  get(path: string): Promise<{ status: number; body: Seen }> {
-    return new Promise((resolve, reject) => {
-      helper
-        .request()
-        .get(path)
-        .end((error: Error | null, response: Seen) => (error ? reject(error) : resolve(response)))
-    })
+  get(path: string): Promise<Answer> {
+    return answerOf(helper.request().get(path))
+  }
+
+  post(path: string, body: Json): Promise<Answer> {
+    return answerOf(helper.request().post(path).send(body))
   }
 
   /** The nodes speak while they are being made, so their log is heard from the start. */
@@ -91,4 +90,15 @@ export abstract class Log<Event extends string> {
     this.seen[event].push(value)
     this.events.emit(`seen ${event}`)
   }
+}
+
+interface Answer {
+  status: number
+  body: Seen
+}
+
+function answerOf(request: Seen): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    request.end((error: Error | null, answer: Answer) => (error ? reject(error) : resolve(answer)))
+  })
 }

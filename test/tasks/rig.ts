@@ -5,14 +5,34 @@ import { join } from 'node:path'
 import type { NodeAPI } from 'node-red'
 import helper from 'node-red-node-test-helper'
 import brokerNode from '../../nodes/tasks/broker'
+import controlNode from '../../nodes/tasks/control'
 import doneNode from '../../nodes/tasks/done'
+import eventsNode from '../../nodes/tasks/events'
+import monitor from '../../nodes/tasks/monitor'
+import resultNode from '../../nodes/tasks/result'
 import sendNode from '../../nodes/tasks/send'
 import workerNode from '../../nodes/tasks/worker'
+import workflowNode from '../../nodes/tasks/workflow'
 import { type Json, Log, type Seen } from '../shared/rig'
 
 export type { Json, Seen }
 
-const HEARD = { sent: 'sent', task: 'task', stopped: 'stopped', recorded: 'recorded', caught: 'caught' } as const
+const functionNode = require('@node-red/nodes/core/function/10-function.js') as (RED: NodeAPI) => void
+const makers = [
+  brokerNode,
+  sendNode,
+  workerNode,
+  doneNode,
+  workflowNode,
+  resultNode,
+  controlNode,
+  eventsNode,
+  monitor,
+  functionNode,
+]
+const HEARD = ['sent', 'progress', 'task', 'stopped', 'recorded', 'absent', 'answer', 'event', 'caught'] as const
+/** What is heard of, by the ids of helper nodes. */
+export type Event = (typeof HEARD)[number]
 const place = { z: 'tab', x: 0, y: 0 }
 
 export const brokerOf = (more: Json = {}): Json => ({ id: 'broker', type: 'millrace-tasks-broker', ...more })
@@ -33,6 +53,26 @@ export const doneOf = (more: Json = {}): Json => ({
   ...more,
 })
 
+export const workflowOf = (more: Json = {}): Json => ({
+  ...{ id: 'workflow', type: 'millrace-tasks-workflow', broker: 'broker', ...place, wires: [['sent'], ['progress']] },
+  ...more,
+})
+
+export const resultOf = (more: Json = {}): Json => ({
+  ...{ id: 'result', type: 'millrace-tasks-result', broker: 'broker', ...place, wires: [['sent'], ['absent']] },
+  ...more,
+})
+
+export const controlOf = (more: Json = {}): Json => ({
+  ...{ id: 'control', type: 'millrace-tasks-control', broker: 'broker', ...place, wires: [['answer']] },
+  ...more,
+})
+
+export const eventsOf = (more: Json = {}): Json => ({
+  ...{ id: 'events', type: 'millrace-tasks-events', broker: 'broker', ...place, wires: [['event']] },
+  ...more,
+})
+
 const watchers: Json[] = [
   { id: 'tab', type: 'tab' },
   { id: 'catch', type: 'catch', ...place, scope: null, wires: [['caught']] },
@@ -47,12 +87,12 @@ const flowOf = (nodes: Json[]): Json[] => [
 
 let userDir = ''
 
-export class Rig extends Log<keyof typeof HEARD> {
+export class Rig extends Log<Event> {
   static async start(...nodes: Json[]): Promise<Rig> {
     userDir ||= mkdtempSync(join(tmpdir(), 'millrace-tasks-'))
     helper.settings({ userDir } as never)
-    const rig = new Rig(HEARD)
-    const types = [brokerNode, sendNode, workerNode, doneNode].map((node) => (RED: NodeAPI) => node(rig.listenTo(RED)))
+    const rig = new Rig(Object.fromEntries(HEARD.map((id) => [id, id])))
+    const types = makers.map((make) => (RED: NodeAPI) => make(rig.listenTo(RED)))
     await helper.load(types as never, flowOf(nodes) as never)
     rig.attach()
     return rig

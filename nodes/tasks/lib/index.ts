@@ -17,7 +17,7 @@ export { Control, type Filter, type QueueInfo, type Schedule, type WhichDead, ty
 export type { EmbeddedOptions } from './embedded'
 export { Events } from './events'
 export type { RetryPolicy, SendOptions, TaskOptions } from './message'
-export { AsyncResult, type GetOptions, GroupResult, TaskFailed } from './result'
+export { AsyncResult, type GetOptions, GroupResult, isFinal, TaskFailed } from './result'
 export {
   chain,
   chord,

@@ -2,6 +2,12 @@ import { EngineError, type ErrorCode } from '../../shared/errors'
 import type { Broker, State, TaskInfo } from './broker'
 
 const FINAL: readonly (State | null)[] = ['success', 'failure', 'revoked', 'expired', 'dead']
+
+/** Whether a task of this state has ended, well or not. */
+export function isFinal(state: State | null): boolean {
+  return FINAL.includes(state)
+}
+
 /** Codes of failures that are the queue's own; the others are those of the work. */
 const OWN: readonly string[] = ['REVOKED', 'EXPIRED', 'TIMEOUT', 'WORKER_LOST', 'TOO_LARGE', 'NOT_FOUND']
 
@@ -63,7 +69,7 @@ export class AsyncResult<T = unknown> {
 
   /** Whether it has ended, well or not. */
   async ready(): Promise<boolean> {
-    return FINAL.includes(await this.state())
+    return isFinal(await this.state())
   }
 
   /** Null: nobody knows it, or not any more. */
@@ -97,7 +103,7 @@ export class GroupResult<T = unknown> extends AsyncResult<T[]> {
 
   /** How many parts have ended, well or not. */
   async completed(): Promise<number> {
-    return (await this.states()).filter((state) => FINAL.includes(state)).length
+    return (await this.states()).filter(isFinal).length
   }
 
   /** Whether all parts have ended well. */
@@ -107,7 +113,7 @@ export class GroupResult<T = unknown> extends AsyncResult<T[]> {
 
   /** Whether a part has not ended well. */
   async failed(): Promise<boolean> {
-    return (await this.states()).some((state) => state !== 'success' && FINAL.includes(state))
+    return (await this.states()).some((state) => state !== 'success' && isFinal(state))
   }
 
   private states(): Promise<(State | null)[]> {

@@ -1,0 +1,29 @@
+/** Lists that are drawn again and again in place, so that what has the focus keeps it. Runs in the browser. */
+
+/** Shows `items` in their order: the element of a key is made once, and from then on only updated. */
+export function keyed<Item>(
+  place: JQuery,
+  items: readonly Item[],
+  keyOf: (item: Item) => string,
+  make: (item: Item) => JQuery,
+  update: (element: JQuery, item: Item) => void,
+): void {
+  const elements = new Map(
+    place
+      .children()
+      .toArray()
+      .map((element) => [element.dataset.key ?? '', element]),
+  )
+  let before: HTMLElement | undefined
+  for (const item of items) {
+    const key = keyOf(item)
+    const element = elements.get(key) ?? (make(item).attr('data-key', key)[0] as HTMLElement)
+    elements.delete(key)
+    update($(element), item)
+    const wanted = before ? before.nextElementSibling : place[0]?.firstElementChild
+    // To move what is in its place would take the focus from it.
+    if (wanted !== element) place[0]?.insertBefore(element, wanted ?? null)
+    before = element
+  }
+  for (const element of elements.values()) element.remove()
+}

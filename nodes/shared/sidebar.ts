@@ -1,0 +1,99 @@
+/** The one sidebar of the collection, a plugin of the editor. What it shows are sections, each a plugin of its family. */
+import type { EditorRED } from 'node-red'
+import { text } from './editor'
+import { type Plugins, SECTION, type Section } from './section'
+
+declare const RED: EditorRED & {
+  plugins: Plugins
+  sidebar: { addTab(options: object): void; removeTab(id: string): void; show(id: string): void }
+  actions: { add(name: string, action: () => void): void; remove(name: string): void }
+}
+
+const ID = 'millrace'
+const ACTION = 'millrace:show-sidebar'
+const MODULE = '@millrace/node-red'
+const PAUSE_MS = 2000
+
+interface Place {
+  details: JQuery
+  problem: JQuery
+  shown: { refresh(): Promise<void> }
+}
+
+const label = (key: string, params?: object) => text({ type: 'millrace-sidebar' }, key, params)
+const content = $('<div>', { class: 'millrace-sidebar' })
+const places = new Map<object, Place>()
+let isVisible = false
+let isLooking = false
+let timer: ReturnType<typeof setTimeout> | undefined
+
+const observer = new IntersectionObserver((entries) => {
+  isVisible = entries.at(-1)?.isIntersecting ?? false
+  look()
+})
+
+/** Asks only for what can be seen, and one round after the other. */
+async function look(): Promise<void> {
+  clearTimeout(timer)
+  if (!isVisible || document.hidden || isLooking) return
+  isLooking = true
+  await Promise.all([...places.values()].filter(({ details }) => details.prop('open')).map(refresh))
+  isLooking = false
+  timer = setTimeout(look, PAUSE_MS)
+}
+
+async function refresh(place: Place): Promise<void> {
+  let problem = ''
+  try {
+    await place.shown.refresh()
+  } catch (error) {
+    problem = label('problem', { reason: (error as Error).message })
+  }
+  place.problem.text(problem).prop('hidden', problem === '')
+}
+
+function addSections(): void {
+  for (const plugin of RED.plugins.getPluginsByType(SECTION)) {
+    if (places.has(plugin)) continue
+    const section = plugin as Section
+    const details = $('<details>', { class: 'millrace-section' }).prop('open', true)
+    const problem = $('<div>', { class: 'millrace-sidebar-problem', role: 'status' }).prop('hidden', true)
+    const body = $('<div>')
+    details.append($('<summary>').text(section.title()), problem, body).appendTo(content)
+    places.set(plugin, { details, problem, shown: section.open(body) })
+    details.on('toggle', look)
+  }
+}
+
+function open(): void {
+  RED.sidebar.addTab({
+    id: ID,
+    label: label('title'),
+    name: label('name'),
+    iconClass: 'fa fa-tint',
+    action: ACTION,
+    content,
+    enableOnEdit: true,
+  })
+  RED.actions.add(ACTION, () => RED.sidebar.show(ID))
+  addSections()
+  RED.events.on('registry:plugin-added', addSections)
+  RED.events.on('registry:node-set-removed', closeWithModule)
+  document.addEventListener('visibilitychange', look)
+  observer.observe(content[0] as HTMLElement)
+}
+
+/** When the package is removed from the palette. */
+function closeWithModule({ module }: { module: string }): void {
+  if (module !== MODULE) return
+  clearTimeout(timer)
+  observer.disconnect()
+  isVisible = false
+  document.removeEventListener('visibilitychange', look)
+  RED.events.off('registry:plugin-added', addSections)
+  RED.events.off('registry:node-set-removed', closeWithModule)
+  RED.actions.remove(ACTION)
+  RED.sidebar.removeTab(ID)
+}
+
+RED.plugins.registerPlugin('millrace-sidebar', { type: 'millrace-sidebar', onadd: open })
