@@ -68,48 +68,88 @@ local function workerEvent(kind, name)
   tell(function() return '{"event":"' .. kind .. '","at":' .. int(now) .. ',"worker":' .. json(name) .. '}' end)
 end
 
-local NUMBERS = { 'p', 'o', 'sq', 'r', 'dv', 'du', 'ex', 'cr', 'mx', 'to', 'tt', 'gt', 'sa', 'lm', 'dl' }
+-- A task is one value: what it was sent with, and how far it is.
 local function load(id)
-  local flat = call('HGETALL', P .. 't:' .. id)
-  if #flat == 0 then return nil end
-  local t = {}
-  for i = 1, #flat, 2 do t[flat[i]] = flat[i + 1] end
-  for _, field in ipairs(NUMBERS) do if t[field] then t[field] = tonumber(t[field]) end end
-  return t
+  local packed = call('GET', P .. 't:' .. id)
+  return packed and cmsgpack.unpack(packed)
+end
+local function save(id, t) call('SET', P .. 't:' .. id, cmsgpack.pack(t)) end
+
+-- Members of sorted sets (a score; false: gone) and of sets (true, false), written together.
+local scores, members = {}, {}
+local function put(all, key, member, value)
+  local of = all[key]
+  if not of then of = {} all[key] = of end
+  of[member] = value
+end
+local function each(list, run)
+  for i = 1, #list, AT_ONCE do run(unpack(list, i, math.min(i + AT_ONCE - 1, #list))) end
+end
+local function write()
+  for key, of in pairs(scores) do
+    local add, gone = {}, {}
+    for member, score in pairs(of) do
+      if score then add[#add + 1] = score add[#add + 1] = member else gone[#gone + 1] = member end
+    end
+    each(add, function(...) call('ZADD', P .. key, ...) end)
+    each(gone, function(...) call('ZREM', P .. key, ...) end)
+  end
+  for key, of in pairs(members) do
+    local add, gone = {}, {}
+    for member, is in pairs(of) do
+      if is then add[#add + 1] = member else gone[#gone + 1] = member end
+    end
+    each(add, function(...) call('SADD', P .. key, ...) end)
+    each(gone, function(...) call('SREM', P .. key, ...) end)
+  end
+  scores, members = {}, {}
+end
+
+-- Numbers that go up, written once a call.
+local metas
+local function meta(name, value)
+  if not metas then
+    local saved = call('HMGET', P .. 'meta', 'order', 'token', 'upto')
+    metas = { order = tonumber(saved[1] or 0), token = tonumber(saved[2] or 0), upto = tonumber(saved[3] or 0) }
+  end
+  if value then
+    metas[name] = value
+    metas.changed = true
+  end
+  return metas[name]
 end
 
 local function lane(t) return t.q .. '\31' .. t.n end
 
 local function throw(seq)
   if seq and seq > 0 then
-    call('ZADD', P .. 'trash', now, int(seq))
+    put(scores, 'trash', int(seq), now)
     trash[#trash + 1] = int(seq)
   end
 end
 
--- The one place where a state changes. False where the table forbids it.
-local function step(id, t, to)
+-- The one place where a state changes. False where the table forbids it. Who calls it saves the task.
+local function step(t, to)
   if not NEXT[t.st][to] then return false end
   bump(t.q, t.st, -1)
   bump(t.q, to, 1)
   if HELD[t.st] and not HELD[to] then bump(t.q, 'running', -1) end
   if HELD[to] and not HELD[t.st] then bump(t.q, 'running', 1) end
   t.st = to
-  call('HSET', P .. 't:' .. id, 'st', to)
   return true
 end
 
 local function timer(at, id)
-  call('ZADD', P .. 'timers', at, id)
+  put(scores, 'timers', id, at)
   if not soonest or at < soonest then soonest = at end
 end
 
 -- Puts a task where it waits: in its lane, or among the timers.
 local function wait(id, t)
   if t.st == 'pending' then
-    call('ZADD', P .. 'l:' .. lane(t), (9 - t.p) * LEVEL + t.o, id)
+    put(scores, 'l:' .. lane(t), id, (9 - t.p) * LEVEL + t.o)
     ready = true
-    if t.ex then timer(t.ex, id) else call('ZREM', P .. 'timers', id) end
+    if t.ex then timer(t.ex, id) elseif t.du > 0 then put(scores, 'timers', id, false) end
   else
     timer(math.min(t.du, t.ex or t.du), id)
   end
@@ -118,13 +158,13 @@ end
 -- Takes a task from its worker: when it was begun, and the worker's name.
 local function release(id, t)
   if not HELD[t.st] then return nil, nil end
-  call('ZREM', P .. 'leases', id)
-  call('SREM', P .. 'h:' .. t.w, id)
+  put(scores, 'leases', id, false)
+  put(members, 'h:' .. t.w, id, false)
   return t.sa or t.gt, t.wn
 end
 
 local function tellWorker(t, what)
-  if t.w then call('PUBLISH', P .. 'i:' .. t.i, what .. ' ' .. t.w .. ' ' .. t.tk) end
+  if t.w then call('PUBLISH', P .. 'i:' .. t.i, what .. ' ' .. t.w .. ' ' .. int(t.tk)) end
 end
 
 local function addAttempt(t, started, worker, error)
@@ -135,17 +175,17 @@ end
 
 local function forget(id, t)
   call('DEL', P .. 't:' .. id, P .. 'm:' .. id)
-  call('ZREM', P .. 'live', id)
-  call('ZREM', P .. 'timers', id)
-  if t.rk then call('ZREM', P .. 'p:' .. t.rk, id) end
-  if t.rt then call('SREM', P .. 'fl:' .. t.rt, id) end
+  put(scores, 'live', id, false)
+  if t.ex or t.du > 0 then put(scores, 'timers', id, false) end
+  if t.rk then put(scores, 'p:' .. t.rk, id, false) end
+  if t.rt then put(members, 'fl:' .. t.rt, id, false) end
 end
 
 -- Records a result, the first one, and tells who waits for it.
 local function keep(id, state, text, ttl)
   if ttl > 0 then
     if not call('SET', P .. 'r:' .. id, text, 'PX', int(ttl), 'NX') then return end
-    call('ZADD', P .. 'ended:' .. state, now, id)
+    put(scores, 'ended:' .. state, id, now)
   end
   call('PUBLISH', P .. 'w:' .. id, text)
 end
@@ -160,6 +200,7 @@ local function isCancelled(root)
   return root and call('HGET', P .. 'f:' .. root, 'cancelled') == '1'
 end
 
+local finished = {}
 local KIND = { success = 'succeeded', failure = 'failed', revoked = 'revoked', expired = 'expired', dead = 'dead' }
 
 -- The first final state is recorded; a second one changes nothing.
@@ -168,9 +209,9 @@ local function finish(id, t, state, result, error)
   local started, worker = nil, nil
   if not NEXT[was][state] then return false end
   started, worker = release(id, t)
-  step(id, t, state)
+  step(t, state)
   bump(t.q, state, -1)
-  if was == 'pending' then call('ZREM', P .. 'l:' .. lane(t), id) end
+  if was == 'pending' then put(scores, 'l:' .. lane(t), id, false) end
   if error and (t.at or state == 'dead') then addAttempt(t, started, worker, error) end
   local text = '{"id":"' .. id .. '","state":"' .. state .. '","name":' .. json(t.n) .. ',"queue":' .. json(t.q)
     .. (t.rt and (',"rootId":"' .. t.rt .. '"') or '') .. ',"result":' .. orNull(result) .. ',"error":' .. orNull(error)
@@ -181,7 +222,7 @@ local function finish(id, t, state, result, error)
   local message = (t.th or state == 'dead') and call('GET', P .. 'm:' .. id)
   if state == 'dead' then
     call('HSET', P .. 'd:' .. id, 'm', message, 'r', text, 'q', t.q, 'n', t.n, 'sq', t.sq, 'at', t.at, 'died', int(now))
-    call('ZADD', P .. 'dead', now, id)
+    put(scores, 'dead', id, now)
     bump(t.q, 'dead', 1)
   end
   local ignored = t.ig and state == 'success'
@@ -189,7 +230,7 @@ local function finish(id, t, state, result, error)
   event(KIND[state], id, t)
   bump(t.q, 'finished', 1)
   bump(t.q, 's' .. time[1] % 60, 1)
-  if worker and call('EXISTS', P .. 'k:' .. t.w) == 1 then call('HINCRBY', P .. 'k:' .. t.w, 'finished', 1) end
+  if worker then finished[t.w] = (finished[t.w] or 0) + 1 end
   forget(id, t)
   countInFlow(t.rt, state == 'success')
   if t.th then
@@ -197,7 +238,7 @@ local function finish(id, t, state, result, error)
       and '{"error":' .. error:sub(1, -2) .. ',"taskId":"' .. id .. '","taskName":' .. json(t.n) .. '}}'
       or '{"result":' .. orNull(result) .. '}'
     call('HSET', P .. 'o:' .. id, 'm', message, 'oc', outcome, 'rt', t.rt or '', 'sq', state == 'dead' and 0 or t.sq)
-    call('ZADD', P .. 'owed', now, id)
+    put(scores, 'owed', id, now)
     owed[#owed + 1] = id
   elseif state ~= 'dead' then
     throw(t.sq)
@@ -207,30 +248,40 @@ end
 
 -- Which messages of the stream are known: all up to a number, and some behind it.
 local function mark(seq)
-  local upto = tonumber(call('HGET', P .. 'meta', 'upto') or '0')
+  local upto = meta('upto')
   if seq <= upto then return end
-  if seq > upto + 1 then call('ZADD', P .. 'ahead', seq, int(seq)) return end
-  upto = seq
-  while true do
-    local head = call('ZRANGE', P .. 'ahead', 0, 0)[1]
-    if not head or tonumber(head) > upto + 1 then break end
-    upto = math.max(upto, tonumber(head))
-    call('ZREM', P .. 'ahead', head)
-  end
-  call('HSET', P .. 'meta', 'upto', int(upto))
+  if seq > upto + 1 then put(scores, 'ahead', int(seq), seq) return end
+  meta('upto', seq)
 end
 
+-- Those behind it that now follow.
+local function absorb()
+  if not metas or not metas.changed then return end
+  local upto = metas.upto
+  while true do
+    local page = call('ZRANGE', P .. 'ahead', 0, AT_ONCE - 1)
+    local before = upto
+    for _, seq in ipairs(page) do
+      if tonumber(seq) > upto + 1 then break end
+      upto = math.max(upto, tonumber(seq))
+    end
+    if upto == before then break end
+    call('ZREMRANGEBYSCORE', P .. 'ahead', '-inf', upto)
+  end
+  metas.upto = upto
+end
+
+local lanes = {}
 -- Makes a task of a message. The id of the task that it repeats, or nothing.
 local function enrol(head, message, seq, attempts)
   local h = cjson.decode(head)
   local id = h.id
-  local known = call('HGET', P .. 't:' .. id, 'sq') or call('HGET', P .. 'd:' .. id, 'sq')
-  if known then
-    if tonumber(known) ~= seq then throw(seq) end
+  if call('EXISTS', P .. 't:' .. id, P .. 'r:' .. id, P .. 'd:' .. id, P .. 'o:' .. id) > 0 then
+    local t = load(id)
+    local kept = t and t.sq or tonumber(call('HGET', P .. 'd:' .. id, 'sq') or call('HGET', P .. 'o:' .. id, 'sq') or -1)
+    if kept ~= seq then throw(seq) end
     return id
   end
-  if call('EXISTS', P .. 'r:' .. id) == 1 then throw(seq) return id end
-  if call('EXISTS', P .. 'o:' .. id) == 1 then return id end
   if h.idempotencyKey then
     local key = P .. 'once:' .. h.idempotencyKey
     local first = call('GET', key)
@@ -241,23 +292,22 @@ local function enrol(head, message, seq, attempts)
   local due = h.eta or 0
   local t = {
     n = h.name, q = h.queue, p = h.priority, st = due > now and 'scheduled' or 'pending', sq = seq, r = 0, dv = 0,
-    o = call('HINCRBY', P .. 'meta', 'order', 1), du = due, ex = h.expires, cr = h.createdAt or now, mx = h.maxRetries,
+    o = meta('order', meta('order') + 1), du = due, ex = h.expires, cr = h.createdAt or now, mx = h.maxRetries,
     to = h.timeoutMs, rk = h.rateKey, rt = h.rootId, th = h['then'] and 1 or nil, ig = h.ignoreResult and 1 or nil,
     tt = h.resultTtlMs, at = attempts,
   }
-  local flat = {}
-  for field, value in pairs(t) do
-    flat[#flat + 1] = field
-    flat[#flat + 1] = type(value) == 'number' and int(value) or value
-  end
-  call('HSET', P .. 't:' .. id, unpack(flat))
+  save(id, t)
   call('SET', P .. 'm:' .. id, message)
-  call('ZADD', P .. 'live', t.o, id)
-  if call('SADD', P .. 'lanes', lane(t)) == 1 then
-    call('SADD', P .. 'queues', t.q)
-    call('PUBLISH', P .. 'wake', 'lanes')
+  put(scores, 'live', id, t.o)
+  local place = lane(t)
+  if not lanes[place] then
+    lanes[place] = true
+    if call('SADD', P .. 'lanes', place) == 1 then
+      call('SADD', P .. 'queues', t.q)
+      call('PUBLISH', P .. 'wake', 'lanes')
+    end
   end
-  if t.rt then call('SADD', P .. 'fl:' .. t.rt, id) end
+  if t.rt then put(members, 'fl:' .. t.rt, id, true) end
   bump(t.q, t.st, 1)
   event('sent', id, t)
   wait(id, t)
@@ -268,10 +318,10 @@ end
 local function again(id, t, after, error)
   local started, worker = release(id, t)
   addAttempt(t, started, worker, error)
-  step(id, t, 'retry')
+  step(t, 'retry')
   t.r, t.du = t.r + 1, now + after
-  call('HSET', P .. 't:' .. id, 'r', t.r, 'du', int(t.du), 'at', t.at)
-  call('HDEL', P .. 't:' .. id, 'pg')
+  t.pg = nil
+  save(id, t)
   event('retried', id, t, ',"due":' .. int(t.du))
   wait(id, t)
 end
@@ -282,19 +332,18 @@ local function lost(id, t)
   if t.r >= t.mx then return finish(id, t, 'dead', nil, error) end
   local started, worker = release(id, t)
   addAttempt(t, started, worker, error)
-  step(id, t, 'pending')
+  step(t, 'pending')
   t.r = t.r + 1
-  call('HSET', P .. 't:' .. id, 'r', t.r, 'at', t.at)
-  call('HDEL', P .. 't:' .. id, 'pg')
+  t.pg = nil
+  save(id, t)
   event('retried', id, t, ',"reason":"lost"')
   wait(id, t)
 end
 
 local function begin(id, t)
   if t.st ~= 'received' then return end
-  step(id, t, 'started')
+  step(t, 'started')
   t.sa = now
-  call('HSET', P .. 't:' .. id, 'sa', int(now))
   event('started', id, t)
 end
 
@@ -338,7 +387,7 @@ local function effects(root, at)
     local key = P .. 'j:' .. id
     if call('EXISTS', key) == 1 and call('HSETNX', key, 'p' .. index, outcome) == 1 then
       if call('HINCRBY', key, 'left', -1) == 0 then
-        call('ZADD', P .. 'full', now, id)
+        put(scores, 'full', id, now)
         full[#full + 1] = id
       end
     end
@@ -352,7 +401,7 @@ local function effects(root, at)
       whole = ',"workflow":{"total":' .. flow[1] .. ',"completed":' .. flow[2] .. ',"failed":' .. flow[3]
         .. ',"createdAt":' .. flow[4] .. ',"cancelled":' .. (flow[5] == '1' and 'true' or 'false') .. '}'
       call('DEL', P .. 'f:' .. id)
-      call('ZREM', P .. 'flows', id)
+      put(scores, 'flows', id, false)
       throw(tonumber(flow[6]))
     end
     keep(id, state, '{"id":"' .. id .. '","state":"' .. state .. '","name":' .. (name ~= '' and json(name) or 'null')
@@ -375,10 +424,11 @@ local function unpark()
     local count = b and math.floor(b.tokens + 1e-6) or -1
     if count ~= 0 then
       for _, id in ipairs(call('ZRANGE', P .. 'p:' .. key, 0, count > 0 and count - 1 or -1)) do
-        call('ZREM', P .. 'p:' .. key, id)
+        put(scores, 'p:' .. key, id, false)
         local t = load(id)
         if t and t.st == 'pending' then wait(id, t) end
       end
+      write()
     end
     if call('EXISTS', P .. 'p:' .. key) == 0 then call('SREM', P .. 'parked', key)
     elseif b then due = math.min(due or math.huge, nextToken(b)) end
@@ -403,17 +453,22 @@ end
 function ops.workflow(at)
   local id, seq, total = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   mark(seq)
-  local known = call('HGET', P .. 'f:' .. id, 'sq') or call('HGET', P .. 't:' .. id, 'sq')
-  if known or call('EXISTS', P .. 'r:' .. id) == 1 then
-    if tonumber(known) ~= seq then throw(seq) end
+  if call('EXISTS', P .. 'f:' .. id, P .. 't:' .. id, P .. 'r:' .. id, P .. 'd:' .. id, P .. 'o:' .. id) > 0 then
+    local t = load(id)
+    local kept = t and t.sq or tonumber(call('HGET', P .. 'f:' .. id, 'sq') or call('HGET', P .. 'd:' .. id, 'sq') or call('HGET', P .. 'o:' .. id, 'sq') or -1)
+    if kept ~= seq then throw(seq) end
     return 1
   end
   if total > 0 then
     call('HSET', P .. 'f:' .. id, 'total', total, 'completed', 0, 'failed', 0, 'createdAt', int(now), 'cancelled', 0, 'sq', int(seq))
-    call('ZADD', P .. 'flows', now, id)
+    put(scores, 'flows', id, now)
   end
   effects(id, at + 2)
-  if total == 0 then call('HSET', P .. 't:' .. id, 'sq', int(seq)) end
+  local t = total == 0 and load(id)
+  if t then
+    t.sq = seq
+    save(id, t)
+  end
   return 0
 end
 
@@ -423,7 +478,7 @@ function ops.settle(at)
   local debt = call('HMGET', P .. 'o:' .. id, 'rt', 'sq')
   if not debt[1] then return 0 end
   call('DEL', P .. 'o:' .. id)
-  call('ZREM', P .. 'owed', id)
+  put(scores, 'owed', id, false)
   effects(debt[1] ~= '' and debt[1] or nil, at)
   throw(tonumber(debt[2]))
   return 1
@@ -451,7 +506,7 @@ function ops.pass(at)
   local root = call('HGET', key, 'root')
   if not root then return 0 end
   call('DEL', key)
-  call('ZREM', P .. 'full', ARGV[at])
+  put(scores, 'full', ARGV[at], false)
   effects(root ~= '' and root or nil, at)
   return 1
 end
@@ -466,7 +521,8 @@ function ops.take(at)
   local own = bucket('w' .. worker)
   local queues, open = {}, {}
   for i = at + 6, #ARGV do
-    local key = P .. 'l:' .. ARGV[i]
+    local name = 'l:' .. ARGV[i]
+    local key = P .. name
     local head = call('ZRANGE', key, 0, 0, 'WITHSCORES')
     if #head > 0 then
       local q, n = ARGV[i]:match('^(.-)\31(.*)$')
@@ -485,11 +541,11 @@ function ops.take(at)
           levels[level] = { at = 1, all = call('ZRANGEBYSCORE', key, head[2], '(' .. int(upto), 'WITHSCORES', 'LIMIT', 0, room) }
           head = call('ZRANGEBYSCORE', key, int(upto), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
         end
-        open[#open + 1] = { key = key, queue = queue, levels = levels, buckets = bucketsOf(q, n) }
+        open[#open + 1] = { name = name, queue = queue, levels = levels, buckets = bucketsOf(q, n) }
       end
     end
   end
-  local tasks = {}
+  local tasks, bodies = {}, {}
   while #tasks < room * 6 do
     if not has(own) then due = math.min(due, nextToken(own)) break end
     local first, best = {}, {}
@@ -528,36 +584,40 @@ function ops.take(at)
     local list = lane.levels[chosen]
     local id = list.all[list.at]
     list.at = list.at + 2
-    call('ZREM', lane.key, id)
+    put(scores, lane.name, id, false)
     local t = load(id)
     local key = t and t.rk and bucket('k' .. t.rk, 'k*')
     if t and key and not has(key) then
-      call('ZADD', P .. 'p:' .. t.rk, t.o, id)
+      put(scores, 'p:' .. t.rk, id, t.o)
       call('SADD', P .. 'parked', t.rk)
       due = math.min(due, nextToken(key))
-    elseif t and step(id, t, 'received') then
+    elseif t and step(t, 'received') then
       for _, b in ipairs(lane.buckets) do b.tokens = b.tokens - 1 end
       if key then key.tokens = key.tokens - 1 end
       if own then own.tokens = own.tokens - 1 end
       lane.queue.running = lane.queue.running + 1
-      local token = call('HINCRBY', P .. 'meta', 'token', 1)
       local ends = now + lease
-      local set = { 'dv', t.dv + 1, 'w', worker, 'i', instance, 'wn', name, 'tk', token, 'gt', int(now), 'lm', lease }
-      if t.to then
-        set[#set + 1] = 'dl'
-        set[#set + 1] = int(now + t.to)
-        ends = math.min(ends, now + t.to)
-      end
-      call('HDEL', P .. 't:' .. id, 'sa', 'ca')
-      call('HSET', P .. 't:' .. id, unpack(set))
-      call('ZADD', P .. 'leases', ends, id)
-      call('ZREM', P .. 'timers', id)
-      call('SADD', P .. 'h:' .. worker, id)
+      t.dl = t.to and now + t.to or nil
+      if t.dl then ends = math.min(ends, t.dl) end
+      t.tk = meta('token', meta('token') + 1)
+      t.dv, t.w, t.i, t.wn, t.gt, t.lm, t.sa, t.ca = t.dv + 1, worker, instance, name, now, lease, nil, nil
+      save(id, t)
+      put(scores, 'leases', id, ends)
+      if t.ex then put(scores, 'timers', id, false) end
+      put(members, 'h:' .. worker, id, true)
       soonest = math.min(soonest or math.huge, ends)
       event('received', id, t)
-      for _, value in ipairs({ token, id, t.q, t.r, t.dv + 1, call('GET', P .. 'm:' .. id) }) do tasks[#tasks + 1] = value end
+      bodies[#bodies + 1] = P .. 'm:' .. id
+      for _, value in ipairs({ t.tk, id, t.q, t.r, t.dv, '' }) do tasks[#tasks + 1] = value end
     end
   end
+  local place = 0
+  each(bodies, function(...)
+    for _, body in ipairs(call('MGET', ...)) do
+      place = place + 6
+      tasks[place] = body
+    end
+  end)
   return { due < math.huge and int(due - now) or '', call('SCARD', P .. 'lanes'), json(passed), tasks }
 end
 
@@ -568,7 +628,7 @@ function ops.report(at)
     local kind, id, token, payload, more = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
     local t = load(id)
     local answer = 1
-    if not t or t.tk ~= token or not HELD[t.st] then
+    if not t or not HELD[t.st] or int(t.tk) ~= token then
       -- A report whose answer was lost with the connection comes twice.
       local text = kind == 'done' and call('GET', P .. 'r:' .. id)
       local own = text and text:find('"state":"success"', 1, true) and text:find('"workerId":' .. json(more), 1, true)
@@ -584,21 +644,24 @@ function ops.report(at)
       again(id, t, tonumber(more), payload)
     elseif kind == 'started' then
       begin(id, t)
+      save(id, t)
     elseif kind == 'revoked' then
       finish(id, t, 'revoked', nil, OFF)
     elseif kind == 'give-back' and t.dl and t.dl <= now then
       answer = 0
     elseif kind == 'give-back' then
       release(id, t)
-      step(id, t, 'pending')
-      call('HSET', P .. 't:' .. id, 'dv', t.dv - 1)
+      step(t, 'pending')
+      t.dv = t.dv - 1
+      save(id, t)
       wait(id, t)
     else
       if kind == 'progress' then
-        call('HSET', P .. 't:' .. id, 'pg', payload)
+        t.pg = payload
+        save(id, t)
         event('progress', id, t, ',"progress":' .. payload)
       end
-      call('ZADD', P .. 'leases', math.min(now + t.lm, t.dl or math.huge), id)
+      put(scores, 'leases', id, math.min(now + t.lm, t.dl or math.huge))
       if t.ca then answer = 2 end
     end
     answers[#answers + 1] = answer
@@ -636,8 +699,8 @@ function ops.alive(at)
     local info = call('HGET', P .. 'k:' .. ARGV[i], 'info')
     if info then workerEvent('worker-heartbeat', cjson.decode(info).name) end
     for _, id in ipairs(call('SMEMBERS', P .. 'h:' .. ARGV[i])) do
-      local token = call('HGET', P .. 't:' .. id, 'tk')
-      if token then for _, value in ipairs({ ARGV[i], id, token }) do held[#held + 1] = value end end
+      local t = load(id)
+      if t and t.tk then for _, value in ipairs({ ARGV[i], id, int(t.tk) }) do held[#held + 1] = value end end
     end
   end
   return held
@@ -650,24 +713,27 @@ function ops.tick()
   local late = {}
   for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', now, 'LIMIT', 0, AT_ONCE)) do
     local t = load(id)
-    if not t then call('ZREM', P .. 'leases', id)
+    if not t then put(scores, 'leases', id, false)
     else
       tellWorker(t, 'lost')
       if t.dl and t.dl <= now then
         -- Its policy is looked at outside of Redis. Where nobody does it, another tick comes to it.
-        call('ZADD', P .. 'leases', now + OWED_MS, id)
-        for _, value in ipairs({ id, t.tk, t.r, call('GET', P .. 'm:' .. id) }) do late[#late + 1] = value end
+        put(scores, 'leases', id, now + OWED_MS)
+        for _, value in ipairs({ id, int(t.tk), t.r, call('GET', P .. 'm:' .. id) }) do late[#late + 1] = value end
       elseif t.ca then finish(id, t, 'revoked', nil, OFF)
       else lost(id, t) end
     end
   end
   for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'timers', '-inf', now, 'LIMIT', 0, AT_ONCE)) do
     local t = load(id)
-    if not t or HELD[t.st] then call('ZREM', P .. 'timers', id)
+    if not t or HELD[t.st] then put(scores, 'timers', id, false)
     elseif t.ex and t.ex <= now then
       finish(id, t, 'expired', nil, failure('EXPIRED', 'nobody began the task before it expired'))
     else
-      if t.st ~= 'pending' then step(id, t, 'pending') end
+      if t.st ~= 'pending' then
+        step(t, 'pending')
+        save(id, t)
+      end
       wait(id, t)
     end
   end
@@ -675,11 +741,12 @@ function ops.tick()
     for _, id in ipairs(call('ZRANGEBYSCORE', P .. what[1], '-inf', now - OWED_MS, 'LIMIT', 0, AT_ONCE)) do
       what[2][#what[2] + 1] = id
       -- So that not every instance does it.
-      call('ZADD', P .. what[1], now, id)
+      put(scores, what[1], id, now)
     end
   end
   local due = call('ZRANGEBYSCORE', P .. 'scheduledAt', '-inf', now)
   local soon = math.huge
+  write()
   for _, key in ipairs({ 'timers', 'leases', 'scheduledAt' }) do
     local head = call('ZRANGE', P .. key, 0, 0, 'WITHSCORES')
     if head[2] then soon = math.min(soon, tonumber(head[2])) end
@@ -690,19 +757,22 @@ end
 
 -- numbers…: they are out of the stream.
 function ops.binned(at)
-  for i = at, #ARGV do call('ZREM', P .. 'trash', ARGV[i]) end
+  for i = at, #ARGV do put(scores, 'trash', ARGV[i], false) end
   return 1
 end
 
 -- first and last number of the stream: 1 where Redis knows nothing of it, and the number up to which it knows all.
 function ops.hello(at)
   local first, last = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
-  local upto = call('HGET', P .. 'meta', 'upto')
-  if upto and tonumber(upto) <= last then return { 0, upto } end
-  local from = int(math.max(0, math.min(first - 1, last)))
-  call('HSET', P .. 'meta', 'upto', from)
-  call('DEL', P .. 'ahead')
-  return { upto and 0 or 1, from }
+  local saved = call('HMGET', P .. 'meta', 'born', 'upto')
+  local upto = tonumber(saved[2] or -1)
+  call('HSET', P .. 'meta', 'born', 1)
+  if upto < 0 or upto > last then
+    upto = math.max(0, math.min(first - 1, last))
+    call('HSET', P .. 'meta', 'upto', int(upto))
+    call('DEL', P .. 'ahead')
+  end
+  return { saved[1] and 0 or 1, int(upto) }
 end
 
 -- last number of the stream, how: the first that is missing, or ''. 0: where it has been for a while, and nobody else
@@ -745,7 +815,8 @@ function ops.revoke(at)
   for _, target in ipairs(targets) do
     local t = load(target)
     if t and HELD[t.st] then
-      call('HSET', P .. 't:' .. target, 'ca', 1)
+      t.ca = 1
+      save(target, t)
       tellWorker(t, 'cancel')
       signalled = signalled + 1
       if refuse then finish(target, t, 'revoked', nil, OFF) end
@@ -759,10 +830,14 @@ end
 
 local SUMMARY = { 'n', 'q', 'st', 'p', 'cr', 'du', 'ex', 'r', 'dv', 'wn', 'rt', 'pg', 'at', 'sa', 'gt', 'o' }
 local function summary(id, more)
-  local flat = call('HMGET', P .. 't:' .. id, unpack(SUMMARY))
-  if not flat[1] then return nil end
-  -- A list of Redis ends at the first gap.
-  for i = 1, #SUMMARY do flat[i] = flat[i] or '' end
+  local t = load(id)
+  if not t then return nil end
+  local flat = {}
+  for i, field in ipairs(SUMMARY) do
+    local value = t[field]
+    -- A list of Redis ends at the first gap.
+    flat[i] = type(value) == 'number' and int(value) or value or ''
+  end
   flat[#SUMMARY + 1] = id
   if more then flat[#SUMMARY + 2] = call('GET', P .. 'm:' .. id) or '' end
   return flat
@@ -775,10 +850,10 @@ function ops.scan(at)
   local found, last = {}, ''
   local page = call('ZRANGEBYSCORE', P .. 'live', '(' .. ARGV[at + 4], '+inf', 'WITHSCORES', 'LIMIT', 0, AT_ONCE)
   for i = 1, #page, 2 do
-    local t = call('HMGET', P .. 't:' .. page[i], 'st', 'q', 'n', 'rt')
+    local t = load(page[i])
     last = page[i + 1]
-    if (state == '' or t[1] == state) and (queue == '' or t[2] == queue) and (name == '' or t[3] == name)
-      and (root == '' or t[4] == root) then
+    if t and (state == '' or t.st == state) and (queue == '' or t.q == queue) and (name == '' or t.n == name)
+      and (root == '' or t.rt == root) then
       found[#found + 1] = page[i]
       if #found == most then break end
     end
@@ -857,8 +932,8 @@ function ops.queues()
     local key = P .. 'l:' .. name
     local head = call('ZRANGE', key, 0, 0, 'WITHSCORES')
     while #head > 0 do
-      local created = call('HGET', P .. 't:' .. head[1], 'cr')
-      if created then oldest[#oldest + 1] = name:match('^(.-)\31') oldest[#oldest + 1] = created end
+      local t = load(head[1])
+      if t then oldest[#oldest + 1] = t.q oldest[#oldest + 1] = int(t.cr) end
       head = call('ZRANGEBYSCORE', key, int((math.floor(head[2] / LEVEL) + 1) * LEVEL), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
     end
   end
@@ -918,7 +993,7 @@ local function bury(id)
   local seq, queue = unpack(call('HMGET', P .. 'd:' .. id, 'sq', 'q'))
   if not seq then return false end
   call('DEL', P .. 'd:' .. id)
-  call('ZREM', P .. 'dead', id)
+  put(scores, 'dead', id, false)
   bump(queue, 'dead', -1)
   return tonumber(seq)
 end
@@ -932,7 +1007,7 @@ function ops.resend(at)
   if not before then return 0 end
   if before ~= seq then throw(before) end
   call('DEL', P .. 'r:' .. id)
-  call('ZREM', P .. 'ended:dead', id)
+  put(scores, 'ended:dead', id, false)
   enrol(ARGV[at + 1], ARGV[at + 2], seq, attempts)
   return 1
 end
@@ -1002,6 +1077,15 @@ function ops.fired(at)
 end
 
 local value = ops[op](4)
+
+write()
+absorb()
+if metas and metas.changed then
+  call('HSET', P .. 'meta', 'order', int(metas.order), 'token', int(metas.token), 'upto', int(metas.upto))
+end
+for worker, by in pairs(finished) do
+  if call('EXISTS', P .. 'k:' .. worker) == 1 then call('HINCRBY', P .. 'k:' .. worker, 'finished', by) end
+end
 
 for queue, fields in pairs(counts) do
   for field, by in pairs(fields) do
