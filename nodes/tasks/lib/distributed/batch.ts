@@ -1,3 +1,15 @@
+/** Waits for it so long at most, however it ends. */
+export async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms)
+  })
+  await Promise.race([work.then(ignore, ignore), late])
+  clearTimeout(timer)
+}
+
+const ignore = () => {}
+
 /** Calls of one turn of the event loop that go out together, each with who waits for its answer. */
 export class Batch<C, A> {
   private calls: { call: C; resolve(answer: A): void; reject(error: unknown): void }[] = []

@@ -8,7 +8,7 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import { EngineError } from '../../../shared/errors'
 import { engine, native } from '../../../shared/native'
 import type { Broker, Command, Taker, TakerEars, TakerOptions, TaskEvent, TaskInfo } from '../broker'
-import { Batch } from './batch'
+import { Batch, within } from './batch'
 import { Commands } from './commands'
 import { type DistributedOptions, type Settings, settingsOf } from './options'
 import { closedError, State } from './state'
@@ -45,6 +45,8 @@ export class Distributed implements Broker {
   private tickAt = Number.POSITIVE_INFINITY
   private tickTimer: NodeJS.Timeout | undefined
   private filling: Promise<void> | undefined
+  private stale = false
+  private recovering: Promise<void> | undefined
   private readonly timers: NodeJS.Timeout[] = []
 
   private readonly enrolments = new Batch<Enrolment, string>(BATCH, (all) => this.list<string>('enrol', all))
@@ -196,7 +198,11 @@ export class Distributed implements Broker {
     const [state, stream] = await Promise.allSettled([
       State.open(this.settings, {
         tell: (channel, text) => this.hear(channel, text),
-        back: () => this.back().catch(() => {}),
+        back: () => {
+          this.stale = true
+          // One that began before may have missed what this brings.
+          this.background((this.recovering ?? Promise.resolve()).catch(() => {}).then(() => this.recover()))
+        },
         broken,
       }),
       Stream.open(this.settings, {
@@ -214,7 +220,7 @@ export class Distributed implements Broker {
     await this.state.listen('wake', `i:${this.instance}`)
     await this.greet()
     await this.findLanes()
-    this.every(GAP_MS, () => this.fill())
+    this.every(GAP_MS, () => (this.stale ? this.recover() : this.fill()))
     this.every(ALIVE_MS, () => this.alive())
     this.tickIn(0)
   }
@@ -302,6 +308,8 @@ export class Distributed implements Broker {
     try {
       const text = (await this.step('watch', id)) as string
       if (text === 'wait') return
+      // Who brings Redis up to date looks again.
+      if (text === '' && this.stale) return
       this.tell(id, text || JSON.stringify(unknownTask(id)))
     } catch (error) {
       this.giveUp(id, error as Error)
@@ -368,12 +376,25 @@ export class Distributed implements Broker {
     }
   }
 
-  /** Redis is back. */
-  private async back(): Promise<void> {
+  /** Redis came back, and may not know yet what it has to: waits for that. */
+  async recovered(): Promise<void> {
+    if (this.stale) await this.recover().catch(() => {})
+  }
+
+  /** Brings up to date what was not heard while Redis was away. Without NATS it is tried again. */
+  private recover(): Promise<void> {
+    this.recovering ??= this.bringUp().finally(() => {
+      this.recovering = undefined
+    })
+    return this.recovering
+  }
+
+  private async bringUp(): Promise<void> {
     await this.greet()
+    await this.filled()
+    this.stale = false
     await this.findLanes()
     await this.alive()
-    await this.filled()
     for (const id of this.watchers.keys()) await this.look(id)
     this.pull()
   }
@@ -451,12 +472,11 @@ export class Distributed implements Broker {
     await this.stream.settled(CLOSE_MS)
     this.enrolments.flush()
     this.reports.flush()
-    const late = new Promise((resolve) => setTimeout(resolve, Math.max(0, end - Date.now())).unref())
     // Sends that the stream has just taken go to Redis, too.
     await new Promise((resolve) => setImmediate(resolve))
     const closings = [...this.takers.values()].map((taker) => taker.close())
-    if (this.state.connected) await Promise.race([Promise.allSettled([...closings, this.step('lanes')]), late])
-    for (const closing of closings) closing.catch(() => {})
+    const last = Promise.all([...closings, this.step('lanes')])
+    await within(this.state.connected ? Math.max(CLOSE_MS / 2, end - Date.now()) : 0, last)
     await this.stream.close()
     this.state.close()
     for (const id of [...this.watchers.keys()]) this.giveUp(id, closedError())

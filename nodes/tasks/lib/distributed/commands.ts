@@ -215,7 +215,12 @@ export class Commands {
   }
 
   private async get(id: string): Promise<object> {
-    const [kind, found, live] = (await this.ask('get', id)) as [string, string | string[], number]
+    type Found = [string, string | string[], number]
+    let [kind, found, live] = (await this.ask('get', id)) as Found
+    if (kind === undefined) {
+      await this.broker.recovered()
+      ;[kind, found, live] = (await this.ask('get', id)) as Found
+    }
     if (kind === 'result') return JSON.parse(found as string)
     if (kind === 'task') {
       const { order: _, ...task } = summary(found as string[])

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { EngineError } from '../../../shared/errors'
 import { engine, native } from '../../../shared/native'
 import type { Failure, Report, Taker, TakerEars, TakerOptions } from '../broker'
+import { within } from './batch'
 import { tooLarge } from './steps'
 
 /** What a taker needs of its broker. */
@@ -29,11 +30,14 @@ interface Held {
 
 const LANE = '\x1f'
 const CANCELLED = 2
+/** So long it waits for Redis at its end; without it, its leases run out. */
+const FAREWELL_MS = 1500
 
 export class RemoteTaker implements Taker {
   readonly id = randomUUID()
   private readonly held = new Map<number, Held>()
   private pulling = false
+  private taking: Promise<void> = Promise.resolve()
   private again = false
   private stopped = false
   private passed = JSON.stringify(Array(10).fill(0))
@@ -63,7 +67,7 @@ export class RemoteTaker implements Taker {
     if (this.stopped || this.held.size >= this.options.prefetch) return
     this.pulling = true
     this.again = false
-    this.take()
+    this.taking = this.take()
       .catch(() => {
         // What Redis refuses now, the next round asks again.
       })
@@ -110,16 +114,15 @@ export class RemoteTaker implements Taker {
   async drain(): Promise<void> {
     this.stopped = true
     clearTimeout(this.timer)
-    await this.desk.step('drain', this.id)
-    while (this.pulling) await new Promise((resolve) => setImmediate(resolve))
+    await within(FAREWELL_MS, Promise.all([this.desk.step('drain', this.id), this.taking]))
   }
 
   async close(): Promise<void> {
     this.stopped = true
     clearTimeout(this.timer)
     // What it still has goes back, and counts as nothing.
-    await Promise.all([...this.held.keys()].map((token) => this.report('give-back', token)))
-    await this.desk.step('close', this.id)
+    const back = Promise.all([...this.held.keys()].map((token) => this.report('give-back', token)))
+    await within(FAREWELL_MS, Promise.all([back, this.desk.step('close', this.id)]))
     this.desk.leave(this)
   }
 
