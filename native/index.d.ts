@@ -234,6 +234,9 @@ export declare function advanceWorkflow(then: string, outcome: string, rootId: s
 /** The first effects of a prepared workflow. */
 export declare function beginWorkflow(signature: string): Coded<string>
 
+/** Checks the options of a worker. */
+export declare function checkWorker(options: string): Coded<undefined>
+
 /** The effects of a join whose outcomes are all there: a list in order. */
 export declare function completeJoin(join: string, outcomes: string): Coded<string>
 
@@ -251,6 +254,15 @@ export declare function fail(code?: ErrorCode | undefined | null): Coded<undefin
 
 /** Like `fail`, on the shared runtime. */
 export declare function failLater(code?: ErrorCode | undefined | null): Promise<Coded<undefined>>
+
+/** Whether a name fits a pattern with `*` and `?`. */
+export declare function fitsPattern(pattern: string, name: string): boolean
+
+/**
+ * What follows a failed attempt of a message's task: `again <ms>`, `failure` or `dead`. `asked_ms` is the wait that the
+ * worker asks for, NaN: that of the policy.
+ */
+export declare function judgeFailure(message: string, failure: string, retries: number, askedMs?: number | undefined | null): Coded<string>
 
 /** What a watcher took, and whether more waits. */
 export interface MemoryEvents {
@@ -311,6 +323,9 @@ export interface PythonEvents {
   events: Array<PythonEvent>
   more: boolean
 }
+
+/** What a broker with a store of its own has to know of a message, as JSON: `tasks::Head`. Checks it. */
+export declare function readMessage(message: string): Coded<string>
 
 /** How many messages came, and how many of them gave way to newer ones. */
 export interface Ros2Counts {
@@ -446,3 +461,6 @@ export interface SyncStatus {
   supNs?: bigint
   shortfallNs: number
 }
+
+/** Which states may follow which: JSON, `{state: [state]}`. */
+export declare function taskStates(): string

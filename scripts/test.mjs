@@ -4,7 +4,7 @@ import { nodeRed5 } from './lib/node-red-5.mjs'
 import { rclnodejsEnv, ros2Python } from './lib/ros2.mjs'
 import { Failure, main } from './lib/run.mjs'
 import { rustTests, rustTestsWithCoverage } from './lib/rust.mjs'
-import { kafkaJars, redisServer } from './lib/servers.mjs'
+import { kafkaJars, natsServer, redisServer } from './lib/servers.mjs'
 import { Suites } from './lib/suites.mjs'
 import { chromium, llvmTools, pythonVenv } from './lib/system.mjs'
 import { setup } from './setup.mjs'
@@ -47,6 +47,7 @@ async function browserEnv() {
 async function peersEnv() {
   const python = await ros2Python()
   const redis = await redisServer()
+  const nats = await natsServer()
   const numpy = await pythonVenv('numpy', ['numpy'])
   const kafka = await kafkaJars()
   const sourced = python && (await rclnodejsEnv(python))
@@ -54,6 +55,7 @@ async function peersEnv() {
     ...(python && { MILLRACE_ROS2_PYTHON: python }),
     ...(sourced && { MILLRACE_ROS2_SOURCED: JSON.stringify(sourced) }),
     ...(redis && { MILLRACE_REDIS_SERVER: redis }),
+    ...(nats && { MILLRACE_NATS_SERVER: nats }),
     ...(kafka && { MILLRACE_KAFKA_JARS: kafka }),
     ...(numpy && { MILLRACE_NUMPY_VENV: numpy }),
   }

@@ -1,7 +1,8 @@
 import type { NodeAPI } from 'node-red'
 import { type KafkaNodeConfig, kafkaConfig } from './kafka.config'
 import { createDriver, type KafkaSasl } from './lib'
-import { defineOutlet, tlsOf } from './outlet'
+import { tlsOf } from '../shared/network'
+import { defineOutlet } from './outlet'
 
 type Credentials = { username?: string; password?: string; token?: string }
 

@@ -18,7 +18,6 @@ import type {
   PythonProblem,
   Receipt,
   Seams,
-  TlsOptions,
 } from './lib'
 import { limitOf } from './limit'
 
@@ -214,14 +213,6 @@ function outboxOf({ RED, node, config }: Host<Accepts>): OutboxOptions | undefin
   const { userDir = process.cwd() } = RED.settings as { userDir?: string }
   const own = join('millrace', 'action', 'outbox', encodeURIComponent(node.id))
   return { folder: join(userDir, outboxFolder || own), maxBytes: outboxMb * MB, whenFull: outboxWhenFull }
-}
-
-/** What Node-RED's own node for TLS settings has; nothing where none is chosen. */
-export function tlsOf(RED: NodeAPI, id: string): TlsOptions | undefined {
-  if (id === '') return undefined
-  const node = RED.nodes.getNode(id) as { valid?: boolean; addTLSOptions?(options: TlsOptions): TlsOptions } | null
-  if (node?.addTLSOptions && node.valid !== false) return node.addTLSOptions({})
-  throw new EngineError('INVALID_OPTION', 'the TLS settings are not there, or have wrong files; choose them anew')
 }
 
 function isProblem(cause: unknown): cause is PythonProblem {

@@ -1,6 +1,7 @@
 import type { NodeAPI } from 'node-red'
 import { createDriver } from './lib'
-import { defineOutlet, tlsOf } from './outlet'
+import { tlsOf } from '../shared/network'
+import { defineOutlet } from './outlet'
 import { redisConfig } from './redis.config'
 
 type Credentials = { username?: string; password?: string; sentinelUsername?: string; sentinelPassword?: string }

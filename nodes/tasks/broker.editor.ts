@@ -9,8 +9,14 @@ export default defineEditor(
   brokerConfig,
   { category: 'config', paletteLabel: 'tasks broker' },
   {
-    label: (node) => String(node.name || node.path || 'tasks'),
+    label: (node) => String(node.name || (node.kind === 'servers' ? node.prefix : node.path) || 'tasks'),
     oneditprepare(node) {
+      const kind = $('#node-config-input-kind')
+      const show = () => {
+        for (const one of ['embedded', 'servers']) $(`.millrace-kind-${one}`).toggle(kind.val() === one)
+      }
+      kind.on('change', show)
+      show()
       // What the broker holds, as it is deployed.
       prepareTest(brokerConfig, 'millrace-tasks', async () => {
         const view = await viewOf(node.id)

@@ -1,10 +1,8 @@
 /** The library's app behind a config node: opened for its first user, shared, closed behind the last. */
-import { join, resolve } from 'node:path'
 import type { Fields } from '../shared/config'
 import { EngineError, toEngineError } from '../shared/errors'
 import { type Host, stateOf } from '../shared/node'
-import type { BrokerConfig } from './broker.config'
-import { type App, connect, type QueueInfo, type WorkerInfo } from './lib'
+import { type App, type ConnectOptions, connect, type QueueInfo, type WorkerInfo } from './lib'
 
 /** What is in the queue, for the dialogs. */
 export interface View {
@@ -12,14 +10,12 @@ export interface View {
   workers: WorkerInfo[]
 }
 
-const DEFAULT_PATH = join('millrace', 'tasks')
 /** A broker without users stays so long: a deploy may bring new ones. */
 const LINGER_MS = 10_000
 /** So long a close waits for what runs; Node-RED waits for eight seconds. */
 export const DRAIN_MS = 3000
 
 export class BrokerHost {
-  private readonly path: string
   private users = 0
   private opened: Promise<App> | undefined
   /** Each opening waits for the closing before it. */
@@ -27,12 +23,7 @@ export class BrokerHost {
   private closed = false
   private linger: NodeJS.Timeout | undefined
 
-  constructor(
-    private readonly config: BrokerConfig,
-    userDir: string,
-  ) {
-    this.path = resolve(userDir, config.path || DEFAULT_PATH)
-  }
+  constructor(private readonly connection: ConnectOptions) {}
 
   join(): void {
     clearTimeout(this.linger)
@@ -73,8 +64,7 @@ export class BrokerHost {
   private async open(): Promise<App> {
     try {
       await this.closings
-      const { durability, resultTtl } = this.config
-      return await connect({ path: this.path, durability, resultTtlMs: resultTtl * 1000 })
+      return await connect(this.connection)
     } catch (error) {
       this.opened = undefined
       throw toEngineError(error)

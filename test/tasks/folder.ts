@@ -1,14 +1,28 @@
-/** A queue in a folder of its own that goes with the test. */
+/** Where a queue of a test is: in a folder of its own that goes with the test, or on servers. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { tasks } from '../../nodes'
 
-export class Folder {
+/** Options that every broker has. */
+export type Common = Pick<
+  tasks.DistributedOptions & tasks.EmbeddedOptions,
+  'maxPayloadBytes' | 'resultTtlMs' | 'routes'
+>
+
+export interface Place {
+  /** How another process gets there. */
+  readonly options: tasks.ConnectOptions
+  connect(options?: Common): Promise<tasks.App>
+  remove(): Promise<void>
+}
+
+export class Folder implements Place {
   readonly path = mkdtempSync(join(tmpdir(), 'millrace-tasks-'))
+  readonly options = { path: this.path, durability: 'fsync' as const }
   private readonly apps: tasks.App[] = []
 
-  async connect(options: Omit<tasks.ConnectOptions, 'path'> = {}): Promise<tasks.App> {
+  async connect(options: Common & tasks.EmbeddedOptions = {}): Promise<tasks.App> {
     const app = await tasks.connect({ path: this.path, ...options })
     this.apps.push(app)
     return app

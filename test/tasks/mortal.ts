@@ -2,12 +2,12 @@
 import { tasks } from '../../nodes'
 
 async function main(): Promise<void> {
-  const app = await tasks.connect({ path: String(process.argv[2]), durability: 'fsync' })
+  const app = await tasks.connect(JSON.parse(String(process.argv[2])))
   app.task('work', () => {
     process.send?.('begun')
     return new Promise(() => {})
   })
-  await app.worker().start()
+  await app.worker({ leaseMs: 1000 }).start()
 }
 
 main()

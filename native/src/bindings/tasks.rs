@@ -23,7 +23,9 @@ use super::coded::Coded;
 use crate::error::{EngineError, ErrorCode};
 use crate::options::from_json;
 use crate::tasks::driver::{self, Driver, Outlet};
-use crate::tasks::{Engine, Id, Options, Sent, TaskError, WorkerOptions, workflow};
+use crate::tasks::{
+    Engine, Head, Id, Message, Options, Sent, State, TaskError, Verdict, WorkerOptions, glob, workflow,
+};
 
 /// Called without arguments, on the JavaScript thread.
 type Wake = ThreadsafeFunction<(), (), (), napi::Status, false>;
@@ -384,6 +386,54 @@ pub fn next_firing(schedule: String, after_ms: f64) -> Coded<Option<f64>> {
         let schedule = crate::tasks::Schedule::new(&from_json(&schedule)?)?;
         Ok::<_, EngineError>(schedule.next(after_ms as i64).map(|at| at as f64))
     })
+}
+
+/// What a broker with a store of its own has to know of a message, as JSON: `tasks::Head`. Checks it.
+#[napi(catch_unwind)]
+pub fn read_message(message: String) -> Coded<String> {
+    Coded::of(|| {
+        let message = Message::parse(message.as_bytes())?;
+        if let Some(then) = message.then {
+            workflow::check(&workflow::frames(then)?, driver::now_ms())?;
+        }
+        json(&Head::from(message))
+    })
+}
+
+/// What follows a failed attempt of a message's task: `again <ms>`, `failure` or `dead`. `asked_ms` is the wait that the
+/// worker asks for, NaN: that of the policy.
+#[napi(catch_unwind)]
+pub fn judge_failure(message: String, failure: String, retries: u32, asked_ms: Option<f64>) -> Coded<String> {
+    Coded::of(|| {
+        let message = Message::parse(message.as_bytes())?;
+        let failure = parsed(&failure, "failure")?;
+        let chance = &mut crate::tasks::Chance::new();
+        Ok::<_, EngineError>(match message.retry.judge(&failure, retries, message.max_retries(), asked_ms, chance) {
+            Verdict::Again(ms) => format!("again {ms}"),
+            Verdict::GiveUp => "failure".into(),
+            Verdict::Exhausted => "dead".into(),
+        })
+    })
+}
+
+/// Which states may follow which: JSON, `{state: [state]}`.
+#[napi(catch_unwind)]
+pub fn task_states() -> String {
+    let next = |state: State| State::ALL.into_iter().filter(move |next| state.may_become(*next)).map(State::name);
+    let table = State::ALL.into_iter().map(|state| (state.name().to_owned(), next(state).collect()));
+    serde_json::Value::Object(table.collect()).to_string()
+}
+
+/// Whether a name fits a pattern with `*` and `?`.
+#[napi(catch_unwind)]
+pub fn fits_pattern(pattern: String, name: String) -> bool {
+    glob(&pattern, &name)
+}
+
+/// Checks the options of a worker.
+#[napi(catch_unwind)]
+pub fn check_worker(options: String) -> Coded<()> {
+    Coded::of(|| Ok::<_, EngineError>(from_json::<WorkerOptions>(&options)?.check()?))
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String, EngineError> {

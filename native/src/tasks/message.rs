@@ -1,7 +1,7 @@
 //! The task message: JSON, versioned, the same for both brokers and for workers in other languages.
 //! `docs/tasks-message.md` has its form.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::TaskError;
@@ -148,6 +148,63 @@ impl<'a> Message<'a> {
     /// The workflow it belongs to.
     pub fn root(&self) -> Option<Id> {
         self.root_id.and_then(Id::parse)
+    }
+}
+
+/// What a broker with a store of its own has to know of a message.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Head {
+    id: String,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<String>,
+    priority: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eta: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<i64>,
+    max_retries: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idempotency_window_ms: Option<i64>,
+    ignore_result: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result_ttl_ms: Option<i64>,
+    /// Whether something follows it.
+    then: bool,
+}
+
+impl From<Message<'_>> for Head {
+    fn from(message: Message) -> Self {
+        let ms = |value: Option<f64>| value.map(|ms| ms as i64);
+        Head {
+            id: message.id().to_string(),
+            priority: message.priority(),
+            eta: message.eta(),
+            expires: message.expires(),
+            created_at: message.created_at(),
+            max_retries: message.max_retries(),
+            timeout_ms: ms(message.timeout_ms),
+            root_id: message.root().map(|root| root.to_string()),
+            idempotency_window_ms: ms(message.idempotency_window_ms),
+            ignore_result: message.ignore_result,
+            result_ttl_ms: ms(message.result_ttl_ms),
+            then: message.then.is_some(),
+            name: message.name,
+            queue: message.queue,
+            rate_key: message.rate_key,
+            idempotency_key: message.idempotency_key,
+        }
     }
 }
 

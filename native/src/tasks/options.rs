@@ -143,7 +143,8 @@ impl Default for WorkerOptions {
 }
 
 impl WorkerOptions {
-    pub(super) fn check(&self) -> Result<()> {
+    /// Whether they can work.
+    pub fn check(&self) -> Result<()> {
         let wrong =
             |option: &str, problem: &str| Err(TaskError::Option { option: option.into(), problem: problem.into() });
         if !(1..=100_000).contains(&self.prefetch) {
@@ -165,7 +166,7 @@ impl WorkerOptions {
 }
 
 /// `*` stands for any text, `?` for one character.
-pub(super) fn glob(pattern: &str, text: &str) -> bool {
+pub fn glob(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut place) = (0, 0);
     // Where to go on when what follows the last star does not fit.

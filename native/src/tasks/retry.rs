@@ -81,7 +81,8 @@ pub enum Verdict {
 }
 
 impl RetryPolicy {
-    /// `retries` were made; `asked_ms` is the wait that the worker asks for.
+    /// `retries` were made; `asked_ms` is the wait that the worker asks for, NaN: another attempt after that of the
+    /// policy.
     pub fn judge(
         &self,
         failure: &Failure,
@@ -100,6 +101,7 @@ impl RetryPolicy {
         if retries >= max {
             return Verdict::Exhausted;
         }
+        let asked_ms = asked_ms.filter(|ms| !ms.is_nan());
         Verdict::Again(asked_ms.unwrap_or_else(|| self.wait(retries, chance)).clamp(0.0, MAX_WAIT_MS) as i64)
     }
 

@@ -394,14 +394,7 @@ impl Engine {
         if cancelled {
             return self.end_revoked(index, now);
         }
-        let lists = if asked_ms.is_some_and(f64::is_nan) {
-            // It is the worker's wish that counts.
-            super::RetryPolicy { retry_on: Vec::new(), give_up_on: Vec::new(), ..message.retry.clone() }
-        } else {
-            message.retry.clone()
-        };
-        let asked = asked_ms.filter(|ms| !ms.is_nan());
-        match lists.judge(&failure, retries, message.max_retries(), asked, &mut self.chance) {
+        match message.retry.judge(&failure, retries, message.max_retries(), asked_ms, &mut self.chance) {
             Verdict::Again(wait) => self.again(index, failure, now.saturating_add(wait), now),
             Verdict::GiveUp => self.end(index, State::Failure, failure, now),
             Verdict::Exhausted => self.end(index, State::Dead, failure, now),

@@ -1,6 +1,8 @@
 import { EngineError } from '../../shared/errors'
 import type { Broker } from './broker'
 import { Control } from './control'
+import { Distributed } from './distributed/broker'
+import type { DistributedOptions } from './distributed/options'
 import { Embedded, type EmbeddedOptions } from './embedded'
 import { Events } from './events'
 import { messageOf, type SendOptions, type TaskOptions } from './message'
@@ -8,19 +10,26 @@ import { AsyncResult } from './result'
 import { TaskSignature } from './signature'
 import { type Running, Worker, type WorkerOptions } from './worker'
 
-export interface ConnectOptions extends EmbeddedOptions {
+/** An embedded queue, in this process. */
+export interface EmbeddedConnection extends EmbeddedOptions {
   /** The directory of the embedded store. */
   path: string
 }
+
+export type ConnectOptions = EmbeddedConnection | DistributedOptions
 
 /** What a task does: its arguments, and behind them the task itself with `kwargs`, `signal` and the like. */
 // biome-ignore lint/suspicious/noExplicitAny: arguments of any kind
 export type Handler<T = unknown> = (...args: any[]) => T | Promise<T>
 
-/** Opens a task queue, embedded in this process. */
+/** Opens a task queue: embedded in this process, or on NATS and Redis. */
 export async function connect(options: ConnectOptions): Promise<App> {
+  if ('natsUrl' in options) return new App(await Distributed.open(options))
   const { path, ...rest } = options
-  if (!path) throw new EngineError('INVALID_OPTION', 'connect needs a path, the directory of the embedded store')
+  if (!path) {
+    const text = 'connect needs a path, the directory of the embedded store, or natsUrl and redisUrl'
+    throw new EngineError('INVALID_OPTION', text)
+  }
   return new App(await Embedded.open(path, rest))
 }
 

@@ -1,4 +1,4 @@
-export { App, type ConnectOptions, connect, type Handler, Task } from './app'
+export { App, type ConnectOptions, connect, type EmbeddedConnection, type Handler, Task } from './app'
 export type {
   Attempt,
   Broker,
@@ -14,6 +14,7 @@ export type {
   TaskInfo,
 } from './broker'
 export { Control, type Filter, type QueueInfo, type Schedule, type WhichDead, type WorkerInfo } from './control'
+export type { Credentials, DistributedOptions } from './distributed/options'
 export type { EmbeddedOptions } from './embedded'
 export { Events } from './events'
 export type { RetryPolicy, SendOptions, TaskOptions } from './message'

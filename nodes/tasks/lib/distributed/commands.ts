@@ -1,0 +1,317 @@
+/** What people ask a distributed queue, and tell it, by the `op` of a command. Answers are those of the embedded one. */
+import { EngineError, quote } from '../../../shared/errors'
+import { engine, native } from '../../../shared/native'
+import type { Command } from '../broker'
+import { type Distributed, nextFiring, unknownTask } from './broker'
+
+type Args = Record<string, unknown>
+const SCOPES: Record<string, string> = { task: 't', queue: 'q', key: 'k' }
+const LIVE = ['pending', 'scheduled', 'received', 'started', 'retry']
+const ENDED = ['success', 'failure', 'revoked', 'expired']
+const DEFAULT_LIMIT = 100
+const MOST = 1000
+const PAGE = 500
+const SUMMARY = 17
+
+export class Commands {
+  constructor(private readonly broker: Distributed) {}
+
+  async run({ op, ...args }: Command): Promise<unknown> {
+    const command = Object.hasOwn(this.all, op) ? this.all[op] : undefined
+    if (!command) throw new EngineError('INVALID_OPTION', `command: ${quote(op)} is none`)
+    return command(args)
+  }
+
+  private readonly all: Record<string, (args: Args) => Promise<unknown>> = {
+    revoke: async ({ id, refuseLate }) => {
+      const [revoked, signalled] = (await this.ask('revoke', text(id), refuseLate ? 1 : 0)) as number[]
+      if (revoked === undefined) throw notFound('task', id)
+      return { revoked, signalled }
+    },
+    purge: ({ queue }) => this.purge(text(queue)),
+    pause: ({ queue }) => this.tellQueue(queue, 'paused', '1'),
+    resume: ({ queue }) => this.tellQueue(queue, 'paused', ''),
+    limit: ({ queue, max }) => {
+      if (max !== null && !(Number.isInteger(max) && Number(max) >= 0)) {
+        throw new EngineError('INVALID_OPTION', `max is ${quote(max)}; it must be a whole number, or null`)
+      }
+      return this.tellQueue(queue, 'limit', max === null ? '' : String(max))
+    },
+    rateLimit: async ({ scope, name, rate }) => {
+      const letter = SCOPES[text(scope)]
+      if (!letter) throw new EngineError('INVALID_OPTION', `scope is ${quote(scope)}; it must be task, queue or key`)
+      if (rate) engine(() => native().checkWorker(JSON.stringify({ rate })))
+      await this.ask('rate', letter + text(name), rate ? JSON.stringify(rate) : '')
+      return {}
+    },
+    retryDead: async (which) => ({ sent: await this.retryDead(await this.whichDead(which)) }),
+    deleteDead: async (which) => {
+      const ids = await this.whichDead(which)
+      return { deleted: ids.length > 0 ? await this.ask('bury', ...ids) : 0 }
+    },
+    schedule: ({ name, schedule, message }) => this.schedule(text(name), schedule as object, message as object),
+    unschedule: async ({ name }) => {
+      if ((await this.ask('unschedule', text(name))) === 0) throw notFound('periodic task', name)
+      return {}
+    },
+    schedules: async () => {
+      const all = (await this.ask('schedules')) as string[][]
+      return all.map(([name, fields = '{}', nextAt, lastAt]) => ({
+        ...{ name, ...JSON.parse(fields), lastAt: numberOf(lastAt), nextAt: numberOf(nextAt) },
+      }))
+    },
+    get: ({ id }) => this.get(text(id)),
+    workflow: ({ id }) => this.get(text(id)),
+    list: (filter) => this.list(filter),
+    count: (filter) => this.count(filter),
+    queues: () => this.queues(),
+    workers: async () => {
+      const all = (await this.ask('workers')) as [string, string, string, string, number][]
+      return all.map(([info, finished, upMs, draining, running]) => {
+        const { name, queues, tasks, prefetch } = JSON.parse(info)
+        const counts = { running, finished: Number(finished), draining: draining === '1', upMs: Number(upMs) }
+        return { name, queues, tasks, prefetch, ...counts }
+      })
+    },
+    stats: async () => {
+      const [live, dead, results, workflows, workers] = (await this.ask('stats')) as number[]
+      const queues = await this.queues()
+      const sum = (field: string) => queues.reduce((total, queue) => total + Number(queue[field]), 0)
+      const work = { finished: sum('finished'), perSecond: sum('perSecond') }
+      return { live, dead, results, workflows, workers, ...work, buffered: this.broker.buffered }
+    },
+  }
+
+  private ask(op: string, ...args: (string | number)[]): Promise<unknown> {
+    return this.broker.ask(op, ...args)
+  }
+
+  private async tellQueue(queue: unknown, field: string, value: string): Promise<object> {
+    await this.ask('queue', text(queue), field, value)
+    return {}
+  }
+
+  private async purge(queue: string): Promise<{ purged: number }> {
+    let purged = 0
+    for await (const ids of this.scan({ queue })) {
+      if (ids.length > 0) purged += (await this.ask('purge', ...ids)) as number
+    }
+    return { purged }
+  }
+
+  /** Ids of live tasks that fit, page by page. */
+  private async *scan(
+    { state, queue, name, workflow }: Args,
+    after = '0',
+    most = PAGE,
+  ): AsyncGenerator<string[], void> {
+    for (let last = after; ; ) {
+      const filter = [state, queue, name, workflow].map((value) => String(value ?? ''))
+      const [next = '', ...ids] = (await this.ask('scan', ...filter, last, most)) as string[]
+      yield ids
+      if (next === '') return
+      last = next
+    }
+  }
+
+  private async list(filter: Args): Promise<object> {
+    const limit = Math.min(Number(filter.limit ?? DEFAULT_LIMIT), MOST)
+    const { state } = filter
+    if (state === 'dead') return this.listDead(filter, limit)
+    if (ENDED.includes(state as string)) return this.listResults(filter, limit)
+    const after = cursor(filter.after, '0')
+    const found: string[] = []
+    for await (const ids of this.scan(filter, after, limit)) {
+      found.push(...ids)
+      if (found.length >= limit) break
+    }
+    const page = found.slice(0, limit)
+    const rows = page.length > 0 ? ((await this.ask('tasks', ...page)) as string[][]) : []
+    const tasks = rows.map(summary)
+    const last = rows.at(-1)
+    return {
+      tasks: tasks.map(({ order: _, ...task }) => task),
+      next: rows.length === limit && last ? last[ORDER] : null,
+    }
+  }
+
+  private async listDead(filter: Args, limit: number): Promise<object> {
+    const tasks: object[] = []
+    let before = cursor(filter.after, '+inf')
+    while (before !== '' && tasks.length < limit) {
+      const [next = '', ...flat] = (await this.ask('dead', before, limit)) as string[]
+      before = next
+      for (let at = 0; at < flat.length; at += 6) {
+        const [id, queue, name, diedAt, message = '{}', result = '{}'] = flat.slice(at, at + 6)
+        if (!fits(filter, { queue, name })) continue
+        tasks.push({
+          id,
+          queue,
+          name,
+          diedAt: Number(diedAt),
+          message: JSON.parse(message),
+          result: JSON.parse(result),
+        })
+      }
+    }
+    return { tasks, next: before === '' ? null : before }
+  }
+
+  private async listResults(filter: Args, limit: number): Promise<object> {
+    const tasks: object[] = []
+    let before = cursor(filter.after, '+inf')
+    while (before !== '' && tasks.length < limit) {
+      const [next = '', ...texts] = (await this.ask('results', text(filter.state), before, limit)) as string[]
+      before = next
+      for (const one of texts) {
+        const { queue, name, rootId, ...rest } = JSON.parse(one)
+        if (fits(filter, { queue, name, workflow: rootId })) tasks.push({ ...rest, queue, name, rootId })
+      }
+    }
+    return { tasks, next: before === '' ? null : before }
+  }
+
+  private async count(filter: Args): Promise<Record<string, number>> {
+    const counts = Object.fromEntries([...LIVE, 'dead'].map((state) => [state, 0]))
+    if (filter.name === undefined && filter.workflow === undefined) {
+      const queues = await this.queues()
+      for (const queue of queues) {
+        if (filter.queue !== undefined && filter.queue !== queue.name) continue
+        for (const state of Object.keys(counts)) counts[state] = (counts[state] ?? 0) + Number(queue[state])
+      }
+      return counts
+    }
+    for await (const ids of this.scan(filter)) {
+      const rows = ids.length > 0 ? ((await this.ask('tasks', ...ids)) as string[][]) : []
+      for (const row of rows) counts[row[2] as string] = (counts[row[2] as string] ?? 0) + 1
+    }
+    return counts
+  }
+
+  private async queues(): Promise<Record<string, unknown>[]> {
+    const [now, all, oldest] = (await this.ask('queues')) as [string, string[][], string[]]
+    const since = new Map<string, number>()
+    for (let at = 0; at < oldest.length; at += 2) {
+      const [queue = '', created] = oldest.slice(at, at + 2)
+      since.set(queue, Math.min(since.get(queue) ?? Number.POSITIVE_INFINITY, Number(created)))
+    }
+    return all.map(([name = '', rate = '', ...flat]) => {
+      const fields: Record<string, string> = {}
+      for (let at = 0; at < flat.length; at += 2) fields[String(flat[at])] = String(flat[at + 1])
+      const count = (field: string) => Number(fields[field] ?? 0)
+      const second = Math.floor(Number(now) / 1000)
+      const recent = Object.entries(fields).filter(([field]) => /^s\d+$/.test(field))
+      const minute = recent.map(([, value]) => value.split(' ').map(Number) as [number, number])
+      const done = minute.filter(([at]) => at > second - 60).reduce((sum, [, finished]) => sum + finished, 0)
+      const oldestAt = since.get(name)
+      return {
+        ...{ name, paused: fields.paused === '1', limit: fields.limit === undefined ? null : count('limit') },
+        rate: rate ? JSON.parse(rate) : null,
+        ...Object.fromEntries([...LIVE, 'running', 'dead', 'finished'].map((field) => [field, count(field)])),
+        oldestAgeMs: oldestAt === undefined ? null : Math.max(0, Number(now) - oldestAt),
+        perSecond: done / 60,
+      }
+    })
+  }
+
+  private async get(id: string): Promise<object> {
+    type Found = [string, string | string[], number]
+    let [kind, found, live] = (await this.ask('get', id)) as Found
+    if (kind === undefined) {
+      await this.broker.recovered()
+      ;[kind, found, live] = (await this.ask('get', id)) as Found
+    }
+    if (kind === 'result') return JSON.parse(found as string)
+    if (kind === 'task') {
+      const { order: _, ...task } = summary(found as string[])
+      const [progress, attempts, message] = [found[11], found[12], found[SUMMARY]] as [string, string, string]
+      return {
+        ...task,
+        progress: progress ? JSON.parse(progress) : null,
+        attempts: JSON.parse(`[${attempts}]`),
+        message: JSON.parse(message || '{}'),
+      }
+    }
+    if (kind !== 'flow') return unknownTask(id)
+    const [total, completed, failed, createdAt, cancelled] = (found as string[]).map(Number)
+    return { id, total, completed, failed, createdAt, cancelled: cancelled === 1, live }
+  }
+
+  private async whichDead({ ids, queue }: Args): Promise<string[]> {
+    if (Array.isArray(ids)) {
+      for (const id of ids) {
+        const found = (await this.ask('body', text(id))) as string[]
+        if (found.length === 0) throw notFound('dead task', id)
+      }
+      return ids
+    }
+    const all: string[] = []
+    for (let before: string | null = '+inf'; before !== null; ) {
+      const page = (await this.listDead({ queue, after: before === '+inf' ? undefined : before }, MOST)) as {
+        tasks: { id: string }[]
+        next: string | null
+      }
+      all.push(...page.tasks.map(({ id }) => id))
+      before = page.next
+    }
+    return all
+  }
+
+  private async retryDead(ids: string[]): Promise<number> {
+    let sent = 0
+    for (const id of ids) {
+      const [queue, message = '{}'] = (await this.ask('body', id)) as string[]
+      // Its time and its key are over.
+      const { eta: _, expires: __, idempotencyKey: ___, ...rest } = JSON.parse(message)
+      if (await this.broker.resend(id, JSON.stringify({ ...rest, queue }))) sent += 1
+    }
+    return sent
+  }
+
+  private async schedule(name: string, schedule: object, message: object): Promise<{ nextAt: number | null }> {
+    const next = nextFiring(schedule, Date.now())
+    // What cannot be sent is refused now and not in the night.
+    const probe = { ...message, v: 1, id: '01890000-0000-7000-8000-000000000000', createdAt: 0 }
+    engine(() => native().readMessage(JSON.stringify(probe)))
+    const nextAt = await this.ask('schedule', name, JSON.stringify({ schedule, message }), next ?? '')
+    return { nextAt: numberOf(nextAt) }
+  }
+}
+
+/** The place of its order in what Redis tells of a task: before its id. */
+const ORDER = SUMMARY - 2
+
+function summary(row: string[]) {
+  const [name, queue, state, priority, created, due, expires, retries, deliveries, worker, root] = row
+  return {
+    id: row[SUMMARY - 1],
+    ...{ name, queue, state, priority: Number(priority), createdAt: Number(created) },
+    ...{ due: Number(due) > 0 ? Number(due) : null, expires: numberOf(expires) },
+    ...{ retries: Number(retries), deliveries: Number(deliveries) },
+    ...{ workerId: state === 'received' || state === 'started' ? worker : null, rootId: root || null },
+    order: row[ORDER],
+  }
+}
+
+function fits(filter: Args, task: Record<string, unknown>): boolean {
+  return Object.entries(task).every(([field, is]) => filter[field] === undefined || filter[field] === is)
+}
+
+function cursor(after: unknown, from: string): string {
+  if (after === undefined || after === null) return from
+  if (Number.isFinite(Number(after))) return String(after)
+  throw new EngineError('INVALID_OPTION', `after: ${quote(after)} is not the next of a page before`)
+}
+
+function numberOf(value: unknown): number | null {
+  return value === '' || value === undefined || value === null ? null : Number(value)
+}
+
+function text(value: unknown): string {
+  if (typeof value === 'string' && value !== '') return value
+  throw new EngineError('INVALID_OPTION', `command: ${quote(value)} is no name`)
+}
+
+function notFound(what: string, name: unknown): EngineError {
+  return new EngineError('NOT_FOUND', `there is no ${what} ${quote(name)}; it may be finished and past its time`)
+}

@@ -1,0 +1,1112 @@
+/**
+ * What happens in Redis, each call in one step. `KEYS[1]` is what all keys begin with; `ARGV` is the operation, the
+ * defaults of the caller, and the operation's own arguments. An answer is `[value, owed, full, trash]`: what follows
+ * tasks that ended and is not begun, joins whose parts are all there, and messages of the stream that nobody needs any
+ * more. Who gets them does that next; where it does not, `tick` hands them to another. docs/tasks-distributed.md has
+ * the keys.
+ *
+ * Time is that of Redis, so clocks of workers need not agree.
+ */
+export const source = (states: Record<string, readonly string[]>) => `${tableOf(states)}\n${body}`
+
+/** The one table of what may become what, as Lua. */
+function tableOf(states: Record<string, readonly string[]>): string {
+  const rows = Object.entries(states).map(([state, next]) => {
+    return `${state} = { ${next.map((name) => `${name} = true`).join(', ')} }`
+  })
+  return `local NEXT = { ${rows.join(', ')} }`
+}
+
+const body = String.raw`
+local P, op = KEYS[1], ARGV[1]
+local TTL, WINDOW = tonumber(ARGV[2]), tonumber(ARGV[3])
+local call = redis.call
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local HELD = { received = true, started = true }
+-- Tasks of a lane by priority, those of one priority by their order: both in one score, exact as a double.
+local LEVEL = 17592186044416
+local PATIENCE = 32
+local AT_ONCE = 1000
+local GONE_MS = 30000
+local OWED_MS = 1000
+
+local owed, full, trash = {}, {}, {}
+local ready, soonest = false, nil
+
+local function int(number) return string.format('%.0f', number) end
+local json = cjson.encode
+local function orNull(text) return text or 'null' end
+
+local function failure(code, message)
+  return '{"type":"EngineError","message":' .. json(message) .. ',"code":"' .. code .. '"}'
+end
+local OFF = failure('REVOKED', 'the task was called off')
+
+-- Counts of queues, written once a call.
+local counts = {}
+local function bump(queue, field, by)
+  local of = counts[queue]
+  if not of then of = {} counts[queue] = of end
+  of[field] = (of[field] or 0) + by
+end
+
+local listening
+local function tell(text)
+  if listening == nil then listening = call('PUBSUB', 'NUMSUB', P .. 'events')[2] > 0 end
+  if listening then call('PUBLISH', P .. 'events', text()) end
+end
+
+local function event(kind, id, t, more)
+  tell(function()
+    return '{"event":"' .. kind .. '","at":' .. int(now) .. ',"id":"' .. id .. '","name":' .. json(t.n)
+      .. ',"queue":' .. json(t.q) .. ',"state":"' .. t.st .. '","retries":' .. t.r .. (more or '') .. '}'
+  end)
+end
+
+local function workerEvent(kind, name)
+  tell(function() return '{"event":"' .. kind .. '","at":' .. int(now) .. ',"worker":' .. json(name) .. '}' end)
+end
+
+-- A task is one value: what it was sent with, and how far it is.
+local function load(id)
+  local packed = call('GET', P .. 't:' .. id)
+  return packed and cmsgpack.unpack(packed)
+end
+local function save(id, t) call('SET', P .. 't:' .. id, cmsgpack.pack(t)) end
+
+-- Members of sorted sets (a score; false: gone) and of sets (true, false), written together.
+local scores, members = {}, {}
+local function put(all, key, member, value)
+  local of = all[key]
+  if not of then of = {} all[key] = of end
+  of[member] = value
+end
+local function each(list, run)
+  for i = 1, #list, AT_ONCE do run(unpack(list, i, math.min(i + AT_ONCE - 1, #list))) end
+end
+local function write()
+  for key, of in pairs(scores) do
+    local add, gone = {}, {}
+    for member, score in pairs(of) do
+      if score then add[#add + 1] = score add[#add + 1] = member else gone[#gone + 1] = member end
+    end
+    each(add, function(...) call('ZADD', P .. key, ...) end)
+    each(gone, function(...) call('ZREM', P .. key, ...) end)
+  end
+  for key, of in pairs(members) do
+    local add, gone = {}, {}
+    for member, is in pairs(of) do
+      if is then add[#add + 1] = member else gone[#gone + 1] = member end
+    end
+    each(add, function(...) call('SADD', P .. key, ...) end)
+    each(gone, function(...) call('SREM', P .. key, ...) end)
+  end
+  scores, members = {}, {}
+end
+
+-- Numbers that go up, written once a call.
+local metas
+local function meta(name, value)
+  if not metas then
+    local saved = call('HMGET', P .. 'meta', 'order', 'token', 'upto')
+    metas = { order = tonumber(saved[1] or 0), token = tonumber(saved[2] or 0), upto = tonumber(saved[3] or 0) }
+  end
+  if value then
+    metas[name] = value
+    metas.changed = true
+  end
+  return metas[name]
+end
+
+local function lane(t) return t.q .. '\31' .. t.n end
+
+local function throw(seq)
+  if seq and seq > 0 then
+    put(scores, 'trash', int(seq), now)
+    trash[#trash + 1] = int(seq)
+  end
+end
+
+-- The one place where a state changes. False where the table forbids it. Who calls it saves the task.
+local function step(t, to)
+  if not NEXT[t.st][to] then return false end
+  bump(t.q, t.st, -1)
+  bump(t.q, to, 1)
+  if HELD[t.st] and not HELD[to] then bump(t.q, 'running', -1) end
+  if HELD[to] and not HELD[t.st] then bump(t.q, 'running', 1) end
+  t.st = to
+  return true
+end
+
+local function timer(at, id)
+  put(scores, 'timers', id, at)
+  if not soonest or at < soonest then soonest = at end
+end
+
+-- Puts a task where it waits: in its lane, or among the timers.
+local function wait(id, t)
+  if t.st == 'pending' then
+    put(scores, 'l:' .. lane(t), id, (9 - t.p) * LEVEL + t.o)
+    ready = true
+    if t.ex then timer(t.ex, id) elseif t.du > 0 then put(scores, 'timers', id, false) end
+  else
+    timer(math.min(t.du, t.ex or t.du), id)
+  end
+end
+
+-- Takes a task from its worker: when it was begun, and the worker's name.
+local function release(id, t)
+  if not HELD[t.st] then return nil, nil end
+  put(scores, 'leases', id, false)
+  put(members, 'h:' .. t.w, id, false)
+  return t.sa or t.gt, t.wn
+end
+
+local function tellWorker(t, what)
+  if t.w then call('PUBLISH', P .. 'i:' .. t.i, what .. ' ' .. t.w .. ' ' .. int(t.tk)) end
+end
+
+local function addAttempt(t, started, worker, error)
+  local text = '{"startedAt":' .. int(started or now) .. ',"endedAt":' .. int(now) .. ',"workerId":'
+    .. json(worker or '') .. ',"error":' .. error .. '}'
+  t.at = t.at and (t.at .. ',' .. text) or text
+end
+
+local function forget(id, t)
+  call('DEL', P .. 't:' .. id, P .. 'm:' .. id)
+  put(scores, 'live', id, false)
+  if t.ex or t.du > 0 then put(scores, 'timers', id, false) end
+  if t.rk then put(scores, 'p:' .. t.rk, id, false) end
+  if t.rt then put(members, 'fl:' .. t.rt, id, false) end
+end
+
+-- Records a result, the first one, and tells who waits for it.
+local function keep(id, state, text, ttl)
+  if ttl > 0 then
+    if not call('SET', P .. 'r:' .. id, text, 'PX', int(ttl), 'NX') then return end
+    put(scores, 'ended:' .. state, id, now)
+  end
+  call('PUBLISH', P .. 'w:' .. id, text)
+end
+
+local function countInFlow(root, success)
+  if root and call('EXISTS', P .. 'f:' .. root) == 1 then
+    call('HINCRBY', P .. 'f:' .. root, success and 'completed' or 'failed', 1)
+  end
+end
+
+local function isCancelled(root)
+  return root and call('HGET', P .. 'f:' .. root, 'cancelled') == '1'
+end
+
+local finished = {}
+local KIND = { success = 'succeeded', failure = 'failed', revoked = 'revoked', expired = 'expired', dead = 'dead' }
+
+-- The first final state is recorded; a second one changes nothing.
+local function finish(id, t, state, result, error)
+  local was = t.st
+  local started, worker = nil, nil
+  if not NEXT[was][state] then return false end
+  started, worker = release(id, t)
+  step(t, state)
+  bump(t.q, state, -1)
+  if was == 'pending' then put(scores, 'l:' .. lane(t), id, false) end
+  if error and (t.at or state == 'dead') then addAttempt(t, started, worker, error) end
+  local text = '{"id":"' .. id .. '","state":"' .. state .. '","name":' .. json(t.n) .. ',"queue":' .. json(t.q)
+    .. (t.rt and (',"rootId":"' .. t.rt .. '"') or '') .. ',"result":' .. orNull(result) .. ',"error":' .. orNull(error)
+    .. ',"createdAt":' .. int(t.cr) .. ',"startedAt":' .. orNull(started and int(started)) .. ',"completedAt":' .. int(now)
+    .. ',"runtimeMs":' .. orNull(started and int(now - started)) .. ',"retries":' .. t.r
+    .. ',"workerId":' .. orNull(worker and json(worker)) .. ',"progress":' .. orNull(t.pg)
+    .. (t.at and (',"attempts":[' .. t.at .. ']') or '') .. '}'
+  local message = (t.th or state == 'dead') and call('GET', P .. 'm:' .. id)
+  if state == 'dead' then
+    call('HSET', P .. 'd:' .. id, 'm', message, 'r', text, 'q', t.q, 'n', t.n, 'sq', t.sq, 'at', t.at, 'died', int(now))
+    put(scores, 'dead', id, now)
+    bump(t.q, 'dead', 1)
+  end
+  local ignored = t.ig and state == 'success'
+  keep(id, state, text, ignored and 0 or (t.tt or TTL))
+  event(KIND[state], id, t)
+  bump(t.q, 'finished', 1)
+  bump(t.q, 's' .. time[1] % 60, 1)
+  if worker then finished[t.w] = (finished[t.w] or 0) + 1 end
+  forget(id, t)
+  countInFlow(t.rt, state == 'success')
+  if t.th then
+    local outcome = error
+      and '{"error":' .. error:sub(1, -2) .. ',"taskId":"' .. id .. '","taskName":' .. json(t.n) .. '}}'
+      or '{"result":' .. orNull(result) .. '}'
+    call('HSET', P .. 'o:' .. id, 'm', message, 'oc', outcome, 'rt', t.rt or '', 'sq', state == 'dead' and 0 or t.sq)
+    put(scores, 'owed', id, now)
+    owed[#owed + 1] = id
+  elseif state ~= 'dead' then
+    throw(t.sq)
+  end
+  return true
+end
+
+-- Which messages of the stream are known: all up to a number, and some behind it.
+local function mark(seq)
+  local upto = meta('upto')
+  if seq <= upto then return end
+  if seq > upto + 1 then put(scores, 'ahead', int(seq), seq) return end
+  meta('upto', seq)
+end
+
+-- Those behind it that now follow.
+local function absorb()
+  if not metas or not metas.changed then return end
+  local upto = metas.upto
+  while true do
+    local page = call('ZRANGE', P .. 'ahead', 0, AT_ONCE - 1)
+    local before = upto
+    for _, seq in ipairs(page) do
+      if tonumber(seq) > upto + 1 then break end
+      upto = math.max(upto, tonumber(seq))
+    end
+    if upto == before then break end
+    call('ZREMRANGEBYSCORE', P .. 'ahead', '-inf', upto)
+  end
+  metas.upto = upto
+end
+
+local lanes = {}
+-- Makes a task of a message. The id of the task that it repeats, or nothing.
+local function enrol(head, message, seq, attempts)
+  local h = cjson.decode(head)
+  local id = h.id
+  if call('EXISTS', P .. 't:' .. id, P .. 'r:' .. id, P .. 'd:' .. id, P .. 'o:' .. id) > 0 then
+    local t = load(id)
+    local kept = t and t.sq or tonumber(call('HGET', P .. 'd:' .. id, 'sq') or call('HGET', P .. 'o:' .. id, 'sq') or -1)
+    if kept ~= seq then throw(seq) end
+    return id
+  end
+  if h.idempotencyKey then
+    local key = P .. 'once:' .. h.idempotencyKey
+    local first = call('GET', key)
+    if first and first ~= id then throw(seq) return first end
+    local window = h.idempotencyWindowMs or WINDOW
+    if window > 0 then call('SET', key, id, 'PX', int(window)) end
+  end
+  local due = h.eta or 0
+  local t = {
+    n = h.name, q = h.queue, p = h.priority, st = due > now and 'scheduled' or 'pending', sq = seq, r = 0, dv = 0,
+    o = meta('order', meta('order') + 1), du = due, ex = h.expires, cr = h.createdAt or now, mx = h.maxRetries,
+    to = h.timeoutMs, rk = h.rateKey, rt = h.rootId, th = h['then'] and 1 or nil, ig = h.ignoreResult and 1 or nil,
+    tt = h.resultTtlMs, at = attempts,
+  }
+  save(id, t)
+  call('SET', P .. 'm:' .. id, message)
+  put(scores, 'live', id, t.o)
+  local place = lane(t)
+  if not lanes[place] then
+    lanes[place] = true
+    if call('SADD', P .. 'lanes', place) == 1 then
+      call('SADD', P .. 'queues', t.q)
+      call('PUBLISH', P .. 'wake', 'lanes')
+    end
+  end
+  if t.rt then put(members, 'fl:' .. t.rt, id, true) end
+  bump(t.q, t.st, 1)
+  event('sent', id, t)
+  wait(id, t)
+  return nil, t
+end
+
+-- Leaves what a failed task's worker told. The wait is in ms.
+local function again(id, t, after, error)
+  local started, worker = release(id, t)
+  addAttempt(t, started, worker, error)
+  step(t, 'retry')
+  t.r, t.du = t.r + 1, now + after
+  t.pg = nil
+  save(id, t)
+  event('retried', id, t, ',"due":' .. int(t.du))
+  wait(id, t)
+end
+
+-- Its worker is gone: that was an attempt.
+local function lost(id, t)
+  local error = failure('WORKER_LOST', 'the worker was not heard of until its lease ended')
+  if t.r >= t.mx then return finish(id, t, 'dead', nil, error) end
+  local started, worker = release(id, t)
+  addAttempt(t, started, worker, error)
+  step(t, 'pending')
+  t.r = t.r + 1
+  t.pg = nil
+  save(id, t)
+  event('retried', id, t, ',"reason":"lost"')
+  wait(id, t)
+end
+
+local function begin(id, t)
+  if t.st ~= 'received' then return end
+  step(t, 'started')
+  t.sa = now
+  event('started', id, t)
+end
+
+-- Token buckets: of a task's name, a queue, a key, a worker.
+local buckets = {}
+local limited = nil
+local function bucket(key, like)
+  if limited == nil then limited = call('EXISTS', P .. 'rates') == 1 end
+  if not limited then return nil end
+  if buckets[key] ~= nil then return buckets[key] or nil end
+  local rate = call('HGET', P .. 'rates', key) or (like and call('HGET', P .. 'rates', like))
+  if not rate then buckets[key] = false return nil end
+  rate = cjson.decode(rate)
+  local most = type(rate.burst) == 'number' and rate.burst or math.max(rate.perSecond, 1)
+  local saved = call('HMGET', P .. 'b:' .. key, 'tokens', 'at')
+  local tokens = tonumber(saved[1] or most)
+  local passed = math.max(0, now - tonumber(saved[2] or now)) / 1000
+  local b = { tokens = math.min(most, tokens + passed * rate.perSecond), perSecond = rate.perSecond, most = most }
+  buckets[key] = b
+  return b
+end
+-- Sums of fractions end a hair below one.
+local function has(b) return not b or b.tokens >= 1 - 1e-6 end
+local function bucketsOf(queue, name)
+  local all = { bucket('q' .. queue) }
+  all[#all + 1] = bucket('t' .. name)
+  return all
+end
+local function nextToken(b) return now + math.max(1, math.ceil((1 - b.tokens) / b.perSecond * 1000)) end
+
+local function effects(root, at)
+  local function arg() at = at + 1 return ARGV[at] end
+  for _ = 1, tonumber(arg()) do
+    local id, count, definition = arg(), arg(), arg()
+    if call('EXISTS', P .. 'j:' .. id) == 0 then
+      call('HSET', P .. 'j:' .. id, 'def', definition, 'count', count, 'left', count, 'root', root or '')
+    end
+  end
+  for _ = 1, tonumber(arg()) do
+    local id, index, outcome = arg(), arg(), arg()
+    local key = P .. 'j:' .. id
+    if call('EXISTS', key) == 1 and call('HSETNX', key, 'p' .. index, outcome) == 1 then
+      if call('HINCRBY', key, 'left', -1) == 0 then
+        put(scores, 'full', id, now)
+        full[#full + 1] = id
+      end
+    end
+  end
+  for _ = 1, tonumber(arg()) do
+    local id, state, result, error, name = arg(), arg(), arg(), arg(), arg()
+    if name ~= '' then countInFlow(root, false) end
+    local flow = call('HMGET', P .. 'f:' .. id, 'total', 'completed', 'failed', 'createdAt', 'cancelled', 'sq')
+    local whole = ''
+    if flow[1] then
+      whole = ',"workflow":{"total":' .. flow[1] .. ',"completed":' .. flow[2] .. ',"failed":' .. flow[3]
+        .. ',"createdAt":' .. flow[4] .. ',"cancelled":' .. (flow[5] == '1' and 'true' or 'false') .. '}'
+      call('DEL', P .. 'f:' .. id)
+      put(scores, 'flows', id, false)
+      throw(tonumber(flow[6]))
+    end
+    keep(id, state, '{"id":"' .. id .. '","state":"' .. state .. '","name":' .. (name ~= '' and json(name) or 'null')
+      .. ',"rootId":' .. (root and ('"' .. root .. '"') or 'null') .. ',"result":' .. (result ~= '' and result or 'null')
+      .. ',"error":' .. (error ~= '' and error or 'null') .. ',"completedAt":' .. int(now) .. whole .. '}', TTL)
+  end
+  local cancelled = isCancelled(root)
+  for _ = 1, tonumber(arg()) do
+    local head, message = arg(), arg()
+    local duplicate, t = enrol(head, message, 0)
+    if cancelled and not duplicate then finish(cjson.decode(head).id, t, 'revoked', nil, OFF) end
+  end
+end
+
+-- Brings back tasks whose key has tokens again.
+local function unpark()
+  local due = nil
+  for _, key in ipairs(call('SMEMBERS', P .. 'parked')) do
+    local b = bucket('k' .. key, 'k*')
+    local count = b and math.floor(b.tokens + 1e-6) or -1
+    if count ~= 0 then
+      for _, id in ipairs(call('ZRANGE', P .. 'p:' .. key, 0, count > 0 and count - 1 or -1)) do
+        put(scores, 'p:' .. key, id, false)
+        local t = load(id)
+        if t and t.st == 'pending' then wait(id, t) end
+      end
+      write()
+    end
+    if call('EXISTS', P .. 'p:' .. key) == 0 then call('SREM', P .. 'parked', key)
+    elseif b then due = math.min(due or math.huge, nextToken(b)) end
+  end
+  return due
+end
+
+local ops = {}
+
+-- [head, message, number in the stream]…: the ids of the tasks that they repeat, or ''.
+function ops.enrol(at)
+  local known = {}
+  for i = at, #ARGV, 3 do
+    local seq = tonumber(ARGV[i + 2])
+    known[#known + 1] = enrol(ARGV[i], ARGV[i + 1], seq) or ''
+    if seq > 0 then mark(seq) end
+  end
+  return known
+end
+
+-- id, number in the stream, tasks (0: one alone), effects: 1 where it was one already.
+function ops.workflow(at)
+  local id, seq, total = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  mark(seq)
+  if call('EXISTS', P .. 'f:' .. id, P .. 't:' .. id, P .. 'r:' .. id, P .. 'd:' .. id, P .. 'o:' .. id) > 0 then
+    local t = load(id)
+    local kept = t and t.sq or tonumber(call('HGET', P .. 'f:' .. id, 'sq') or call('HGET', P .. 'd:' .. id, 'sq') or call('HGET', P .. 'o:' .. id, 'sq') or -1)
+    if kept ~= seq then throw(seq) end
+    return 1
+  end
+  if total > 0 then
+    call('HSET', P .. 'f:' .. id, 'total', total, 'completed', 0, 'failed', 0, 'createdAt', int(now), 'cancelled', 0, 'sq', int(seq))
+    put(scores, 'flows', id, now)
+  end
+  effects(id, at + 2)
+  local t = total == 0 and load(id)
+  if t then
+    t.sq = seq
+    save(id, t)
+  end
+  return 0
+end
+
+-- id, effects: what follows a task that ended.
+function ops.settle(at)
+  local id = ARGV[at]
+  local debt = call('HMGET', P .. 'o:' .. id, 'rt', 'sq')
+  if not debt[1] then return 0 end
+  call('DEL', P .. 'o:' .. id)
+  put(scores, 'owed', id, false)
+  effects(debt[1] ~= '' and debt[1] or nil, at)
+  throw(tonumber(debt[2]))
+  return 1
+end
+
+-- id: what is needed to go on behind a task that ended.
+function ops.debt(at)
+  local debt = call('HMGET', P .. 'o:' .. ARGV[at], 'm', 'oc', 'rt')
+  return { debt[1], debt[2], debt[3], isCancelled(debt[3]) and 1 or 0 }
+end
+
+-- id: a join and its outcomes.
+function ops.join(at)
+  local key = P .. 'j:' .. ARGV[at]
+  local head = call('HMGET', key, 'def', 'count', 'root')
+  if not head[1] then return {} end
+  local answer = { head[1], isCancelled(head[3]) and 1 or 0 }
+  for index = 0, tonumber(head[2]) - 1 do answer[#answer + 1] = call('HGET', key, 'p' .. index) end
+  return answer
+end
+
+-- id, effects: what follows a join.
+function ops.pass(at)
+  local key = P .. 'j:' .. ARGV[at]
+  local root = call('HGET', key, 'root')
+  if not root then return 0 end
+  call('DEL', key)
+  put(scores, 'full', ARGV[at], false)
+  effects(root ~= '' and root or nil, at)
+  return 1
+end
+
+-- worker, instance, name, lease, room, how often each priority was passed over, lanes…: when a limit lets more
+-- through, how many lanes there are, what was passed over, then token, id, queue, retries, deliveries, message of each.
+function ops.take(at)
+  local worker, instance, name = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local lease, room = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  local passed = cjson.decode(ARGV[at + 5])
+  local due = unpark() or math.huge
+  local own = bucket('w' .. worker)
+  local queues, open = {}, {}
+  for i = at + 6, #ARGV do
+    local name = 'l:' .. ARGV[i]
+    local key = P .. name
+    local head = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    if #head > 0 then
+      local q, n = ARGV[i]:match('^(.-)\31(.*)$')
+      local queue = queues[q]
+      if not queue then
+        local saved = call('HMGET', P .. 'q:' .. q, 'paused', 'limit', 'running')
+        queue = { paused = saved[1] == '1', limit = tonumber(saved[2] or 'inf'), running = tonumber(saved[3] or 0) }
+        queues[q] = queue
+        queue.running = queue.running + (counts[q] and counts[q].running or 0)
+      end
+      if not queue.paused then
+        local levels = {}
+        while #head > 0 do
+          local level = math.floor(head[2] / LEVEL)
+          local upto = (level + 1) * LEVEL
+          levels[level] = { at = 1, all = call('ZRANGEBYSCORE', key, head[2], '(' .. int(upto), 'WITHSCORES', 'LIMIT', 0, room) }
+          head = call('ZRANGEBYSCORE', key, int(upto), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+        end
+        open[#open + 1] = { name = name, queue = queue, levels = levels, buckets = bucketsOf(q, n) }
+      end
+    end
+  end
+  local tasks, bodies = {}, {}
+  while #tasks < room * 6 do
+    if not has(own) then due = math.min(due, nextToken(own)) break end
+    local first, best = {}, {}
+    for _, lane in ipairs(open) do
+      local free = lane.queue.running < lane.queue.limit
+      for _, b in ipairs(lane.buckets) do
+        if free and not has(b) then
+          free = false
+          due = math.min(due, nextToken(b))
+        end
+      end
+      if free then
+        for level, list in pairs(lane.levels) do
+          local score = tonumber(list.all[list.at + 1])
+          if score and (not best[level] or score < best[level]) then
+            best[level] = score
+            first[level] = lane
+          end
+        end
+      end
+    end
+    local highest, chosen = nil, nil
+    for level = 0, 9 do
+      if first[level] then
+        if not highest then highest = level
+        else passed[level + 1] = passed[level + 1] + 1 end
+      end
+    end
+    if not highest then break end
+    for level = 9, highest + 1, -1 do
+      if first[level] and not chosen and passed[level + 1] > PATIENCE then chosen = level end
+    end
+    chosen = chosen or highest
+    passed[chosen + 1] = 0
+    local lane = first[chosen]
+    local list = lane.levels[chosen]
+    local id = list.all[list.at]
+    list.at = list.at + 2
+    put(scores, lane.name, id, false)
+    local t = load(id)
+    local key = t and t.rk and bucket('k' .. t.rk, 'k*')
+    if t and key and not has(key) then
+      put(scores, 'p:' .. t.rk, id, t.o)
+      call('SADD', P .. 'parked', t.rk)
+      due = math.min(due, nextToken(key))
+    elseif t and step(t, 'received') then
+      for _, b in ipairs(lane.buckets) do b.tokens = b.tokens - 1 end
+      if key then key.tokens = key.tokens - 1 end
+      if own then own.tokens = own.tokens - 1 end
+      lane.queue.running = lane.queue.running + 1
+      local ends = now + lease
+      t.dl = t.to and now + t.to or nil
+      if t.dl then ends = math.min(ends, t.dl) end
+      t.tk = meta('token', meta('token') + 1)
+      t.dv, t.w, t.i, t.wn, t.gt, t.lm, t.sa, t.ca = t.dv + 1, worker, instance, name, now, lease, nil, nil
+      save(id, t)
+      put(scores, 'leases', id, ends)
+      if t.ex then put(scores, 'timers', id, false) end
+      put(members, 'h:' .. worker, id, true)
+      soonest = math.min(soonest or math.huge, ends)
+      event('received', id, t)
+      bodies[#bodies + 1] = P .. 'm:' .. id
+      for _, value in ipairs({ t.tk, id, t.q, t.r, t.dv, '' }) do tasks[#tasks + 1] = value end
+    end
+  end
+  local place = 0
+  each(bodies, function(...)
+    for _, body in ipairs(call('MGET', ...)) do
+      place = place + 6
+      tasks[place] = body
+    end
+  end)
+  return { due < math.huge and int(due - now) or '', call('SCARD', P .. 'lanes'), json(passed), tasks }
+end
+
+-- [kind, id, token, payload, more]…: 0 where it came too late, 2 where the task was called off, else 1.
+function ops.report(at)
+  local answers = {}
+  for i = at, #ARGV, 5 do
+    local kind, id, token, payload, more = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+    local t = load(id)
+    local answer = 1
+    if not t or not HELD[t.st] or int(t.tk) ~= token then
+      -- A report whose answer was lost with the connection comes twice.
+      local text = kind == 'done' and call('GET', P .. 'r:' .. id)
+      local own = text and text:find('"state":"success"', 1, true) and text:find('"workerId":' .. json(more), 1, true)
+      answer = own and 1 or 0
+    elseif kind == 'done' then
+      begin(id, t)
+      finish(id, t, 'success', payload)
+    elseif (kind == 'end' or kind == 'again') and t.ca then
+      finish(id, t, 'revoked', nil, OFF)
+    elseif kind == 'end' then
+      finish(id, t, more, nil, payload)
+    elseif kind == 'again' then
+      again(id, t, tonumber(more), payload)
+    elseif kind == 'started' then
+      begin(id, t)
+      save(id, t)
+    elseif kind == 'revoked' then
+      finish(id, t, 'revoked', nil, OFF)
+    elseif kind == 'give-back' and t.dl and t.dl <= now then
+      answer = 0
+    elseif kind == 'give-back' then
+      release(id, t)
+      step(t, 'pending')
+      t.dv = t.dv - 1
+      save(id, t)
+      wait(id, t)
+    else
+      if kind == 'progress' then
+        t.pg = payload
+        save(id, t)
+        event('progress', id, t, ',"progress":' .. payload)
+      end
+      put(scores, 'leases', id, math.min(now + t.lm, t.dl or math.huge))
+      if t.ca then answer = 2 end
+    end
+    answers[#answers + 1] = answer
+  end
+  return answers
+end
+
+-- worker, instance, JSON of it, its rate or '': it is there.
+function ops.open(at)
+  local worker = ARGV[at]
+  call('HSET', P .. 'k:' .. worker, 'i', ARGV[at + 1], 'info', ARGV[at + 2], 'finished', 0, 'since', int(now))
+  call('ZADD', P .. 'takers', now, worker)
+  if ARGV[at + 3] ~= '' then call('HSET', P .. 'rates', 'w' .. worker, ARGV[at + 3]) end
+  workerEvent('worker-online', cjson.decode(ARGV[at + 2]).name)
+  return 1
+end
+
+local function gone(worker)
+  local info = call('HGET', P .. 'k:' .. worker, 'info')
+  if info then workerEvent('worker-offline', cjson.decode(info).name) end
+  call('DEL', P .. 'k:' .. worker, P .. 'b:w' .. worker)
+  call('HDEL', P .. 'rates', 'w' .. worker)
+  call('ZREM', P .. 'takers', worker)
+end
+
+function ops.close(at) gone(ARGV[at]) return 1 end
+
+function ops.drain(at) call('HSET', P .. 'k:' .. ARGV[at], 'draining', 1) return 1 end
+
+-- worker…: they are there. For each what is held for it: worker, id, token.
+function ops.alive(at)
+  local held = {}
+  for i = at, #ARGV do
+    call('ZADD', P .. 'takers', 'XX', now, ARGV[i])
+    local info = call('HGET', P .. 'k:' .. ARGV[i], 'info')
+    if info then workerEvent('worker-heartbeat', cjson.decode(info).name) end
+    for _, id in ipairs(call('SMEMBERS', P .. 'h:' .. ARGV[i])) do
+      local t = load(id)
+      if t and t.tk then for _, value in ipairs({ ARGV[i], id, int(t.tk) }) do held[#held + 1] = value end end
+    end
+  end
+  return held
+end
+
+-- Lets time pass: ms until the next cause (or ''), names of periodic tasks that are due, then id, token, retries and
+-- message of each task whose time is over.
+function ops.tick()
+  for _, worker in ipairs(call('ZRANGEBYSCORE', P .. 'takers', '-inf', now - GONE_MS)) do gone(worker) end
+  local late = {}
+  for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', now, 'LIMIT', 0, AT_ONCE)) do
+    local t = load(id)
+    if not t then put(scores, 'leases', id, false)
+    else
+      tellWorker(t, 'lost')
+      if t.dl and t.dl <= now then
+        -- Its policy is looked at outside of Redis. Where nobody does it, another tick comes to it.
+        put(scores, 'leases', id, now + OWED_MS)
+        for _, value in ipairs({ id, int(t.tk), t.r, call('GET', P .. 'm:' .. id) }) do late[#late + 1] = value end
+      elseif t.ca then finish(id, t, 'revoked', nil, OFF)
+      else lost(id, t) end
+    end
+  end
+  for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'timers', '-inf', now, 'LIMIT', 0, AT_ONCE)) do
+    local t = load(id)
+    if not t or HELD[t.st] then put(scores, 'timers', id, false)
+    elseif t.ex and t.ex <= now then
+      finish(id, t, 'expired', nil, failure('EXPIRED', 'nobody began the task before it expired'))
+    else
+      if t.st ~= 'pending' then
+        step(t, 'pending')
+        save(id, t)
+      end
+      wait(id, t)
+    end
+  end
+  for _, what in ipairs({ { 'owed', owed }, { 'full', full }, { 'trash', trash } }) do
+    for _, id in ipairs(call('ZRANGEBYSCORE', P .. what[1], '-inf', now - OWED_MS, 'LIMIT', 0, AT_ONCE)) do
+      what[2][#what[2] + 1] = id
+      -- So that not every instance does it.
+      put(scores, what[1], id, now)
+    end
+  end
+  local due = call('ZRANGEBYSCORE', P .. 'scheduledAt', '-inf', now)
+  local soon = math.huge
+  write()
+  for _, key in ipairs({ 'timers', 'leases', 'scheduledAt' }) do
+    local head = call('ZRANGE', P .. key, 0, 0, 'WITHSCORES')
+    if head[2] then soon = math.min(soon, tonumber(head[2])) end
+  end
+  soonest = nil
+  return { soon < math.huge and int(soon - now) or '', table.concat(due, '\31'), late }
+end
+
+-- numbers…: they are out of the stream.
+function ops.binned(at)
+  for i = at, #ARGV do put(scores, 'trash', ARGV[i], false) end
+  return 1
+end
+
+-- first and last number of the stream: 1 where Redis knows nothing of it, and the number up to which it knows all.
+function ops.hello(at)
+  local first, last = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  local saved = call('HMGET', P .. 'meta', 'born', 'upto')
+  local upto = tonumber(saved[2] or -1)
+  call('HSET', P .. 'meta', 'born', 1)
+  if upto < 0 or upto > last then
+    upto = math.max(0, math.min(first - 1, last))
+    call('HSET', P .. 'meta', 'upto', int(upto))
+    call('DEL', P .. 'ahead')
+  end
+  return { saved[1] and 0 or 1, int(upto) }
+end
+
+-- last number of the stream, how: the first that is missing, or ''. 0: where it has been for a while, and nobody else
+-- is at it; 1: at once; 2: only whether.
+function ops.gap(at)
+  local last, how = tonumber(ARGV[at]), ARGV[at + 1]
+  local upto = tonumber(call('HGET', P .. 'meta', 'upto') or '0')
+  if upto >= last then return '' end
+  if how ~= '0' then return int(upto + 1) end
+  local seen = call('HMGET', P .. 'gap', 'at', 'since')
+  if seen[1] ~= int(upto) then
+    call('HSET', P .. 'gap', 'at', int(upto), 'since', int(now))
+    return ''
+  end
+  if now - tonumber(seen[2]) < OWED_MS then return '' end
+  call('HSET', P .. 'gap', 'since', int(now + 2 * OWED_MS))
+  return int(upto + 1)
+end
+
+-- number: all of the stream up to it is known.
+function ops.passed(at)
+  local seq = tonumber(ARGV[at])
+  local upto = tonumber(call('HGET', P .. 'meta', 'upto') or '0')
+  if seq > upto then
+    call('HSET', P .. 'meta', 'upto', int(seq))
+    call('ZREMRANGEBYSCORE', P .. 'ahead', '-inf', seq)
+  end
+  return 1
+end
+
+-- id, refuse late reports: how many were called off, and how many signalled; nothing where nobody knows it.
+function ops.revoke(at)
+  local id, refuse = ARGV[at], ARGV[at + 1] == '1'
+  local targets = { id }
+  if call('EXISTS', P .. 'f:' .. id) == 1 then
+    call('HSET', P .. 'f:' .. id, 'cancelled', 1)
+    targets = call('SMEMBERS', P .. 'fl:' .. id)
+  elseif call('EXISTS', P .. 't:' .. id, P .. 'r:' .. id) == 0 then return {} end
+  local revoked, signalled = 0, 0
+  for _, target in ipairs(targets) do
+    local t = load(target)
+    if t and HELD[t.st] then
+      t.ca = 1
+      save(target, t)
+      tellWorker(t, 'cancel')
+      signalled = signalled + 1
+      if refuse then finish(target, t, 'revoked', nil, OFF) end
+    elseif t then
+      finish(target, t, 'revoked', nil, OFF)
+      revoked = revoked + 1
+    end
+  end
+  return { revoked, signalled }
+end
+
+local SUMMARY = { 'n', 'q', 'st', 'p', 'cr', 'du', 'ex', 'r', 'dv', 'wn', 'rt', 'pg', 'at', 'sa', 'gt', 'o' }
+local function summary(id, more)
+  local t = load(id)
+  if not t then return nil end
+  local flat = {}
+  for i, field in ipairs(SUMMARY) do
+    local value = t[field]
+    -- A list of Redis ends at the first gap.
+    flat[i] = type(value) == 'number' and int(value) or value or ''
+  end
+  flat[#SUMMARY + 1] = id
+  if more then flat[#SUMMARY + 2] = call('GET', P .. 'm:' .. id) or '' end
+  return flat
+end
+
+-- state, queue, name, workflow or '', order after, how many: [what to go on after, tasks…].
+function ops.scan(at)
+  local state, queue, name, root = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local most = tonumber(ARGV[at + 5])
+  local found, last = {}, ''
+  local page = call('ZRANGEBYSCORE', P .. 'live', '(' .. ARGV[at + 4], '+inf', 'WITHSCORES', 'LIMIT', 0, AT_ONCE)
+  for i = 1, #page, 2 do
+    local t = load(page[i])
+    last = page[i + 1]
+    if t and (state == '' or t.st == state) and (queue == '' or t.q == queue) and (name == '' or t.n == name)
+      and (root == '' or t.rt == root) then
+      found[#found + 1] = page[i]
+      if #found == most then break end
+    end
+  end
+  return { last, unpack(found) }
+end
+
+-- ids…: what is known of tasks that are not finished.
+function ops.tasks(at)
+  local all = {}
+  for i = at, #ARGV do all[#all + 1] = summary(ARGV[i]) end
+  return all
+end
+
+-- id: 'task' and what is known, 'flow' and its counts, 'result' and the text, or nothing.
+function ops.get(at)
+  local id = ARGV[at]
+  local flow = call('HMGET', P .. 'f:' .. id, 'total', 'completed', 'failed', 'createdAt', 'cancelled')
+  if flow[1] then return { 'flow', flow, call('SCARD', P .. 'fl:' .. id) } end
+  local task = summary(id, true)
+  if task then return { 'task', task } end
+  local text = call('GET', P .. 'r:' .. id)
+  if text then return { 'result', text } end
+  return {}
+end
+
+-- id: the result where it is there, 'wait' where it will be, or nothing.
+function ops.watch(at)
+  local id = ARGV[at]
+  local text = call('GET', P .. 'r:' .. id)
+  if text then return text end
+  if call('EXISTS', P .. 't:' .. id, P .. 'f:' .. id, P .. 'j:' .. id) > 0 then return 'wait' end
+  -- A later part of a workflow is no task yet.
+  if call('EXISTS', P .. 'flows') == 1 then return 'wait' end
+  return ''
+end
+
+-- ids…: those that wait are called off.
+function ops.purge(at)
+  local purged = 0
+  for i = at, #ARGV do
+    local t = load(ARGV[i])
+    if t and not HELD[t.st] and finish(ARGV[i], t, 'revoked', nil, OFF) then purged = purged + 1 end
+  end
+  return purged
+end
+
+-- queue, field, value or '': what a queue is told.
+function ops.queue(at)
+  call('SADD', P .. 'queues', ARGV[at])
+  if ARGV[at + 2] == '' then call('HDEL', P .. 'q:' .. ARGV[at], ARGV[at + 1])
+  else call('HSET', P .. 'q:' .. ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
+  ready = true
+  return 1
+end
+
+-- scope with name, rate or ''.
+function ops.rate(at)
+  if ARGV[at + 1] ~= '' then call('HSET', P .. 'rates', ARGV[at], ARGV[at + 1])
+  else
+    call('HDEL', P .. 'rates', ARGV[at])
+    call('DEL', P .. 'b:' .. ARGV[at])
+  end
+  ready = true
+  return 1
+end
+
+-- For each queue: name, and its fields.
+function ops.queues()
+  local all = {}
+  for _, queue in ipairs(call('SMEMBERS', P .. 'queues')) do
+    all[#all + 1] = { queue, call('HGET', P .. 'rates', 'q' .. queue) or '', unpack(call('HGETALL', P .. 'q:' .. queue)) }
+  end
+  local oldest = {}
+  for _, name in ipairs(call('SMEMBERS', P .. 'lanes')) do
+    local key = P .. 'l:' .. name
+    local head = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    while #head > 0 do
+      local t = load(head[1])
+      if t then oldest[#oldest + 1] = t.q oldest[#oldest + 1] = int(t.cr) end
+      head = call('ZRANGEBYSCORE', key, int((math.floor(head[2] / LEVEL) + 1) * LEVEL), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    end
+  end
+  return { int(now), all, oldest }
+end
+
+function ops.lanes() return call('SMEMBERS', P .. 'lanes') end
+
+function ops.workers()
+  local all = {}
+  for _, worker in ipairs(call('ZRANGE', P .. 'takers', 0, -1)) do
+    local saved = call('HMGET', P .. 'k:' .. worker, 'info', 'finished', 'since', 'draining')
+    if saved[1] then all[#all + 1] = { saved[1], saved[2], int(now - tonumber(saved[3])), saved[4] or '', call('SCARD', P .. 'h:' .. worker) } end
+  end
+  return all
+end
+
+function ops.stats()
+  local ended = 0
+  for state in pairs(KIND) do ended = ended + call('ZCARD', P .. 'ended:' .. state) end
+  return { call('ZCARD', P .. 'live'), call('ZCARD', P .. 'dead'), ended, call('ZCARD', P .. 'flows'), call('ZCARD', P .. 'takers') }
+end
+
+-- state, newest first, score before, how many: [what to go on before, results…].
+function ops.results(at)
+  local key = P .. 'ended:' .. ARGV[at]
+  local page = call('ZREVRANGEBYSCORE', key, '(' .. ARGV[at + 1], '-inf', 'WITHSCORES', 'LIMIT', 0, ARGV[at + 2])
+  -- Those of the same ms as the last come with it.
+  if #page > 0 then page = call('ZREVRANGEBYSCORE', key, '(' .. ARGV[at + 1], page[#page], 'WITHSCORES') end
+  local answer = { page[#page] or '' }
+  for i = 1, #page, 2 do
+    local text = call('GET', P .. 'r:' .. page[i])
+    if text then answer[#answer + 1] = text else call('ZREM', key, page[i]) end
+  end
+  return answer
+end
+
+-- score before, how many: [what to go on before, then id, queue, name, time of death, message, result…].
+function ops.dead(at)
+  local page = call('ZREVRANGEBYSCORE', P .. 'dead', '(' .. ARGV[at], '-inf', 'WITHSCORES', 'LIMIT', 0, ARGV[at + 1])
+  if #page > 0 then page = call('ZREVRANGEBYSCORE', P .. 'dead', '(' .. ARGV[at], page[#page], 'WITHSCORES') end
+  local answer = { page[#page] or '' }
+  for i = 1, #page, 2 do
+    answer[#answer + 1] = page[i]
+    for _, value in ipairs(call('HMGET', P .. 'd:' .. page[i], 'q', 'n', 'died', 'm', 'r')) do answer[#answer + 1] = value end
+  end
+  return answer
+end
+
+-- id: queue and message of a dead task.
+function ops.body(at)
+  local saved = call('HMGET', P .. 'd:' .. ARGV[at], 'q', 'm')
+  return saved[1] and saved or {}
+end
+
+local function bury(id)
+  local seq, queue = unpack(call('HMGET', P .. 'd:' .. id, 'sq', 'q'))
+  if not seq then return false end
+  call('DEL', P .. 'd:' .. id)
+  put(scores, 'dead', id, false)
+  bump(queue, 'dead', -1)
+  return tonumber(seq)
+end
+
+-- id, head, message, number in the stream: sends a dead task again, as new but with its history.
+function ops.resend(at)
+  local id, seq = ARGV[at], tonumber(ARGV[at + 3])
+  local attempts = call('HGET', P .. 'd:' .. id, 'at')
+  local before = bury(id)
+  mark(seq)
+  if not before then return 0 end
+  if before ~= seq then throw(before) end
+  call('DEL', P .. 'r:' .. id)
+  put(scores, 'ended:dead', id, false)
+  enrol(ARGV[at + 1], ARGV[at + 2], seq, attempts)
+  return 1
+end
+
+-- ids…: dead tasks go for good.
+function ops.bury(at)
+  local count = 0
+  for i = at, #ARGV do
+    local seq = bury(ARGV[i])
+    if seq then count = count + 1 throw(seq) end
+  end
+  return count
+end
+
+-- name, JSON, next time or '': a periodic task; one of the same schedule keeps its rhythm.
+function ops.schedule(at)
+  local name, fields, due = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local before = call('HGET', P .. 'scheduled', name)
+  local saved = before and call('ZSCORE', P .. 'scheduledAt', name)
+  if saved and json(cjson.decode(before).schedule) == json(cjson.decode(fields).schedule) then due = saved end
+  call('HSET', P .. 'scheduled', name, fields)
+  if due == '' then call('ZREM', P .. 'scheduledAt', name)
+  else
+    call('ZADD', P .. 'scheduledAt', due, name)
+    soonest = math.min(soonest or math.huge, tonumber(due))
+  end
+  return due
+end
+
+function ops.unschedule(at)
+  call('ZREM', P .. 'scheduledAt', ARGV[at])
+  call('HDEL', P .. 'lastAt', ARGV[at])
+  return call('HDEL', P .. 'scheduled', ARGV[at])
+end
+
+-- Each: name, JSON, next, last.
+function ops.schedules()
+  local all = {}
+  local saved = call('HGETALL', P .. 'scheduled')
+  for i = 1, #saved, 2 do
+    all[#all + 1] = { saved[i], saved[i + 1], call('ZSCORE', P .. 'scheduledAt', saved[i]) or '', call('HGET', P .. 'lastAt', saved[i]) or '' }
+  end
+  return all
+end
+
+-- name: JSON, the time that is due, and now, for the one instance that gets them.
+function ops.claim(at)
+  local name = ARGV[at]
+  local due = call('ZSCORE', P .. 'scheduledAt', name)
+  if not due or tonumber(due) > now then return {} end
+  if not call('SET', P .. 'firing:' .. name, due, 'PX', 10000, 'NX') then return {} end
+  return { call('HGET', P .. 'scheduled', name), due, int(now) }
+end
+
+-- name, the time that was due, the next or '': it was sent.
+function ops.fired(at)
+  local name, due, next = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  call('DEL', P .. 'firing:' .. name)
+  if call('ZSCORE', P .. 'scheduledAt', name) ~= due then return 0 end
+  call('HSET', P .. 'lastAt', name, int(now))
+  if next == '' then call('ZREM', P .. 'scheduledAt', name)
+  else
+    call('ZADD', P .. 'scheduledAt', next, name)
+    soonest = math.min(soonest or math.huge, tonumber(next))
+  end
+  return 1
+end
+
+local value = ops[op](4)
+
+write()
+absorb()
+if metas and metas.changed then
+  call('HSET', P .. 'meta', 'order', int(metas.order), 'token', int(metas.token), 'upto', int(metas.upto))
+end
+for worker, by in pairs(finished) do
+  if call('EXISTS', P .. 'k:' .. worker) == 1 then call('HINCRBY', P .. 'k:' .. worker, 'finished', by) end
+end
+
+for queue, fields in pairs(counts) do
+  for field, by in pairs(fields) do
+    if by ~= 0 then
+      if field:sub(1, 1) == 's' and tonumber(field:sub(2)) then
+        -- Finished in a second of the minute, with the second that it counts.
+        local saved = call('HGET', P .. 'q:' .. queue, field)
+        local second, count = (saved or ''):match('^(%d+) (%d+)$')
+        if second ~= time[1] then count = 0 end
+        call('HSET', P .. 'q:' .. queue, field, time[1] .. ' ' .. (count + by))
+      else call('HINCRBY', P .. 'q:' .. queue, field, by) end
+    end
+  end
+end
+for key, b in pairs(buckets) do
+  if b then
+    call('HSET', P .. 'b:' .. key, 'tokens', tostring(b.tokens), 'at', int(now))
+    call('PEXPIRE', P .. 'b:' .. key, int(math.ceil(b.most / b.perSecond * 1000) + 1000))
+  end
+end
+if ready then call('PUBLISH', P .. 'wake', 'ready') end
+if soonest and soonest - now < 1000 then call('PUBLISH', P .. 'wake', int(math.max(0, soonest - now))) end
+return { value, owed, full, trash }
+`

@@ -1,0 +1,219 @@
+/** One that takes tasks: asks for as many as it has room for, whenever there may be some. */
+import { randomUUID } from 'node:crypto'
+import { EngineError } from '../../../shared/errors'
+import { engine, native } from '../../../shared/native'
+import type { Failure, Report, Taker, TakerEars, TakerOptions } from '../broker'
+import { within } from './batch'
+import { tooLarge } from './steps'
+
+/** What a taker needs of its broker. */
+export interface Desk {
+  readonly instance: string
+  readonly maxPayloadBytes: number
+  step(op: string, ...args: (string | number)[]): Promise<unknown>
+  report(line: Line): Promise<number>
+  /** The lanes that there are: queue and name. */
+  lanes(): readonly string[]
+  /** Reads them anew. */
+  findLanes(): Promise<void>
+  leave(taker: RemoteTaker): void
+}
+
+/** A report: kind, id, token, payload, and what the kind needs more. */
+export type Line = [kind: string, id: string, token: string, payload: string, more: string]
+
+interface Held {
+  id: string
+  retries: number
+  text: string
+}
+
+const LANE = '\x1f'
+const CANCELLED = 2
+/** So long it waits for Redis at its end; without it, its leases run out. */
+const FAREWELL_MS = 1500
+
+export class RemoteTaker implements Taker {
+  readonly id = randomUUID()
+  private readonly held = new Map<number, Held>()
+  private pulling = false
+  private taking: Promise<void> = Promise.resolve()
+  private again = false
+  private stopped = false
+  private passed = JSON.stringify(Array(10).fill(0))
+  private fitting: { of: readonly string[]; lanes: string[] } = { of: [], lanes: [] }
+  private timer: NodeJS.Timeout | undefined
+
+  constructor(
+    private readonly desk: Desk,
+    private readonly options: TakerOptions,
+    private readonly ears: TakerEars,
+  ) {}
+
+  async open(): Promise<void> {
+    const { rate } = this.options
+    engine(() => native().checkWorker(JSON.stringify(this.options)))
+    const info = JSON.stringify(this.options)
+    await this.desk.step('open', this.id, this.desk.instance, info, rate ? JSON.stringify(rate) : '')
+    this.pull()
+  }
+
+  /** Takes what it has room for. */
+  pull(): void {
+    if (this.pulling) {
+      this.again = true
+      return
+    }
+    if (this.stopped || this.held.size >= this.options.prefetch) return
+    this.pulling = true
+    this.again = false
+    this.taking = this.take()
+      .catch(() => {
+        // What Redis refuses now, the next round asks again.
+      })
+      .finally(() => {
+        this.pulling = false
+        if (this.again) this.pull()
+      })
+  }
+
+  /** Redis has nothing for it that it does not know; what its answers lost goes back. */
+  known(token: number): boolean {
+    return this.held.has(token)
+  }
+
+  cancel(token: number): void {
+    if (this.held.has(token)) this.ears.cancel(token)
+  }
+
+  lost(token: number): void {
+    if (!this.held.delete(token)) return
+    this.ears.lost(token)
+    this.pull()
+  }
+
+  async report(report: Report, token: number, payload = ''): Promise<boolean> {
+    const held = this.held.get(token)
+    if (!held) return false
+    const keeps = report === 'started' || report === 'progress' || report === 'heartbeat'
+    let answer: number
+    try {
+      answer = await this.desk.report(this.line(report, token, held, payload))
+    } finally {
+      if (!keeps) this.held.delete(token)
+    }
+    if (!keeps) this.pull()
+    else if (answer === CANCELLED) this.ears.cancel(token)
+    else if (answer === 0 && this.held.delete(token)) {
+      this.ears.lost(token)
+      this.pull()
+    }
+    return answer !== 0
+  }
+
+  async drain(): Promise<void> {
+    this.stopped = true
+    clearTimeout(this.timer)
+    await within(FAREWELL_MS, Promise.all([this.desk.step('drain', this.id), this.taking]))
+  }
+
+  async close(): Promise<void> {
+    this.stopped = true
+    clearTimeout(this.timer)
+    // What it still has goes back, and counts as nothing.
+    const back = Promise.all([...this.held.keys()].map((token) => this.report('give-back', token)))
+    await within(FAREWELL_MS, Promise.all([back, this.desk.step('close', this.id)]))
+    this.desk.leave(this)
+  }
+
+  private async take(): Promise<void> {
+    const { name, leaseMs, prefetch } = this.options
+    const lanes = this.wanted()
+    const room = prefetch - this.held.size
+    const args = [this.id, this.desk.instance, name, leaseMs, room, this.passed]
+    const answer = await this.desk.step('take', ...args, ...lanes)
+    const [due, count, passed, tasks] = answer as [string, number, string, (string | number)[]]
+    this.passed = passed
+    clearTimeout(this.timer)
+    if (due !== '' && !this.stopped) this.timer = setTimeout(() => this.pull(), Number(due)).unref()
+    for (let at = 0; at < tasks.length; at += 6) this.hand(tasks.slice(at, at + 6))
+    if (count > this.desk.lanes().length) {
+      await this.desk.findLanes()
+      this.again = true
+    }
+  }
+
+  private hand(task: (string | number)[]): void {
+    const [token, id, queue, retries, deliveries, text] = task as [number, string, string, number, number, string]
+    this.held.set(token, { id, retries: Number(retries), text })
+    this.ears.task({
+      token,
+      queue,
+      retries: Number(retries),
+      deliveries: Number(deliveries),
+      message: JSON.parse(text),
+    })
+  }
+
+  private wanted(): string[] {
+    const all = this.desk.lanes()
+    if (this.fitting.of !== all) {
+      const { queues, tasks } = this.options
+      const fits = (patterns: readonly string[], name: string) =>
+        patterns.length === 0 || patterns.some((pattern) => native().fitsPattern(pattern, name))
+      const lanes = all.filter((lane) => {
+        const [queue = '', name = ''] = lane.split(LANE)
+        return fits(queues, queue) && fits(tasks, name)
+      })
+      this.fitting = { of: all, lanes }
+    }
+    return this.fitting.lanes
+  }
+
+  private line(report: Report, token: number, { id, retries, text }: Held, payload: string): Line {
+    const name = String(token)
+    switch (report) {
+      case 'done': {
+        const bytes = Buffer.byteLength(payload)
+        if (bytes <= this.desk.maxPayloadBytes) return ['done', id, name, payload || 'null', this.options.name]
+        const { code, message } = tooLarge('the result', bytes, this.desk.maxPayloadBytes)
+        return failed(id, name, text, retries, { type: 'EngineError', message, code })
+      }
+      case 'failed':
+        return failed(id, name, text, retries, failureIn(payload))
+      case 'retry': {
+        const { delayMs, error } = JSON.parse(payload || '{}')
+        return failed(id, name, text, retries, error, typeof delayMs === 'number' ? delayMs : Number.NaN)
+      }
+      default:
+        return [report, id, name, payload, '']
+    }
+  }
+}
+
+function failureIn(payload: string): Failure {
+  try {
+    return JSON.parse(payload)
+  } catch {
+    return { type: 'Error', message: payload }
+  }
+}
+
+/** A failed attempt, with what the policy of its message makes of it. */
+export function failed(
+  id: string,
+  token: string,
+  text: string,
+  retries: number,
+  failure: Partial<Failure> | undefined,
+  askedMs?: number,
+): Line {
+  const error = JSON.stringify({ type: 'Error', message: '', ...failure })
+  const verdict = engine(() => native().judgeFailure(text, error, retries, askedMs))
+  const [, wait] = verdict.split(' ')
+  return wait === undefined ? ['end', id, token, error, verdict] : ['again', id, token, error, wait]
+}
+
+export function isClosed(error: unknown): boolean {
+  return error instanceof EngineError && error.code === 'CLOSED'
+}

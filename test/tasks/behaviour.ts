@@ -1,0 +1,492 @@
+/** What a task queue does, whatever its broker: the same tests for each. */
+import assert from 'node:assert/strict'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { tasks } from '../../nodes'
+import { eventOf, gate, type Place } from './folder'
+
+export function behaviour(make: () => Place): void {
+  let place: Place
+  let app: tasks.App
+  beforeEach(async () => {
+    place = make()
+    app = await place.connect()
+  })
+  afterEach(() => place.remove())
+
+  it('does the example', async () => {
+    const add = app.task('add', (x: number, y: number) => x + y, { queue: 'math', maxRetries: 5 })
+    const sum = app.task('sum', (numbers: number[]) => numbers.reduce((total, each) => total + each, 0))
+    await app.worker({ queues: ['math', 'default'] }).start()
+
+    // Execute
+    const result = await add.delay(1, 2)
+    const value = await result.get()
+    assert.equal(value, 3)
+
+    // Delayed execution
+    const sentAt = Date.now()
+    const delayed = await add.applyAsync([1, 2], { countdown: 0.2 })
+    assert.equal(await delayed.state(), 'scheduled')
+    assert.equal(await delayed.get(), 3)
+    assert.ok(Number((await delayed.info()).startedAt) >= sentAt + 200, 'not before its time')
+
+    // Workflows
+    const chain = tasks.chain([add.s(1, 2), add.s(3)]) // 1+2=3, 3+3=6
+    const group = tasks.group([add.s(1, 2), add.s(3, 4)]) // [3, 7]
+    const chord = tasks.chord([add.s(1, 2), add.s(3, 4)], sum.s()) // sum([3, 7]) = 10
+    assert.equal(await (await chain.applyAsync()).get(), 6)
+    assert.deepEqual(await (await group.applyAsync()).get(), [3, 7])
+    assert.equal(await (await chord.applyAsync()).get(), 10)
+  })
+
+  it('brings named arguments and headers to the handler', async () => {
+    const show = app.task('show', (...args: unknown[]) => {
+      const task = args.pop() as tasks.Running
+      return { args, kwargs: task.kwargs, headers: task.headers }
+    })
+    await app.worker().start()
+    const sent = await show.applyAsync([1], { kwargs: { unit: 'm' }, headers: { from: 'here' } })
+    assert.deepEqual(await sent.get(), { args: [1], kwargs: { unit: 'm' }, headers: { from: 'here' } })
+    const chained = await tasks.chain([show.s(2).withKwargs({ a: 1 }).withKwargs({ b: 2 })]).applyAsync()
+    assert.deepEqual(((await chained.get()) as { kwargs: object }).kwargs, { a: 1, b: 2 })
+  })
+
+  const unsendable: [title: string, value: () => unknown, path: string][] = [
+    ['a function', () => ({ a: [() => {}] }), 'args[0].a[0]'],
+    ['undefined', () => [undefined], 'args[0][0]'],
+    ['a bigint', () => ({ n: 1n }), 'args[0].n'],
+    ['a symbol', () => Symbol('x'), 'args[0]'],
+    ['not a number', () => ({ deep: { er: Number.NaN } }), 'args[0].deep.er'],
+    ['infinite', () => Number.POSITIVE_INFINITY, 'args[0]'],
+    ['a Buffer', () => ({ data: Buffer.from('x') }), 'args[0].data'],
+    ['a Map', () => new Map(), 'args[0]'],
+    [
+      'what holds itself',
+      () => {
+        const loop: Record<string, unknown> = {}
+        loop.self = loop
+        return loop
+      },
+      'args[0].self',
+    ],
+  ]
+  for (const [title, value, path] of unsendable) {
+    it(`refuses, by its path, what JSON cannot say: ${title}`, async () => {
+      const task = app.task('a')
+      const names = (error: Error & { code?: string }) =>
+        error.code === 'INVALID_INPUT' && error.message.includes(`${path} `)
+      await assert.rejects(task.delay(value()), names)
+      assert.equal((await app.control.count()).pending, 0)
+    })
+  }
+
+  it('sends what JSON can say: dates as text, the same object twice, properties without a value', async () => {
+    const echo = app.task('echo', (value: unknown) => value)
+    await app.worker().start()
+    const twice = { n: 1 }
+    const sent = await echo.delay({ at: new Date(0), a: twice, b: twice, none: undefined })
+    assert.deepEqual(await sent.get(), { at: '1970-01-01T00:00:00.000Z', a: twice, b: twice })
+  })
+
+  it('refuses what is too large, with its size', async () => {
+    await app.close()
+    app = await place.connect({ maxPayloadBytes: 1000 })
+    const big = app.task('big', () => 'x'.repeat(2000))
+    await assert.rejects(big.delay('ü'.repeat(600)), { code: 'TOO_LARGE', message: /1[23]\d\d bytes/ })
+    await app.worker().start()
+    await assert.rejects((await big.applyAsync([], { maxRetries: 0 })).get(), { code: 'TOO_LARGE' })
+  })
+
+  it('tries again as the policy says, then it is dead, and can be sent again with its history', async () => {
+    let fails = true
+    const starts: number[] = []
+    const flaky = app.task(
+      'flaky',
+      () => {
+        starts.push(Date.now())
+        if (fails) throw new RangeError('not yet')
+        return 'well'
+      },
+      { maxRetries: 2, retry: { delayMs: 60, factor: 2, jitter: 'none' } },
+    )
+    await app.worker().start()
+    const sent = await flaky.delay()
+    const failure = await sent.get().catch((error) => error)
+    assert.ok(failure instanceof tasks.TaskFailed)
+    assert.deepEqual(
+      [failure.code, failure.type, failure.info.state, failure.info.retries],
+      ['TASK_FAILED', 'RangeError', 'dead', 2],
+    )
+    const [first = 0, second = 0, third = 0] = starts
+    assert.equal(starts.length, 3)
+    assert.ok(second - first >= 60 && third - second >= 120, `waits of ${second - first} and ${third - second} ms`)
+    assert.equal(failure.info.attempts?.length, 3)
+    assert.match(String(failure.info.attempts?.[0]?.error.traceback), /behaviour/)
+
+    const { tasks: dead } = await app.control.list({ state: 'dead' })
+    assert.deepEqual(
+      dead.map(({ id }) => id),
+      [sent.id],
+    )
+    fails = false
+    assert.deepEqual(await app.control.retryDead({ ids: [sent.id] }), { sent: 1 })
+    assert.equal(await sent.get(), 'well')
+    assert.equal((await sent.info()).attempts?.length, 3, 'the history stays')
+  })
+
+  it('gives up by the type of the error, and tries again where the handler asks', async () => {
+    const seen: string[] = []
+    const strict = app.task(
+      'strict',
+      () => {
+        seen.push('strict')
+        throw new TypeError('never')
+      },
+      { retry: { giveUpOn: ['TypeError'] } },
+    )
+    const asks = app.task(
+      'asks',
+      (task: tasks.Running) => {
+        seen.push('asks')
+        if (task.retries === 0) throw new tasks.Retry({ delayMs: 1 })
+        return task.deliveries
+      },
+      { retry: { retryOn: ['Nothing'] } },
+    )
+    await app.worker().start()
+    assert.equal((await (await strict.delay()).wait()).state, 'failure')
+    assert.equal(await (await asks.delay()).get(), 2)
+    assert.deepEqual(seen, ['strict', 'asks', 'asks'])
+  })
+
+  it('holds what is delayed over a restart, without an attempt', async () => {
+    const eta = Date.now() + 500
+    const sent = await app.task('late').applyAsync([], { eta })
+    await app.close()
+    app = await place.connect()
+    app.task('late', (task: tasks.Running) => task.deliveries)
+    await app.worker().start()
+    assert.equal(await app.result(sent.id).get(), 1)
+    assert.ok(Number((await app.result(sent.id).info()).startedAt) >= eta)
+  })
+
+  it('a task that expired is not begun', async () => {
+    const sent = await app.task('old').applyAsync([], { expires: Date.now() + 20 })
+    await assert.rejects(sent.get(), { code: 'EXPIRED' })
+  })
+
+  it('higher priorities go first', async () => {
+    const order: number[] = []
+    const work = app.task('work', (n: number) => void order.push(n))
+    const sent = await Promise.all([1, 9, 5].map((priority) => work.applyAsync([priority], { priority })))
+    await app.worker({ concurrency: 1 }).start()
+    await Promise.all(sent.map((one) => one.get()))
+    assert.deepEqual(order, [9, 5, 1])
+  })
+
+  it('a second send of one key, or of one id, is the same task', async () => {
+    let runs = 0
+    const once = app.task('once', () => {
+      runs += 1
+      return runs
+    })
+    const [first, second] = await Promise.all([1, 2].map(() => once.applyAsync([], { idempotencyKey: 'k' })))
+    assert.equal(second?.id, first?.id)
+    await app.worker().start()
+    assert.equal(await first?.get(), 1)
+    const third = await once.applyAsync([], { idempotencyKey: 'k' })
+    const fourth = await once.applyAsync([], { id: third.id })
+    assert.deepEqual([await third.get(), await fourth.get(), runs], [1, 1, 1])
+  })
+
+  it('runs so many at once, and no more', async () => {
+    const all = gate()
+    let [running, most] = [0, 0]
+    const work = app.task('work', async () => {
+      running += 1
+      most = Math.max(most, running)
+      if (running === 3) all.open()
+      await all.opened
+      running -= 1
+    })
+    const worker = app.worker({ concurrency: 3, prefetch: 8 })
+    await worker.start()
+    const sent = await Promise.all(Array.from({ length: 20 }, () => work.delay()))
+    await Promise.all(sent.map((one) => one.get()))
+    assert.equal(most, 3)
+    assert.equal(worker.running, 0)
+  })
+
+  it('keeps a long task alive by heartbeats, and those that wait in the worker', async () => {
+    const work = app.task('work', async (task: tasks.Running) => {
+      await new Promise((resolve) => setTimeout(resolve, 250))
+      return task.deliveries
+    })
+    await app.worker({ concurrency: 1, prefetch: 2, leaseMs: 100 }).start()
+    const sent = [await work.delay(), await work.delay()]
+    assert.deepEqual(await Promise.all(sent.map((one) => one.get())), [1, 1])
+  })
+
+  it('without heartbeats the lease ends a task that says nothing; progress keeps it', async () => {
+    const aborted: string[] = []
+    let first = true
+    app.task('work', (task: tasks.Running) => {
+      task.signal.addEventListener('abort', () => aborted.push(task.signal.reason.code))
+      if (!first) return 'again'
+      first = false
+      return new Promise(() => {})
+    })
+    const sent = await app.send('work')
+    await app.worker({ leaseMs: 50, heartbeat: false }).start()
+    assert.equal(await sent.get(), 'again')
+    assert.deepEqual(aborted, ['TIMEOUT'])
+    const { attempts = [] } = await sent.info()
+    assert.deepEqual(
+      attempts.map(({ error }) => error.code),
+      ['WORKER_LOST'],
+    )
+  })
+
+  it('a task that takes longer than its timeout fails, and its signal says so', async () => {
+    const told = gate()
+    const slow = app.task(
+      'slow',
+      (task: tasks.Running) => {
+        task.signal.addEventListener('abort', told.open)
+        return new Promise(() => {})
+      },
+      { timeoutMs: 40, maxRetries: 0 },
+    )
+    await app.worker().start()
+    await assert.rejects((await slow.delay()).get(), { code: 'TIMEOUT' })
+    await told.opened
+  })
+
+  it('revokes what waits at once, and signals what runs', async () => {
+    const begun = gate()
+    app.task('long', async (task: tasks.Running) => {
+      begun.open()
+      await new Promise((_, reject) => task.signal.addEventListener('abort', () => reject(task.signal.reason)))
+    })
+    const sent = [await app.send('long'), await app.send('long')]
+    await app.worker({ concurrency: 1 }).start()
+    await begun.opened
+    assert.deepEqual(await sent[1]?.revoke(), { revoked: 1, signalled: 0 })
+    await assert.rejects(sent[1]?.get() as Promise<unknown>, { code: 'REVOKED' })
+    assert.deepEqual(await sent[0]?.revoke(), { revoked: 0, signalled: 1 })
+    await assert.rejects(sent[0]?.get() as Promise<unknown>, { code: 'REVOKED' })
+  })
+
+  it('waits with a limit, and can wait again', async () => {
+    const sent = await app.send('nobody')
+    await assert.rejects(sent.get({ timeoutMs: 10 }), { code: 'TIMEOUT' })
+    assert.deepEqual([await sent.ready(), await sent.state()], [false, 'pending'])
+    app.task('nobody', () => 1)
+    await app.worker().start()
+    assert.deepEqual(await Promise.all([sent.get(), sent.get()]), [1, 1])
+    await assert.rejects(app.result('01890000-0000-7000-8000-000000000000').get(), { code: 'NOT_FOUND' })
+  })
+
+  it('nests workflows in one another', async () => {
+    const add = app.task('add', (x: number, y: number) => x + y)
+    const sum = app.task('sum', (numbers: number[], more = 0) =>
+      numbers.flat().reduce((total, each) => total + each, typeof more === 'number' ? more : 0),
+    )
+    await app.worker().start()
+    const nested = tasks.chain([
+      tasks.group([tasks.chain([add.s(1, 1), add.s(1)]), tasks.chord([add.s(1, 2), add.s(3, 4)], sum.s())]),
+      sum.s(),
+      add.s(100),
+    ])
+    assert.equal(await (await nested.applyAsync()).get(), 113)
+    assert.deepEqual(await (await tasks.map(sum, [[1, 2], [3]]).applyAsync()).get(), [3, 3])
+    assert.deepEqual(
+      await (
+        await tasks
+          .starmap(add, [
+            [1, 2],
+            [3, 4],
+          ])
+          .applyAsync()
+      ).get(),
+      [3, 7],
+    )
+    assert.deepEqual(await (await tasks.chunks(sum, [1, 2, 3, 4, 5], 2).applyAsync()).get(), [3, 7, 5])
+    assert.deepEqual(await (await tasks.chain([add.s(1, 2), add.si(5, 5)]).applyAsync()).get(), 10)
+  })
+
+  it('says of a group what became of its parts', async () => {
+    const part = app.task(
+      'part',
+      (n: number) => {
+        if (n < 0) throw new Error('negative')
+        return n
+      },
+      { maxRetries: 0 },
+    )
+    const handled: unknown[] = []
+    const mend = app.task('mend', (error: unknown) => void handled.push(error))
+    await app.worker().start()
+    const mixed = await tasks
+      .group([part.s(1), part.s(-1)])
+      .errorTask(mend.s())
+      .applyAsync()
+    await assert.rejects(mixed.get(), { code: 'TASK_FAILED', message: /negative/ })
+    assert.deepEqual([await mixed.completed(), await mixed.successful(), await mixed.failed()], [2, false, true])
+    assert.equal(await mixed.results[0]?.get(), 1)
+    const going = await tasks
+      .group([part.s(1), part.s(-1)])
+      .onError('continue')
+      .applyAsync()
+    const [one, other] = await going.get()
+    assert.equal(one, 1)
+    assert.equal((other as unknown as { error: { message: string } }).error.message, 'negative')
+    assert.equal(await going.ready(), true)
+    assert.equal(handled.length, 1)
+  })
+
+  it('a workflow that cannot run is refused, and one that is called off runs no further', async () => {
+    const add = app.task('add', (x: number, y: number) => x + y)
+    await assert.rejects(tasks.chain([]).applyAsync(), { code: 'INVALID_WORKFLOW' })
+    await assert.rejects(app.sendWorkflow({ chain: [] }), { code: 'INVALID_WORKFLOW' })
+    const sent = await tasks.chain([add.s(1, 2), add.s(3)]).applyAsync()
+    assert.equal(await sent.state(), 'started')
+    assert.equal(await sent.ready(), false)
+    await sent.revoke()
+    await assert.rejects(sent.get(), { code: 'REVOKED' })
+  })
+
+  it('tells what happens, bounded', async () => {
+    const events = app.events()
+    const few = app.events({ max: 10 })
+    const work = app.task('work', async (task: tasks.Running) => {
+      await task.progress({ percent: 50 })
+    })
+    await app.worker({ name: 'w' }).start()
+    const { id } = await work.delay()
+    const told: string[] = []
+    await eventOf(events, (event) => {
+      if (event.id === id) told.push(event.event)
+      return event.event === 'succeeded'
+    })
+    assert.deepEqual(told, ['sent', 'received', 'started', 'progress', 'succeeded'])
+    await Promise.all((await Promise.all(Array.from({ length: 50 }, () => work.delay()))).map((one) => one.get()))
+    await eventOf(events, (event) => event.event === 'succeeded')
+    assert.ok(few.dropped > 0)
+    const read = few.next()
+    assert.equal((await read).done, false)
+    await few.return()
+    const waiting = app.events()
+    const last = waiting.next()
+    await app.close()
+    assert.equal((await last).done, true)
+  })
+
+  it('is told what to do: pause, resume, limits, purge, schedules', async () => {
+    const { control } = app
+    const work = app.task('work', () => 1, { queue: 'q' })
+    await app.worker().start()
+    await control.pause('q')
+    const sent = await work.delay()
+    assert.equal((await control.queues()).find(({ name }) => name === 'q')?.paused, true)
+    assert.equal((await control.list({ queue: 'q' })).tasks[0]?.id, sent.id)
+    await control.resume('q')
+    assert.equal(await sent.get(), 1)
+    await control.limit('q', 0)
+    await work.delay()
+    assert.deepEqual(await control.purge('q'), { purged: 1 })
+    await control.limit('q', null)
+    await control.rateLimit('task', 'work', { perSecond: 1000, burst: 1 })
+    assert.equal(await (await work.delay()).get(), 1)
+    await control.rateLimit('task', 'work', null)
+    await control.schedule('often', { everyMs: 20 }, { name: 'work', queue: 'q' })
+    assert.equal((await control.schedules()).length, 1)
+    await eventOf(app.events(), ({ event, name }) => event === 'succeeded' && name === 'work')
+    await control.unschedule('often')
+    await assert.rejects(control.unschedule('often'), { code: 'NOT_FOUND' })
+    assert.equal((await control.workers()).length, 1)
+    assert.ok(Number((await control.stats()).finished) >= 3)
+    assert.deepEqual(await control.deleteDead(), { deleted: 0 })
+    assert.equal((await control.inspect(sent.id)).state, 'success')
+  })
+
+  it('a worker that stops finishes what runs and gives back the rest, which counts as nothing', async () => {
+    const [begun, go] = [gate(), gate()]
+    app.task('work', async (task: tasks.Running) => {
+      begun.open()
+      await go.opened
+      return task.deliveries
+    })
+    const sent = [await app.send('work'), await app.send('work')]
+    const worker = app.worker({ concurrency: 1, prefetch: 2 })
+    await worker.start()
+    await begun.opened
+    const stopped = worker.stop()
+    go.open()
+    await stopped
+    assert.equal(await sent[0]?.get(), 1)
+    assert.equal(await sent[1]?.state(), 'pending')
+    await app.worker().start()
+    assert.equal(await sent[1]?.get(), 1, 'the first delivery that counts')
+  })
+
+  it('after the close every call says so, and nothing hangs', async () => {
+    const sent = await app.send('nobody')
+    const waiting = assert.rejects(sent.get(), { code: 'CLOSED' })
+    const sending = app.send('more')
+    await app.close()
+    await waiting
+    assert.ok((await sending).id, 'what was handed over before is safe')
+    await assert.rejects(sent.get(), { code: 'CLOSED' })
+    await assert.rejects(app.send('late'), { code: 'CLOSED' })
+    await assert.rejects(app.control.queues(), { code: 'CLOSED' })
+    assert.throws(() => app.events(), { code: 'CLOSED' })
+  })
+
+  const wrong: [title: string, call: () => unknown, code: string][] = [
+    ['an unknown option', () => place.connect({ size: 1 } as never), 'INVALID_OPTION'],
+    ['no tasks', () => app.worker(), 'INVALID_OPTION'],
+    ['no slot', () => app.worker({ tasks: ['a'], concurrency: 0 }), 'INVALID_OPTION'],
+    ['no lease', () => app.worker({ tasks: ['a'], leaseMs: 0 }).start(), 'INVALID_OPTION'],
+    ['chunks of nothing', () => tasks.chunks(app.task('a'), [1], 0), 'INVALID_OPTION'],
+    ['a countdown to the past', () => app.send('a', [], { countdown: -1 }), 'INVALID_OPTION'],
+    ['no time', () => app.send('a', [], { eta: new Date('x') }), 'INVALID_OPTION'],
+    ['a priority beyond', () => app.send('a', [], { priority: 10 }), 'INVALID_INPUT'],
+  ]
+  for (const [title, call, code] of wrong) {
+    it(`refuses ${title}`, () => assert.rejects(async () => call(), { code }))
+  }
+
+  it('what the handler returns must be JSON, and a name without a handler fails', async () => {
+    const odd = app.task('odd', () => ({ f: () => {} }), { maxRetries: 0 })
+    await app.worker({ tasks: ['*'] }).start()
+    await assert.rejects((await odd.delay()).get(), { code: 'TASK_FAILED', message: /result\.f / })
+    await assert.rejects((await app.send('stranger', [], { maxRetries: 0 })).get(), { message: /stranger/ })
+    app.task('text', () => {
+      throw 'just a text'
+    })
+    await assert.rejects((await app.send('text', [], { maxRetries: 0 })).get(), { message: /just a text/ })
+  })
+
+  it('a task whose process is killed runs again, and only it', async () => {
+    const sent = [await app.send('work', [], { headers: { n: 1 } }), await app.send('other')]
+    await app.close()
+    const process = fork(join(__dirname, 'mortal.ts'), [JSON.stringify(place.options)], { execArgv: ['-r', 'tsx'] })
+    await once(process, 'message')
+    process.kill('SIGKILL')
+    await once(process, 'exit')
+    app = await place.connect()
+    app.task('work', (task: tasks.Running) => task.retries)
+    app.task('other', (task: tasks.Running) => task.retries)
+    await app.worker().start()
+    const results = await Promise.all(sent.map(({ id }) => app.result(id).get()))
+    assert.deepEqual(results, [1, 0])
+    const { attempts = [] } = await app.result(sent[0]?.id ?? '').info()
+    assert.deepEqual(
+      attempts.map(({ error }) => error.code),
+      ['WORKER_LOST'],
+    )
+  })
+}

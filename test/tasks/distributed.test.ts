@@ -1,0 +1,17 @@
+import { behaviour } from './behaviour'
+import { missing, Servers } from './servers'
+
+describe('the tasks library on NATS and Redis', function () {
+  if (missing) {
+    it.skip(missing)
+    return
+  }
+  this.timeout(30_000)
+  let servers: Servers
+  before(async () => {
+    servers = await Servers.start()
+  })
+  after(() => servers.remove())
+
+  behaviour(() => servers.place())
+})

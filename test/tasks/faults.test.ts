@@ -1,0 +1,290 @@
+/** What a queue on servers does when these, the way to them, or other workers fail. */
+import assert from 'node:assert/strict'
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { connect, type NatsConnection } from 'nats'
+import { tasks } from '../../nodes'
+import type { EngineError } from '../../nodes/shared/errors'
+import { eventOf, gate } from './folder'
+import { Proxy } from './proxy'
+import { missing, type Remote, Servers } from './servers'
+
+const PERSISTENT = ['appendonly yes', 'appendfsync always']
+
+describe('faults of a task queue on NATS and Redis', function () {
+  if (missing) {
+    it.skip(missing)
+    return
+  }
+  this.timeout(60_000)
+  let servers: Servers
+  const places: Remote[] = []
+  const proxies: Proxy[] = []
+  const place = (...options: Parameters<Servers['place']>) => {
+    const made = servers.place(...options)
+    places.push(made)
+    return made
+  }
+  beforeEach(async () => {
+    servers = await Servers.start(PERSISTENT)
+  })
+  afterEach(async () => {
+    await Promise.all(places.splice(0).map((made) => made.remove()))
+    await Promise.all(proxies.splice(0).map((proxy) => proxy.remove()))
+    await servers.remove()
+  })
+
+  const add = (x: number, y: number) => x + y
+  const problems = () => {
+    const seen: EngineError[] = []
+    const told = gate()
+    const onProblem = (problem: EngineError) => {
+      seen.push(problem)
+      told.open()
+    }
+    return { seen, told: told.opened, onProblem }
+  }
+  const gone = async (app: tasks.App, field: string, value: number) => {
+    while ((await app.control.stats())[field] !== value) await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+
+  it('nats-server killed and started again: what was accepted is done, what was sent meanwhile waits', async () => {
+    const { told, seen, onProblem } = problems()
+    const app = await place().connect({ onProblem })
+    const sum = app.task('add', add)
+    const before = await Promise.all(Array.from({ length: 100 }, (_, n) => sum.delay(n, 1)))
+    await servers.nats.kill()
+    await told
+    assert.equal(seen[0]?.code, 'TRANSPORT')
+    const sending = Promise.all(Array.from({ length: 50 }, (_, n) => sum.delay(n, 2)))
+    await gone(app, 'buffered', 50)
+    await app.worker().start()
+    // Redis has what was accepted before.
+    assert.deepEqual(await Promise.all(before.map((one) => one.get())), before.map((_, n) => n + 1))
+    await servers.nats.run()
+    const after = await sending
+    assert.deepEqual(await Promise.all(after.map((one) => one.get())), after.map((_, n) => n + 2))
+    await gone(app, 'buffered', 0)
+  })
+
+  it('by option, a send without NATS fails at once, and a full buffer refuses', async () => {
+    const { told, onProblem } = problems()
+    const fails = await place().connect({ offline: 'fail', onProblem })
+    const waits = await place().connect({ maxBuffered: 1 })
+    await servers.nats.kill()
+    await told
+    await assert.rejects(fails.send('a'), { code: 'TRANSPORT' })
+    await gone(fails, 'buffered', 0)
+    const first = waits.send('a')
+    first.catch(() => {})
+    await gone(waits, 'buffered', 1)
+    await assert.rejects(waits.send('b'), { code: 'BUFFER_FULL' })
+  })
+
+  it('redis-server killed and started again with its data: nothing is lost, and nothing runs twice', async () => {
+    const app = await place().connect()
+    const runs = new Map<number, number>()
+    const [begun, go] = [gate(), gate()]
+    const work = app.task('work', async (n: number) => {
+      runs.set(n, (runs.get(n) ?? 0) + 1)
+      if (runs.size >= 10) begun.open()
+      await go.opened
+      return n
+    })
+    const sent = await Promise.all(Array.from({ length: 30 }, (_, n) => work.delay(n)))
+    await app.worker({ concurrency: 10 }).start()
+    await begun.opened
+    const results = Promise.all(sent.map((one) => one.get()))
+    await servers.redis.stop()
+    go.open()
+    // Accepted without Redis.
+    const late = await work.delay(30)
+    await servers.redis.run()
+    assert.deepEqual(await results, sent.map((_, n) => n))
+    assert.equal(await late.get(), 30)
+    assert.deepEqual([...runs.values()], Array(31).fill(1))
+  })
+
+  it('Redis back without its data: said, and what was not done runs, workflows from their beginning', async () => {
+    await servers.redis.remove()
+    const { seen, onProblem } = problems()
+    servers = await Servers.start()
+    const app = await place().connect({ onProblem })
+    const events = app.events()
+    const open = gate()
+    const sum = app.task('add', add)
+    const total = app.task('total', async (numbers: number[]) => {
+      await open.opened
+      return numbers.reduce((all, each) => all + each, 0)
+    })
+    const done = await sum.delay(1, 1)
+    const worker = app.worker({ leaseMs: 1000 })
+    await worker.start()
+    assert.equal(await done.get(), 2)
+    const chord = await tasks.chord([sum.s(1, 2), sum.s(3, 4)], total.s()).applyAsync()
+    const delayed = await sum.applyAsync([5, 5], { countdown: 1.5 })
+    await eventOf(events, ({ event, name }) => event === 'received' && name === 'total')
+    const waiting = await app.send('nobody')
+    await servers.redis.stop()
+    await servers.redis.run()
+    open.open()
+    assert.equal(await chord.get(), 10)
+    assert.equal(await delayed.get(), 10)
+    assert.equal(await waiting.state(), 'pending')
+    assert.equal(await done.state(), null, 'its result is gone')
+    assert.ok(seen.some(({ code }) => code === 'STORE_FAILED'))
+  })
+
+  it('a network that is cut: sends, results and cancel signals go on when it is mended', async () => {
+    const nats = await Proxy.to(servers.nats.port)
+    const redis = await Proxy.to(servers.redis.port)
+    proxies.push(nats, redis)
+    const { told, onProblem } = problems()
+    const app = await place({
+      natsUrl: `nats://127.0.0.1:${nats.port}`,
+      redisUrl: `redis://127.0.0.1:${redis.port}`,
+    }).connect({ onProblem })
+    const [begun, go] = [gate(), gate()]
+    const work = app.task('work', async (n: number) => {
+      begun.open()
+      await go.opened
+      return n
+    })
+    await app.worker({ concurrency: 5 }).start()
+    const sent = await Promise.all(Array.from({ length: 20 }, (_, n) => work.delay(n)))
+    const results = Promise.all(sent.map((one) => one.get()))
+    await begun.opened
+    nats.cut()
+    redis.cut()
+    await told
+    go.open()
+    const late = work.delay(20)
+    nats.mend()
+    redis.mend()
+    assert.deepEqual(await results, sent.map((_, n) => n))
+    assert.equal(await (await late).get(), 20)
+  })
+
+  it('a sender that ended between the stream and Redis, or knows only NATS: its task runs', async () => {
+    const app = await place().connect()
+    app.task('add', add)
+    await app.worker().start()
+    const nats: NatsConnection = await connect({ servers: servers.nats.url })
+    const { prefix } = places.at(-1)?.options ?? {}
+    const id = '018f4e2a-7b1c-7def-8123-456789abcdef'
+    await nats.jetstream().publish(`${prefix}.task`, JSON.stringify({ v: 1, id, name: 'add', args: [1, 2] }))
+    await nats.jetstream().publish(`${prefix}.task`, 'no task')
+    while ((await app.result(id).state()) === null) await new Promise((resolve) => setTimeout(resolve, 50))
+    assert.equal(await app.result(id).get(), 3)
+    // Done, and what can never be a task, is not kept.
+    const manager = await nats.jetstreamManager()
+    while ((await manager.streams.info(String(prefix))).state.messages > 0) {
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    await nats.close()
+  })
+
+  it('a chord whose workers are killed again and again: its callback runs once', async () => {
+    const made = place()
+    const app = await made.connect()
+    let calls = 0
+    const total = app.task('total', (numbers: number[]) => {
+      calls += 1
+      return numbers.length
+    })
+    await app.worker({ tasks: ['total'] }).start()
+    const header = Array.from({ length: 60 }, (_, n) => app.task('part').s(n).set({ maxRetries: 20 }))
+    const chord = await tasks.chord(header, total.s()).applyAsync()
+    const result = chord.get({ timeoutMs: 50_000 })
+    let worker: ChildProcess | undefined
+    let ended = false
+    result.finally(() => {
+      ended = true
+    }).catch(() => {})
+    for (let kills = 0; !ended; kills += 1) {
+      const child = fork(join(__dirname, 'part-worker.ts'), [JSON.stringify(made.options)], { execArgv: ['-r', 'tsx'] })
+      worker = child
+      // Each dies at another moment of its work.
+      const wanted = 3 + ((kills * 7) % 11)
+      await new Promise<void>((resolve) => {
+        let done = 0
+        child.on('message', () => {
+          done += 1
+          if (kills < 4 && done === wanted) resolve()
+        })
+        child.once('exit', () => resolve())
+        result.finally(resolve).catch(() => {})
+      })
+      const exit = once(child, 'exit')
+      child.kill('SIGKILL')
+      await exit
+    }
+    worker?.kill('SIGKILL')
+    assert.equal(await result, 60)
+    assert.equal(calls, 1)
+    assert.equal((await app.control.count()).pending, 0)
+  })
+
+  it('of several instances one fires a periodic task', async () => {
+    const made = place()
+    const apps = await Promise.all([made.connect(), made.connect(), made.connect()])
+    const events = (apps[0] as tasks.App).events()
+    await apps[0]?.control.schedule('beat', { everyMs: 100 }, { name: 'beat', ignoreResult: true })
+    for (const app of apps) {
+      app.task('beat', () => {})
+      await app.worker().start()
+    }
+    const times: number[] = []
+    while (times.length < 10) times.push((await eventOf(events, ({ event }) => event === 'sent')).at)
+    await apps[0]?.control.unschedule('beat')
+    for (const [n, at] of times.slice(1).entries()) assert.ok(at - Number(times[n]) > 20, `${at - Number(times[n])} ms`)
+  })
+
+  it('limits hold over all instances', async () => {
+    const made = place()
+    const apps = await Promise.all([made.connect(), made.connect()])
+    const [one] = apps as [tasks.App, tasks.App]
+    let [running, most] = [0, 0]
+    for (const app of apps) {
+      app.task('work', async () => {
+        running += 1
+        most = Math.max(most, running)
+        await new Promise((resolve) => setTimeout(resolve, 10))
+        running -= 1
+      })
+      await app.worker({ concurrency: 5 }).start()
+    }
+    await one.control.limit('default', 3)
+    const all = await Promise.all(Array.from({ length: 30 }, () => one.send('work')))
+    await Promise.all(all.map((sent) => sent.get()))
+    assert.ok(most <= 3, `${most} at once`)
+    await one.control.limit('default', null)
+    await one.control.rateLimit('key', '*', { perSecond: 20, burst: 1 })
+    const keyed = await Promise.all(['a', 'b', 'a', 'b', 'a', 'b'].map((rateKey) => one.send('work', [], { rateKey })))
+    const starts = await Promise.all(keyed.map(async (sent) => Number((await sent.wait()).startedAt)))
+    const of = (from: number) => starts.filter((_, n) => n % 2 === from).sort((x, y) => x - y) as [number, number, number]
+    for (const [first, , last] of [of(0), of(1)]) assert.ok(last - first >= 95, `${last - first} ms`)
+  })
+
+  it('a close ends in time, also without servers', async () => {
+    const app = await place().connect()
+    const begun = gate()
+    app.task('work', () => {
+      begun.open()
+      return new Promise(() => {})
+    })
+    await app.worker().start()
+    await app.send('work')
+    await begun.opened
+    await servers.nats.kill()
+    await servers.redis.stop()
+    const closing = app.close({ drainMs: 1000 })
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, 8000, 'late')
+    })
+    assert.notEqual(await Promise.race([closing, late]), 'late')
+    clearTimeout(timer)
+  })
+})

@@ -1,0 +1,54 @@
+/** A way to a server that can be cut. */
+import { once } from 'node:events'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+
+export class Proxy {
+  private readonly sockets = new Set<Socket>()
+  private open = true
+
+  private constructor(
+    private readonly server: Server,
+    readonly port: number,
+  ) {}
+
+  static async to(port: number): Promise<Proxy> {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const proxy = new Proxy(server, (server.address() as { port: number }).port)
+    server.on('connection', (client) => proxy.pass(client, port))
+    return proxy
+  }
+
+  /** Breaks all connections, and lets no more through. */
+  cut(): void {
+    this.open = false
+    for (const socket of this.sockets) socket.destroy()
+  }
+
+  mend(): void {
+    this.open = true
+  }
+
+  async remove(): Promise<void> {
+    this.cut()
+    this.server.close()
+    await once(this.server, 'close')
+  }
+
+  private pass(client: Socket, port: number): void {
+    if (!this.open) return void client.destroy()
+    const server = connect(port, '127.0.0.1')
+    for (const [one, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      this.sockets.add(one)
+      one.on('error', () => {})
+      one.on('close', () => {
+        this.sockets.delete(one)
+        other.destroy()
+      })
+      one.pipe(other)
+    }
+  }
+}

@@ -1,0 +1,48 @@
+/** A queue on a NATS and a Redis of the test, under a prefix of its own. */
+import { tasks } from '../../nodes'
+import { missing as noRedis, RedisServer } from '../action/redis-server'
+import type { Common, Place } from './folder'
+import { NatsServer, missing as noNats } from './nats-server'
+
+/** Why the tests with servers do not run; undefined where they do. */
+export const missing = noNats ?? noRedis
+
+let number = 0
+
+export class Servers {
+  private constructor(
+    readonly nats: NatsServer,
+    readonly redis: RedisServer,
+  ) {}
+
+  /** `lines` are those of Redis's configuration. */
+  static async start(lines: readonly string[] = []): Promise<Servers> {
+    return new Servers(await NatsServer.start(), await RedisServer.start(lines))
+  }
+
+  place(options: Partial<tasks.DistributedOptions> = {}): Remote {
+    number += 1
+    const redisUrl = `redis://127.0.0.1:${this.redis.port}`
+    return new Remote({ natsUrl: this.nats.url, redisUrl, prefix: `test${number}`, ...options })
+  }
+
+  async remove(): Promise<void> {
+    await Promise.all([this.nats.remove(), this.redis.remove()])
+  }
+}
+
+export class Remote implements Place {
+  private readonly apps: tasks.App[] = []
+
+  constructor(readonly options: tasks.DistributedOptions) {}
+
+  async connect(options: Common & Partial<tasks.DistributedOptions> = {}): Promise<tasks.App> {
+    const app = await tasks.connect({ ...this.options, ...options })
+    this.apps.push(app)
+    return app
+  }
+
+  async remove(): Promise<void> {
+    await Promise.all(this.apps.map((app) => app.close({ drainMs: 0 })))
+  }
+}
