@@ -161,6 +161,39 @@ ros2Suite('actions', () => {
     for (const goal of goals) assert.equal((await goal.result()).status, 'canceled')
   })
 
+  it('results are kept for who asks late, the latest ones', async () => {
+    const server = serve('/kept', ({ order }) => ({ sequence: [order] }))
+    const client = clientOf('/kept')
+    const results = asker.client('/kept/_action/get_result', `${FIBONACCI}_GetResult`)
+    ends.push(results)
+    await client.ready(long)
+    const ids: string[] = []
+    while (ids.length < 1001) {
+      const goals = await Promise.all(upTo(91).map((place) => client.sendGoal({ order: ids.length + place }, long)))
+      await Promise.all(goals.map((goal) => goal.result()))
+      ids.push(...goals.map(({ id }) => id))
+    }
+    assert.deepEqual(server.active, [])
+    const resultOf = (id: string) => {
+      return results.call({ goal_id: { uuid: Buffer.from(id.replaceAll('-', ''), 'hex') } }, long)
+    }
+    assert.deepEqual(await resultOf(ids[1000] as string), { status: 4, result: { sequence: [1000] } })
+    assert.deepEqual(await resultOf(ids[0] as string), { status: 0, result: { sequence: [] } })
+  })
+
+  it('a server takes so many goals at most', async () => {
+    const { begun, handler } = endless()
+    const server = serve('/full', handler)
+    const clients = [clientOf('/full'), clientOf('/full')]
+    // A hundred at a time, as requests that come all at once give way to each other.
+    for (let sent = 0; sent < 1000; sent += 100) {
+      await Promise.all(upTo(100).map((place) => clients[place % 2]?.sendGoal({}, long)))
+    }
+    await assert.rejects(clientOf('/full').sendGoal({}, long), { code: 'REFUSED' })
+    await begun.until(1000)
+    assert.equal(server.active.length, 1000)
+  })
+
   it('the status follows what the server does', async () => {
     const { begun, handler } = endless()
     serve('/followed', handler)

@@ -47,6 +47,24 @@ peersSuite('ros2 actions with peers', () => {
     assert.deepEqual([goal.status, client.active], ['succeeded', []])
   })
 
+  it('tells the first feedback, too, when its client has only just come', async () => {
+    // In a domain where nobody of this process knows the server already.
+    const own = await Peer.start('peer_rclpy.py', domain + 1)
+    await own.ask({ act: '/theirs' })
+    for (let round = 0; round < 5; round += 1) {
+      const { context } = await openContext(domain + 1, 'newcomer', { messages: fibonacci })
+      const newcomer = context.action('/theirs', TYPE)
+      const heard: unknown[] = []
+      const onFeedback = ({ sequence }: Record<string, unknown>) => heard.push(sequence)
+      const goal = await newcomer.sendGoal({ order: 2 }, { ...long, onFeedback })
+      await goal.result()
+      assert.deepEqual(heard, [[0], [0, 1]])
+      await newcomer.close()
+      await context.close()
+    }
+    await own.stop()
+  })
+
   it('refuses a goal', async () => {
     await assert.rejects(send(-1), { code: 'REFUSED' })
     assert.deepEqual(client.active, [])

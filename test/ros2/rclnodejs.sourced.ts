@@ -8,6 +8,7 @@ import { ros2 } from '../../nodes'
 import { Definitions } from '../../nodes/ros2/lib/definitions'
 import type { RclNode } from '../../nodes/ros2/lib/rcl'
 import { openCaller } from '../../nodes/ros2/lib/rclnodejs-services'
+import { FIBONACCI, fibonacci } from './fibonacci'
 import { Inbox, openContext } from './rig'
 
 const DOMAIN = 131
@@ -344,6 +345,16 @@ describe('ros2 in a sourced ROS 2', () => {
     assert.throws(() => context.publish('/t', STRING), { code: 'CLOSED' })
     assert.throws(() => context.subscribe('/t', STRING, () => {}), { code: 'CLOSED' })
     await Promise.all([publisher.close(), left.close(), subscription.close(), sync.close(), context.close()])
+  })
+
+  it('has no actions, says so, and leaves nothing of them open', async () => {
+    const { context } = await openContext(DOMAIN, 'idle', { messages: fibonacci })
+    assert.throws(() => context.action('/count', FIBONACCI), { code: 'UNAVAILABLE' })
+    assert.throws(() => context.serveAction('/count', FIBONACCI, () => ({})), { code: 'UNAVAILABLE' })
+    const { publishers, subscriptions } = context.graph()
+    const left = [...publishers, ...subscriptions].filter(({ topic }) => topic.startsWith('/count'))
+    assert.deepEqual(left, [])
+    await context.close()
   })
 
   it('its end loses nothing of the event loop', async () => {

@@ -46,7 +46,7 @@ export interface ServeActionOptions extends DecodeOptions {
 }
 
 /** So long a result is kept for who asks for it. */
-const KEEP_MS = 60_000
+const KEEP_MS = 10_000
 const NOTHING = Promise.resolve(Buffer.alloc(0))
 /** So many goals are known at most, in work or kept. */
 const GOALS_MAX = 1000
@@ -75,6 +75,7 @@ export class ActionServer {
   private readonly runs = new Map<string, Run>()
   private readonly ends: Ends
   private readonly onError: (error: EngineError) => void
+  private telling = false
   private closed = false
 
   /** @internal */
@@ -188,9 +189,17 @@ export class ActionServer {
     this.ends.feedback.send({ goal_id: toUuid(run.id), feedback })
   }
 
-  /** What this throws would be lost. */
   private move(run: Run, status: GoalStatus): void {
     run.status = status
+    // All that moves in one turn is told at once: the list has all goals.
+    if (this.telling) return
+    this.telling = true
+    setImmediate(() => this.tellStatus())
+  }
+
+  /** What this throws would be lost. */
+  private tellStatus(): void {
+    this.telling = false
     if (this.closed) return
     try {
       this.ends.status.send({
