@@ -9,6 +9,9 @@ import type { resultConfig } from './result.config'
 
 type ResultHost = Host<(typeof resultConfig)['fields']>
 
+/** What is none would be waited for without end. */
+const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i
+
 export class Fetcher {
   private readonly broker: BrokerHost
   private readonly most: number
@@ -53,7 +56,7 @@ export class Fetcher {
   private idOf(message: Message): string {
     const { from } = this.host.config
     const id = this.read(message, from)
-    if (typeof id === 'string' && id !== '') return id
+    if (typeof id === 'string' && UUID.test(id)) return id
     throw new EngineError('INVALID_INPUT', this.host.text('failure.id', { property: from, given: quote(id) }))
   }
 

@@ -78,6 +78,8 @@ class Monitor {
   async refresh(): Promise<void> {
     const id = this.offerBrokers()
     const view = id ? await ask<Overview>(BROKER, id, 'overview') : null
+    // Meanwhile another one may have been chosen.
+    if (this.chosen() !== id) return
     this.note.text(label(id ? 'note.undeployed' : 'note.none')).prop('hidden', view !== null)
     this.body.prop('hidden', view === null)
     if (!view) return
@@ -88,6 +90,7 @@ class Monitor {
     if (Date.now() - this.failuresAt < FAILURES_MS) return
     this.failuresAt = Date.now()
     const failed = await ask<Page>(BROKER, id, 'failures')
+    if (this.chosen() !== id) return
     this.showFailed(this.failures, failed?.tasks ?? [], () => [])
   }
 
@@ -107,6 +110,10 @@ class Monitor {
       (option, { name }) => option.text(name),
     )
     this.brokers.closest('.millrace-sidebar-part').prop('hidden', found.length < 2)
+    return this.chosen()
+  }
+
+  private chosen(): string {
     return String(this.brokers.val() ?? '')
   }
 
@@ -185,7 +192,7 @@ class Monitor {
     const at = this.shownPage
     const page = await ask<Page>(BROKER, id, `dead?after=${encodeURIComponent(this.pages[at] ?? '')}`)
     // Meanwhile another page may have been turned to.
-    if (!page || at !== this.shownPage) return
+    if (!page || at !== this.shownPage || this.chosen() !== id) return
     this.pages[at + 1] = page.next
     this.back.prop('disabled', at === 0)
     this.forth.prop('disabled', page.next === null)
@@ -245,7 +252,7 @@ class Monitor {
 
   private async act(given: object): Promise<void> {
     try {
-      await act(BROKER, String(this.brokers.val() ?? ''), 'act', given)
+      await act(BROKER, this.chosen(), 'act', given)
       await this.refresh()
     } catch (error) {
       RED.notify((error as Error).message, 'error')

@@ -6,6 +6,7 @@ import { type CommandName, commandNames, commands } from './commands'
 import type { controlConfig } from './control.config'
 import { type BrokerHost, brokerOf } from './host'
 import type { Control, Filter, Rate, Schedule, WhichDead } from './lib'
+import { toJson } from './lib/json'
 
 type ControlHost = Host<(typeof controlConfig)['fields']>
 type Params = Record<string, unknown>
@@ -50,7 +51,9 @@ export class Operator {
     }
     const named: readonly (keyof ControlHost['config'])[] = commands[command]
     const set = named.map((name) => [name, this.host.config[name]]).filter(([, value]) => value !== '')
-    return { ...(taskId !== undefined && { id: taskId }), ...Object.fromEntries(set), ...(options as object) }
+    // What JSON cannot say is refused here, with its path.
+    const given = JSON.parse(toJson(options ?? {}, 'msg.options')) as Params
+    return { ...(taskId !== undefined && { id: taskId }), ...Object.fromEntries(set), ...given }
   }
 
   private show(): void {

@@ -82,10 +82,13 @@ export class Editor {
     await this.page.locator('#red-ui-loading-progress').waitFor({ state: 'hidden' })
   }
 
-  /** A deployed node, as `GET /flows` has it. */
+  /** All that is deployed, as `GET /flows` has it. */
+  flows(): Promise<Json[]> {
+    return this.runtime.json<Json[]>('/flows')
+  }
+
   async saved(id: string): Promise<Json | undefined> {
-    const flows = await this.runtime.json<Json[]>('/flows')
-    return flows.find((node) => node.id === id)
+    return (await this.flows()).find((node) => node.id === id)
   }
 
   /** A node in the editor: those of its properties that are named. */

@@ -50,6 +50,13 @@ describe('a secret', () => {
       ['PLAIN', 'SCRAM-SHA-256', 'OAUTHBEARER'].map((sasl) => ({
         ...{ brokers: `127.0.0.1:${port}`, sasl, retries: 0, timeoutMs: 1000 },
       })),
+    'millrace-tasks-broker': (port) => [
+      { kind: 'servers', natsUrl: `nats://127.0.0.1:${port}`, redisUrl: `redis://127.0.0.1:${port}`, offline: 'fail' },
+    ],
+  }
+  /** Who makes a config node use them. */
+  const users: Record<string, (config: string) => Json> = {
+    'millrace-tasks-broker': (broker) => ({ type: 'millrace-tasks-send', task: 'any', broker }),
   }
 
   it('is in nothing that can be seen', async function () {
@@ -66,6 +73,8 @@ describe('a secret', () => {
       return made.map((setting, place) => ({ id: `${type}-${place}`, type, ...setting, credentials: secrets }))
     })
     assert.ok(nodes.length > 3)
+    const ofConfigs = nodes.flatMap(({ id, type }) => (users[type] ? [{ id: `${id}-user`, ...users[type](id) }] : []))
+    const acting = [...nodes.filter(({ type }) => !users[type]), ...ofConfigs]
     const place = { z: 'tab', x: 0, y: 0 }
     const runtime = await Runtime.boot({ settings: 'logging: { console: { level: "trace" } },' })
     try {
@@ -87,14 +96,15 @@ describe('a secret', () => {
           props: [],
           wires: [nodes.map(({ id }) => id)],
         },
-        ...nodes.map((node) => ({ ...place, ...node, accept: 'any', wires: [['say'], ['say']] })),
+        ...nodes.filter(({ type }) => users[type]),
+        ...acting.map((node) => ({ ...place, ...node, accept: 'any', wires: [['say'], ['say']] })),
         { ...place, id: 'catch', type: 'catch', wires: [['say']] },
         say,
       ])
       const ended = (id: string) =>
         runtime.failed.some(({ node }) => node === id) ||
         runtime.sent.some(({ node, port: output }) => node === id && output === 1)
-      await runtime.until('all have failed', () => nodes.every(({ id }) => ended(id)), 30_000)
+      await runtime.until('all have failed', () => acting.every(({ id }) => ended(id)), 30_000)
       const answers: string[] = []
       for (const route of await runtime.ask<string[]>('routes')) {
         const [method, path] = route.split(' ') as [string, string]

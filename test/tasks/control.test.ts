@@ -151,6 +151,9 @@ describe('millrace-tasks-control', () => {
       /rate/,
     ],
     ['a wrong scope', { topic: 'rateLimit', options: { scope: 'moon', target: 'q' } }, 'INVALID_OPTION', /moon/],
+    ['what JSON cannot say', { topic: 'list', options: { queue: [1n] } }, 'INVALID_INPUT', /options\.queue\[0\]/],
+    ['an id that is none', { topic: 'inspect', taskId: { id: 1 } }, 'INVALID_INPUT', /id/],
+    ['ids that are none', { topic: 'retryDead', options: { ids: 'all' } }, 'INVALID_OPTION', /./],
     ['a wrong state', { topic: 'list', options: { state: 'tired' } }, 'INVALID_OPTION', /tired/],
     [
       'a wrong schedule',

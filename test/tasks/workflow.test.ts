@@ -168,6 +168,14 @@ describe('millrace-tasks-workflow', () => {
       /args/,
     ],
     ['no workflow', { shape: 'message' }, { workflow: 'add' }, 'INVALID_WORKFLOW', /failure\.workflow/],
+    ['a list as a workflow', { shape: 'message' }, { workflow: [] }, 'INVALID_WORKFLOW', /./],
+    [
+      'a workflow that is no JSON',
+      { shape: 'message' },
+      { workflow: { task: 'add', args: [1n] } },
+      'INVALID_INPUT',
+      /workflow\.args\[0\]/,
+    ],
     ['a workflow of no kind', { shape: 'message' }, { workflow: { dance: [] } }, 'INVALID_WORKFLOW', /./],
   ]
   for (const [title, config, message, code, named] of wrong) {

@@ -5,6 +5,7 @@ import { Distributed } from './distributed/broker'
 import type { DistributedOptions } from './distributed/options'
 import { Embedded, type EmbeddedOptions } from './embedded'
 import { Events } from './events'
+import { toJson } from './json'
 import { messageOf, type SendOptions, type TaskOptions } from './message'
 import { AsyncResult } from './result'
 import { TaskSignature } from './signature'
@@ -59,7 +60,7 @@ export class App {
 
   /** Sends a workflow that is a plain object, as docs/tasks-message.md has it. */
   async sendWorkflow<T = unknown>(signature: object): Promise<AsyncResult<T>> {
-    const id = await this.broker.sendWorkflow(JSON.stringify(signature))
+    const id = await this.broker.sendWorkflow(toJson(signature, 'workflow'))
     return new AsyncResult<T>(id, this.broker)
   }
 
