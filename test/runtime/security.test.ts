@@ -94,7 +94,7 @@ describe('a secret', () => {
           once: true,
           onceDelay: '0',
           props: [],
-          wires: [nodes.map(({ id }) => id)],
+          wires: [acting.map(({ id }) => id)],
         },
         ...nodes.filter(({ type }) => users[type]),
         ...acting.map((node) => ({ ...place, ...node, accept: 'any', wires: [['say'], ['say']] })),
