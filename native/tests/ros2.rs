@@ -192,7 +192,9 @@ impl Cameras {
     /// Begins, and is told when groups wait; returns when both cameras are heard.
     fn synchronize(&self, more: &str) -> (Synchronized, Receiver<()>) {
         let (ready, groups_wait) = channel();
-        let told = move || drop(ready.send(()));
+        let told = move || {
+            let _ = ready.send(());
+        };
         let synchronized = Synchronized::start(&self.listener, &pairs("[[], []]", more), told).unwrap();
         let is_heard = |camera: &Publisher| camera.matched().unwrap() == 1;
         until(&self.changes, || (is_heard(&self.left) && is_heard(&self.right)).then_some(()));

@@ -10,6 +10,7 @@ const context = { type: 'millrace-ros2-context', domain: '146', discovery: 'loca
 const STRING = 'std_msgs/msg/String'
 const COUNT = 'my_msgs/action/Count'
 const messages = `=== ${COUNT}\nint32 to\n---\nint32 reached\n---\nint32 now`
+const ADD = 'example_interfaces/srv/AddTwoInts'
 const endpoint = { context: 'ctx', topic: '/chatter', messageType: STRING, qos: 'latched' }
 
 editorSuite('ros2', {}, (editor) => {
@@ -33,6 +34,10 @@ editorSuite('ros2', {}, (editor) => {
       ...flowOf({
         talks: { type: 'millrace-ros2-out', ...endpoint },
         hears: { type: 'millrace-ros2-in', ...endpoint },
+        offer: { type: 'millrace-ros2-serve', context: 'ctx', service: '/add', serviceType: ADD },
+        call: { type: 'millrace-ros2-call', context: 'ctx' },
+        serve: { type: 'millrace-ros2-serve', context: 'ctx' },
+        tune: { type: 'millrace-ros2-parameters', context: 'ctx' },
         in: { type: 'millrace-ros2-in', context: 'ctx' },
         out: { type: 'millrace-ros2-out', context: 'ctx' },
         sync: { type: 'millrace-ros2-sync', context: 'ctx', topics: [] },
@@ -299,6 +304,27 @@ editorSuite('ros2', {}, (editor) => {
     const values = { name: 'who', prefix: '/chatter', hideOwn: false, hideHidden: false, atStart: true }
     await fill(values)
     await keeps('graph', values)
+  })
+
+  for (const id of ['call', 'serve']) {
+    it(`${id}: offers the services that are there, brings their type along, and keeps what it is given`, async () => {
+      await editor().edit(id)
+      assert.deepEqual(await take(field('service'), '/AD'), ['/add'])
+      await typed('#node-input-serviceType', ADD)
+      assert.equal((await offers(field('serviceType'), 'std_srvs/srv/Tr'))[0], 'std_srvs/srv/Trigger')
+      await editor().page.keyboard.press('Tab')
+      const values = { name: 'all of it', service: '/add', serviceType: ADD, timeoutMs: '700', int64: 'string' }
+      await fill(values)
+      await keeps(id, values)
+    })
+  }
+
+  it('parameters: offers the nodes that are there, and keeps what it is given', async () => {
+    await editor().edit('tune')
+    assert.deepEqual(await take(field('node'), 'SEE'), ['/seen'])
+    const values = { name: 'all of it', node: '/seen', action: 'set', timeoutMs: '700' }
+    await fill(values)
+    await keeps('tune', values)
   })
 
   it('graph: marks a beginning that no name has', async () => {

@@ -44,7 +44,11 @@ describe('ros2 in a sourced ROS 2', () => {
     assert.deepEqual(subscription.counts(), { received: 2, dropped: 0 })
 
     const ours = ({ publishers }: ros2.Graph) => publishers.filter(({ topic }) => topic === '/robot/chat')
-    await listener.until(() => ours(listener.context.graph()).length === 1)
+    // A publisher may be seen before it is known whose it is.
+    await listener.until(() => {
+      const { nodes, ...ends } = listener.context.graph()
+      return nodes.length === 2 && ours({ nodes, ...ends })[0]?.node?.name === 'talker'
+    })
     const graph = listener.context.graph()
     const names = graph.nodes.map(({ namespace, name }) => `${namespace} ${name}`)
     assert.deepEqual(names, ['/ talker', '/robot listener'])
