@@ -5,8 +5,8 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::Read;
-use std::os::unix::net::UnixStream;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};

@@ -81,6 +81,7 @@ function addRow(container: JQuery, row: Row): void {
     container
       .find('[data-field=property]')
       .attr('placeholder', label(`tip.property.${chosen === 'jsonata' ? 'jsonata' : 'msg'}`))
+    container.find('[data-label=property]').text(label(`rule.${chosen === 'jsonata' ? 'expression' : 'property'}`))
     container.find('[data-label=limit]').text(label(`limit.${limitName(chosen)}`))
   }
   alertType.on('change', () => {

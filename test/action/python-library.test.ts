@@ -511,6 +511,34 @@ def on_alert(d): return d
     assert.equal(await python.call('alert', 1), 1)
   })
 
+  for (const [kind, text] of [
+    [0, 'nonsense'],
+    [1, '[null,[["a","b"]]]'],
+    [1, '{}'],
+    [2, 'nonsense'],
+    [3, 'nonsense'],
+    [7, 'null'],
+  ] as const) {
+    it(`a script that writes ${text} as a frame of kind ${kind} fails its call at most`, async () => {
+      const code = `
+import os, stat, struct, time
+def on_measurement(text):
+    for fd in range(3, 20):
+        try:
+            if stat.S_ISSOCK(os.fstat(fd).st_mode):
+                os.write(fd, struct.pack("<BII", ${kind}, len(text), 0) + text.encode())
+        except OSError: pass
+    os._exit(1)
+def on_alert(d): return d
+`
+      const { python, told } = await run(code)
+      const error = await failure(python.call('measurement', text))
+      assert.ok(['SCRIPT_FAILED', 'SCRIPT_ENDED'].includes(error.code), error.code)
+      await told.until(() => python.status().restarts === 1)
+      assert.equal(await python.call('alert', 1), 1)
+    })
+  }
+
   it('a program that has closed it ends', async () => {
     const parent = spawn(process.execPath, ['--import', 'tsx', join(__dirname, 'python-parent.ts')], {
       env: { ...process.env, SCRIPT: 'def on_measurement(d): print("done")\n', PYTHON: interpreter },

@@ -86,6 +86,8 @@ editorSuite('action', {}, (editor) => {
       'limit',
       'property',
     ])
+    const labels = await rows().locator('[data-label=property]').allTextContents()
+    assert.deepEqual([labels[0], labels[4]], [said('watch', 'rule.property'), said('watch', 'rule.expression')])
     assert.equal(await problem().isVisible(), false)
     await part(1, 'low').fill('3')
     assert.equal(await problem().textContent(), said('watch', 'config.band'))

@@ -275,7 +275,7 @@ export class Python {
       case 'failed':
         return this.answered(event)
       case 'started':
-        this.about = JSON.parse(event.text)
+        this.about = objectOf<PythonAbout>(event.text)
         this.listen(event.id)
         return this.enter('running', null)
       case 'startRaised':
@@ -315,8 +315,9 @@ export class Python {
     if (!call) return
     this.waiting.delete(event.id)
     this.tellSlow(call.target, event.tookMs ?? 0)
-    if (event.kind === 'value') return call.resolve(fromPython(event.text, event.parts))
-    const error = errorOf(event, `${spell(call.target)} failed`)
+    const outcome = outcomeOf(event, call.target)
+    if ('value' in outcome) return call.resolve(outcome.value)
+    const { error } = outcome
     this.failures += 1
     this.lastError = error
     call.reject(error)
@@ -352,9 +353,30 @@ function spell(target: string): string {
   return target.startsWith('@') ? `the script's function for '${target.slice(1)}'` : `the script's ${target}`
 }
 
+function outcomeOf(event: PythonEvent, target: string): { value: unknown } | { error: EngineError } {
+  if (event.kind !== 'value') return { error: errorOf(event, `${spell(target)} failed`) }
+  try {
+    return { value: fromPython(event.text, event.parts) }
+  } catch (cause) {
+    const text = `what came from ${spell(target)} cannot be read; let the script leave its own socket alone`
+    return { error: new EngineError('SCRIPT_FAILED', text, { cause }) }
+  }
+}
+
+/** What the harness tells; null where a script wrote something else into the socket. */
+function objectOf<T extends object>(text: string): T | null {
+  try {
+    const value = JSON.parse(text)
+    return typeof value === 'object' ? value : null
+  } catch {
+    return null
+  }
+}
+
 function errorOf({ kind, code, text }: PythonEvent, what: string): EngineError {
   if (!kind.toLowerCase().endsWith('raised')) return new EngineError(code ?? 'INTERNAL', text)
-  const problem = JSON.parse(text) as PythonProblem
+  const problem = objectOf<PythonProblem>(text)
+  if (!problem) return new EngineError('SCRIPT_FAILED', `${what}: ${text}`)
   const place = problem.line ? ` (line ${problem.line}${problem.text ? `: ${problem.text}` : ''})` : ''
   return new EngineError('SCRIPT_FAILED', `${what}: ${problem.type}: ${problem.message}${place}`, { cause: problem })
 }
