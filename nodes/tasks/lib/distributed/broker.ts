@@ -207,6 +207,9 @@ export class Distributed implements Broker {
       }),
       Stream.open(this.settings, {
         broken,
+        back: () => {
+          if (this.stale) this.background(this.recover())
+        },
         binned: (seqs) => this.background(this.step('binned', ...seqs)),
       }),
     ])
@@ -390,13 +393,20 @@ export class Distributed implements Broker {
   }
 
   private async bringUp(): Promise<void> {
+    await this.findLanes()
+    await this.alive()
+    await this.lookAtAll()
+    this.pull()
     await this.greet()
     await this.filled()
     this.stale = false
     await this.findLanes()
-    await this.alive()
-    for (const id of this.watchers.keys()) await this.look(id)
+    await this.lookAtAll()
     this.pull()
+  }
+
+  private async lookAtAll(): Promise<void> {
+    await Promise.all([...this.watchers.keys()].map((id) => this.look(id)))
   }
 
   private async greet(): Promise<void> {

@@ -4,6 +4,7 @@ import type { Redis, RedisOptions } from 'ioredis'
 import { EngineError, toEngineError } from '../../../shared/errors'
 import { native } from '../../../shared/native'
 import { optional } from '../../../shared/optional'
+import { safeConnector } from '../../../shared/redis'
 import { type Settings, serverError } from './options'
 import { source } from './script'
 
@@ -37,7 +38,7 @@ export class State {
     private readonly broken: (problem: EngineError) => void,
   ) {
     const library = optional<typeof IoRedis>('ioredis', 'distributed task queues')
-    const options = optionsOf()
+    const options = { ...optionsOf(), Connector: safeConnector(library) }
     this.keys = `{${settings.prefix}}:`
     this.commands = new library.Redis({ ...options, ...addressOf(settings) }) as Scripted
     this.ear = new library.Redis({ ...options, ...addressOf(settings), autoResubscribe: true })
