@@ -25,6 +25,7 @@ interface Watcher {
 
 const BATCH = 500
 const TICK_MS = 1000
+const SOON_MS = 5
 const GAP_MS = 1000
 const ALIVE_MS = 5000
 const CLOSE_MS = 2000
@@ -328,9 +329,10 @@ export class Distributed implements Broker {
   }
 
   private async tick(): Promise<void> {
-    if (this.ticking) return
-    this.ticking = true
     this.tickAt = Number.POSITIVE_INFINITY
+    // What comes meanwhile sees to it that there is another one.
+    if (this.ticking) return this.tickIn(SOON_MS)
+    this.ticking = true
     let next = TICK_MS
     try {
       const [due, names, late] = (await this.step('tick')) as [string, string, (string | number)[]]
