@@ -4,10 +4,10 @@
  */
 import type * as Nats from 'nats'
 import type { JetStreamManager, NatsConnection } from 'nats'
-import { EngineError } from '../../../shared/errors'
-import { optional } from '../../../shared/optional'
-import { type Settings, serverError } from './options'
-import { closedError } from './state'
+import { EngineError } from '../../shared/errors'
+import { optional } from '../../shared/optional'
+import { closedError } from './redis'
+import { type Settings, serverError } from './servers'
 
 /** A message that was accepted. */
 export interface Kept {

@@ -1,14 +1,14 @@
 /** The connection to Redis: the script, and what Redis tells by itself. */
 import type * as IoRedis from 'ioredis'
 import type { Redis, RedisOptions } from 'ioredis'
-import { EngineError, toEngineError } from '../../../shared/errors'
-import { native } from '../../../shared/native'
-import { optional } from '../../../shared/optional'
-import { safeConnector } from '../../../shared/redis'
-import { type Settings, serverError } from './options'
-import { source } from './script'
+import { EngineError, toEngineError } from '../../shared/errors'
+import { native } from '../../shared/native'
+import { optional } from '../../shared/optional'
+import { safeConnector } from '../../shared/redis'
+import { source } from './redis-script'
+import { type Settings, serverError } from './servers'
 
-/** What a step left to do: see script.ts. */
+/** What a step left to do: see redis-script.ts. */
 export interface Answer {
   value: unknown
   owed: string[]
