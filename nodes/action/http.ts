@@ -1,8 +1,8 @@
 import type { NodeAPI } from 'node-red'
+import { tlsOf } from '../shared/network'
 import { httpConfig } from './http.config'
 import { createDriver } from './lib'
 import type { HttpAuth } from './lib/http'
-import { tlsOf } from '../shared/network'
 import { defineOutlet } from './outlet'
 
 type Credentials = { token?: string; user?: string; password?: string; secret?: string }

@@ -1,7 +1,7 @@
 import type { NodeAPI } from 'node-red'
+import { tlsOf } from '../shared/network'
 import { type KafkaNodeConfig, kafkaConfig } from './kafka.config'
 import { createDriver, type KafkaSasl } from './lib'
-import { tlsOf } from '../shared/network'
 import { defineOutlet } from './outlet'
 
 type Credentials = { username?: string; password?: string; token?: string }

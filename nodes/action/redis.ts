@@ -1,6 +1,6 @@
 import type { NodeAPI } from 'node-red'
-import { createDriver } from './lib'
 import { tlsOf } from '../shared/network'
+import { createDriver } from './lib'
 import { defineOutlet } from './outlet'
 import { redisConfig } from './redis.config'
 

@@ -1,4 +1,5 @@
 import { behaviour } from './behaviour'
+import { randomSchedules } from './random'
 import { missing, Servers } from './servers'
 
 describe('the tasks library on NATS and Redis', function () {
@@ -14,4 +15,5 @@ describe('the tasks library on NATS and Redis', function () {
   after(() => servers.remove())
 
   behaviour(() => servers.place())
+  randomSchedules(() => servers.place(), process.env.MILLRACE_LONG ? 500 : 20)
 })

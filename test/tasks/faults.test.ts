@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { connect, type NatsConnection } from 'nats'
 import { tasks } from '../../nodes'
 import type { EngineError } from '../../nodes/shared/errors'
+import { Cable } from './cable'
 import { eventOf, gate } from './folder'
-import { Proxy } from './proxy'
 import { missing, type Remote, Servers } from './servers'
 
 const PERSISTENT = ['appendonly yes', 'appendfsync always']
@@ -20,7 +20,7 @@ describe('faults of a task queue on NATS and Redis', function () {
   this.timeout(60_000)
   let servers: Servers
   const places: Remote[] = []
-  const proxies: Proxy[] = []
+  const cables: Cable[] = []
   const place = (...options: Parameters<Servers['place']>) => {
     const made = servers.place(...options)
     places.push(made)
@@ -31,7 +31,7 @@ describe('faults of a task queue on NATS and Redis', function () {
   })
   afterEach(async () => {
     await Promise.all(places.splice(0).map((made) => made.remove()))
-    await Promise.all(proxies.splice(0).map((proxy) => proxy.remove()))
+    await Promise.all(cables.splice(0).map((cable) => cable.remove()))
     await servers.remove()
   })
 
@@ -61,10 +61,16 @@ describe('faults of a task queue on NATS and Redis', function () {
     await gone(app, 'buffered', 50)
     await app.worker().start()
     // Redis has what was accepted before.
-    assert.deepEqual(await Promise.all(before.map((one) => one.get())), before.map((_, n) => n + 1))
+    assert.deepEqual(
+      await Promise.all(before.map((one) => one.get())),
+      before.map((_, n) => n + 1),
+    )
     await servers.nats.run()
     const after = await sending
-    assert.deepEqual(await Promise.all(after.map((one) => one.get())), after.map((_, n) => n + 2))
+    assert.deepEqual(
+      await Promise.all(after.map((one) => one.get())),
+      after.map((_, n) => n + 2),
+    )
     await gone(app, 'buffered', 0)
   })
 
@@ -101,7 +107,10 @@ describe('faults of a task queue on NATS and Redis', function () {
     // Accepted without Redis.
     const late = await work.delay(30)
     await servers.redis.run()
-    assert.deepEqual(await results, sent.map((_, n) => n))
+    assert.deepEqual(
+      await results,
+      sent.map((_, n) => n),
+    )
     assert.equal(await late.get(), 30)
     assert.deepEqual([...runs.values()], Array(31).fill(1))
   })
@@ -137,9 +146,9 @@ describe('faults of a task queue on NATS and Redis', function () {
   })
 
   it('a network that is cut: sends, results and cancel signals go on when it is mended', async () => {
-    const nats = await Proxy.to(servers.nats.port)
-    const redis = await Proxy.to(servers.redis.port)
-    proxies.push(nats, redis)
+    const nats = await Cable.to(servers.nats.port)
+    const redis = await Cable.to(servers.redis.port)
+    cables.push(nats, redis)
     const { told, onProblem } = problems()
     const app = await place({
       natsUrl: `nats://127.0.0.1:${nats.port}`,
@@ -162,7 +171,10 @@ describe('faults of a task queue on NATS and Redis', function () {
     const late = work.delay(20)
     nats.mend()
     redis.mend()
-    assert.deepEqual(await results, sent.map((_, n) => n))
+    assert.deepEqual(
+      await results,
+      sent.map((_, n) => n),
+    )
     assert.equal(await (await late).get(), 20)
   })
 
@@ -199,9 +211,11 @@ describe('faults of a task queue on NATS and Redis', function () {
     const result = chord.get({ timeoutMs: 50_000 })
     let worker: ChildProcess | undefined
     let ended = false
-    result.finally(() => {
-      ended = true
-    }).catch(() => {})
+    result
+      .finally(() => {
+        ended = true
+      })
+      .catch(() => {})
     for (let kills = 0; !ended; kills += 1) {
       const child = fork(join(__dirname, 'part-worker.ts'), [JSON.stringify(made.options)], { execArgv: ['-r', 'tsx'] })
       worker = child
@@ -263,7 +277,8 @@ describe('faults of a task queue on NATS and Redis', function () {
     await one.control.rateLimit('key', '*', { perSecond: 20, burst: 1 })
     const keyed = await Promise.all(['a', 'b', 'a', 'b', 'a', 'b'].map((rateKey) => one.send('work', [], { rateKey })))
     const starts = await Promise.all(keyed.map(async (sent) => Number((await sent.wait()).startedAt)))
-    const of = (from: number) => starts.filter((_, n) => n % 2 === from).sort((x, y) => x - y) as [number, number, number]
+    const of = (from: number) =>
+      starts.filter((_, n) => n % 2 === from).sort((x, y) => x - y) as [number, number, number]
     for (const [first, , last] of [of(0), of(1)]) assert.ok(last - first >= 95, `${last - first} ms`)
   })
 

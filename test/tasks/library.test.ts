@@ -2,9 +2,13 @@ import assert from 'node:assert/strict'
 import { tasks } from '../../nodes'
 import { behaviour } from './behaviour'
 import { Folder } from './folder'
+import { randomSchedules } from './random'
 
 describe('the tasks library', () => {
-  describe('embedded', () => behaviour(() => new Folder()))
+  describe('embedded', () => {
+    behaviour(() => new Folder())
+    randomSchedules(() => new Folder(), process.env.MILLRACE_LONG ? 500 : 20)
+  })
 
   it('refuses a queue without a path', async () => {
     await assert.rejects(tasks.connect({ path: '' }), { code: 'INVALID_OPTION' })

@@ -13,6 +13,7 @@ import type * as IoRedis from 'ioredis'
 import type { ClusterOptions, RedisOptions } from 'ioredis'
 import { EngineError, quote } from '../../shared/errors'
 import { optional } from '../../shared/optional'
+import { safeConnector } from '../../shared/redis'
 import { type Delivery, DriverError, type Fault, type Transport } from './driver'
 import { checkTls, networkError, type TlsOptions } from './network'
 import { json } from './payload'
@@ -177,7 +178,7 @@ export class RedisTransport implements Transport {
       }
       return new this.library.Redis({ ...calls, ...access, ...sentinel, db })
     }
-    return new this.library.Redis({ ...calls, ...access, ...hosts[0], db })
+    return new this.library.Redis({ ...calls, ...access, ...hosts[0], db, Connector: safeConnector(this.library) })
   }
 
   private async publish(client: Client, { kind, data }: Delivery): Promise<unknown> {

@@ -14,11 +14,11 @@ export type {
   TaskInfo,
 } from './broker'
 export { Control, type Filter, type QueueInfo, type Schedule, type WhichDead, type WorkerInfo } from './control'
-export type { Credentials, DistributedOptions } from './distributed/options'
 export type { EmbeddedOptions } from './embedded'
 export { Events } from './events'
 export type { RetryPolicy, SendOptions, TaskOptions } from './message'
 export { AsyncResult, type GetOptions, GroupResult, isFinal, TaskFailed } from './result'
+export type { Credentials, DistributedOptions } from './servers'
 export {
   chain,
   chord,

@@ -1,6 +1,6 @@
 /** Where the two servers are, and how to get in. */
-import { EngineError, quote } from '../../../shared/errors'
-import { checkTls, networkFault, type TlsOptions } from '../../../shared/network'
+import { EngineError, quote } from '../../shared/errors'
+import { checkTls, networkFault, type TlsOptions } from '../../shared/network'
 
 export interface Credentials {
   natsUser?: string

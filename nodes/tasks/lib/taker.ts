@@ -1,9 +1,9 @@
 /** One that takes tasks: asks for as many as it has room for, whenever there may be some. */
 import { randomUUID } from 'node:crypto'
-import { EngineError } from '../../../shared/errors'
-import { engine, native } from '../../../shared/native'
-import type { Failure, Report, Taker, TakerEars, TakerOptions } from '../broker'
+import { EngineError } from '../../shared/errors'
+import { engine, native } from '../../shared/native'
 import { within } from './batch'
+import type { Failure, Report, Taker, TakerEars, TakerOptions } from './broker'
 import { tooLarge } from './steps'
 
 /** What a taker needs of its broker. */

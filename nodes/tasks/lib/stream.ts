@@ -4,10 +4,10 @@
  */
 import type * as Nats from 'nats'
 import type { JetStreamManager, NatsConnection } from 'nats'
-import { EngineError } from '../../../shared/errors'
-import { optional } from '../../../shared/optional'
-import { type Settings, serverError } from './options'
-import { closedError } from './state'
+import { EngineError } from '../../shared/errors'
+import { optional } from '../../shared/optional'
+import { closedError } from './redis'
+import { type Settings, serverError } from './servers'
 
 /** A message that was accepted. */
 export interface Kept {
@@ -25,6 +25,7 @@ interface Request {
 }
 
 const CONNECT_MS = 5000
+const REQUEST_MS = 2000
 /** More would overrun the server. */
 const IN_FLIGHT = 2000
 const DELETES_IN_FLIGHT = 256
@@ -32,8 +33,6 @@ const DELETES_IN_FLIGHT = 256
 const ANSWER_MS = 5000
 const RECONNECT_MS = 500
 const PING_MS = 10_000
-/** Of the server's limit this is for the protocol. */
-const HEAD_BYTES = 512
 
 export class Stream {
   readonly name: string
@@ -54,6 +53,7 @@ export class Stream {
     private readonly library: typeof Nats,
     private readonly settings: Settings,
     private readonly broken: (problem: EngineError) => void,
+    private readonly back: () => void,
     private readonly onBinned: (seqs: string[]) => void,
   ) {
     this.name = settings.prefix
@@ -61,10 +61,10 @@ export class Stream {
 
   static async open(
     settings: Settings,
-    ears: { broken(problem: EngineError): void; binned(seqs: string[]): void },
+    ears: { broken(problem: EngineError): void; back(): void; binned(seqs: string[]): void },
   ): Promise<Stream> {
     const library = optional<typeof Nats>('nats', 'distributed task queues')
-    const stream = new Stream(library, settings, ears.broken, ears.binned)
+    const stream = new Stream(library, settings, ears.broken, ears.back, ears.binned)
     try {
       stream.connection = await library.connect({ ...connectOptions(library, settings), ...LASTING })
       await stream.prepare()
@@ -77,7 +77,7 @@ export class Stream {
 
   /** The largest message that the server takes. */
   get maxPayloadBytes(): number {
-    return Math.max(1, (this.connection.info?.max_payload ?? Number.POSITIVE_INFINITY) - HEAD_BYTES)
+    return this.connection.info?.max_payload ?? Number.POSITIVE_INFINITY
   }
 
   /** Sends that wait for their acknowledgement. */
@@ -110,6 +110,7 @@ export class Stream {
 
   /** The numbers of the first and the last message. */
   async range(): Promise<{ first: number; last: number }> {
+    if (!this.connected) throw this.away()
     try {
       const { state } = await this.manager.streams.info(this.name)
       return { first: state.first_seq, last: state.last_seq }
@@ -148,7 +149,7 @@ export class Stream {
   }
 
   private async prepare(): Promise<void> {
-    this.manager = await this.connection.jetstreamManager({ timeout: CONNECT_MS })
+    this.manager = await this.connection.jetstreamManager({ timeout: REQUEST_MS })
     const subjects = [`${this.name}.task`, `${this.name}.workflow`]
     try {
       await this.manager.streams.info(this.name)
@@ -180,6 +181,7 @@ export class Stream {
         this.connected = true
         this.repeat(Number.POSITIVE_INFINITY)
         this.next()
+        this.back()
       }
     }
   }
@@ -271,8 +273,6 @@ export function connectOptions(library: typeof Nats, { natsUrl, credentials, tls
   const { natsUser, natsPassword, natsToken, natsCreds } = credentials
   const user = natsUser || decodeURIComponent(urls[0]?.username ?? '')
   const pass = natsPassword || decodeURIComponent(urls[0]?.password ?? '')
-  const pem = Object.entries({ ca: tls?.ca, cert: tls?.cert, key: tls?.key }).filter(([, value]) => value)
-  const texts = Object.fromEntries(pem.map(([name, value]) => [name, String(value)]))
   return {
     servers: urls.map(({ host }) => host),
     name: 'millrace',
@@ -280,7 +280,7 @@ export function connectOptions(library: typeof Nats, { natsUrl, credentials, tls
     ...(user && { user, pass }),
     ...(natsToken && { token: natsToken }),
     ...(natsCreds && { authenticator: library.credsAuthenticator(new TextEncoder().encode(natsCreds)) }),
-    ...(urls[0]?.protocol === 'tls:' && { tls: texts }),
+    ...(urls[0]?.protocol === 'tls:' && { tls: { ...tls } as Nats.TlsOptions }),
   }
 }
 

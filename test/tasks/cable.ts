@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
-export class Proxy {
+export class Cable {
   private readonly sockets = new Set<Socket>()
   private open = true
 
@@ -11,12 +11,12 @@ export class Proxy {
     readonly port: number,
   ) {}
 
-  static async to(port: number): Promise<Proxy> {
+  static async to(port: number): Promise<Cable> {
     const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
-    const proxy = new Proxy(server, (server.address() as { port: number }).port)
-    server.on('connection', (client) => proxy.pass(client, port))
-    return proxy
+    const cable = new Cable(server, (server.address() as { port: number }).port)
+    server.on('connection', (client) => cable.pass(client, port))
+    return cable
   }
 
   /** Breaks all connections, and lets no more through. */

@@ -1,6 +1,6 @@
 /** Messages and steps of workflows, in the form in which they go into the script. What they mean is decided natively. */
-import { EngineError } from '../../../shared/errors'
-import { engine, native } from '../../../shared/native'
+import { EngineError } from '../../shared/errors'
+import { engine, native } from '../../shared/native'
 
 /** What Redis has to know of a message. */
 export interface Head {

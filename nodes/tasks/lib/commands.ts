@@ -1,8 +1,8 @@
 /** What people ask a distributed queue, and tell it, by the `op` of a command. Answers are those of the embedded one. */
-import { EngineError, quote } from '../../../shared/errors'
-import { engine, native } from '../../../shared/native'
-import type { Command } from '../broker'
-import { type Distributed, nextFiring, unknownTask } from './broker'
+import { EngineError, quote } from '../../shared/errors'
+import { engine, native } from '../../shared/native'
+import type { Command } from './broker'
+import { type Distributed, nextFiring, unknownTask } from './distributed'
 
 type Args = Record<string, unknown>
 const SCOPES: Record<string, string> = { task: 't', queue: 'q', key: 'k' }

@@ -1,13 +1,14 @@
 /** The connection to Redis: the script, and what Redis tells by itself. */
 import type * as IoRedis from 'ioredis'
 import type { Redis, RedisOptions } from 'ioredis'
-import { EngineError, toEngineError } from '../../../shared/errors'
-import { native } from '../../../shared/native'
-import { optional } from '../../../shared/optional'
-import { type Settings, serverError } from './options'
-import { source } from './script'
+import { EngineError, toEngineError } from '../../shared/errors'
+import { native } from '../../shared/native'
+import { optional } from '../../shared/optional'
+import { safeConnector } from '../../shared/redis'
+import { source } from './redis-script'
+import { type Settings, serverError } from './servers'
 
-/** What a step left to do: see script.ts. */
+/** What a step left to do: see redis-script.ts. */
 export interface Answer {
   value: unknown
   owed: string[]
@@ -37,7 +38,7 @@ export class State {
     private readonly broken: (problem: EngineError) => void,
   ) {
     const library = optional<typeof IoRedis>('ioredis', 'distributed task queues')
-    const options = optionsOf()
+    const options = { ...optionsOf(), Connector: safeConnector(library) }
     this.keys = `{${settings.prefix}}:`
     this.commands = new library.Redis({ ...options, ...addressOf(settings) }) as Scripted
     this.ear = new library.Redis({ ...options, ...addressOf(settings), autoResubscribe: true })

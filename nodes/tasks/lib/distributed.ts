@@ -5,13 +5,13 @@
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { gunzipSync, gzipSync } from 'node:zlib'
-import { EngineError } from '../../../shared/errors'
-import { engine, native } from '../../../shared/native'
-import type { Broker, Command, Taker, TakerEars, TakerOptions, TaskEvent, TaskInfo } from '../broker'
+import { EngineError } from '../../shared/errors'
+import { engine, native } from '../../shared/native'
 import { Batch, within } from './batch'
+import type { Broker, Command, Taker, TakerEars, TakerOptions, TaskEvent, TaskInfo } from './broker'
 import { Commands } from './commands'
-import { type DistributedOptions, type Settings, settingsOf } from './options'
-import { closedError, State } from './state'
+import { closedError, State } from './redis'
+import { type DistributedOptions, type Settings, settingsOf } from './servers'
 import { begin, follow, headOf, pass, prepare, tooLarge } from './steps'
 import { type Kept, Stream } from './stream'
 import { failed, isClosed, type Line, RemoteTaker } from './taker'
@@ -25,6 +25,7 @@ interface Watcher {
 
 const BATCH = 500
 const TICK_MS = 1000
+const SOON_MS = 5
 const GAP_MS = 1000
 const ALIVE_MS = 5000
 const CLOSE_MS = 2000
@@ -207,6 +208,9 @@ export class Distributed implements Broker {
       }),
       Stream.open(this.settings, {
         broken,
+        back: () => {
+          if (this.stale) this.background(this.recover())
+        },
         binned: (seqs) => this.background(this.step('binned', ...seqs)),
       }),
     ])
@@ -325,9 +329,10 @@ export class Distributed implements Broker {
   }
 
   private async tick(): Promise<void> {
-    if (this.ticking) return
-    this.ticking = true
     this.tickAt = Number.POSITIVE_INFINITY
+    // What comes meanwhile sees to it that there is another one.
+    if (this.ticking) return this.tickIn(SOON_MS)
+    this.ticking = true
     let next = TICK_MS
     try {
       const [due, names, late] = (await this.step('tick')) as [string, string, (string | number)[]]
@@ -390,13 +395,20 @@ export class Distributed implements Broker {
   }
 
   private async bringUp(): Promise<void> {
+    await this.findLanes()
+    await this.alive()
+    await this.lookAtAll()
+    this.pull()
     await this.greet()
     await this.filled()
     this.stale = false
     await this.findLanes()
-    await this.alive()
-    for (const id of this.watchers.keys()) await this.look(id)
+    await this.lookAtAll()
     this.pull()
+  }
+
+  private async lookAtAll(): Promise<void> {
+    await Promise.all([...this.watchers.keys()].map((id) => this.look(id)))
   }
 
   private async greet(): Promise<void> {

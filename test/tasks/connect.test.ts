@@ -1,0 +1,155 @@
+/** The way to the two servers: credentials, TLS, and what is said where it does not lead there. */
+import assert from 'node:assert/strict'
+import { tasks } from '../../nodes'
+import { type Certificates, certificates } from '../action/certificates'
+import { freePort, RedisServer } from '../action/redis-server'
+import { NatsServer } from './nats-server'
+import { brokerOf, Rig, sendOf, workerOf } from './rig'
+import { missing, Servers } from './servers'
+
+type Options = Partial<tasks.DistributedOptions>
+
+describe('the way to NATS and Redis', function () {
+  if (missing) {
+    it.skip(missing)
+    return
+  }
+  this.timeout(30_000)
+  let servers: Servers
+  before(async () => {
+    servers = await Servers.start()
+  })
+  after(() => servers.remove())
+
+  const options = (more: Options) => ({ ...servers.place().options, ...more })
+  const works = async (more: Options) => {
+    const app = await tasks.connect(options(more))
+    try {
+      app.task('add', (x: number, y: number) => x + y)
+      await app.worker().start()
+      assert.equal(await (await app.send('add', [1, 2])).get(), 3)
+    } finally {
+      await app.close()
+    }
+  }
+  const fails = (more: Options, code: string, message: RegExp) =>
+    assert.rejects(tasks.connect(options(more)), { code, message })
+
+  it('names what is wrong in the options', async () => {
+    await fails({ natsUrl: 'http://127.0.0.1' }, 'INVALID_OPTION', /natsUrl/)
+    await fails({ redisUrl: '127.0.0.1:6379' }, 'INVALID_OPTION', /redisUrl/)
+    await fails({ prefix: 'a.b' }, 'INVALID_OPTION', /prefix/)
+    await fails({ maxPayloadBytes: 0 }, 'INVALID_OPTION', /maxPayloadBytes/)
+    await fails({ tls: { cert: 'no PEM' } }, 'INVALID_OPTION', /certificate/)
+    await fails({ size: 1 } as Options, 'INVALID_OPTION', /size/)
+  })
+
+  it('says where nothing listens, without the password of the URL', async () => {
+    const port = await freePort()
+    await fails(
+      { natsUrl: `nats://127.0.0.1:${port}` },
+      'TRANSPORT',
+      new RegExp(`nats://127.0.0.1:${port}.*ECONNREFUSED`),
+    )
+    const redisUrl = `redis://user:secret@127.0.0.1:${port}`
+    await fails({ redisUrl }, 'TRANSPORT', new RegExp(`'redis://127.0.0.1:${port}'.*ECONNREFUSED`))
+    await fails({ natsUrl: 'nats://nowhere.invalid:4222' }, 'TRANSPORT', /ENOTFOUND|EAI_AGAIN/)
+  })
+
+  it('asks for credentials', async () => {
+    const nats = await NatsServer.start(['authorization { user: mill, password: race }'])
+    const redis = await RedisServer.start(['requirepass secret'])
+    try {
+      const natsUrl = nats.url
+      const redisUrl = `redis://127.0.0.1:${redis.port}`
+      await fails({ natsUrl }, 'REFUSED', /the user/)
+      await fails({ natsUrl, credentials: { natsUser: 'mill', natsPassword: 'x' } }, 'REFUSED', /the user/)
+      await fails({ redisUrl }, 'REFUSED', /the user/)
+      await fails({ redisUrl, credentials: { redisPassword: 'x' } }, 'REFUSED', /the user/)
+      await works({
+        ...{ natsUrl, redisUrl },
+        credentials: { natsUser: 'mill', natsPassword: 'race', redisPassword: 'secret' },
+      })
+      await works({ natsUrl: natsUrl.replace('//', '//mill:race@'), redisUrl: redisUrl.replace('//', '//:secret@') })
+    } finally {
+      await Promise.all([nats.remove(), redis.remove()])
+    }
+  })
+
+  it('says where NATS has no JetStream', async () => {
+    const nats = await NatsServer.start(['jetstream: disabled'])
+    try {
+      await fails({ natsUrl: nats.url }, 'REFUSED', /JetStream/)
+    } finally {
+      await nats.remove()
+    }
+  })
+
+  it('refuses what the server would not take, with its size', async () => {
+    const nats = await NatsServer.start(['max_payload: 4096'])
+    const app = await tasks.connect(options({ natsUrl: nats.url }))
+    try {
+      await assert.rejects(app.send('a', ['x'.repeat(5000)]), {
+        code: 'TOO_LARGE',
+        message: /51\d\d bytes, more than the 4096/,
+      })
+      // A workflow of many parts is larger than a message, and goes all the same.
+      app.task('one', () => 1)
+      await app.worker().start()
+      const part = app.task('one').s('x'.repeat(100))
+      const all = await tasks.group(Array.from({ length: 50 }, () => part)).applyAsync()
+      assert.equal((await all.get()).length, 50)
+    } finally {
+      await app.close()
+      await nats.remove()
+    }
+  })
+
+  it('speaks TLS', async function () {
+    const made = certificates()
+    if (!made) return this.skip()
+    const own: Certificates = made
+    const tls = [
+      `cert_file: "${own.path('server.pem')}"`,
+      `key_file: "${own.path('server.key')}"`,
+      `ca_file: "${own.path('ca.pem')}"`,
+    ]
+    const nats = await NatsServer.start([`tls { ${tls.join(', ')} }`])
+    const port = await freePort()
+    const redis = await RedisServer.start([
+      ...[`tls-port ${port}`, `tls-cert-file ${own.path('server.pem')}`, `tls-key-file ${own.path('server.key')}`],
+      ...[`tls-ca-cert-file ${own.path('ca.pem')}`, 'tls-auth-clients no'],
+    ]).catch(() => undefined)
+    try {
+      const natsUrl = nats.url.replace('nats:', 'tls:').replace('127.0.0.1', 'localhost')
+      const redisUrl = redis ? `rediss://localhost:${port}` : `redis://127.0.0.1:${servers.redis.port}`
+      await works({ natsUrl, redisUrl, tls: { ca: own.read('ca.pem') } })
+      await fails({ natsUrl, redisUrl, tls: { ca: own.read('other.pem') } }, 'TRANSPORT', /TLS/)
+      if (redis) await fails({ redisUrl, tls: { ca: own.read('other.pem') } }, 'TRANSPORT', /TLS/)
+    } finally {
+      await Promise.all([nats.remove(), redis?.remove()])
+      own.remove()
+    }
+  })
+
+  it('the broker node connects, and its test says why not', async () => {
+    const { natsUrl, redisUrl } = servers.place().options
+    const kind = 'servers'
+    try {
+      const rig = await Rig.start(
+        brokerOf({ kind, natsUrl, redisUrl, prefix: 'node' }),
+        brokerOf({ id: 'away', kind, natsUrl: `nats://127.0.0.1:${await freePort()}`, redisUrl }),
+        sendOf(),
+        workerOf({ name: 'mill' }),
+      )
+      rig.send('send', { payload: [1, 2] })
+      const [{ payload }] = await rig.until('task')
+      assert.deepEqual(payload, [1, 2])
+      const { body } = await rig.get('/millrace-tasks-broker/broker/view')
+      assert.deepEqual([body.queues[0].name, body.workers[0].name], ['default', 'mill'])
+      assert.equal((await rig.get('/millrace-tasks-broker/away/view')).body.code, 'TRANSPORT')
+    } finally {
+      await Rig.stop()
+    }
+  })
+})
