@@ -88,10 +88,9 @@ export class Source {
     const { name, queue, args, kwargs, headers, retries, deliveries } = running
     const tasks = { ...ticket, name, queue, args, kwargs, headers, retries, deliveries }
     this.taken += 1
-    running.signal.addEventListener('abort', () => {
-      const { code } = running.signal.reason as EngineError
+    running.onStop = ({ code }) => {
       if (!this.closed) this.host.node.send([null, { topic: name, payload: code, tasks: { ...tasks } }])
-    })
+    }
     running.started().catch(() => {})
     const payload = args.length === 1 ? args[0] : args
     this.host.node.send([{ topic: name, payload, tasks }, null])

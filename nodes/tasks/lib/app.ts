@@ -3,7 +3,8 @@ import type { Broker } from './broker'
 import { Control } from './control'
 import { Embedded, type EmbeddedOptions } from './embedded'
 import { Events } from './events'
-import { messageOf, type SendOptions, type TaskOptions } from './message'
+import { newId } from './id'
+import { messageOf, type SendOptions, type TaskOptions, tailOf } from './message'
 import { AsyncResult } from './result'
 import { TaskSignature } from './signature'
 import { type Running, Worker, type WorkerOptions } from './worker'
@@ -44,7 +45,7 @@ export class App {
   }
 
   /** Sends a task by its name. */
-  send<T = unknown>(name: string, args: readonly unknown[] = [], options: SendOptions = {}): Promise<AsyncResult<T>> {
+  send<T = unknown>(name: string, args: readonly unknown[] = [], options?: SendOptions): Promise<AsyncResult<T>> {
     return this.task<T>(name).applyAsync(args, options)
   }
 
@@ -123,6 +124,9 @@ export class App {
 
 /** Work that can be sent. */
 export class Task<T = unknown> {
+  /** The same for all sends without options of their own. */
+  private tail: string | undefined
+
   /** @internal */
   constructor(
     private readonly broker: Broker,
@@ -136,9 +140,11 @@ export class Task<T = unknown> {
   }
 
   /** Sends it, with options of this one send. Resolves when the broker has it. */
-  async applyAsync(args: readonly unknown[] = [], options: SendOptions = {}): Promise<AsyncResult<T>> {
-    const { id, json } = messageOf(this.name, args, { ...this.options, ...options })
-    const earlier = await this.broker.send(json)
+  async applyAsync(args: readonly unknown[] = [], options?: SendOptions): Promise<AsyncResult<T>> {
+    const id = options?.id ?? newId()
+    this.tail ??= tailOf(this.options)
+    const tail = options ? tailOf({ ...this.options, ...options }) : this.tail
+    const earlier = await this.broker.send(messageOf(this.name, args, tail, id))
     return new AsyncResult<T>(earlier || id, this.broker)
   }
 

@@ -140,9 +140,9 @@ export class Embedded implements Broker {
     this.maxPayloadBytes = maxPayloadBytes
   }
 
-  async send(message: string): Promise<string> {
+  send(message: string): Promise<string> {
     const bytes = Buffer.byteLength(message)
-    if (bytes > this.maxPayloadBytes) throw tooLarge(bytes, this.maxPayloadBytes)
+    if (bytes > this.maxPayloadBytes) return Promise.reject(tooLarge(bytes, this.maxPayloadBytes))
     return this.sends.put(() => {}, message)
   }
 

@@ -57,7 +57,11 @@ export class Running {
   readonly message: Record<string, unknown>
   /** Called when it is not this worker's any more, however it ended. */
   onEnd: () => void = () => {}
-  private readonly abort = new AbortController()
+  /** Called when it has to stop: the reason of `signal`. */
+  onStop: (reason: EngineError) => void = () => {}
+  /** Made when it is asked for: most tasks never look at it, and it costs more than all the rest of them. */
+  private abort: AbortController | undefined
+  private stopped: EngineError | undefined
   private begun = false
 
   /** @internal */
@@ -80,6 +84,8 @@ export class Running {
 
   /** Aborted when the task is revoked, or its time is over: `reason.code` tells. */
   get signal(): AbortSignal {
+    this.abort ??= new AbortController()
+    if (this.stopped) this.abort.abort(this.stopped)
     return this.abort.signal
   }
 
@@ -113,7 +119,9 @@ export class Running {
 
   /** @internal */
   stop(reason: EngineError): void {
-    this.abort.abort(reason)
+    this.stopped ??= reason
+    this.abort?.abort(reason)
+    this.onStop(reason)
   }
 }
 
