@@ -205,6 +205,27 @@ impl TaskQueue {
         })
     }
 
+    /// Sends messages, each JSON in a line of its own: all, or none where one is refused. The answer is a list of the
+    /// duplicates: `[{index, id}]`.
+    #[napi(catch_unwind)]
+    pub fn send_all(&self, ticket: f64, lines: Buffer) -> Coded<()> {
+        self.job(ticket, move |engine, now| {
+            let sent = engine.send_all(&lines, now)?;
+            let odd = sent.iter().enumerate().filter_map(|(index, sent)| match sent {
+                Sent::Accepted(_) => None,
+                Sent::Duplicate(id) => Some(format!(r#"{{"index":{index},"id":"{id}"}}"#)),
+            });
+            Ok(format!("[{}]", odd.collect::<Vec<_>>().join(",")))
+        })
+    }
+
+    /// Accepts a message at once, where that can be. False: `send` it, which also tells what is wrong.
+    #[napi(catch_unwind)]
+    pub fn take_in(&self, message: String) -> bool {
+        let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
+        driver.as_ref().is_some_and(|driver| driver.take_in(message.into_bytes()))
+    }
+
     /// Sends a workflow: a signature as JSON. The answer is `{id, duplicate}`.
     #[napi(catch_unwind)]
     pub fn send_workflow(&self, ticket: f64, signature: String) -> Coded<()> {

@@ -96,28 +96,19 @@ export class App {
     await this.broker.close()
   }
 
+  /** Most handlers have their result at once: then there is nothing to wait for but the report. */
   private run(running: Running, onError: WorkerOptions['onError']): void {
-    this.outcome(running).catch((error) => onError?.(error))
-  }
-
-  private async outcome(running: Running): Promise<void> {
-    let result: unknown
+    const fail = (error: unknown) => void running.fail(error).catch((failed) => onError?.(failed))
+    const done = (result: unknown) => void running.done(result).catch(fail)
     try {
       const handler = this.handlers.get(running.name)
       if (!handler) throw new EngineError('NOT_FOUND', `no handler does ${running.name}; name it by app.task`)
       const returned = handler(...running.args, running)
-      if (isPromise(returned)) {
-        running.started().catch(() => {})
-        result = await returned
-      } else result = returned
+      if (!isPromise(returned)) return done(returned)
+      running.started().catch(() => {})
+      returned.then(done, fail)
     } catch (error) {
-      await running.fail(error)
-      return
-    }
-    try {
-      await running.done(result)
-    } catch (error) {
-      await running.fail(error)
+      fail(error)
     }
   }
 }
@@ -148,6 +139,24 @@ export class Task<T = unknown> {
     return new AsyncResult<T>(earlier || id, this.broker)
   }
 
+  /**
+   * Sends it for each list of arguments, with the same options. Resolves when the broker has all; where one is refused
+   * an embedded broker takes none.
+   */
+  async applyMany(calls: readonly (readonly unknown[])[], options: TaskOptions = {}): Promise<AsyncResult<T>[]> {
+    const tail = tailOf({ ...this.options, ...options })
+    const ids: string[] = []
+    const messages: string[] = []
+    for (const args of calls) {
+      const id = newId()
+      ids.push(id)
+      messages.push(messageOf(this.name, args, tail, id))
+      if (ids.length % MANY_AT_ONCE === 0) await turn()
+    }
+    const earlier = await this.broker.sendAll(messages)
+    return ids.map((id, index) => new AsyncResult<T>(earlier[index] || id, this.broker))
+  }
+
   /** Its description, for workflows: the result of what is before it comes before `args`. */
   s(...args: unknown[]): TaskSignature<T> {
     return new TaskSignature<T>(this.broker, { task: this.name, args }).set(this.options)
@@ -158,6 +167,11 @@ export class Task<T = unknown> {
     return new TaskSignature<T>(this.broker, { task: this.name, args, immutable: true }).set(this.options)
   }
 }
+
+/** So many messages are made before others have their turn. */
+const MANY_AT_ONCE = 1024
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 function isPromise(value: unknown): value is Promise<unknown> {
   return typeof (value as { then?: unknown } | null)?.then === 'function'

@@ -103,8 +103,12 @@ export class Running {
     await this.settle(this, 'started')
   }
 
-  async done(result: unknown): Promise<boolean> {
-    return this.settle(this, 'done', result === undefined ? 'null' : toJson(result, 'result'))
+  done(result: unknown): Promise<boolean> {
+    try {
+      return this.settle(this, 'done', result === undefined ? 'null' : toJson(result, 'result'))
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   async fail(error: unknown): Promise<boolean> {
@@ -130,6 +134,7 @@ const DEFAULT_LEASE_MS = 30_000
 /** So long `stop` waits for what runs. */
 const DRAIN_MS = 5000
 const TRACEBACK_MAX = 4000
+const TOO_LATE = Promise.resolve(false)
 
 export class Worker {
   readonly name: string
@@ -143,6 +148,7 @@ export class Worker {
   private readonly held = new Map<number, Running>()
   private readonly begun = new Set<Running>()
   private waiting: Running[] = []
+  private beginning = false
   private heartbeat: NodeJS.Timeout | undefined
   private idle: (() => void)[] = []
 
@@ -238,17 +244,24 @@ export class Worker {
   }
 
   private next(): void {
-    // The first tasks may be here before the taker is.
-    while (this.taker && !this.draining && this.begun.size < this.concurrency) {
-      const running = this.waiting.shift()
-      if (!running) return
-      this.begun.add(running)
-      this.begin(running)
+    // One that ends at once comes here again: its turn goes on below, and not on top of the stack.
+    if (this.beginning) return
+    this.beginning = true
+    try {
+      // The first tasks may be here before the taker is.
+      while (this.taker && !this.draining && this.begun.size < this.concurrency) {
+        const running = this.waiting.shift()
+        if (!running) return
+        this.begun.add(running)
+        this.begin(running)
+      }
+    } finally {
+      this.beginning = false
     }
   }
 
-  private async settle(running: Running, report: Report, payload?: string): Promise<boolean> {
-    if (this.held.get(running.token) !== running) return false
+  private settle(running: Running, report: Report, payload?: string): Promise<boolean> {
+    if (this.held.get(running.token) !== running) return TOO_LATE
     const ends = report !== 'progress' && report !== 'started'
     const reported = this.report(report, running.token, payload)
     if (ends) this.free(running)
@@ -266,8 +279,8 @@ export class Worker {
     this.next()
   }
 
-  private async report(report: Report, token: number, payload?: string): Promise<boolean> {
-    return this.taker?.report(report, token, payload) ?? false
+  private report(report: Report, token: number, payload?: string): Promise<boolean> {
+    return this.taker?.report(report, token, payload) ?? TOO_LATE
   }
 
   private readonly failed = (error: unknown) => this.options.onError?.(error)
