@@ -11,6 +11,7 @@
 //! | 3 result | a result (JSON) of a watched id |
 //! | 4 answer | ticket f64, 1 for done or 0 for failed u8, JSON: the answer, or `{code, message}` |
 //! | 5 event | an event (JSON) |
+//! | 6 ended | `{code, message}` (JSON): the queue fails all calls from now on; open it anew |
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +32,7 @@ type Wake = ThreadsafeFunction<(), (), (), napi::Status, false>;
 const RESULT: u8 = 3;
 const ANSWER: u8 = 4;
 const EVENT: u8 = 5;
+const ENDED: u8 = 6;
 
 /// So many events cross at once; others wait where they are bounded.
 const EVENTS_AT_ONCE: usize = 1_000;
@@ -145,6 +147,12 @@ impl Outlet for Post {
         for event in engine.take_events(if room { EVENTS_AT_ONCE } else { 0 }) {
             put(&mut out, EVENT, &[event.as_bytes()]);
         }
+        self.0.push(&out);
+    }
+
+    fn ended(&mut self, reason: &EngineError) {
+        let mut out = Vec::new();
+        put(&mut out, ENDED, &[error_json(reason).as_bytes()]);
         self.0.push(&out);
     }
 }

@@ -20,6 +20,9 @@ pub type Job = Box<dyn FnOnce(std::result::Result<(&mut Engine, i64), EngineErro
 pub trait Outlet: Send + 'static {
     /// May take frames, results and events.
     fn ready(&mut self, engine: &mut Engine);
+
+    /// The engine has ended by itself. What was accepted is there for the next one.
+    fn ended(&mut self, _reason: &EngineError) {}
 }
 
 #[derive(Default)]
@@ -157,6 +160,7 @@ fn run(shared: &Shared, mut engine: Engine, mut outlet: impl Outlet) -> Result<(
             shared.mailbox().intake = None;
             // What is in memory is not what is on the disk. Only a new start knows what is true.
             drop(engine);
+            outlet.ended(&reason);
             refuse(shared, &reason);
             return Ok(());
         }

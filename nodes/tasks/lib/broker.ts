@@ -92,6 +92,8 @@ export interface TakerEars {
   cancel(token: number): void
   /** Its time is over; it went to another, or ended. */
   lost(token: number): void
+  /** All that it has went back: the broker begins anew. */
+  gone(): void
 }
 
 export type Report = 'started' | 'done' | 'failed' | 'retry' | 'progress' | 'heartbeat' | 'give-back' | 'revoked'

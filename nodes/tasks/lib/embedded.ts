@@ -35,6 +35,10 @@ export interface EmbeddedOptions {
 const MAX_PAYLOAD = 1 << 20
 /** So many bytes cross at once. */
 const CROSSING = 4 << 20
+/** What may be over after a while: then the queue is opened again. */
+const MENDS: readonly string[] = ['DISK_FULL', 'STORE_FAILED']
+const REOPEN_MIN_MS = 500
+const REOPEN_MAX_MS = 10_000
 /** So many sends of a turn are accepted at once: who sends without an end must let others have their turn, too. */
 const AT_ONCE = 256
 /** Accepted, and no duplicate. */
@@ -111,6 +115,13 @@ class Outgoing<T> {
   }
 }
 
+/** A worker, and its number in the queue that is open. */
+interface Taking {
+  readonly options: TakerOptions
+  readonly ears: TakerEars
+  worker: number
+}
+
 interface Watcher {
   told(info: TaskInfo): void
   failed(error: Error): void
@@ -121,7 +132,9 @@ export class Embedded implements Broker {
   private queue!: TaskQueue
   private readonly tickets = new Map<number, Answered>()
   private nextTicket = 1
-  private readonly takers = new Map<number, TakerEars>()
+  private readonly takings = new Set<Taking>()
+  /** By their numbers. */
+  private readonly takers = new Map<number, Taking>()
   /** The newest worker that was answered; their numbers grow. */
   private newest = -1
   /** Frames may be here before the answer that names their worker. */
@@ -136,17 +149,16 @@ export class Embedded implements Broker {
   private readonly reports = new Outgoing<boolean>(9, (frames, waiting) => this.crossReports(frames, waiting))
 
   static async open(path: string, options: EmbeddedOptions = {}): Promise<Embedded> {
-    const broker = new Embedded(options.maxPayloadBytes ?? MAX_PAYLOAD)
-    try {
-      broker.queue = await native().TaskQueue.open(path, JSON.stringify(options), () => broker.drain())
-    } catch (error) {
-      throw toEngineError(error)
-    }
+    const broker = new Embedded(path, options)
+    broker.queue = await broker.openQueue()
     return broker
   }
 
-  private constructor(maxPayloadBytes: number) {
-    this.maxPayloadBytes = maxPayloadBytes
+  private constructor(
+    private readonly path: string,
+    private readonly options: EmbeddedOptions,
+  ) {
+    this.maxPayloadBytes = options.maxPayloadBytes ?? MAX_PAYLOAD
   }
 
   send(message: string): Promise<string> {
@@ -183,22 +195,10 @@ export class Embedded implements Broker {
   }
 
   async take(options: TakerOptions, ears: TakerEars): Promise<Taker> {
-    return new Promise((resolve, reject) => {
-      // Not behind a promise: the frames that follow in the same crossing are for these ears.
-      this.call(
-        (ticket) => this.queue.openWorker(ticket, JSON.stringify(options)),
-        (error, answer) => {
-          if (error) return reject(error)
-          const worker = answer as number
-          this.newest = worker
-          this.takers.set(worker, ears)
-          const early = this.early.filter((frame) => frame.worker === worker)
-          this.early = this.early.filter((frame) => frame.worker !== worker)
-          for (const { deliver } of early) deliver(ears)
-          resolve(this.taker(worker))
-        },
-      )
-    })
+    const taking = { options, ears, worker: -1 }
+    await this.openWorker(taking)
+    this.takings.add(taking)
+    return this.taker(taking)
   }
 
   control<T>(command: Command): Promise<T> {
@@ -243,7 +243,7 @@ export class Embedded implements Broker {
     } catch (error) {
       throw toEngineError(error)
     } finally {
-      this.drain()
+      this.drain(this.queue)
       const closed = closedError()
       for (const answered of this.tickets.values()) answered(closed, null)
       this.tickets.clear()
@@ -252,18 +252,84 @@ export class Embedded implements Broker {
     }
   }
 
-  private taker(worker: number): Taker {
+  private async openQueue(): Promise<TaskQueue> {
+    try {
+      const queue: TaskQueue = await native().TaskQueue.open(this.path, JSON.stringify(this.options), () =>
+        this.drain(queue),
+      )
+      return queue
+    } catch (error) {
+      throw toEngineError(error)
+    }
+  }
+
+  /** The queue has ended, and until another one is open it says why. */
+  private async reopen(): Promise<void> {
+    for (let wait = REOPEN_MIN_MS; ; wait = Math.min(wait * 2, REOPEN_MAX_MS)) {
+      await new Promise<void>((resolve) => setTimeout(resolve, wait).unref())
+      if (this.closing) return
+      const queue = await this.openQueue().catch(() => undefined)
+      if (!queue) continue
+      if (this.closing) return queue.close()
+      return this.goOn(queue)
+    }
+  }
+
+  /** Goes on with a new queue: what workers had went back, and they take anew. */
+  private goOn(queue: TaskQueue): void {
+    const old = this.queue
+    this.sends.flush()
+    this.reports.flush()
+    this.drain(old)
+    this.queue = queue
+    // It has nothing but what it still answers.
+    old.close().catch(() => {})
+    this.takers.clear()
+    this.early = []
+    this.newest = -1
+    for (const taking of this.takings) {
+      taking.ears.gone()
+      // It fails where this queue has ended, too: the next one has it again.
+      this.openWorker(taking).catch(() => {})
+    }
+    if (this.listeners.size > 0) queue.wantEvents(true)
+    this.toWatch = [...this.watchers.keys()]
+    this.crossWatches()
+  }
+
+  private openWorker(taking: Taking): Promise<void> {
+    return new Promise((resolve, reject) => {
+      // Not behind a promise: the frames that follow in the same crossing are for these ears.
+      this.call(
+        (ticket) => this.queue.openWorker(ticket, JSON.stringify(taking.options)),
+        (error, answer) => {
+          if (error) return reject(error)
+          const worker = answer as number
+          taking.worker = worker
+          this.newest = worker
+          this.takers.set(worker, taking)
+          const early = this.early.filter((frame) => frame.worker === worker)
+          this.early = this.early.filter((frame) => frame.worker !== worker)
+          for (const { deliver } of early) deliver(taking.ears)
+          resolve()
+        },
+      )
+    })
+  }
+
+  private taker(taking: Taking): Taker {
     return {
       report: (report, token, payload = '') =>
         this.reports.put((buffer, at) => {
           buffer[at] = REPORTS[report]
           buffer.writeDoubleLE(token, at + 1)
         }, payload),
-      drain: () => this.ask((ticket) => this.queue.drainWorker(ticket, worker)),
+      drain: () => this.ask((ticket) => this.queue.drainWorker(ticket, taking.worker)),
       close: async () => {
         this.reports.flush()
-        await this.ask((ticket) => this.queue.closeWorker(ticket, worker))
-        this.takers.delete(worker)
+        this.takings.delete(taking)
+        await this.ask((ticket) => this.queue.closeWorker(ticket, taking.worker))
+        this.takers.delete(taking.worker)
       },
     }
   }
@@ -326,8 +392,8 @@ export class Embedded implements Broker {
     }
   }
 
-  private drain(): void {
-    const drained = this.queue.drain()
+  private drain(queue: TaskQueue): void {
+    const drained = queue.drain()
     if (!drained) return
     for (let at = 0; at < drained.length; ) {
       const end = at + 4 + drained.readUInt32LE(at)
@@ -343,8 +409,8 @@ export class Embedded implements Broker {
       const token = all.readDoubleLE(at + 4)
       if (kind === 0) {
         const taken = this.taken(token, all, at + 12, end)
-        const ears = this.takers.get(worker)
-        if (ears) ears.task(taken)
+        const taking = this.takers.get(worker)
+        if (taking) taking.ears.task(taken)
         else this.deliver(worker, (late) => late.task(taken))
       } else this.deliver(worker, (ears) => (kind === 1 ? ears.cancel(token) : ears.lost(token)))
     } else if (kind === 3) {
@@ -359,10 +425,10 @@ export class Embedded implements Broker {
       const value = json(at + 9)
       if (all[at + 8] === 1) answered?.(null, value)
       else answered?.(codedError(value.code, value.message), null)
-    } else {
+    } else if (kind === 5) {
       const event = json(at)
       for (const hear of [...this.listeners]) hear(event)
-    }
+    } else if (MENDS.includes(json(at).code)) this.reopen()
   }
 
   private taken(token: number, all: Buffer, at: number, end: number): Taken {
@@ -378,8 +444,8 @@ export class Embedded implements Broker {
   }
 
   private deliver(worker: number, deliver: (ears: TakerEars) => void): void {
-    const ears = this.takers.get(worker)
-    if (ears) deliver(ears)
+    const taking = this.takers.get(worker)
+    if (taking) deliver(taking.ears)
     else if (worker > this.newest) this.early.push({ worker, deliver })
   }
 }

@@ -191,11 +191,11 @@ export class Worker {
     this.taker = await this.broker.take(options, {
       task: (taken) => this.take(taken),
       cancel: (token) => this.held.get(token)?.stop(revoked()),
-      lost: (token) => {
-        const running = this.held.get(token)
-        if (!running) return
-        this.free(running)
-        running.stop(overdue())
+      lost: (token) => this.lose(this.held.get(token)),
+      gone: () => {
+        // First all: what is freed makes room for the next.
+        this.waiting = []
+        for (const running of [...this.held.values()]) this.lose(running)
       },
     })
     this.next()
@@ -236,6 +236,12 @@ export class Worker {
     if (this.draining) return this.giveBack(running)
     this.waiting.push(running)
     this.next()
+  }
+
+  private lose(running: Running | undefined): void {
+    if (!running) return
+    this.free(running)
+    running.stop(overdue())
   }
 
   private giveBack({ token }: Running): void {
