@@ -131,10 +131,10 @@ async function bullmq(port: number, label: string): Promise<Side> {
 
 async function plainjobs(): Promise<Side> {
   const peers = createRequire(join(cache, 'package.json'))
-  const { better, defineQueue, defineWorker } = await import(peers.resolve('plainjobs'))
+  const { defineQueue, defineWorker } = await import(peers.resolve('plainjobs'))
   const Database = peers('better-sqlite3')
   const make = () => {
-    const connection = better(new Database(join(mkdtempSync(join(folder, 'plainjobs-')), 'jobs.db')))
+    const connection = new Database(join(mkdtempSync(join(folder, 'plainjobs-')), 'jobs.db'))
     return defineQueue({ connection, logger: { error() {}, warn() {}, info() {}, debug() {} } })
   }
   let queue = make()
@@ -369,7 +369,7 @@ async function many(): Promise<void> {
 
 /** From a send node over a worker to a done node, in one Node-RED. */
 async function nodes(): Promise<void> {
-  const count = 50_000 * SCALE
+  const count = 20_000 * SCALE
   // Hands out messages in turns of the event loop; a few thousand are on the way at once.
   const source = `
     let sent = 0
@@ -377,7 +377,7 @@ async function nodes(): Promise<void> {
     global.set('start', start)
     const more = () => {
       for (; sent < ${count} && sent - (global.get('done') || 0) < 2000; sent += 1) node.send({ payload: [sent, 2] })
-      if (sent < ${count}) setImmediate(more)
+      if (sent < ${count}) setTimeout(more, 1)
     }
     more()`
   const sink = `

@@ -242,7 +242,8 @@ impl Engine {
             taken_moved: false,
         };
         engine.restore(now)?;
-        let (intake, left) = Intake::open(&path.join("intake"), engine.taken).map_err(|error| failed_io(path, &error))?;
+        let (intake, left) =
+            Intake::open(&path.join("intake"), engine.taken).map_err(|error| failed_io(path, &error))?;
         for (message, mark) in left {
             engine.take_in(&message, mark, now);
         }

@@ -204,8 +204,7 @@ mod tests {
     fn a_tail_that_is_torn_anywhere_is_no_message() {
         let folder = Folder::new("torn");
         let (mut intake, _) = folder.open(Mark::default());
-        let ends: Vec<u64> =
-            ["one", "", "the third"].map(|text| intake.append(text.as_bytes()).unwrap().end).into();
+        let ends: Vec<u64> = ["one", "", "the third"].map(|text| intake.append(text.as_bytes()).unwrap().end).into();
         let whole = std::fs::read(folder.file()).unwrap();
         for len in 0..=whole.len() {
             std::fs::write(folder.file(), &whole[..len]).unwrap();

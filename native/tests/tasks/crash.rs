@@ -236,25 +236,28 @@ struct Doer {
 
 impl Outlet for Doer {
     fn ready(&mut self, engine: &mut Engine) {
-        let mut out = std::fs::File::options().write(true).open("/dev/stdout").unwrap();
-        self.done.drain(..).for_each(|id| writeln!(out, "done {id}").unwrap());
+        self.done.drain(..).for_each(|id| tell(&format!("done {id}\n")));
         let options = WorkerOptions { prefetch: 16, ..WorkerOptions::default() };
         let worker = *self.worker.get_or_insert_with(|| engine.open_worker(options, now_ms()).unwrap());
         self.done = finish(engine, worker);
     }
 }
 
+/// In one write, as two threads tell.
+fn tell(line: &str) {
+    std::fs::File::options().write(true).open("/dev/stdout").unwrap().write_all(line.as_bytes()).unwrap();
+}
+
 /// Sends one by one, with results that nobody keeps.
 fn send_one_by_one(path: PathBuf) {
     let driver = Driver::open(path, Options::default(), Doer { worker: None, done: Vec::new() }).unwrap();
     let mut chance = Chance::new();
-    let mut out = std::fs::File::options().write(true).open("/dev/stdout").unwrap();
-    writeln!(out).unwrap();
+    tell("\n");
     loop {
         let id = chance.id(now_ms()).to_string();
         let message = json!({ "v": 1, "id": id, "name": "n", "args": ["x".repeat(500)], "ignoreResult": true });
         if driver.take_in(message.to_string().into_bytes()) {
-            writeln!(out, "sent {id}").unwrap();
+            tell(&format!("sent {id}\n"));
         } else {
             std::thread::yield_now();
         }
