@@ -203,6 +203,13 @@ export declare class TaskQueue {
    * simply accepted: `[{index, id}]` for a duplicate, `[{index, code, message}]` for a refused one.
    */
   send(ticket: number, messages: Buffer): Coded<undefined>
+  /**
+   * Sends messages, each JSON in a line of its own: all, or none where one is refused. The answer is a list of the
+   * duplicates: `[{index, id}]`.
+   */
+  sendAll(ticket: number, lines: Buffer): Coded<undefined>
+  /** Accepts a message at once, where that can be. False: `send` it, which also tells what is wrong. */
+  takeIn(message: string): boolean
   /** Sends a workflow: a signature as JSON. The answer is `{id, duplicate}`. */
   sendWorkflow(ticket: number, signature: string): Coded<undefined>
   /** `options` is JSON: `tasks.WorkerOptions`. The answer is the worker's number. */

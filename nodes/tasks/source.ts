@@ -1,6 +1,6 @@
 /** What a `millrace-tasks-worker` node does between its opening and its close. */
 import type { NodeStatus } from 'node-red'
-import { type EngineError, toEngineError } from '../shared/errors'
+import { toEngineError } from '../shared/errors'
 import type { Host } from '../shared/node'
 import { short } from '../shared/status'
 import { handOut } from './desk'
@@ -63,10 +63,9 @@ export class Source {
     const { name, queue, args, kwargs, headers, retries, deliveries } = running
     const tasks = { ...ticket, name, queue, args, kwargs, headers, retries, deliveries }
     this.taken += 1
-    running.signal.addEventListener('abort', () => {
-      const { code } = running.signal.reason as EngineError
+    running.onStop = ({ code }) => {
       if (!this.opener.closed) this.host.node.send([null, { topic: name, payload: code, tasks: { ...tasks } }])
-    })
+    }
     running.started().catch(() => {})
     const payload = args.length === 1 ? args[0] : args
     this.host.node.send([{ topic: name, payload, tasks }, null])

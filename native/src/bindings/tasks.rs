@@ -11,6 +11,7 @@
 //! | 3 result | a result (JSON) of a watched id |
 //! | 4 answer | ticket f64, 1 for done or 0 for failed u8, JSON: the answer, or `{code, message}` |
 //! | 5 event | an event (JSON) |
+//! | 6 ended | `{code, message}` (JSON): the queue fails all calls from now on; open it anew |
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +34,7 @@ type Wake = ThreadsafeFunction<(), (), (), napi::Status, false>;
 const RESULT: u8 = 3;
 const ANSWER: u8 = 4;
 const EVENT: u8 = 5;
+const ENDED: u8 = 6;
 
 /// So many events cross at once; others wait where they are bounded.
 const EVENTS_AT_ONCE: usize = 1_000;
@@ -149,6 +151,12 @@ impl Outlet for Post {
         }
         self.0.push(&out);
     }
+
+    fn ended(&mut self, reason: &EngineError) {
+        let mut out = Vec::new();
+        put(&mut out, ENDED, &[error_json(reason).as_bytes()]);
+        self.0.push(&out);
+    }
 }
 
 /// An embedded queue. `ticket` is any number of the caller's; the answer carries it.
@@ -205,6 +213,27 @@ impl TaskQueue {
             }
             Ok(format!("[{}]", odd.join(",")))
         })
+    }
+
+    /// Sends messages, each JSON in a line of its own: all, or none where one is refused. The answer is a list of the
+    /// duplicates: `[{index, id}]`.
+    #[napi(catch_unwind)]
+    pub fn send_all(&self, ticket: f64, lines: Buffer) -> Coded<()> {
+        self.job(ticket, move |engine, now| {
+            let sent = engine.send_all(&lines, now)?;
+            let odd = sent.iter().enumerate().filter_map(|(index, sent)| match sent {
+                Sent::Accepted(_) => None,
+                Sent::Duplicate(id) => Some(format!(r#"{{"index":{index},"id":"{id}"}}"#)),
+            });
+            Ok(format!("[{}]", odd.collect::<Vec<_>>().join(",")))
+        })
+    }
+
+    /// Accepts a message at once, where that can be. False: `send` it, which also tells what is wrong.
+    #[napi(catch_unwind)]
+    pub fn take_in(&self, message: String) -> bool {
+        let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
+        driver.as_ref().is_some_and(|driver| driver.take_in(message.into_bytes()))
     }
 
     /// Sends a workflow: a signature as JSON. The answer is `{id, duplicate}`.

@@ -405,7 +405,8 @@ fn own(lock: &File, path: &Path) -> Result<()> {
     Err(KvError::Locked(path.into()))
 }
 
-fn failed_io(path: &Path, error: &std::io::Error) -> KvError {
+/// An error of a file beside the store's own.
+pub fn failed_io(path: &Path, error: &std::io::Error) -> KvError {
     use std::io::ErrorKind::{FileTooLarge, InvalidData, QuotaExceeded, StorageFull, UnexpectedEof, WriteZero};
     match error.kind() {
         StorageFull | QuotaExceeded | FileTooLarge | WriteZero => KvError::Full(path.into()),

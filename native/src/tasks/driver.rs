@@ -4,11 +4,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Engine, Options, Result, TaskError};
+use super::{Engine, Intake, Options, Result, TaskError};
 use crate::error::EngineError;
 
 /// What a job leaves for after the commit.
@@ -20,12 +20,31 @@ pub type Job = Box<dyn FnOnce(std::result::Result<(&mut Engine, i64), EngineErro
 pub trait Outlet: Send + 'static {
     /// May take frames, results and events.
     fn ready(&mut self, engine: &mut Engine);
+
+    /// The engine has ended by itself. What was accepted is there for the next one.
+    fn ended(&mut self, _reason: &EngineError) {}
 }
 
 #[derive(Default)]
 struct Mailbox {
     jobs: Vec<Job>,
     closing: bool,
+    /// The thread has to be woken.
+    asleep: bool,
+    /// Under the same lock as the jobs, so that the engine takes messages in the order in which they came.
+    intake: Option<Intake>,
+    /// So many tasks more may come through the intake before the engine is asked.
+    room: usize,
+}
+
+impl Mailbox {
+    fn push(&mut self, job: Job, shared: &Shared) {
+        self.jobs.push(job);
+        shared.posted.store(true, Ordering::Release);
+        if std::mem::take(&mut self.asleep) {
+            shared.wake.notify_one();
+        }
+    }
 }
 
 #[derive(Default)]
@@ -36,6 +55,12 @@ struct Shared {
     posted: AtomicBool,
 }
 
+impl Shared {
+    fn mailbox(&self) -> MutexGuard<'_, Mailbox> {
+        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// After work it looks so long for more before it sleeps: who answers at once finds it awake.
 const LINGER: Duration = Duration::from_micros(50);
 
@@ -43,6 +68,7 @@ const LINGER: Duration = Duration::from_micros(50);
 pub struct Driver {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<Result<()>>>,
+    max_bytes: usize,
 }
 
 /// The wall clock, in ms since 1970.
@@ -53,34 +79,54 @@ pub fn now_ms() -> i64 {
 impl Driver {
     /// Opens a queue and starts its thread. Waits for the disk.
     pub fn open(path: PathBuf, options: Options, outlet: impl Outlet) -> Result<Driver> {
-        let engine = Engine::open(&path, options, now_ms())?;
+        let max_bytes = options.max_payload_bytes;
+        let mut engine = Engine::open(&path, options, now_ms())?;
         let shared = Arc::new(Shared::default());
+        shared.mailbox().intake = engine.open_intake();
         let own = shared.clone();
         let thread = std::thread::Builder::new().name("millrace-tasks".into());
         let thread = thread
             .spawn(move || run(&own, engine, outlet))
             .map_err(|error| TaskError::Option { option: "thread".into(), problem: error.to_string() })?;
-        Ok(Driver { shared, thread: Some(thread) })
+        Ok(Driver { shared, thread: Some(thread), max_bytes })
     }
 
     /// Hands in a job. After the end it hears [`TaskError::Closed`].
     pub fn submit(&self, job: Job) {
-        let mut mailbox = self.shared.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mailbox = self.shared.mailbox();
         if mailbox.closing {
             drop(mailbox);
             let _ = job(Err(TaskError::Closed.into()));
             return;
         }
-        mailbox.jobs.push(job);
-        if mailbox.jobs.len() == 1 {
-            self.shared.posted.store(true, Ordering::Release);
-            self.shared.wake.notify_one();
+        mailbox.push(job, &self.shared);
+    }
+
+    /// Accepts a message at once, where that can be. False: send it by a job, which also tells what is wrong.
+    pub fn take_in(&self, message: Vec<u8>) -> bool {
+        if !Engine::may_take_in(&message, self.max_bytes) {
+            return false;
         }
+        let mut mailbox = self.shared.mailbox();
+        if mailbox.closing || mailbox.room == 0 {
+            return false;
+        }
+        let Some(mark) = mailbox.intake.as_mut().and_then(|intake| intake.append(&message)) else { return false };
+        mailbox.room -= 1;
+        let job: Job = Box::new(move |engine| {
+            // An engine that has ended finds it at its next start.
+            if let Ok((engine, now)) = engine {
+                engine.take_in(&message, mark, now);
+            }
+            None
+        });
+        mailbox.push(job, &self.shared);
+        true
     }
 
     /// Does what waits, and ends. Waits for the disk.
     pub fn close(mut self) -> Result<()> {
-        self.shared.mailbox.lock().unwrap_or_else(PoisonError::into_inner).closing = true;
+        self.shared.mailbox().closing = true;
         self.shared.wake.notify_one();
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(ended)) => ended,
@@ -92,7 +138,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.shared.mailbox.lock().unwrap_or_else(PoisonError::into_inner).closing = true;
+        self.shared.mailbox().closing = true;
         self.shared.wake.notify_one();
     }
 }
@@ -110,8 +156,11 @@ fn run(shared: &Shared, mut engine: Engine, mut outlet: impl Outlet) -> Result<(
         let done = catch_unwind(AssertUnwindSafe(|| cycle(&mut engine, jobs, &mut outlet)));
         let bug = |_| Err(EngineError::internal(&"the task queue's thread panicked; open the queue again"));
         if let Err(reason) = done.map_or_else(bug, |done| done.map_err(EngineError::from)) {
+            // Nothing more is accepted for an engine that has ended.
+            shared.mailbox().intake = None;
             // What is in memory is not what is on the disk. Only a new start knows what is true.
             drop(engine);
+            outlet.ended(&reason);
             refuse(shared, &reason);
             return Ok(());
         }
@@ -159,15 +208,23 @@ fn linger(shared: &Shared) {
 /// Sleeps until there is something to do.
 fn wait(shared: &Shared, engine: &mut Engine) -> (Vec<Job>, bool) {
     let due = engine.next_due();
-    let mut mailbox = shared.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut mailbox = shared.mailbox();
+    let (taken, room) = engine.intake_state();
+    mailbox.intake.iter_mut().for_each(|intake| intake.taken(taken));
+    mailbox.room = room.saturating_sub(mailbox.jobs.len());
     loop {
+        mailbox.asleep = false;
         if !mailbox.jobs.is_empty() || mailbox.closing {
             shared.posted.store(false, Ordering::Release);
             return (std::mem::take(&mut mailbox.jobs), mailbox.closing);
         }
+        mailbox.asleep = true;
         mailbox = match due.map(|due| due - now_ms()) {
             None => shared.wake.wait(mailbox).unwrap_or_else(PoisonError::into_inner),
-            Some(left) if left <= 0 => return (Vec::new(), false),
+            Some(left) if left <= 0 => {
+                mailbox.asleep = false;
+                return (Vec::new(), false);
+            }
             // The clock may be set meanwhile: look at it once a minute.
             Some(left) => {
                 let left = Duration::from_millis(left.min(60_000) as u64);
@@ -179,16 +236,17 @@ fn wait(shared: &Shared, engine: &mut Engine) -> (Vec<Job>, bool) {
 
 /// Tells everybody, until it is closed, why nothing goes any more.
 fn refuse(shared: &Shared, reason: &EngineError) {
-    let mut mailbox = shared.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut mailbox = shared.mailbox();
     loop {
         for job in std::mem::take(&mut mailbox.jobs) {
             drop(mailbox);
             let _ = job(Err(reason.clone()));
-            mailbox = shared.mailbox.lock().unwrap_or_else(PoisonError::into_inner);
+            mailbox = shared.mailbox();
         }
         if mailbox.closing {
             return;
         }
+        mailbox.asleep = true;
         mailbox = shared.wake.wait(mailbox).unwrap_or_else(PoisonError::into_inner);
     }
 }

@@ -10,8 +10,9 @@ use std::path::Path;
 use super::events::{Events, Kind};
 use super::flow::JoinState;
 use super::id::{Chance, Id};
+use super::intake::{Intake, Mark};
 use super::message::Message;
-use super::options::Options;
+use super::options::{Durability, Options};
 use super::periodic::Periodic;
 use super::rate::Bucket;
 use super::ready::{KeyLimit, Lane};
@@ -19,7 +20,7 @@ use super::run::Worker;
 use super::state::State;
 use super::store::{Attempt, Flow, Progressed, ResultHead, Spaces, TASK_HEAD, TaskHead, foreign, json};
 use super::{Result, TaskError};
-use crate::kv::{Batch, Kv};
+use crate::kv::{Batch, Kv, failed_io};
 
 /// What became of a message that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +129,9 @@ impl Meter {
     }
 }
 
+/// The key of how far the intake is taken.
+pub(super) const INTAKE: u8 = b'I';
+
 /// The queue.
 pub struct Engine {
     pub(super) kv: Kv,
@@ -174,6 +178,12 @@ pub struct Engine {
     /// Results for who waits; to be told after the commit.
     pub(super) finished: Vec<Vec<u8>>,
     pub(super) events: Events,
+    intake: Option<Intake>,
+    /// How far the intake is taken.
+    pub(super) taken: Mark,
+    /// What of it could not be taken, and ends the engine: it is accepted, so it must not be passed over.
+    refused: Option<TaskError>,
+    taken_moved: bool,
 }
 
 impl Engine {
@@ -226,9 +236,19 @@ impl Engine {
             epoch: 0,
             watched: HashSet::new(),
             finished: Vec::new(),
+            intake: None,
+            taken: Mark::default(),
+            refused: None,
+            taken_moved: false,
         };
         engine.restore(now)?;
+        let (intake, left) =
+            Intake::open(&path.join("intake"), engine.taken).map_err(|error| failed_io(path, &error))?;
+        for (message, mark) in left {
+            engine.take_in(&message, mark, now);
+        }
         engine.commit(now)?;
+        engine.intake = Some(intake);
         Ok(engine)
     }
 
@@ -348,26 +368,78 @@ impl Engine {
         if self.by_id.len() >= self.options.max_tasks {
             return Err(TaskError::Full(self.by_id.len()));
         }
+        let message = Message::parse(json)?;
         // Of a workflow's own messages this is known.
-        if let Some(then) = Message::parse(json)?.then {
+        if let Some(then) = message.then {
             super::workflow::check(&super::workflow::frames(then)?, now)?;
         }
-        self.accept(json, now)
+        self.accept(json, &message, now)
+    }
+
+    /// The intake, for whoever sends: its messages come by [`Engine::take_in`]. None where a send is acknowledged when
+    /// it is on the disk.
+    pub fn open_intake(&mut self) -> Option<Intake> {
+        self.intake.take().filter(|_| self.options.durability == Durability::Bounded)
+    }
+
+    /// Whether a message can go into the intake: nothing in it asks for more than is known without the engine.
+    pub fn may_take_in(json: &[u8], max_bytes: usize) -> bool {
+        let fits = json.len() <= max_bytes;
+        fits && Message::parse(json).is_ok_and(|it| it.then.is_none() && it.idempotency_key.is_none())
+    }
+
+    /// Takes a message that the intake has.
+    pub fn take_in(&mut self, json: &[u8], mark: Mark, now: i64) {
+        if self.refused.is_some() {
+            return;
+        }
+        match Message::parse(json).and_then(|message| self.accept(json, &message, now)) {
+            Ok(_) => {
+                self.taken = mark;
+                self.taken_moved = true;
+            }
+            Err(error) => self.refused = Some(error),
+        }
+    }
+
+    /// How far the intake is taken, and how many more tasks there may be.
+    pub(super) fn intake_state(&self) -> (Mark, usize) {
+        (self.taken, self.options.max_tasks.saturating_sub(self.by_id.len()))
+    }
+
+    /// Sends messages that stand in lines of their own: all, or none where one is refused. What each became, in order.
+    pub fn send_all(&mut self, lines: &[u8], now: i64) -> Result<Vec<Sent>> {
+        let max = self.options.max_payload_bytes;
+        let mut messages = Vec::new();
+        for line in lines.split(|&byte| byte == b'\n') {
+            if line.len() > max {
+                return Err(TaskError::TooLarge { what: "the task", bytes: line.len(), max });
+            }
+            let message = Message::parse(line)?;
+            if message.then.is_some() {
+                let problem = "belongs to a workflow, which is sent by itself".into();
+                return Err(TaskError::Message { path: "then".into(), problem });
+            }
+            messages.push((line, message));
+        }
+        if self.by_id.len() + messages.len() > self.options.max_tasks {
+            return Err(TaskError::Full(self.by_id.len()));
+        }
+        messages.iter().map(|(line, message)| self.accept(line, message, now)).collect()
     }
 
     /// Sends without the limits: steps of a workflow that was accepted.
-    pub(super) fn accept(&mut self, json: &[u8], now: i64) -> Result<Sent> {
-        let id = Message::parse(json)?.id();
+    pub(super) fn accept(&mut self, json: &[u8], message: &Message, now: i64) -> Result<Sent> {
+        let id = message.id();
         let known = self.by_id.contains_key(&id) || self.dead.contains_key(&id);
         if known || self.spaces.results.contains(&id.0)? {
             return Ok(Sent::Duplicate(id));
         }
-        self.enrol(json, now)
+        self.enrol(json, message, now)
     }
 
     /// Makes a task of a message whose id is none yet.
-    pub(super) fn enrol(&mut self, json: &[u8], now: i64) -> Result<Sent> {
-        let message = Message::parse(json)?;
+    pub(super) fn enrol(&mut self, json: &[u8], message: &Message, now: i64) -> Result<Sent> {
         let id = message.id();
         if let Some(key) = &message.idempotency_key {
             if let Some((known, end)) = self.keys.get(key.as_str())
@@ -383,10 +455,12 @@ impl Engine {
             self.batch.put(&self.spaces.keys, key.as_bytes(), value);
         }
         let queue = match &message.queue {
-            Some(queue) => queue.clone(),
-            None => self.options.route(&message.name).to_owned(),
+            Some(queue) => self.queue(queue),
+            None => {
+                let queue = self.options.route(&message.name).to_owned();
+                self.queue(&queue)
+            }
         };
-        let queue = self.queue(&queue);
         let name = self.name(&message.name);
         let root = message.root();
         let mut extra = root.map(|root| Extra { root: Some(root), ..Extra::default() });
@@ -620,6 +694,12 @@ impl Engine {
 
     /// Writes what changed. Only then may anybody be told of it.
     pub fn commit(&mut self, now: i64) -> Result<()> {
+        if let Some(error) = self.refused.take() {
+            return Err(error);
+        }
+        if std::mem::take(&mut self.taken_moved) {
+            self.batch.put(&self.spaces.meta, [INTAKE], self.taken.to_bytes());
+        }
         loop {
             for id in std::mem::take(&mut self.dirty_flows) {
                 match self.flows.get(&id) {

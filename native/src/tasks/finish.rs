@@ -18,12 +18,12 @@ use super::{Message, Result, TaskError};
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TaskResult<'a> {
-    pub id: String,
+    pub id: Id,
     pub state: State,
     pub name: &'a str,
     pub queue: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub root_id: Option<String>,
+    pub root_id: Option<Id>,
     pub result: Option<&'a RawValue>,
     pub error: Option<&'a Failure>,
     pub created_at: i64,
@@ -96,11 +96,11 @@ impl Engine {
         let (id, root) = (task.id, extra.root);
         let (queue, name) = self.names_of(index);
         let text = json(&TaskResult {
-            id: id.to_string(),
+            id,
             state,
             name,
             queue,
-            root_id: root.map(|root| root.to_string()),
+            root_id: root,
             result,
             error: failure,
             created_at: task.created,
@@ -217,7 +217,8 @@ impl Engine {
             message.remove(gone);
         }
         message.insert("queue".into(), dead.queue.into());
-        self.enrol(&json(&message)?, now)?;
+        let message = json(&message)?;
+        self.enrol(&message, &Message::parse(&message)?, now)?;
         if let Some(&index) = self.by_id.get(&id) {
             self.tasks[index as usize].flags |= PROGRESSED;
             self.extra(index).attempts = history.attempts;

@@ -11,7 +11,7 @@ use super::retry::Failure;
 use super::state::State;
 use super::store::{Flow, foreign, json};
 use super::workflow::{self, Context, Effects, Join, Outcome, PartDone, Record};
-use super::{Result, TaskError};
+use super::{Message, Result, TaskError};
 
 /// A join that waits.
 pub(super) struct JoinState {
@@ -111,7 +111,8 @@ impl Engine {
         }
         let cancelled = self.is_cancelled(root);
         for message in effects.sends {
-            let sent = self.accept(message.get().as_bytes(), now)?;
+            let message = message.get().as_bytes();
+            let sent = self.accept(message, &Message::parse(message)?, now)?;
             if let (true, Sent::Accepted(id)) = (cancelled, sent)
                 && let Some(&index) = self.by_id.get(&id)
             {

@@ -12,6 +12,7 @@
 //! | `periodic`, `cron` | what is sent again and again |
 //! | `events` | what happened |
 //! | `store` | the form on the disk |
+//! | `intake` | what was sent one by one, until the engine takes it |
 //! | [`driver`] | the thread that owns an engine |
 //!
 //! Time comes in as a parameter, in ms since 1970, so that tests decide it. An engine changes its memory at
@@ -29,6 +30,7 @@ mod finish;
 mod flow;
 mod id;
 mod inspect;
+mod intake;
 mod message;
 mod options;
 mod periodic;
@@ -43,6 +45,7 @@ pub mod workflow;
 pub use cron::Schedule;
 pub use engine::{Engine, Sent};
 pub use id::{Chance, Id};
+pub use intake::{Intake, Mark};
 pub use message::{Head, Message};
 pub use options::{Options, WorkerOptions, glob};
 pub use rate::Rate;

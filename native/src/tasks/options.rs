@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::intake::BEHIND;
 use super::rate::Rate;
 use super::{Result, TaskError};
 use crate::kv;
@@ -96,7 +97,11 @@ impl Options {
     pub(super) fn kv(&self) -> kv::Options {
         let sync = match self.durability {
             Durability::Fsync => kv::Sync::Each,
-            Durability::Bounded => kv::Sync::Within(Duration::from_secs_f64(self.sync_ms / 1_000.0)),
+            Durability::Bounded => {
+                // What comes through the intake is committed a little later.
+                let time = Duration::from_secs_f64(self.sync_ms / 1_000.0);
+                kv::Sync::Within(time.saturating_sub(BEHIND).max(Duration::from_millis(1)))
+            }
         };
         kv::Options { sync, repair: self.repair, ..kv::Options::default() }
     }

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::cron::{Schedule, ScheduleOptions};
-use super::engine::{Engine, meta_key};
+use super::engine::{Engine, INTAKE, meta_key};
+use super::intake::Mark;
 use super::message::VERSION;
 use super::rate::{Bucket, Rate};
 use super::ready::KeyLimit;
@@ -142,6 +143,7 @@ impl Engine {
                     periodic.parsed = Some(Schedule::new(&periodic.schedule)?);
                     self.periodic.insert(name()?.into(), periodic);
                 }
+                Some(&INTAKE) => self.taken = Mark::from_bytes(value).ok_or_else(|| foreign("meta", key))?,
                 _ => {}
             }
         }

@@ -1,10 +1,12 @@
 //! What is left after the process ended without a word, and while the disk fails.
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use millrace::error::{ErrorCode, HasCode};
-use millrace::tasks::driver::now_ms;
+use millrace::tasks::driver::{Driver, Outlet, now_ms};
 use millrace::tasks::{Chance, Engine, Options, WorkerOptions};
 use serde_json::json;
 
@@ -116,6 +118,78 @@ fn a_full_disk_is_told_and_takes_nothing_away() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn kill_9_loses_and_doubles_nothing_of_what_was_sent_one_by_one() {
+    for _ in 0..3 {
+        let folder = Folder::new();
+        let mut child = start(&folder, "intake", None);
+        let (mut sent, mut done) = (HashSet::new(), HashSet::new());
+        for (number, line) in BufReader::new(child.stdout.take().unwrap()).lines().enumerate() {
+            let line = line.unwrap();
+            match line.split_once(' ') {
+                // The last line may be torn.
+                Some((_, id)) if id.len() < 36 => {}
+                Some(("sent", id)) => assert!(sent.insert(id.to_owned())),
+                Some(("done", id)) => assert!(done.insert(id.to_owned()), "done twice"),
+                _ => {}
+            }
+            // What it has told until then is read to its end.
+            if number == 5_000 {
+                child.kill().unwrap();
+            }
+        }
+        child.wait().unwrap();
+        assert!(sent.len() > 100 && done.len() > 100, "{} {}", sent.len(), done.len());
+        // The second start finds what the first one took, and no more.
+        for _ in 0..2 {
+            let now = now_ms();
+            let mut engine = Engine::open_with(&folder.0, Options::default(), Chance::seeded(1), now).unwrap();
+            let mut state = |id: &str| {
+                let text = engine.control(&json!({ "op": "get", "id": id }).to_string(), now).unwrap();
+                serde_json::from_str::<serde_json::Value>(&text).unwrap()["state"].clone()
+            };
+            // Of what is done no result is kept: were it sent again, it would have a state.
+            assert!(done.iter().all(|id| state(id).is_null()));
+            let unknown = sent.iter().filter(|id| !done.contains(*id) && state(id).is_null()).count();
+            // Those may be done without having been told.
+            assert!(unknown <= 32, "{unknown}");
+        }
+    }
+}
+
+#[test]
+fn what_the_intake_has_is_taken_at_the_start_and_once() {
+    let folder = Folder::new();
+    let message = |id: &str| json!({ "v": 1, "id": id, "name": "n", "ignoreResult": true }).to_string().into_bytes();
+    let mut chance = Chance::seeded(5);
+    let ids: Vec<String> = (0..3).map(|_| chance.id(now_ms()).to_string()).collect();
+    let open = || Engine::open_with(&folder.0, Options::default(), Chance::seeded(1), now_ms()).unwrap();
+    let live = |engine: &mut Engine| {
+        let text = engine.control("{\"op\":\"stats\"}", now_ms()).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["live"].as_u64().unwrap()
+    };
+    // The engine ends before it takes the last two.
+    let mut engine = open();
+    let mut intake = engine.open_intake().unwrap();
+    let marks: Vec<_> = ids.iter().map(|id| intake.append(&message(id)).unwrap()).collect();
+    engine.take_in(&message(&ids[0]), marks[0], now_ms());
+    engine.commit(now_ms()).unwrap();
+    drop(engine);
+    let mut engine = open();
+    assert_eq!(live(&mut engine), 3);
+    // All are done and forgotten; nothing brings them back.
+    let worker = engine.open_worker(WorkerOptions { prefetch: 10, ..WorkerOptions::default() }, now_ms()).unwrap();
+    engine.deliver(now_ms()).unwrap();
+    engine.commit(now_ms()).unwrap();
+    assert_eq!(finish(&mut engine, worker).len(), 3);
+    engine.commit(now_ms()).unwrap();
+    drop(engine);
+    let mut engine = open();
+    assert_eq!(live(&mut engine), 0);
+    assert!(engine.open_intake().unwrap().append(&message(&ids[0])).unwrap() > marks[2]);
+}
+
 #[test]
 fn two_engines_do_not_share_a_folder() {
     let rig = Rig::new();
@@ -136,12 +210,69 @@ fn start(folder: &Folder, durability: &str, blocks: Option<u64>) -> std::process
         .unwrap()
 }
 
+/// Reports all that a worker has as done; their ids.
+fn finish(engine: &mut Engine, worker: u32) -> Vec<String> {
+    let frames = engine.take_frames(worker);
+    let mut rest = frames.as_slice();
+    let (mut done, mut reports) = (Vec::new(), Vec::new());
+    while let Some((len, after)) = rest.split_first_chunk::<4>() {
+        let (frame, next) = after.split_at(u32::from_le_bytes(*len) as usize);
+        let token = f64::from_le_bytes(frame[1..9].try_into().unwrap()) as u64;
+        let queue = u32::from_le_bytes(frame[17..21].try_into().unwrap()) as usize;
+        let message: serde_json::Value = serde_json::from_slice(&frame[21 + queue..]).unwrap();
+        millrace::tasks::report_frame(&mut reports, millrace::tasks::Report::Done, token, b"1");
+        done.push(message["id"].as_str().unwrap().to_owned());
+        rest = next;
+    }
+    engine.report(&reports, now_ms()).unwrap();
+    done
+}
+
+/// Does all that it gets, and tells it when it is committed.
+struct Doer {
+    worker: Option<u32>,
+    done: Vec<String>,
+}
+
+impl Outlet for Doer {
+    fn ready(&mut self, engine: &mut Engine) {
+        self.done.drain(..).for_each(|id| tell(&format!("done {id}\n")));
+        let options = WorkerOptions { prefetch: 16, ..WorkerOptions::default() };
+        let worker = *self.worker.get_or_insert_with(|| engine.open_worker(options, now_ms()).unwrap());
+        self.done = finish(engine, worker);
+    }
+}
+
+/// In one write, as two threads tell.
+fn tell(line: &str) {
+    std::fs::File::options().write(true).open("/dev/stdout").unwrap().write_all(line.as_bytes()).unwrap();
+}
+
+/// Sends one by one, with results that nobody keeps.
+fn send_one_by_one(path: PathBuf) {
+    let driver = Driver::open(path, Options::default(), Doer { worker: None, done: Vec::new() }).unwrap();
+    let mut chance = Chance::new();
+    tell("\n");
+    loop {
+        let id = chance.id(now_ms()).to_string();
+        let message = json!({ "v": 1, "id": id, "name": "n", "args": ["x".repeat(500)], "ignoreResult": true });
+        if driver.take_in(message.to_string().into_bytes()) {
+            tell(&format!("sent {id}\n"));
+        } else {
+            std::thread::yield_now();
+        }
+    }
+}
+
 /// Not a test of its own: the process that others start and kill. It tells what was committed.
 #[test]
 fn the_writer() {
     let Ok(durability) = std::env::var("MILLRACE_TASKS_CHILD") else { return };
-    let options: Options = serde_json::from_value(json!({ "durability": durability })).unwrap();
     let path = std::env::var("MILLRACE_TASKS_FOLDER").unwrap();
+    if durability == "intake" {
+        return send_one_by_one(path.into());
+    }
+    let options: Options = serde_json::from_value(json!({ "durability": durability })).unwrap();
     let mut chance = Chance::new();
     let mut engine = Engine::open(std::path::Path::new(&path), options, now_ms()).unwrap();
     let worker = engine.open_worker(WorkerOptions { prefetch: 10, ..WorkerOptions::default() }, now_ms()).unwrap();
@@ -152,20 +283,7 @@ fn the_writer() {
         let id = chance.id(now).to_string();
         let message = json!({ "v": 1, "id": id, "name": "n", "args": [number, "x".repeat(500)] }).to_string();
         engine.send(message.as_bytes(), now).unwrap();
-        let mut done = Vec::new();
-        let frames = engine.take_frames(worker);
-        let mut rest = frames.as_slice();
-        while let Some((len, after)) = rest.split_first_chunk::<4>() {
-            let (frame, next) = after.split_at(u32::from_le_bytes(*len) as usize);
-            let token = f64::from_le_bytes(frame[1..9].try_into().unwrap()) as u64;
-            let queue = u32::from_le_bytes(frame[17..21].try_into().unwrap()) as usize;
-            let message: serde_json::Value = serde_json::from_slice(&frame[21 + queue..]).unwrap();
-            let mut report = Vec::new();
-            millrace::tasks::report_frame(&mut report, millrace::tasks::Report::Done, token, b"1");
-            engine.report(&report, now).unwrap();
-            done.push(message["id"].as_str().unwrap().to_owned());
-            rest = next;
-        }
+        let done = finish(&mut engine, worker);
         if let Err(error) = engine.deliver(now).and_then(|()| engine.commit(now)) {
             writeln!(out, "code {:?}", error.code()).unwrap();
             std::process::exit(0);

@@ -39,9 +39,14 @@ fn every_accepted_task_ends_once() {
         let mut model = Model::default();
         let mut worker = rig.worker(4);
         let mut held: Vec<Taken> = Vec::new();
-        for _ in 0..120 {
+        for step in 0..120 {
             match rng.below(20) {
-                0..5 => send(&mut rig, &mut rng, &mut model),
+                0..4 => send(&mut rig, &mut rng, &mut model),
+                4 => {
+                    send_through_intake(&mut rig, &mut rng, &mut model);
+                    held.clear();
+                    worker = rig.worker(4);
+                }
                 5..7 => send_flow(&mut rig, &mut rng, &mut model),
                 7 => {
                     rig.crash();
@@ -60,6 +65,11 @@ fn every_accepted_task_ends_once() {
                     let _ = rig.try_control(json!({ "op": "revoke", "id": id, "refuseLate": refuse }));
                 }
                 10 => rig.pass(rng.below(40_000) as i64),
+                // The clock is set back, or forward by more than a lease.
+                12 if rng.below(4) == 0 => {
+                    rig.now += [-20_000, 60_000][rng.below(2) as usize];
+                    rig.turn();
+                }
                 11 => rig.pass(rng.below(300) as i64),
                 _ => {
                     let more = rig.take(worker);
@@ -70,7 +80,9 @@ fn every_accepted_task_ends_once() {
                     }
                 }
             }
-            observe(&mut rig, &mut model, seed);
+            if step % 8 == 7 {
+                observe(&mut rig, &mut model, seed);
+            }
         }
         settle(&mut rig, &mut model, worker, held, seed);
     }
@@ -94,6 +106,28 @@ fn send(rig: &mut Rig, rng: &mut Rng, model: &mut Model) {
     }
     // Only what was committed is accepted.
     rig.turn();
+}
+
+/// Messages are accepted when the intake has them: some before a crash, which the engine has not taken.
+fn send_through_intake(rig: &mut Rig, rng: &mut Rng, model: &mut Model) {
+    let Some(mut intake) = rig.engine().open_intake() else { return };
+    let taken = rng.below(4);
+    for number in 0..1 + rng.below(4) {
+        let message = rig.message("t", json!({ "maxRetries": rng.below(4), "retry": { "delayMs": 100 } }));
+        let text = message.to_string();
+        let mark = intake.append(text.as_bytes()).unwrap();
+        model.sent.push(message["id"].as_str().unwrap().to_owned());
+        if number < taken {
+            let now = rig.now;
+            rig.engine().take_in(text.as_bytes(), mark, now);
+        }
+    }
+    // An engine gives its intake once; the next one has another.
+    let commits = rng.below(2) == 0;
+    if commits {
+        rig.turn();
+    }
+    rig.crash();
 }
 
 fn send_flow(rig: &mut Rig, rng: &mut Rng, model: &mut Model) {

@@ -4,8 +4,9 @@ import { Control } from './control'
 import { Distributed } from './distributed'
 import { Embedded, type EmbeddedOptions } from './embedded'
 import { Events } from './events'
+import { newId } from './id'
 import { toJson } from './json'
-import { messageOf, type SendOptions, type TaskOptions } from './message'
+import { messageOf, type SendOptions, type TaskOptions, tailOf } from './message'
 import { AsyncResult } from './result'
 import type { DistributedOptions } from './servers'
 import { TaskSignature } from './signature'
@@ -54,7 +55,7 @@ export class App {
   }
 
   /** Sends a task by its name. */
-  send<T = unknown>(name: string, args: readonly unknown[] = [], options: SendOptions = {}): Promise<AsyncResult<T>> {
+  send<T = unknown>(name: string, args: readonly unknown[] = [], options?: SendOptions): Promise<AsyncResult<T>> {
     return this.task<T>(name).applyAsync(args, options)
   }
 
@@ -105,34 +106,28 @@ export class App {
     await this.broker.close()
   }
 
+  /** Most handlers have their result at once: then there is nothing to wait for but the report. */
   private run(running: Running, onError: WorkerOptions['onError']): void {
-    this.outcome(running).catch((error) => onError?.(error))
-  }
-
-  private async outcome(running: Running): Promise<void> {
-    let result: unknown
+    const fail = (error: unknown) => void running.fail(error).catch((failed) => onError?.(failed))
+    const done = (result: unknown) => void running.done(result).catch(fail)
     try {
       const handler = this.handlers.get(running.name)
       if (!handler) throw new EngineError('NOT_FOUND', `no handler does ${running.name}; name it by app.task`)
       const returned = handler(...running.args, running)
-      if (isPromise(returned)) {
-        running.started().catch(() => {})
-        result = await returned
-      } else result = returned
+      if (!isPromise(returned)) return done(returned)
+      running.started().catch(() => {})
+      returned.then(done, fail)
     } catch (error) {
-      await running.fail(error)
-      return
-    }
-    try {
-      await running.done(result)
-    } catch (error) {
-      await running.fail(error)
+      fail(error)
     }
   }
 }
 
 /** Work that can be sent. */
 export class Task<T = unknown> {
+  /** The same for all sends without options of their own. */
+  private tail: string | undefined
+
   /** @internal */
   constructor(
     private readonly broker: Broker,
@@ -146,10 +141,30 @@ export class Task<T = unknown> {
   }
 
   /** Sends it, with options of this one send. Resolves when the broker has it. */
-  async applyAsync(args: readonly unknown[] = [], options: SendOptions = {}): Promise<AsyncResult<T>> {
-    const { id, json } = messageOf(this.name, args, { ...this.options, ...options })
-    const earlier = await this.broker.send(json)
+  async applyAsync(args: readonly unknown[] = [], options?: SendOptions): Promise<AsyncResult<T>> {
+    const id = options?.id ?? newId()
+    this.tail ??= tailOf(this.options)
+    const tail = options ? tailOf({ ...this.options, ...options }) : this.tail
+    const earlier = await this.broker.send(messageOf(this.name, args, tail, id))
     return new AsyncResult<T>(earlier || id, this.broker)
+  }
+
+  /**
+   * Sends it for each list of arguments, with the same options. Resolves when the broker has all; where one is refused
+   * an embedded broker takes none.
+   */
+  async applyMany(calls: readonly (readonly unknown[])[], options: TaskOptions = {}): Promise<AsyncResult<T>[]> {
+    const tail = tailOf({ ...this.options, ...options })
+    const ids: string[] = []
+    const messages: string[] = []
+    for (const args of calls) {
+      const id = newId()
+      ids.push(id)
+      messages.push(messageOf(this.name, args, tail, id))
+      if (ids.length % MANY_AT_ONCE === 0) await turn()
+    }
+    const earlier = await this.broker.sendAll(messages)
+    return ids.map((id, index) => new AsyncResult<T>(earlier[index] || id, this.broker))
   }
 
   /** Its description, for workflows: the result of what is before it comes before `args`. */
@@ -162,6 +177,11 @@ export class Task<T = unknown> {
     return new TaskSignature<T>(this.broker, { task: this.name, args, immutable: true }).set(this.options)
   }
 }
+
+/** So many messages are made before others have their turn. */
+const MANY_AT_ONCE = 1024
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 function isPromise(value: unknown): value is Promise<unknown> {
   return typeof (value as { then?: unknown } | null)?.then === 'function'

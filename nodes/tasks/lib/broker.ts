@@ -92,6 +92,8 @@ export interface TakerEars {
   cancel(token: number): void
   /** Its time is over; it went to another, or ended. */
   lost(token: number): void
+  /** All that it has went back: the broker begins anew. */
+  gone(): void
 }
 
 export type Report = 'started' | 'done' | 'failed' | 'retry' | 'progress' | 'heartbeat' | 'give-back' | 'revoked'
@@ -125,8 +127,10 @@ export interface TaskEvent {
 export interface Broker {
   /** The largest message. */
   readonly maxPayloadBytes: number
-  /** Sends a task message. Resolves, when it is safe, to its id, or to that of the task that it repeats. */
+  /** Sends a task message. Resolves, when it is safe, to `''`, or to the id of the task that it repeats. */
   send(message: string): Promise<string>
+  /** Sends many; none where one of them is wrong. Resolves, when they are safe, to what `send` does, of each in order. */
+  sendAll(messages: readonly string[]): Promise<string[]>
   /** Sends a workflow; resolves to its id. */
   sendWorkflow(signature: string): Promise<string>
   take(options: TakerOptions, ears: TakerEars): Promise<Taker>

@@ -12,7 +12,7 @@ import type { Broker, Command, Taker, TakerEars, TakerOptions, TaskEvent, TaskIn
 import { Commands } from './commands'
 import { closedError, State } from './redis'
 import { type DistributedOptions, type Settings, settingsOf } from './servers'
-import { begin, follow, headOf, pass, prepare, tooLarge } from './steps'
+import { begin, follow, type Head, headOf, pass, prepare, tooLarge } from './steps'
 import { type Kept, Stream } from './stream'
 import { failed, isClosed, type Line, RemoteTaker } from './taker'
 
@@ -73,15 +73,18 @@ export class Distributed implements Broker {
   }
 
   async send(message: string): Promise<string> {
-    const data = Buffer.from(message)
-    if (data.length > this.maxPayloadBytes) throw tooLarge('the task', data.length, this.maxPayloadBytes)
-    const head = headOf(message, this.settings.routes)
+    const { head, data } = this.read(message)
     this.open()
     if (this.subscribing) await this.subscribing
     const seq = await this.stream.publish('task', data)
     // It is safe. Without Redis whoever comes first makes a task of it later.
     if (!this.state.connected && !head.idempotencyKey) return head.id
     return (await this.enrolments.put([JSON.stringify(head), message, seq])) || head.id
+  }
+
+  async sendAll(messages: readonly string[]): Promise<string[]> {
+    for (const message of messages) this.read(message)
+    return Promise.all(messages.map((message) => this.send(message)))
   }
 
   async sendWorkflow(signature: string): Promise<string> {
@@ -326,6 +329,13 @@ export class Distributed implements Broker {
     clearTimeout(this.tickTimer)
     this.tickAt = at
     this.tickTimer = setTimeout(() => this.tick(), ms).unref()
+  }
+
+  /** What a message says, if it can be sent. */
+  private read(message: string): { head: Head; data: Buffer } {
+    const data = Buffer.from(message)
+    if (data.length > this.maxPayloadBytes) throw tooLarge('the task', data.length, this.maxPayloadBytes)
+    return { head: headOf(message, this.settings.routes), data }
   }
 
   private async tick(): Promise<void> {

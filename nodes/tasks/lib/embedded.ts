@@ -35,6 +35,14 @@ export interface EmbeddedOptions {
 const MAX_PAYLOAD = 1 << 20
 /** So many bytes cross at once. */
 const CROSSING = 4 << 20
+/** What may be over after a while: then the queue is opened again. */
+const MENDS: readonly string[] = ['DISK_FULL', 'STORE_FAILED']
+const REOPEN_MIN_MS = 500
+const REOPEN_MAX_MS = 10_000
+/** So many sends of a turn are accepted at once: who sends without an end must let others have their turn, too. */
+const AT_ONCE = 256
+/** Accepted, and no duplicate. */
+const ACCEPTED = Promise.resolve('')
 
 const REPORTS: Record<Report, number> = {
   started: 0,
@@ -66,6 +74,10 @@ class Outgoing<T> {
     private readonly head: number,
     private readonly cross: (frames: Buffer, waiting: Waiting<T>[]) => void,
   ) {}
+
+  get isEmpty(): boolean {
+    return this.used === 0
+  }
 
   put(fill: (buffer: Buffer, at: number) => void, text: string): Promise<T> {
     const most = 4 + this.head + text.length * 3
@@ -103,6 +115,13 @@ class Outgoing<T> {
   }
 }
 
+/** A worker, and its number in the queue that is open. */
+interface Taking {
+  readonly options: TakerOptions
+  readonly ears: TakerEars
+  worker: number
+}
+
 interface Watcher {
   told(info: TaskInfo): void
   failed(error: Error): void
@@ -113,7 +132,9 @@ export class Embedded implements Broker {
   private queue!: TaskQueue
   private readonly tickets = new Map<number, Answered>()
   private nextTicket = 1
-  private readonly takers = new Map<number, TakerEars>()
+  private readonly takings = new Set<Taking>()
+  /** By their numbers. */
+  private readonly takers = new Map<number, Taking>()
   /** The newest worker that was answered; their numbers grow. */
   private newest = -1
   /** Frames may be here before the answer that names their worker. */
@@ -122,28 +143,50 @@ export class Embedded implements Broker {
   private toWatch: string[] = []
   private readonly listeners = new Set<(event: TaskEvent) => void>()
   private closing: Promise<void> | undefined
+  private atOnce = AT_ONCE
 
   private readonly sends = new Outgoing<string>(0, (frames, waiting) => this.crossSends(frames, waiting))
   private readonly reports = new Outgoing<boolean>(9, (frames, waiting) => this.crossReports(frames, waiting))
 
   static async open(path: string, options: EmbeddedOptions = {}): Promise<Embedded> {
-    const broker = new Embedded(options.maxPayloadBytes ?? MAX_PAYLOAD)
-    try {
-      broker.queue = await native().TaskQueue.open(path, JSON.stringify(options), () => broker.drain())
-    } catch (error) {
-      throw toEngineError(error)
-    }
+    const broker = new Embedded(path, options)
+    broker.queue = await broker.openQueue()
     return broker
   }
 
-  private constructor(maxPayloadBytes: number) {
-    this.maxPayloadBytes = maxPayloadBytes
+  private constructor(
+    private readonly path: string,
+    private readonly options: EmbeddedOptions,
+  ) {
+    this.maxPayloadBytes = options.maxPayloadBytes ?? MAX_PAYLOAD
   }
 
-  async send(message: string): Promise<string> {
-    const bytes = Buffer.byteLength(message)
-    if (bytes > this.maxPayloadBytes) throw tooLarge(bytes, this.maxPayloadBytes)
+  send(message: string): Promise<string> {
+    // What waits to cross was sent before.
+    if (this.atOnce > 0 && this.sends.isEmpty) {
+      if (this.atOnce === AT_ONCE) {
+        setImmediate(() => {
+          this.atOnce = AT_ONCE
+        })
+      }
+      this.atOnce -= 1
+      if (this.queue.takeIn(message)) return ACCEPTED
+      // It has its reasons, which last a while.
+      this.atOnce = 0
+    }
+    const bytes = message.length * 3 > this.maxPayloadBytes ? Buffer.byteLength(message) : 0
+    if (bytes > this.maxPayloadBytes) return Promise.reject(tooLarge(bytes, this.maxPayloadBytes))
     return this.sends.put(() => {}, message)
+  }
+
+  async sendAll(messages: readonly string[]): Promise<string[]> {
+    const ids = new Array<string>(messages.length).fill('')
+    if (messages.length === 0) return ids
+    this.sends.flush()
+    const lines = Buffer.from(messages.join('\n'))
+    const odd = await this.ask<Odd[]>((ticket) => this.queue.sendAll(ticket, lines))
+    for (const { index, id } of odd) ids[index] = id ?? ''
+    return ids
   }
 
   async sendWorkflow(signature: string): Promise<string> {
@@ -152,22 +195,10 @@ export class Embedded implements Broker {
   }
 
   async take(options: TakerOptions, ears: TakerEars): Promise<Taker> {
-    return new Promise((resolve, reject) => {
-      // Not behind a promise: the frames that follow in the same crossing are for these ears.
-      this.call(
-        (ticket) => this.queue.openWorker(ticket, JSON.stringify(options)),
-        (error, answer) => {
-          if (error) return reject(error)
-          const worker = answer as number
-          this.newest = worker
-          this.takers.set(worker, ears)
-          const early = this.early.filter((frame) => frame.worker === worker)
-          this.early = this.early.filter((frame) => frame.worker !== worker)
-          for (const { deliver } of early) deliver(ears)
-          resolve(this.taker(worker))
-        },
-      )
-    })
+    const taking = { options, ears, worker: -1 }
+    await this.openWorker(taking)
+    this.takings.add(taking)
+    return this.taker(taking)
   }
 
   control<T>(command: Command): Promise<T> {
@@ -212,7 +243,7 @@ export class Embedded implements Broker {
     } catch (error) {
       throw toEngineError(error)
     } finally {
-      this.drain()
+      this.drain(this.queue)
       const closed = closedError()
       for (const answered of this.tickets.values()) answered(closed, null)
       this.tickets.clear()
@@ -221,18 +252,84 @@ export class Embedded implements Broker {
     }
   }
 
-  private taker(worker: number): Taker {
+  private async openQueue(): Promise<TaskQueue> {
+    try {
+      const queue: TaskQueue = await native().TaskQueue.open(this.path, JSON.stringify(this.options), () =>
+        this.drain(queue),
+      )
+      return queue
+    } catch (error) {
+      throw toEngineError(error)
+    }
+  }
+
+  /** The queue has ended, and until another one is open it says why. */
+  private async reopen(): Promise<void> {
+    for (let wait = REOPEN_MIN_MS; ; wait = Math.min(wait * 2, REOPEN_MAX_MS)) {
+      await new Promise<void>((resolve) => setTimeout(resolve, wait).unref())
+      if (this.closing) return
+      const queue = await this.openQueue().catch(() => undefined)
+      if (!queue) continue
+      if (this.closing) return queue.close()
+      return this.goOn(queue)
+    }
+  }
+
+  /** Goes on with a new queue: what workers had went back, and they take anew. */
+  private goOn(queue: TaskQueue): void {
+    const old = this.queue
+    this.sends.flush()
+    this.reports.flush()
+    this.drain(old)
+    this.queue = queue
+    // It has nothing but what it still answers.
+    old.close().catch(() => {})
+    this.takers.clear()
+    this.early = []
+    this.newest = -1
+    for (const taking of this.takings) {
+      taking.ears.gone()
+      // It fails where this queue has ended, too: the next one has it again.
+      this.openWorker(taking).catch(() => {})
+    }
+    if (this.listeners.size > 0) queue.wantEvents(true)
+    this.toWatch = [...this.watchers.keys()]
+    this.crossWatches()
+  }
+
+  private openWorker(taking: Taking): Promise<void> {
+    return new Promise((resolve, reject) => {
+      // Not behind a promise: the frames that follow in the same crossing are for these ears.
+      this.call(
+        (ticket) => this.queue.openWorker(ticket, JSON.stringify(taking.options)),
+        (error, answer) => {
+          if (error) return reject(error)
+          const worker = answer as number
+          taking.worker = worker
+          this.newest = worker
+          this.takers.set(worker, taking)
+          const early = this.early.filter((frame) => frame.worker === worker)
+          this.early = this.early.filter((frame) => frame.worker !== worker)
+          for (const { deliver } of early) deliver(taking.ears)
+          resolve()
+        },
+      )
+    })
+  }
+
+  private taker(taking: Taking): Taker {
     return {
       report: (report, token, payload = '') =>
         this.reports.put((buffer, at) => {
           buffer[at] = REPORTS[report]
           buffer.writeDoubleLE(token, at + 1)
         }, payload),
-      drain: () => this.ask((ticket) => this.queue.drainWorker(ticket, worker)),
+      drain: () => this.ask((ticket) => this.queue.drainWorker(ticket, taking.worker)),
       close: async () => {
         this.reports.flush()
-        await this.ask((ticket) => this.queue.closeWorker(ticket, worker))
-        this.takers.delete(worker)
+        this.takings.delete(taking)
+        await this.ask((ticket) => this.queue.closeWorker(ticket, taking.worker))
+        this.takers.delete(taking.worker)
       },
     }
   }
@@ -260,12 +357,12 @@ export class Embedded implements Broker {
       (ticket) => this.queue.send(ticket, frames),
       (error, answer) => {
         if (error) return fail(waiting, error)
-        const odd = new Map((answer as { index: number }[]).map((one) => [one.index, one as Odd]))
-        waiting.forEach(({ resolve, reject }, index) => {
-          const { id, code, message } = odd.get(index) ?? {}
-          if (code) reject(codedError(code, message ?? code))
-          else resolve(id ?? '')
-        })
+        // What is settled stays as it is.
+        for (const { index, id, code, message } of answer as Odd[]) {
+          if (code) waiting[index]?.reject(codedError(code, message ?? code))
+          else waiting[index]?.resolve(id ?? '')
+        }
+        for (const { resolve } of waiting) resolve('')
       },
     )
   }
@@ -275,10 +372,8 @@ export class Embedded implements Broker {
       (ticket) => this.queue.report(ticket, frames),
       (error, answer) => {
         if (error) return fail(waiting, error)
-        const late = new Set(answer as number[])
-        waiting.forEach(({ resolve }, index) => {
-          resolve(!late.has(index))
-        })
+        for (const late of answer as number[]) waiting[late]?.resolve(false)
+        for (const { resolve } of waiting) resolve(true)
       },
     )
   }
@@ -297,8 +392,8 @@ export class Embedded implements Broker {
     }
   }
 
-  private drain(): void {
-    const drained = this.queue.drain()
+  private drain(queue: TaskQueue): void {
+    const drained = queue.drain()
     if (!drained) return
     for (let at = 0; at < drained.length; ) {
       const end = at + 4 + drained.readUInt32LE(at)
@@ -314,7 +409,9 @@ export class Embedded implements Broker {
       const token = all.readDoubleLE(at + 4)
       if (kind === 0) {
         const taken = this.taken(token, all, at + 12, end)
-        this.deliver(worker, (ears) => ears.task(taken))
+        const taking = this.takers.get(worker)
+        if (taking) taking.ears.task(taken)
+        else this.deliver(worker, (late) => late.task(taken))
       } else this.deliver(worker, (ears) => (kind === 1 ? ears.cancel(token) : ears.lost(token)))
     } else if (kind === 3) {
       const info = json(at) as TaskInfo
@@ -328,10 +425,10 @@ export class Embedded implements Broker {
       const value = json(at + 9)
       if (all[at + 8] === 1) answered?.(null, value)
       else answered?.(codedError(value.code, value.message), null)
-    } else {
+    } else if (kind === 5) {
       const event = json(at)
       for (const hear of [...this.listeners]) hear(event)
-    }
+    } else if (MENDS.includes(json(at).code)) this.reopen()
   }
 
   private taken(token: number, all: Buffer, at: number, end: number): Taken {
@@ -347,8 +444,8 @@ export class Embedded implements Broker {
   }
 
   private deliver(worker: number, deliver: (ears: TakerEars) => void): void {
-    const ears = this.takers.get(worker)
-    if (ears) deliver(ears)
+    const taking = this.takers.get(worker)
+    if (taking) deliver(taking.ears)
     else if (worker > this.newest) this.early.push({ worker, deliver })
   }
 }

@@ -2,9 +2,29 @@ import { EngineError } from '../../shared/errors'
 
 /** The value as JSON. What would be lost or changed on the way is refused, with its path below `root`. */
 export function toJson(value: unknown, root: string): string {
-  const problem = problemOf(value, root, [])
-  if (problem) throw new EngineError('INVALID_INPUT', `${problem}; send what JSON can say`)
+  if (!isPlain(value, 0)) {
+    const problem = problemOf(value, root, [])
+    if (problem) throw new EngineError('INVALID_INPUT', `${problem}; send what JSON can say`)
+  }
   return JSON.stringify(value)
+}
+
+/** So deep a value is looked at without its path. */
+const PLAIN_DEPTH = 32
+
+/** Whether nothing has to be looked at more closely, which is so of almost all and costs a tenth. */
+function isPlain(value: unknown, depth: number): boolean {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true
+  if (typeof value === 'number') return Number.isFinite(value)
+  if (typeof value !== 'object' || depth === PLAIN_DEPTH) return false
+  if (Array.isArray(value)) {
+    // `every` would not look at holes.
+    for (let index = 0; index < value.length; index += 1) if (!isPlain(value[index], depth + 1)) return false
+    return true
+  }
+  if (Object.getPrototypeOf(value) !== Object.prototype) return false
+  for (const item of Object.values(value)) if (item !== undefined && !isPlain(item, depth + 1)) return false
+  return true
 }
 
 /** Why a value cannot become JSON; undefined where it can. */

@@ -1,6 +1,5 @@
 /** The options of a task, and the message that they become: see docs/tasks-message.md. */
 import { EngineError, quote } from '../../shared/errors'
-import { newId } from './id'
 import { toJson } from './json'
 
 export interface RetryPolicy {
@@ -64,19 +63,20 @@ export function fieldsOf(options: SendOptions): Record<string, unknown> {
   }
 }
 
-export function messageOf(name: string, args: readonly unknown[], options: SendOptions): { id: string; json: string } {
-  const id = options.id ?? newId()
+/** Options as the end of a message's JSON. */
+export function tailOf(options: SendOptions): string {
   const { kwargs, countdown } = options
-  const now = Date.now()
-  const more = {
+  const fields = {
     ...fieldsOf(options),
-    ...(countdown !== undefined && { eta: now + seconds(countdown, 'countdown') }),
+    ...(countdown !== undefined && { eta: Date.now() + seconds(countdown, 'countdown') }),
   }
-  let json = `{"v":1,"id":${JSON.stringify(id)},"name":${JSON.stringify(name)},"createdAt":${now}`
-  if (args.length > 0) json += `,"args":${toJson(args, 'args')}`
-  if (kwargs) json += `,"kwargs":${toJson(kwargs, 'kwargs')}`
-  const rest = toJson(more, 'options')
-  return { id, json: rest === '{}' ? `${json}}` : `${json},${rest.slice(1)}` }
+  const rest = toJson(fields, 'options').slice(1, -1)
+  return `${kwargs ? `,"kwargs":${toJson(kwargs, 'kwargs')}` : ''}${rest && `,${rest}`}`
+}
+
+export function messageOf(name: string, args: readonly unknown[], tail: string, id: string): string {
+  const head = `{"v":1,"id":${JSON.stringify(id)},"name":${JSON.stringify(name)},"createdAt":${Date.now()}`
+  return `${head}${args.length > 0 ? `,"args":${toJson(args, 'args')}` : ''}${tail}}`
 }
 
 export function seconds(value: number, option: string): number {

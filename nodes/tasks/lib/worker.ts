@@ -57,7 +57,11 @@ export class Running {
   readonly message: Record<string, unknown>
   /** Called when it is not this worker's any more, however it ended. */
   onEnd: () => void = () => {}
-  private readonly abort = new AbortController()
+  /** Called when it has to stop: the reason of `signal`. */
+  onStop: (reason: EngineError) => void = () => {}
+  /** Made when it is asked for: most tasks never look at it, and it costs more than all the rest of them. */
+  private abort: AbortController | undefined
+  private stopped: EngineError | undefined
   private begun = false
 
   /** @internal */
@@ -80,6 +84,8 @@ export class Running {
 
   /** Aborted when the task is revoked, or its time is over: `reason.code` tells. */
   get signal(): AbortSignal {
+    this.abort ??= new AbortController()
+    if (this.stopped) this.abort.abort(this.stopped)
     return this.abort.signal
   }
 
@@ -97,8 +103,12 @@ export class Running {
     await this.settle(this, 'started')
   }
 
-  async done(result: unknown): Promise<boolean> {
-    return this.settle(this, 'done', result === undefined ? 'null' : toJson(result, 'result'))
+  done(result: unknown): Promise<boolean> {
+    try {
+      return this.settle(this, 'done', result === undefined ? 'null' : toJson(result, 'result'))
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   async fail(error: unknown): Promise<boolean> {
@@ -113,7 +123,9 @@ export class Running {
 
   /** @internal */
   stop(reason: EngineError): void {
-    this.abort.abort(reason)
+    this.stopped ??= reason
+    this.abort?.abort(reason)
+    this.onStop(reason)
   }
 }
 
@@ -122,6 +134,7 @@ const DEFAULT_LEASE_MS = 30_000
 /** So long `stop` waits for what runs. */
 const DRAIN_MS = 5000
 const TRACEBACK_MAX = 4000
+const TOO_LATE = Promise.resolve(false)
 
 export class Worker {
   readonly name: string
@@ -135,6 +148,7 @@ export class Worker {
   private readonly held = new Map<number, Running>()
   private readonly begun = new Set<Running>()
   private waiting: Running[] = []
+  private beginning = false
   private heartbeat: NodeJS.Timeout | undefined
   private idle: (() => void)[] = []
 
@@ -177,11 +191,11 @@ export class Worker {
     this.taker = await this.broker.take(options, {
       task: (taken) => this.take(taken),
       cancel: (token) => this.held.get(token)?.stop(revoked()),
-      lost: (token) => {
-        const running = this.held.get(token)
-        if (!running) return
-        this.free(running)
-        running.stop(overdue())
+      lost: (token) => this.lose(this.held.get(token)),
+      gone: () => {
+        // First all: what is freed makes room for the next.
+        this.waiting = []
+        for (const running of [...this.held.values()]) this.lose(running)
       },
     })
     this.next()
@@ -224,23 +238,36 @@ export class Worker {
     this.next()
   }
 
+  private lose(running: Running | undefined): void {
+    if (!running) return
+    this.free(running)
+    running.stop(overdue())
+  }
+
   private giveBack({ token }: Running): void {
     this.held.delete(token)
     this.report('give-back', token).catch(this.failed)
   }
 
   private next(): void {
-    // The first tasks may be here before the taker is.
-    while (this.taker && !this.draining && this.begun.size < this.concurrency) {
-      const running = this.waiting.shift()
-      if (!running) return
-      this.begun.add(running)
-      this.begin(running)
+    // One that ends at once comes here again: its turn goes on below, and not on top of the stack.
+    if (this.beginning) return
+    this.beginning = true
+    try {
+      // The first tasks may be here before the taker is.
+      while (this.taker && !this.draining && this.begun.size < this.concurrency) {
+        const running = this.waiting.shift()
+        if (!running) return
+        this.begun.add(running)
+        this.begin(running)
+      }
+    } finally {
+      this.beginning = false
     }
   }
 
-  private async settle(running: Running, report: Report, payload?: string): Promise<boolean> {
-    if (this.held.get(running.token) !== running) return false
+  private settle(running: Running, report: Report, payload?: string): Promise<boolean> {
+    if (this.held.get(running.token) !== running) return TOO_LATE
     const ends = report !== 'progress' && report !== 'started'
     const reported = this.report(report, running.token, payload)
     if (ends) this.free(running)
@@ -258,8 +285,8 @@ export class Worker {
     this.next()
   }
 
-  private async report(report: Report, token: number, payload?: string): Promise<boolean> {
-    return this.taker?.report(report, token, payload) ?? false
+  private report(report: Report, token: number, payload?: string): Promise<boolean> {
+    return this.taker?.report(report, token, payload) ?? TOO_LATE
   }
 
   private readonly failed = (error: unknown) => this.options.onError?.(error)

@@ -1,0 +1,434 @@
+/**
+ * tasks beside BullMQ and Celery (with redis-server) and plainjobs (SQLite), in one run, alternating. Loopback only. The
+ * tasks do nothing; every feature of ours is on. Short by default; MILLRACE_LONG=1 takes the full counts; MILLRACE_BENCH
+ * names the parts to run (send, work, fsync, chord, many, nodes). The peers are installed into the cache, not into the
+ * product; one that cannot be had is left out and named.
+ */
+import { type ChildProcess, execFileSync, fork, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { createServer } from 'node:net'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { tasks } from '../nodes'
+import { Runtime, root } from '../test/runtime/harness'
+
+const long = process.env.MILLRACE_LONG === '1'
+const ROUNDS = long ? 7 : 3
+const SCALE = long ? 4 : 1
+const cache = join(root, '.cache/bench-tasks')
+const PEERS = ['bullmq@6.7.0', 'plainjobs@0.0.4', 'better-sqlite3@11.10.0']
+const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-'))
+
+interface Side {
+  label: string
+  /** Sends one by one, each awaited. */
+  single?(count: number): Promise<void>
+  /** Sends in batches of 1000. */
+  bulk?(count: number): Promise<void>
+  /** Sends with 50 on the way. */
+  flight?(count: number): Promise<void>
+  /** Does what was sent, 50 at a time. */
+  work?(count: number): Promise<void>
+  clear(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Calls `send` so often, 50 at a time. */
+async function fifty(count: number, send: () => Promise<unknown>): Promise<void> {
+  let left = count
+  const lane = async () => {
+    while (left > 0) {
+      left -= 1
+      await send()
+    }
+  }
+  await Promise.all(Array.from({ length: 50 }, lane))
+}
+
+const thousands = (count: number) => Array.from({ length: count / 1000 }, () => 1000)
+
+function counted(count: number): { one(): void; all: Promise<void> } {
+  let left = count
+  let end = () => {}
+  const all = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  const one = () => {
+    left -= 1
+    if (left === 0) end()
+  }
+  return { one, all }
+}
+
+async function millrace(durability: 'bounded' | 'fsync'): Promise<Side> {
+  const app = await tasks.connect({ path: mkdtempSync(join(folder, 'embedded-')), durability })
+  const task = app.task('work')
+  const list = Array.from({ length: 1000 }, (_, place) => [place, 2])
+  return {
+    label: `millrace, ${durability === 'fsync' ? 'fsync' : '≤ 200 ms to disk'}`,
+    async single(count) {
+      for (let sent = 0; sent < count; sent += 1) await task.delay(1, 2)
+    },
+    async bulk(count) {
+      // Two on the way, so that the next is made while one is written.
+      let last: Promise<unknown> = Promise.resolve()
+      for (const _ of thousands(count)) {
+        const next = task.applyMany(list)
+        await last
+        last = next
+      }
+      await last
+    },
+    flight: (count) => fifty(count, () => task.delay(1, 2)),
+    async work(count) {
+      const { one, all } = counted(count)
+      app.task('work', (a: number, b: number) => {
+        one()
+        return a + b
+      })
+      // Those beyond 50 wait in the worker; only 50 run.
+      const worker = app.worker({ tasks: ['work'], concurrency: 50, prefetch: 200 })
+      await worker.start()
+      await all
+      await worker.stop()
+    },
+    clear: async () => void (await app.control.purge('default')),
+    close: () => app.close({ drainMs: 0 }),
+  }
+}
+
+async function bullmq(port: number, label: string): Promise<Side> {
+  const { Queue, Worker } = createRequire(join(cache, 'package.json'))('bullmq')
+  const connection = { host: '127.0.0.1', port, maxRetriesPerRequest: null }
+  const queue = new Queue('bench', { connection })
+  await queue.waitUntilReady()
+  const data = { args: [1, 2] }
+  const batch = Array.from({ length: 1000 }, () => ({ name: 'work', data }))
+  return {
+    label,
+    async single(count) {
+      for (let sent = 0; sent < count; sent += 1) await queue.add('work', data)
+    },
+    async bulk(count) {
+      for (const _ of thousands(count)) await queue.addBulk(batch)
+    },
+    flight: (count) => fifty(count, () => queue.add('work', data)),
+    async work(count) {
+      const { one, all } = counted(count)
+      const does = async ({ data: { args } }: { data: { args: number[] } }) => (args[0] as number) + (args[1] as number)
+      const worker = new Worker('bench', does, { connection, concurrency: 50 })
+      worker.on('completed', one)
+      await all
+      await worker.close()
+    },
+    clear: () => queue.obliterate({ force: true }),
+    close: () => queue.close(),
+  }
+}
+
+async function plainjobs(): Promise<Side> {
+  const peers = createRequire(join(cache, 'package.json'))
+  const { defineQueue, defineWorker } = await import(peers.resolve('plainjobs'))
+  const Database = peers('better-sqlite3')
+  const make = () => {
+    const connection = new Database(join(mkdtempSync(join(folder, 'plainjobs-')), 'jobs.db'))
+    return defineQueue({ connection, logger: { error() {}, warn() {}, info() {}, debug() {} } })
+  }
+  let queue = make()
+  return {
+    label: 'plainjobs, synchronous=NORMAL',
+    async single(count) {
+      for (let sent = 0; sent < count; sent += 1) queue.add('work', { args: [1, 2] })
+    },
+    async work(count) {
+      const { one, all } = counted(count)
+      const logger = { error() {}, warn() {}, info() {}, debug() {} }
+      const worker = defineWorker('work', async () => {}, { queue, logger, pollIntervall: 1, onCompleted: one })
+      worker.start()
+      await all
+      await worker.stop()
+    },
+    async clear() {
+      queue.close()
+      queue = make()
+    },
+    async close() {
+      queue.close()
+    },
+  }
+}
+
+/** A process for each measurement: `send` one by one, or a pool that works. */
+function celery(python: string, port: number, what: 'send' | 'prefork' | 'threads'): Side {
+  let rate = 0
+  const run = async (count: number) => {
+    const script = join(__dirname, 'tasks/celery_peer.py')
+    const url = `redis://127.0.0.1:${port}/1`
+    rate = Number(execFileSync(python, [script, url, what, String(count)], { encoding: 'utf8' }))
+    throw new Measured(rate)
+  }
+  const label = `Celery, ${what === 'send' ? 'one by one' : what}`
+  return {
+    label,
+    ...(what === 'send' ? { single: run } : { work: run }),
+    clear: async () => {},
+    close: async () => {},
+  }
+}
+
+/** What a side measured by itself. */
+class Measured extends Error {
+  constructor(readonly rate: number) {
+    super('measured')
+  }
+}
+
+async function rateOf(count: number, run: () => Promise<void>): Promise<number> {
+  const start = performance.now()
+  try {
+    await run()
+  } catch (error) {
+    if (error instanceof Measured) return error.rate
+    throw error
+  }
+  return count / ((performance.now() - start) / 1000)
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] as number
+}
+
+function row(label: string, values: readonly number[], unit: string, rest = ''): void {
+  const text = (value: number) => (value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(2))
+  const spread = values.length > 1 ? `  (${text(Math.min(...values))}–${text(Math.max(...values))})` : ''
+  console.log(`${label.padEnd(58)}${text(median(values)).padStart(10)} ${unit}${spread}${rest}`)
+}
+
+type Way = 'single' | 'bulk' | 'flight' | 'work'
+
+/** Measures the sides in turns. Beside each peer: how much faster ours is, the first one. */
+async function compare(title: string, way: Way, sides: Side[], counts: (side: Side) => number): Promise<void> {
+  console.log(`\n${title}`)
+  const rates = new Map<Side, number[]>(sides.map((side) => [side, []]))
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const side of sides) {
+      const count = counts(side) * SCALE
+      if (way === 'work' && side.bulk) await side.bulk(count)
+      else if (way === 'work' && side.single && !side.label.startsWith('Celery')) await side.single(count)
+      rates.get(side)?.push(await rateOf(count, () => (side[way] as (count: number) => Promise<void>)(count)))
+      await side.clear()
+    }
+  }
+  const ours = median([...rates.values()][0] as number[])
+  for (const [side, values] of rates) {
+    row(`  ${side.label}`, values, '/s', side === sides[0] ? '' : `  × ${(ours / median(values)).toFixed(1)}`)
+  }
+}
+
+const running: ChildProcess[] = []
+
+async function redis(...more: string[]): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  const dir = mkdtempSync(join(folder, 'redis-'))
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', ...more]
+  const child = spawn(process.env.MILLRACE_REDIS_SERVER ?? 'redis-server', args, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  running.push(child)
+  for await (const data of child.stdout) if (String(data).includes('Ready to accept')) break
+  child.stdout.resume()
+  return port
+}
+
+/** Installs what is missing; what cannot be had is named. */
+function peers(): { node: boolean; python: string | undefined } {
+  const attempt = (what: string, make: () => void) => {
+    try {
+      make()
+      return true
+    } catch (error) {
+      console.log(`Without ${what}: ${String((error as Error).message).split('\n')[0]}`)
+      return false
+    }
+  }
+  const node = attempt('BullMQ and plainjobs', () => {
+    const wanted = { private: true, allowScripts: { 'better-sqlite3': true } }
+    if (existsSync(join(cache, 'complete'))) return
+    mkdirSync(cache, { recursive: true })
+    writeFileSync(join(cache, 'package.json'), JSON.stringify(wanted))
+    const options = { cwd: cache, stdio: 'ignore' } as const
+    execFileSync('npm', ['install', '--save-exact', '--no-audit', '--no-fund', ...PEERS], options)
+    const database = "new (require('better-sqlite3'))(':memory:')"
+    execFileSync(process.execPath, ['-e', database], options)
+    writeFileSync(join(cache, 'complete'), '')
+  })
+  const python = join(cache, 'celery/bin/python')
+  const hasPython = attempt('Celery', () => {
+    if (existsSync(python)) return
+    execFileSync('python3', ['-m', 'venv', join(cache, 'celery')])
+    execFileSync(python, ['-m', 'pip', 'install', '--quiet', 'celery[redis]==5.7.0'])
+  })
+  return { node, python: hasPython ? python : undefined }
+}
+
+/** What a process with a queue of its own says; then it is killed. */
+async function said(path: string, what: string, size: number): Promise<Record<string, number>> {
+  const script = join(__dirname, 'tasks/million.ts')
+  const child = fork(script, [path, what, String(size)], { execArgv: ['--import', 'tsx'] })
+  const [numbers] = await once(child, 'message')
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  return numbers
+}
+
+async function parts(wanted: (part: string) => boolean): Promise<void> {
+  const { node, python } = wanted('send') || wanted('work') || wanted('fsync') ? peers() : { node: false, python: '' }
+  const ours = await millrace('bounded')
+  const sides: Side[] = [ours]
+  const port = node || python ? await redis() : 0
+  if (node) {
+    sides.push(await bullmq(port, 'BullMQ, no AOF'))
+    sides.push(await plainjobs().catch((error) => failed('plainjobs', error)))
+  }
+  const counts = (own: number, other: number) => (side: Side) => (side === ours ? own : other)
+  const able = (way: Way, more: Side[] = []) => [...sides, ...more].filter((side) => side[way])
+  if (wanted('send')) {
+    const more = python ? [celery(python, port, 'send')] : []
+    await compare('Sends, each awaited', 'single', able('single', more), counts(100_000, 5000))
+    await compare('Sends in batches of 1000', 'bulk', able('bulk'), counts(200_000, 20_000))
+    await compare('Sends, 50 on the way', 'flight', able('flight'), counts(100_000, 10_000))
+  }
+  if (wanted('work')) {
+    const more = python ? (['prefork', 'threads'] as const).map((pool) => celery(python, port, pool)) : []
+    await compare('Does tasks, 50 at a time', 'work', able('work', more), counts(200_000, 10_000))
+  }
+  for (const side of sides) await side.close()
+  if (wanted('fsync')) {
+    const durable = [await millrace('fsync')]
+    if (node)
+      durable.push(await bullmq(await redis('--appendonly', 'yes', '--appendfsync', 'always'), 'BullMQ, AOF always'))
+    const own = (side: Side) => (side === durable[0] ? 100_000 : 10_000)
+    await compare('On the disk before the answer: sends in batches of 1000', 'bulk', durable, own)
+    for (const side of durable) await side.close()
+  }
+  if (wanted('chord')) await chords()
+  if (wanted('many')) await many()
+  if (wanted('nodes')) await nodes()
+}
+
+function failed(what: string, error: Error): Side {
+  console.log(`Without ${what}: ${error.message.split('\n')[0]}`)
+  return { label: what, clear: async () => {}, close: async () => {} }
+}
+
+async function chords(): Promise<void> {
+  const app = await tasks.connect({ path: mkdtempSync(join(folder, 'chord-')) })
+  const delays: number[] = []
+  let last = 0
+  const part = app.task('part', (place: number) => {
+    last = performance.now()
+    return place
+  })
+  const body = app.task('body', (results: number[]) => {
+    delays.push(performance.now() - last)
+    return results.length
+  })
+  const worker = app.worker({ concurrency: 50, prefetch: 200 })
+  await worker.start()
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const signatures = Array.from({ length: 10_000 }, (_, place) => part.s(place))
+    const result = await tasks.chord(signatures, body.s()).applyAsync()
+    await result.get()
+  }
+  console.log('')
+  row('A chord of 10,000: from the last part to the callback', delays, 'ms')
+  await app.close()
+}
+
+async function many(): Promise<void> {
+  const path = mkdtempSync(join(folder, 'many-'))
+  const full = await said(path, 'fill', 1_000_000)
+  const { openedMs } = await said(path, 'open', 0)
+  console.log('\n1,000,000 tasks wait')
+  row('  resident memory', [full.rssMb as number], 'MB')
+  row('  open again after kill -9', [openedMs as number], 'ms')
+  const share = (what: string) => `  (empty: ${Math.round(full[`${what}Empty`] as number).toLocaleString('en')})`
+  row('  send, in batches of 1000', [full.sendFull as number], '/s', share('send'))
+  row('  do, 50 at a time', [full.takeFull as number], '/s', share('take'))
+  const idle = await said(mkdtempSync(join(folder, 'idle-')), 'delayed', 0)
+  const delayed = await said(mkdtempSync(join(folder, 'delayed-')), 'delayed', 100_000)
+  const none = `  (none: ${(idle.idlePercent as number).toFixed(2)})`
+  row('100,000 delayed tasks: CPU of the idle process', [delayed.idlePercent as number], '% of a core', none)
+}
+
+/** From a send node over a worker to a done node, in one Node-RED. */
+async function nodes(): Promise<void> {
+  const count = 20_000 * SCALE
+  // Hands out messages in turns of the event loop; a few thousand are on the way at once.
+  const source = `
+    let sent = 0
+    const start = Date.now()
+    global.set('start', start)
+    const more = () => {
+      for (; sent < ${count} && sent - (global.get('done') || 0) < 2000; sent += 1) node.send({ payload: [sent, 2] })
+      if (sent < ${count}) setTimeout(more, 1)
+    }
+    more()`
+  const sink = `
+    const done = (global.get('done') || 0) + 1
+    global.set('done', done)
+    if (done === ${count}) node.error('rate ' + ${count} / ((Date.now() - global.get('start')) / 1000))
+    return msg`
+  const text = (func: string) => ({ type: 'function', func, outputs: 1, libs: [], initialize: '', finalize: '' })
+  const rates: number[] = []
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const runtime = await Runtime.boot({
+      settings: 'functionGlobalContext: {}, functionTimeout: 0,',
+      flows: [
+        { id: 'tab', type: 'tab' },
+        { id: 'broker', type: 'millrace-tasks-broker', path: mkdtempSync(join(folder, 'nodes-')) },
+        { id: 'go', type: 'inject', once: true, onceDelay: 1, props: [], wires: [['source']] },
+        { id: 'source', ...text(source), wires: [['send']] },
+        { id: 'send', type: 'millrace-tasks-send', broker: 'broker', task: 'work', output: 'id', wires: [[]] },
+        {
+          id: 'worker',
+          type: 'millrace-tasks-worker',
+          broker: 'broker',
+          tasks: ['work'],
+          concurrency: 200,
+          wires: [['done'], []],
+        },
+        { id: 'done', type: 'millrace-tasks-done', wires: [['sink']] },
+        { id: 'sink', ...text(sink), wires: [[]] },
+      ].map((entry) => (entry.type === 'tab' || entry.id === 'broker' ? entry : { z: 'tab', x: 0, y: 0, ...entry })),
+    })
+    await runtime.until('all are done', () => /rate [\d.]+/.test(runtime.log))
+    rates.push(Number(/rate ([\d.]+)/.exec(runtime.log)?.[1]))
+    await runtime.remove()
+  }
+  console.log('')
+  row('Node-RED: send → worker → done', rates, '/s')
+}
+
+async function main(): Promise<void> {
+  const chosen = process.env.MILLRACE_BENCH?.split(',')
+  const cpu = cpus()[0]?.model ?? 'unknown'
+  console.log(`Node.js ${process.versions.node}, ${cpus().length} × ${cpu}, ${ROUNDS} alternating rounds`)
+  try {
+    await parts((part) => !chosen || chosen.includes(part))
+  } finally {
+    for (const child of running) child.kill()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+main().catch((error) => {
+  console.error(error)
+  process.exitCode = 1
+})
