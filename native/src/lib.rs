@@ -3,6 +3,7 @@
 //! | module | job |
 //! |---|---|
 //! | [`error`] | the product's one list of error codes |
+//! | [`memory`] | a versioned memory for agents |
 //! | [`options`] | reads options that cross as JSON |
 //! | `ros2` | hears and speaks ROS 2 topics over an embedded DDS; behind feature `ros2` |
 //! | [`spool`] | a durable queue of records on disk |
@@ -16,6 +17,7 @@
 #[allow(missing_docs, reason = "what has no comment says it by its name; comments go to index.d.ts")]
 pub mod bindings;
 pub mod error;
+pub mod memory;
 pub mod options;
 #[cfg(feature = "ros2")]
 pub mod ros2;
