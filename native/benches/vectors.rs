@@ -22,8 +22,7 @@ fn main() {
         println!("No vectors at {}: run native/embedding/corpus.py first.", path.display());
         return;
     };
-    let all: Vec<f32> =
-        bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect();
+    let all: Vec<f32> = bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect();
     let (base, rest) = all.split_at(BASE * DIMENSIONS);
     let queries: Vec<&[f32]> = rest.chunks(DIMENSIONS).take(QUERIES).collect();
     let ids: Vec<u32> = (0..BASE as u32).collect();

@@ -11,6 +11,8 @@ Run `corpus.py` first. Prints how near the means come to MiniLM on glosses that 
 """
 
 import json
+import random
+import re
 import struct
 import sys
 from pathlib import Path
@@ -32,7 +34,8 @@ MAGIC = b"mrembed\x01"
 def pieces(reference):
     """The vocabulary without what never stands in a text."""
     vocabulary = sorted(reference.get_vocab().items(), key=lambda item: item[1])
-    kept = [(piece, token) for piece, token in vocabulary if not (piece.startswith("[") and piece.endswith("]") and len(piece) > 3)]
+    special = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|unused\d+)\]")
+    kept = [(piece, token) for piece, token in vocabulary if not special.fullmatch(piece)]
     return [piece for piece, _ in kept], np.array([token for _, token in kept])
 
 
@@ -50,8 +53,9 @@ def bags(reference, texts, tokens):
     encoded = reference.encode_batch(list(texts), add_special_tokens=False)
     rows = [[place[token] for token in encoding.ids if token in place] for encoding in encoded]
     lengths = [len(row) for row in rows]
-    data = (np.ones(sum(lengths), np.float32), np.concatenate([np.array(row, int) for row in rows]), np.cumsum([0, *lengths]))
-    counts = sparse.csr_matrix(data, shape=(len(rows), len(tokens)))
+    flat = np.concatenate([np.array(row, int) for row in rows])
+    ends = np.cumsum([0, *lengths])
+    counts = sparse.csr_matrix((np.ones(len(flat), np.float32), flat, ends), shape=(len(rows), len(tokens)))
     counts.sum_duplicates()
     return counts
 
@@ -122,5 +126,19 @@ def write(names, table):
     (HERE / "table.bin").write_bytes(head + text + scale.astype("<f2").tobytes() + codes.tobytes())
 
 
+def write_fixture(names):
+    """What the model's own tokenizer makes of texts that are hard to cut: places in the table, null for what is unknown."""
+    reference, place = tokenizer(), {name: at for at, name in enumerate(names)}
+    hard = json.loads((HERE / "hard.json").read_text())
+    random.Random(3).shuffle(glosses := [gloss for _, gloss in json.loads((CACHE / "wordnet.json").read_text())])
+    texts = hard + glosses[:200]
+    cut = [[place.get(piece) for piece in reference.encode(text, add_special_tokens=False).tokens] for text in texts]
+    rows = ",\n".join(json.dumps(row, separators=(",", ":")) for row in zip(texts, cut))
+    (HERE / "../tests/fixtures").mkdir(exist_ok=True)
+    (HERE / "../tests/fixtures/tokenizer.json").write_text(f"[\n{rows}\n]\n")
+
+
 if __name__ == "__main__":
-    write(*distil())
+    names, table = distil()
+    write(names, table)
+    write_fixture(names)

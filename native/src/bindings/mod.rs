@@ -2,9 +2,11 @@
 //! decisions are made on either side of it, never here. All is public, as JavaScript is its only caller.
 
 pub mod coded;
+pub mod embedder;
 pub mod engine;
 #[cfg(feature = "ros2")]
 pub mod ros2;
 pub mod spool;
 pub mod stamp;
 pub mod sync;
+pub mod vectors;

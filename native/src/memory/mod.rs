@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`embedder`] | vectors of texts, without a model server |
 //! | [`vectors`] | vectors by id, and the nearest of them |
-//! | [`words`] | texts by their words, and how findings of both kinds are brought together |
+//! | [`words`] | texts by their words, and findings of several kinds brought together |
 
+pub mod embedder;
 pub mod vectors;
+pub mod words;

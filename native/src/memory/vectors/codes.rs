@@ -59,6 +59,12 @@ impl Codes {
         if size > 0.0 { 127.0 / size } else { 1.0 }
     }
 
+    /// Makes room for so many slots in all.
+    pub fn reserve(&mut self, slots: usize) {
+        self.lines.reserve_exact((slots * self.stride).saturating_sub(self.lines.len()));
+        self.side.reserve_exact(slots.saturating_sub(self.side.len()));
+    }
+
     /// Codes a vector, multiplied.
     pub fn set(&mut self, slot: usize, vector: &[f32], factor: f32) {
         let end = (slot + 1) * self.stride;

@@ -90,6 +90,15 @@ impl Graph {
         self.lowest.resize(slots * (NEIGHBOURS_BELOW + 1), 0);
     }
 
+    /// Makes room for so many slots in all.
+    pub fn reserve(&mut self, slots: usize) {
+        let more = slots.saturating_sub(self.levels.len());
+        self.levels.reserve_exact(more);
+        self.linked.reserve_exact(more);
+        self.upper.reserve_exact(more);
+        self.lowest.reserve_exact(more * (NEIGHBOURS_BELOW + 1));
+    }
+
     pub fn is_empty(&self) -> bool {
         self.entry.is_none()
     }

@@ -33,6 +33,8 @@ pub struct Index {
     /// By slot.
     pub(super) slot_ids: Vec<u32>,
     free: Vec<u32>,
+    /// So many slots have room.
+    reserved: usize,
     pub(super) rows: Rows,
     /// None before there are enough vectors to fit a scale.
     pub(super) codes: Option<Codes>,
@@ -78,6 +80,7 @@ impl Index {
             ids: HashMap::default(),
             slot_ids: Vec::new(),
             free: Vec::new(),
+            reserved: 0,
             rows: Rows::new(options.storage),
             codes: None,
             refit_at: FIT_FROM,
@@ -137,12 +140,21 @@ impl Index {
         Ok(())
     }
 
-    fn halves(&self) -> bool {
-        matches!(self.rows, Rows::F16(_))
+    /// Makes room for so many more, without the spare half that growing by itself would take.
+    pub fn reserve(&mut self, more: usize) {
+        let slots = self.slot_ids.len() + more.saturating_sub(self.free.len());
+        if slots > self.reserved {
+            self.reserved = slots.max(self.reserved + self.reserved / 4);
+            self.rows.reserve(self.reserved * self.options.dimensions);
+            self.graph.reserve(self.reserved);
+            if let Some(codes) = &mut self.codes {
+                codes.reserve(self.reserved);
+            }
+        }
     }
 
-    pub fn len(&self) -> usize {
-        self.ids.len()
+    fn halves(&self) -> bool {
+        matches!(self.rows, Rows::F16(_))
     }
 
     pub fn contains(&self, id: u32) -> bool {
@@ -214,6 +226,7 @@ impl Index {
             return;
         }
         let mut codes = Codes::new(metric, dimensions, scale, longest);
+        codes.reserve(self.reserved);
         for slot in 0..self.slot_ids.len() {
             codes.set(slot, self.rows.get(slot, dimensions, &mut space).unwrap_or_default(), 1.0);
         }
@@ -272,7 +285,8 @@ impl Index {
                 // Codes are near enough to tell the nearest but for the order at the end.
                 let keep = if self.rows.is_none() { k } else { 2 * k + 10 };
                 let width = self.options.width.max(keep);
-                let through = self.graph_pays(count, width).then(|| self.walk(codes, &vector, &candidates, width, keep));
+                let through =
+                    self.graph_pays(count, width).then(|| self.walk(codes, &vector, &candidates, width, keep));
                 match through.filter(|beam| beam.len() >= k) {
                     Some(beam) => {
                         way = Way::Graph;

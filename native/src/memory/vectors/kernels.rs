@@ -253,7 +253,8 @@ mod tests {
             let (a, b): (Vec<i8>, Vec<i8>) = ((0..codes).map(&mut code).collect(), (0..codes).map(code).collect());
             let floats = 1 + round;
             let mut float = |_| random() as f32 / (1 << 23) as f32 - 1.0;
-            let (x, y): (Vec<f32>, Vec<f32>) = ((0..floats).map(&mut float).collect(), (0..floats).map(float).collect());
+            let (x, y): (Vec<f32>, Vec<f32>) =
+                ((0..floats).map(&mut float).collect(), (0..floats).map(float).collect());
             for kernels in Kernels::all() {
                 let name = kernels.name;
                 assert_eq!(kernels.dot_i8(&a, &b), PLAIN.dot_i8(&a, &b), "{name}, {codes} codes");

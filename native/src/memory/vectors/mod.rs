@@ -88,7 +88,9 @@ pub enum VectorError {
     #[error("{0} is no id; the largest is 4294967294")]
     Id(u32),
     /// No more memory is allowed.
-    #[error("{vectors} vectors are there and {more} more would take over {max_bytes} bytes; remove some, or raise maxBytes")]
+    #[error(
+        "{vectors} vectors are there and {more} more would take over {max_bytes} bytes; remove some, or raise maxBytes"
+    )]
     Full {
         /// So many are there.
         vectors: usize,
@@ -98,7 +100,9 @@ pub enum VectorError {
         max_bytes: u64,
     },
     /// It cannot be saved.
-    #[error("the vector index cannot be saved to '{path}': {reason}; see whether there is room and the folder can be written")]
+    #[error(
+        "the vector index cannot be saved to '{path}': {reason}; see whether there is room and the folder can be written"
+    )]
     Save {
         /// The file.
         path: PathBuf,
@@ -279,6 +283,7 @@ impl Vectors {
             index.room(ids.iter().filter(|&&id| !index.contains(id)).count())?;
             vectors.chunks(dimensions).map(|vector| index.check(vector)).collect::<Result<_, _>>()?
         };
+        self.shared.write().reserve(ids.len());
         for (batch, ids) in ids.chunks(BATCH).enumerate() {
             ids.iter().for_each(|&id| self.shared.unlink(id));
             let mut index = self.shared.write();

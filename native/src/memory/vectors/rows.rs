@@ -39,6 +39,15 @@ impl Rows {
         matches!(self, Rows::None)
     }
 
+    /// Makes room for so many components in all.
+    pub fn reserve(&mut self, components: usize) {
+        match self {
+            Rows::F32(rows) => rows.reserve_exact(components.saturating_sub(rows.len())),
+            Rows::F16(rows) => rows.reserve_exact(components.saturating_sub(rows.len())),
+            Rows::None => {}
+        }
+    }
+
     /// Writes a row, multiplied, at the end or over another one.
     pub fn set(&mut self, slot: usize, vector: &[f32], factor: f32) {
         let at = slot * vector.len();
