@@ -7,8 +7,8 @@ use super::Hit;
 /// How findings are brought together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fusion {
-    /// The sum of the scores, each list's brought to mean 0 and deviation 1. What a list has not got, counts as
-    /// its last.
+    /// The sum of the scores, each list's brought to deviation 1. What a list has not got, counts as one deviation
+    /// less than its last: a list of one says something, too.
     ZSum,
     /// The sum of `1 / (constant + rank)`: scores do not count.
     Rrf {
@@ -29,8 +29,8 @@ pub fn fuse(lists: &[(f32, &[Hit])], fusion: Fusion) -> Vec<Hit> {
         for (rank, hit) in hits.iter().enumerate() {
             *sums.entry(hit.id).or_default() += weight
                 * match fusion {
-                    // Above what those have that are not in the list.
-                    Fusion::ZSum => z(hit.score) - last,
+                    // Above those that are not in the list.
+                    Fusion::ZSum => z(hit.score) - last + 1.0,
                     Fusion::Rrf { constant } => 1.0 / (constant + rank as f32 + 1.0),
                 };
         }
