@@ -55,7 +55,7 @@ fn is_noise(letter: char) -> bool {
     letter == char::REPLACEMENT_CHARACTER
         || matches!(
             get_general_category(letter),
-            Category::Control | Category::Format | Category::PrivateUse | Category::Unassigned | Category::Surrogate
+            Category::Control | Category::Format | Category::PrivateUse | Category::Surrogate
         )
 }
 

@@ -322,7 +322,7 @@ fn choose(codes: &Codes, candidates: &[(f32, u32)], most: usize) -> Vec<u32> {
 fn draw_level(slot: u64) -> u8 {
     let mut bits = xxhash_rust::xxh3::xxh3_64(&slot.to_le_bytes());
     let mut level = 0;
-    while bits % NEIGHBOURS as u64 == 0 && level < MOST_LEVELS {
+    while bits.is_multiple_of(NEIGHBOURS as u64) && level < MOST_LEVELS {
         bits /= NEIGHBOURS as u64;
         level += 1;
     }

@@ -101,11 +101,11 @@ mod x86 {
     fn avx2_i8(a: &[i8], b: &[i8]) -> i32 {
         let mut sums = [_mm256_setzero_si256(); 2];
         for at in (0..a.len()).step_by(32) {
-            for half in 0..2 {
+            for (half, sum) in sums.iter_mut().enumerate() {
                 let at = at + 16 * half;
                 // SAFETY: lengths are equal and multiples of 64.
                 let (a, b) = unsafe { (load_16(a.as_ptr().add(at)), load_16(b.as_ptr().add(at))) };
-                sums[half] = _mm256_add_epi32(sums[half], _mm256_madd_epi16(a, b));
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(a, b));
             }
         }
         let sum = _mm256_add_epi32(sums[0], sums[1]);
