@@ -126,6 +126,24 @@ fn what_is_near_is_found_with_and_without_filters() {
 }
 
 #[test]
+fn a_filter_that_leaves_many_goes_through_the_graph() {
+    let mut random = Random(7);
+    let options = Options { width: 16, ..small(Metric::Cosine, Storage::F32) };
+    let (vectors, model) = filled(options, 4_000, &mut random);
+    vectors.settle();
+    let even = |id: u32| id % 2 == 0;
+    let recall = mean((0..50).map(|_| {
+        let query = random.vector(DIMENSIONS);
+        let filter = Filter::Test(&even);
+        let found = vectors.search(&query, &Search { k: 3, threshold: None, filter }).unwrap();
+        assert_eq!((found.way, found.hits.len()), (Way::Graph, 3));
+        assert!(found.hits.iter().all(|hit| even(hit.id)));
+        share_found(&found, &nearest(&model, Metric::Cosine, &query, 3, even))
+    }));
+    assert!(recall >= 0.9, "{recall}");
+}
+
+#[test]
 fn scores_are_exact_and_so_is_a_small_set() {
     for metric in [Metric::Cosine, Metric::Dot, Metric::L2] {
         let mut random = Random(9);

@@ -322,11 +322,13 @@ impl Index {
         }
     }
 
-    /// Whether a walk costs less than comparing all candidates: a filter makes walks longer.
+    /// Whether a walk costs less than comparing all candidates: filters and many results make walks longer.
     fn graph_pays(&self, count: usize, width: usize) -> bool {
         let all = self.ids.len();
         let linked = all - self.pending.len();
-        count > self.options.exact_up_to && linked > all / 2 && (count as u128).pow(2) > (LEAP * width * all) as u128
+        let usual = count == all && width == self.options.width;
+        let pays = || (count as u128).pow(2) > (LEAP * width * all) as u128;
+        count > self.options.exact_up_to && linked > all / 2 && (usual || pays())
     }
 
     fn scan_rows(&self, vector: &[f32], candidates: &Candidates, k: usize) -> Vec<(f32, u32)> {
