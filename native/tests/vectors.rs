@@ -131,7 +131,7 @@ fn a_filter_that_leaves_many_goes_through_the_graph() {
     let options = Options { width: 16, ..small(Metric::Cosine, Storage::F32) };
     let (vectors, model) = filled(options, 4_000, &mut random);
     vectors.settle();
-    let even = |id: u32| id % 2 == 0;
+    let even = |id: u32| id.is_multiple_of(2);
     let recall = mean((0..50).map(|_| {
         let query = random.vector(DIMENSIONS);
         let filter = Filter::Test(&even);
