@@ -21,6 +21,7 @@ export default defineEditor(
         batch: ['value', 'ttl', 'missing'],
         delete: ['key', 'missing'],
         restore: ['key', 'time', 'missing'],
+        embed: ['key', 'value', 'ttl'],
       })
     },
   },

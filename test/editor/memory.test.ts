@@ -29,6 +29,7 @@ editorSuite('memory', {}, (editor) => {
         },
         write: { type: 'millrace-memory-write', store: 'store', operation: 'batch', namespace: 'devices' },
         read: { type: 'millrace-memory-read', store: 'store', namespace: 'devices', key: '', keyType: 'str' },
+        search: { type: 'millrace-memory-search', store: 'store', namespace: 'devices' },
         watch: { type: 'millrace-memory-watch', store: 'store', namespace: 'devices' },
       }),
     ]),
@@ -80,6 +81,7 @@ editorSuite('memory', {}, (editor) => {
       ['batch', ['namespace', 'value', 'ttl', 'missing']],
       ['delete', ['namespace', 'key', 'missing']],
       ['restore', ['namespace', 'key', 'time', 'missing']],
+      ['embed', ['namespace', 'key', 'value', 'ttl']],
     ]
     for (const [operation, shown] of writes) {
       await page().locator('#node-input-operation').selectOption(operation)
@@ -125,7 +127,7 @@ editorSuite('memory', {}, (editor) => {
     assert.deepEqual(await editor().properties('watch', 'filter'), { filter: '{"rpm": {"gt": 1}}' })
   })
 
-  for (const id of ['write', 'read', 'watch']) {
+  for (const id of ['write', 'read', 'search', 'watch']) {
     it(`can be read and used: ${id}`, async () => {
       await editor().edit(id)
       const form = page().locator('.millrace-form')

@@ -24,4 +24,7 @@ export {
   type WatchOptions,
   type Written,
 } from './database'
+export { BuiltInEmbedder, diverse, fuse, WordIndex } from './embedder'
+export type { Embeddable, Embedder, EmbeddingInfo, EmbedOptions, SearchHit, SearchOptions } from './embeddings'
 export { toJson } from './values'
+export { type VectorHit, VectorIndex, type VectorOptions, type VectorQuery, type VectorResult } from './vectors'
