@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type EngineError, memory } from '../../nodes'
+import { memory } from '../../nodes'
 
 describe('memory.Database: vectors', () => {
   let folder: string

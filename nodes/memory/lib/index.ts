@@ -1,4 +1,16 @@
 export {
+  AgentMemory,
+  type AgentOptions,
+  type ConsolidateOptions,
+  type Consolidation,
+  type Kind,
+  type Memory,
+  type Recalled,
+  type RecallOptions,
+  type RememberOptions,
+  type Weights,
+} from './agent'
+export {
   type Cause,
   type Change,
   type Config,
