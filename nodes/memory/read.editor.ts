@@ -27,7 +27,7 @@ export default defineEditor(
       prepareValue('query', queryKinds)
       prepareValue('folder', nameKinds)
       const rows = Object.entries(inputs).map(([operation, own]) => [operation, [...own, ...(more[operation] ?? [])]])
-      showFor(Object.fromEntries(rows), (operation) => {
+      showFor(Object.fromEntries(rows), 'operation', (operation) => {
         $('.millrace-memory-key label span').text(label(operation === 'list' ? 'label.prefix' : 'label.key'))
         $('.millrace-memory-time label span').text(label(operation === 'diff' ? 'label.from' : 'label.time'))
       })

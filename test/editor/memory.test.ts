@@ -30,6 +30,8 @@ editorSuite('memory', {}, (editor) => {
         write: { type: 'millrace-memory-write', store: 'store', operation: 'batch', namespace: 'devices' },
         read: { type: 'millrace-memory-read', store: 'store', namespace: 'devices', key: '', keyType: 'str' },
         search: { type: 'millrace-memory-search', store: 'store', namespace: 'devices' },
+        remember: { type: 'millrace-memory-remember', store: 'store' },
+        recall: { type: 'millrace-memory-recall', store: 'store' },
         watch: { type: 'millrace-memory-watch', store: 'store', namespace: 'devices' },
       }),
     ]),
@@ -90,6 +92,14 @@ editorSuite('memory', {}, (editor) => {
     await editor().cancel()
   })
 
+  it('a recall asks for a limit or a budget', async () => {
+    await editor().edit('recall')
+    assert.deepEqual(await visible(['limit', 'budget']), ['limit'])
+    await page().locator('#node-input-output').selectOption('context')
+    assert.deepEqual(await visible(['limit', 'budget']), ['budget'])
+    await editor().cancel()
+  })
+
   it('names are offered from the running store', async () => {
     await editor().edit('read')
     const key = page().locator('#node-input-key + .red-ui-typedInput-container .red-ui-typedInput-input')
@@ -127,7 +137,7 @@ editorSuite('memory', {}, (editor) => {
     assert.deepEqual(await editor().properties('watch', 'filter'), { filter: '{"rpm": {"gt": 1}}' })
   })
 
-  for (const id of ['write', 'read', 'search', 'watch']) {
+  for (const id of ['write', 'read', 'search', 'remember', 'recall', 'watch']) {
     it(`can be read and used: ${id}`, async () => {
       await editor().edit(id)
       const form = page().locator('.millrace-form')

@@ -114,7 +114,9 @@ describe('memory.AgentMemory', () => {
 
   it('refuses what cannot be remembered; takes another embedder', async () => {
     await assert.rejects(agent.remember('x', { importance: 2 }), { code: 'INVALID_OPTION' })
-    await assert.rejects(agent.remember(''), { code: 'INVALID_INPUT' })
+    for (const text of ['', [1, 0], undefined]) {
+      await assert.rejects(agent.remember(text as string), { code: 'INVALID_INPUT' })
+    }
     const embedder = { model: 'own', dimensions: 2, embed: async () => Float32Array.of(1, 0) }
     const other = new memory.AgentMemory(db, 'own', { embedder })
     await other.remember('anything')

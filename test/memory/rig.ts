@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import type { NodeAPI } from 'node-red'
 import helper from 'node-red-node-test-helper'
 import readNode from '../../nodes/memory/read'
+import recallNode from '../../nodes/memory/recall'
+import rememberNode from '../../nodes/memory/remember'
 import searchNode from '../../nodes/memory/search'
 import storeNode from '../../nodes/memory/store'
 import watchNode from '../../nodes/memory/watch'
@@ -37,6 +39,16 @@ export const searchOf = (more: Json = {}): Json => ({
   ...more,
 })
 
+export const rememberOf = (more: Json = {}): Json => ({
+  ...{ id: 'remember', type: 'millrace-memory-remember', store: 'store', ...place, wires: [['written']] },
+  ...more,
+})
+
+export const recallOf = (more: Json = {}): Json => ({
+  ...{ id: 'recall', type: 'millrace-memory-recall', store: 'store', ...place, wires: [['found']] },
+  ...more,
+})
+
 export const watchOf = (more: Json = {}): Json => ({
   ...{ id: 'watch', type: 'millrace-memory-watch', store: 'store', ...place, wires: [['change'], ['gap']] },
   ...more,
@@ -60,7 +72,7 @@ export class Rig extends Log<Event> {
     userDir ||= mkdtempSync(join(tmpdir(), 'millrace-memory-'))
     helper.settings({ userDir } as never)
     const rig = new Rig()
-    const types = [storeNode, writeNode, readNode, watchNode, searchNode].map(
+    const types = [storeNode, writeNode, readNode, watchNode, searchNode, rememberNode, recallNode].map(
       (node) => (RED: NodeAPI) => node(rig.listenTo(RED)),
     )
     await helper.load(types as never, flowOf(nodes) as never)

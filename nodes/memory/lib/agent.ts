@@ -1,4 +1,5 @@
 /** What an agent remembers: episodes, facts and procedures, recalled by meaning, importance, age and use. */
+import { randomBytes } from 'node:crypto'
 import { EngineError, quote } from '../../shared/errors'
 import type { Database, Operation } from './database'
 import { BuiltInEmbedder } from './embedder'
@@ -98,7 +99,6 @@ type Kept = Omit<Memory, 'id' | 'uses'>
 export class AgentMemory {
   private readonly namespace: string
   private readonly now: () => number
-  private last = 0
 
   constructor(
     private readonly db: Database,
@@ -206,10 +206,14 @@ export class AgentMemory {
     if (!(importance >= 0 && importance <= 1)) {
       throw new EngineError('INVALID_OPTION', `importance is ${quote(importance)}; it must be from 0 to 1`)
     }
+    if (typeof text !== 'string') {
+      throw new EngineError(
+        'INVALID_INPUT',
+        `${quote(text)} cannot be remembered; give a text, and the rest as its data`,
+      )
+    }
     const time = this.now()
-    // In the order of time, and no two alike.
-    this.last = Math.max(this.last + 1, time * 1000)
-    const id = `${kind}-${this.last.toString(36)}`
+    const id = `${kind}-${time.toString(36)}-${randomBytes(5).toString('hex')}`
     const metadata = { kind, tags, time }
     // The vector first: without its memory it is not found.
     await this.db.embed(this.namespace, id, text, metadata, this.by)
