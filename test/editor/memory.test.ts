@@ -29,6 +29,7 @@ editorSuite('memory', {}, (editor) => {
         },
         write: { type: 'millrace-memory-write', store: 'store', operation: 'batch', namespace: 'devices' },
         read: { type: 'millrace-memory-read', store: 'store', namespace: 'devices', key: '', keyType: 'str' },
+        differs: { type: 'millrace-memory-read', store: 'store', operation: 'diff' },
         search: { type: 'millrace-memory-search', store: 'store', namespace: 'devices' },
         remember: { type: 'millrace-memory-remember', store: 'store' },
         recall: { type: 'millrace-memory-recall', store: 'store' },
@@ -73,6 +74,13 @@ editorSuite('memory', {}, (editor) => {
       [await said('key'), await said('time')],
       [text('label.key', {}, 'en-US', read), text('label.from', {}, 'en-US', read)],
     )
+    await editor().cancel()
+  })
+
+  it('a saved operation has its own labels from the start', async () => {
+    await editor().edit('differs')
+    const said = await page().locator('.millrace-memory-time label span').textContent()
+    assert.equal(said, text('label.from', {}, 'en-US', ['memory', 'read']))
     await editor().cancel()
   })
 
