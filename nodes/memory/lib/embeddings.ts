@@ -68,6 +68,8 @@ export class Embeddings {
   /** Of which kind the vectors of a namespace are, as far as was asked. */
   private readonly kinds = new Map<string, Kind>()
 
+  private readonly asked = new Map<string, Promise<EmbeddingInfo | null>>()
+
   constructor(private readonly db: Database) {}
 
   async put(
@@ -108,11 +110,18 @@ export class Embeddings {
     return removed
   }
 
+  /** Who asks at the same time goes on in the order of the calls, so that the first is the first. */
+  private what(namespace: string): Promise<EmbeddingInfo | null> {
+    const asked = this.asked.get(namespace) ?? this.db.what(namespace).finally(() => this.asked.delete(namespace))
+    this.asked.set(namespace, asked)
+    return asked
+  }
+
   /** The first vector of a namespace says of which kind all are. */
   private async agree(namespace: string, kind: Kind): Promise<void> {
     let known = this.kinds.get(namespace)
     if (!known || !same(known, kind)) {
-      const asked = await this.db.what(namespace)
+      const asked = await this.what(namespace)
       // Meanwhile another one may have been the first.
       known = asked ?? (known && same(known, kind) ? known : (this.kinds.get(namespace) ?? kind))
       this.kinds.set(namespace, known)
