@@ -35,9 +35,12 @@ pub struct Near {
     model: Option<String>,
 }
 
+/// Many search at a time; one brings it what is new.
+type Index = Arc<RwLock<Kept>>;
+
 /// By namespace and metric.
 #[derive(Default)]
-pub(super) struct Indexes(Mutex<HashMap<(String, Metric), Arc<RwLock<Kept>>>>);
+pub(super) struct Indexes(Mutex<HashMap<(String, Metric), Index>>);
 
 /// An index, and up to where in the log it knows.
 #[derive(Default)]
@@ -120,7 +123,7 @@ impl Database {
     }
 
     /// The index of a namespace as of now.
-    fn followed(&self, store: &Store, namespace: &str, metric: Metric) -> Result<Arc<RwLock<Kept>>> {
+    fn followed(&self, store: &Store, namespace: &str, metric: Metric) -> Result<Index> {
         let space = beside(namespace);
         let base = names::all(&space)?;
         let kept = {
