@@ -235,6 +235,63 @@ export declare class TaskQueue {
   close(): Promise<Coded<undefined>>
 }
 
+/** The built-in embedder: a table in memory. */
+export declare class TextEmbedder {
+  /** Reads the table that is part of this binary. */
+  static open(): Promise<Coded<TextEmbedder>>
+  get dimensions(): number
+  /** The vectors of texts, of length 1, one after the other. */
+  embed(texts: Array<string>): Promise<Coded<Float32Array>>
+  /** Where the pieces of a text end, in bytes of its UTF-8: what lengths in tokens are counted by. */
+  ends(text: string): Promise<Coded<Uint32Array>>
+}
+export type EmbedderHandle = TextEmbedder
+
+/** An index over vectors. */
+export declare class VectorIndex {
+  /** `options` is JSON: `memory.VectorOptions`. `path` is where it was saved, if it was. */
+  static open(options: string, path?: string | undefined | null): Promise<Coded<VectorIndex>>
+  /** Whether it came from its file. */
+  get loaded(): boolean
+  /** Why its file is of no use, where there is one: bring all vectors again. */
+  get rebuild(): string | null
+  /** The options in force, as JSON. */
+  options(): Coded<string>
+  /** Takes vectors, lying one after the other, all or none. The arrays must not change meanwhile. */
+  put(ids: Uint32Array, vectors: Float32Array, seq: number): Promise<Coded<undefined>>
+  /** Forgets vectors; resolves to how many were there. */
+  remove(ids: Uint32Array, seq: number): Promise<Coded<number>>
+  /** The nearest `k` of each vector, of all or of those with the ids. The arrays must not change meanwhile. */
+  search(vectors: Float32Array, k: number, threshold?: number | undefined | null, ids?: Uint32Array | undefined | null): Promise<Coded<VectorHits>>
+  /** A vector as it is kept. */
+  getVector(id: number): Coded<Float32Array | undefined | null>
+  stats(): Coded<VectorStats>
+  /** Resolves when the graph has all it should have. */
+  settle(): Promise<Coded<undefined>>
+  /** Writes it to a file, whole or not at all. */
+  save(path: string): Promise<Coded<undefined>>
+  /** Resolves when it is let go. What was not saved is gone. */
+  close(): Promise<void>
+}
+export type VectorHandle = VectorIndex
+
+/** An index over the words of texts. */
+export declare class WordIndex {
+  /** Over groups of three letters, or over whole words. */
+  constructor(trigrams: boolean)
+  /** Takes texts, each with its id. */
+  put(ids: Uint32Array, texts: Array<string>): Promise<Coded<undefined>>
+  /** Forgets texts; resolves to how many were there. */
+  remove(ids: Uint32Array): Promise<Coded<number>>
+  /** The `k` texts that fit best, of all or of those with the ids. */
+  search(text: string, k: number, ids?: Uint32Array | undefined | null): Promise<Coded<RankedHits>>
+  /** Texts in it. */
+  get size(): number
+  /** About the memory that it takes. */
+  get bytes(): number
+}
+export type WordHandle = WordIndex
+
 /** The effects of a task's outcome, `{result}` or `{error}`, on what follows it, its message's `then`. */
 export declare function advanceWorkflow(then: string, outcome: string, rootId: string, parentId: string): Coded<string>
 
@@ -246,6 +303,9 @@ export declare function checkWorker(options: string): Coded<undefined>
 
 /** The effects of a join whose outcomes are all there: a list in order. */
 export declare function completeJoin(join: string, outcomes: string): Coded<string>
+
+/** The places of `k` that fit and do not say the same again; vectors of length 1 lie one after the other. */
+export declare function diverse(relevance: Float32Array, vectors: Float32Array, balance: number, k: number): Uint32Array
 
 /** The version of the engines. */
 export declare function engineVersion(): string
@@ -270,6 +330,9 @@ export declare function fitsPattern(pattern: string, name: string): boolean
  * worker asks for, NaN: that of the policy.
  */
 export declare function judgeFailure(message: string, failure: string, retries: number, askedMs?: number | undefined | null): Coded<string>
+
+/** One list from several: by their scores, or by rank with a constant. */
+export declare function fuseHits(lists: Array<WeightedHits>, rankConstant?: number | undefined | null): RankedHits
 
 /** What a watcher took, and whether more waits. */
 export interface MemoryEvents {
@@ -333,6 +396,12 @@ export interface PythonEvents {
 
 /** What a broker with a store of its own has to know of a message, as JSON: `tasks::Head`. Checks it. */
 export declare function readMessage(message: string): Coded<string>
+
+/** What was found, best first. */
+export interface RankedHits {
+  ids: Uint32Array
+  scores: Float32Array
+}
 
 /** How many messages came, and how many of them gave way to newer ones. */
 export interface Ros2Counts {
@@ -471,3 +540,31 @@ export interface SyncStatus {
 
 /** Which states may follow which: JSON, `{state: [state]}`. */
 export declare function taskStates(): string
+
+/** What was found, one question after the other. */
+export interface VectorHits {
+  ids: Uint32Array
+  scores: Float32Array
+  /** So many of them for each question. */
+  counts: Uint32Array
+  /** Compared one by one, not through the graph. */
+  exact: boolean
+}
+
+/** How an index stands. */
+export interface VectorStats {
+  vectors: number
+  bytes: number
+  linked: number
+  toLink: number
+  /** A search without a filter compares one by one. */
+  exact: boolean
+  seq: number
+}
+
+/** A list to be brought together with others. */
+export interface WeightedHits {
+  ids: Uint32Array
+  scores: Float32Array
+  weight: number
+}

@@ -80,8 +80,7 @@ export class Clerk<Given> {
     this.missed += 1
     if (this.settings.missing === 'error' || !this.host.wired(MISSING)) throw error
     const suggestions = error instanceof KeyNotFoundError ? error.suggestions : []
-    message.error = { code, message: error.message, suggestions }
-    reply.send([null, message])
+    reply.send([null, Object.assign(message, { error: { code, message: error.message, suggestions } })])
     reply.done()
   }
 

@@ -78,18 +78,19 @@ export function prepareValue(name: string, kinds: readonly string[]): void {
   typedInput(name, kinds)
 }
 
-/** Shows the rows that the chosen operation has: `millrace-memory-key` with `key`. */
+/** Shows the rows that the chosen operation has, or the chosen value of another field: `millrace-memory-key` with `key`. */
 export function showFor(
   rows: Record<string, readonly string[]>,
-  changed: (operation: string) => void = () => {},
+  field = 'operation',
+  changed: (chosen: string) => void = () => {},
 ): void {
-  const operation = $('#node-input-operation')
+  const select = $(`#node-input-${field}`)
   const all = [...new Set(Object.values(rows).flat())]
   const show = () => {
-    const chosen = String(operation.val())
+    const chosen = String(select.val())
     for (const row of all) $(`.millrace-memory-${row}`).toggle(rows[chosen]?.includes(row) ?? false)
     changed(chosen)
   }
-  operation.on('change', show)
+  select.on('change', show)
   show()
 }

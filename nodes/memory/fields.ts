@@ -18,6 +18,17 @@ export const valueKinds = ['msg', 'flow', 'global', 'str', 'num', 'bool', 'json'
 /** Where a query comes from. */
 export const queryKinds = ['json', 'msg', 'flow', 'global', 'jsonata'] as const
 
+/** Names, separated by commas. */
+export const names: Field<string[]> = parsed('', (typed) =>
+  typed
+    .split(',')
+    .map((name) => name.trim())
+    .filter(Boolean),
+)
+
+/** Whose memory it is. */
+export const agent: Field<string> = parsed('agent', (typed) => typed)
+
 export const namespaceFields = {
   namespace: text('main'),
   namespaceType: choice('str', nameKinds),

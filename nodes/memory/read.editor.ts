@@ -14,11 +14,16 @@ const more: Record<string, readonly string[]> = {
   list: ['limit'],
 }
 
+/** Node-RED translates once more when the panel is prepared: by then the key has to be gone. */
+function rename(row: string, text: string): void {
+  $(`.millrace-memory-${row} label span`).removeAttr('data-i18n').text(text)
+}
+
 export default defineEditor(
   readConfig,
   { ...looks, inputs: 1, outputs: 2, paletteLabel: 'memory read' },
   {
-    label: (node) => String(node.name || `memory ${node.operation}`),
+    label: (node) => String(node.name || `memory ${node.operation ?? 'read'}`),
     inputLabels: () => label('port.messages'),
     outputLabels: (_node, port) => label(port === 0 ? 'port.found' : 'port.missing'),
     oneditprepare() {
@@ -27,9 +32,9 @@ export default defineEditor(
       prepareValue('query', queryKinds)
       prepareValue('folder', nameKinds)
       const rows = Object.entries(inputs).map(([operation, own]) => [operation, [...own, ...(more[operation] ?? [])]])
-      showFor(Object.fromEntries(rows), (operation) => {
-        $('.millrace-memory-key label span').text(label(operation === 'list' ? 'label.prefix' : 'label.key'))
-        $('.millrace-memory-time label span').text(label(operation === 'diff' ? 'label.from' : 'label.time'))
+      showFor(Object.fromEntries(rows), 'operation', (operation) => {
+        rename('key', label(operation === 'list' ? 'label.prefix' : 'label.key'))
+        rename('time', label(operation === 'diff' ? 'label.from' : 'label.time'))
       })
     },
   },

@@ -9,7 +9,7 @@ export default defineEditor(
   writeConfig,
   { ...looks, inputs: 1, outputs: 2, paletteLabel: 'memory write' },
   {
-    label: (node) => String(node.name || `memory ${node.operation}`),
+    label: (node) => String(node.name || `memory ${node.operation ?? 'write'}`),
     inputLabels: () => label('port.messages'),
     outputLabels: (_node, port) => label(port === 0 ? 'port.written' : 'port.missing'),
     oneditprepare() {
@@ -21,6 +21,7 @@ export default defineEditor(
         batch: ['value', 'ttl', 'missing'],
         delete: ['key', 'missing'],
         restore: ['key', 'time', 'missing'],
+        embed: ['key', 'value', 'ttl'],
       })
     },
   },

@@ -1,8 +1,8 @@
-/** What a `millrace-memory-write` node does: a put, many of them at once, a delete, or the return of an old version. */
+/** What a `millrace-memory-write` node does: a put, many of them at once, a delete, the return of an old version, a vector. */
 import { EngineError, quote } from '../shared/errors'
 import type { Host } from '../shared/node'
 import { type Job, nameOf } from './clerk'
-import type { Database, Moment, Operation, PutOptions, Written } from './lib'
+import type { Database, Embeddable, Moment, Operation, PutOptions, Written } from './lib'
 import { reader } from './typed'
 import type { writeConfig } from './write.config'
 
@@ -11,9 +11,12 @@ interface Given {
   key: string
   value: unknown
   time: Moment
+  /** Of a vector. */
+  metadata: unknown
   options: PutOptions
 }
 
+const WITH_VALUE = ['put', 'batch', 'embed']
 const NOTHING = { version: null, time: null, previous: null }
 
 export function writing({ RED, node, config }: Host<(typeof writeConfig)['fields']>): Job<Given> {
@@ -29,7 +32,8 @@ export function writing({ RED, node, config }: Host<(typeof writeConfig)['fields
       return {
         namespace: nameOf(await namespace(message)),
         key: operation === 'batch' ? '' : nameOf(await key(message)),
-        value: operation === 'put' || operation === 'batch' ? await value(message) : undefined,
+        value: WITH_VALUE.includes(operation) ? await value(message) : undefined,
+        metadata: message.metadata,
         time: operation === 'restore' ? ((await time(message)) as Moment) : 0,
         options: {
           ...(ifVersion !== undefined && { ifVersion }),
@@ -46,9 +50,10 @@ export function writing({ RED, node, config }: Host<(typeof writeConfig)['fields
     },
   }
 
-  function write(db: Database, { namespace, key, value, time, options }: Given): Promise<Written> {
+  function write(db: Database, { namespace, key, value, time, metadata, options }: Given): Promise<Written> {
     if (operation === 'delete') return db.delete(namespace, key, options)
     if (operation === 'restore') return db.restore(namespace, key, time)
+    if (operation === 'embed') return db.embed(namespace, key, value as Embeddable, metadata, options)
     return db.put(namespace, key, value, options)
   }
 }

@@ -29,6 +29,10 @@ editorSuite('memory', {}, (editor) => {
         },
         write: { type: 'millrace-memory-write', store: 'store', operation: 'batch', namespace: 'devices' },
         read: { type: 'millrace-memory-read', store: 'store', namespace: 'devices', key: '', keyType: 'str' },
+        differs: { type: 'millrace-memory-read', store: 'store', operation: 'diff' },
+        search: { type: 'millrace-memory-search', store: 'store', namespace: 'devices' },
+        remember: { type: 'millrace-memory-remember', store: 'store' },
+        recall: { type: 'millrace-memory-recall', store: 'store' },
         watch: { type: 'millrace-memory-watch', store: 'store', namespace: 'devices' },
       }),
     ]),
@@ -73,6 +77,13 @@ editorSuite('memory', {}, (editor) => {
     await editor().cancel()
   })
 
+  it('a saved operation has its own labels from the start', async () => {
+    await editor().edit('differs')
+    const said = await page().locator('.millrace-memory-time label span').textContent()
+    assert.equal(said, text('label.from', {}, 'en-US', ['memory', 'read']))
+    await editor().cancel()
+  })
+
   it('a write asks for what its operation needs', async () => {
     await editor().edit('write')
     const writes: [operation: string, shown: string[]][] = [
@@ -80,11 +91,20 @@ editorSuite('memory', {}, (editor) => {
       ['batch', ['namespace', 'value', 'ttl', 'missing']],
       ['delete', ['namespace', 'key', 'missing']],
       ['restore', ['namespace', 'key', 'time', 'missing']],
+      ['embed', ['namespace', 'key', 'value', 'ttl']],
     ]
     for (const [operation, shown] of writes) {
       await page().locator('#node-input-operation').selectOption(operation)
       assert.deepEqual(await visible(['namespace', 'key', 'value', 'time', 'ttl', 'missing']), shown, operation)
     }
+    await editor().cancel()
+  })
+
+  it('a recall asks for a limit or a budget', async () => {
+    await editor().edit('recall')
+    assert.deepEqual(await visible(['limit', 'budget']), ['limit'])
+    await page().locator('#node-input-output').selectOption('context')
+    assert.deepEqual(await visible(['limit', 'budget']), ['budget'])
     await editor().cancel()
   })
 
@@ -125,7 +145,7 @@ editorSuite('memory', {}, (editor) => {
     assert.deepEqual(await editor().properties('watch', 'filter'), { filter: '{"rpm": {"gt": 1}}' })
   })
 
-  for (const id of ['write', 'read', 'watch']) {
+  for (const id of ['write', 'read', 'search', 'remember', 'recall', 'watch']) {
     it(`can be read and used: ${id}`, async () => {
       await editor().edit(id)
       const form = page().locator('.millrace-form')

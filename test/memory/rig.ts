@@ -5,6 +5,9 @@ import { join } from 'node:path'
 import type { NodeAPI } from 'node-red'
 import helper from 'node-red-node-test-helper'
 import readNode from '../../nodes/memory/read'
+import recallNode from '../../nodes/memory/recall'
+import rememberNode from '../../nodes/memory/remember'
+import searchNode from '../../nodes/memory/search'
 import storeNode from '../../nodes/memory/store'
 import watchNode from '../../nodes/memory/watch'
 import writeNode from '../../nodes/memory/write'
@@ -31,6 +34,21 @@ export const readOf = (more: Json = {}): Json => ({
   ...more,
 })
 
+export const searchOf = (more: Json = {}): Json => ({
+  ...{ id: 'search', type: 'millrace-memory-search', store: 'store', namespace: 'n', ...place, wires: [['found']] },
+  ...more,
+})
+
+export const rememberOf = (more: Json = {}): Json => ({
+  ...{ id: 'remember', type: 'millrace-memory-remember', store: 'store', ...place, wires: [['written']] },
+  ...more,
+})
+
+export const recallOf = (more: Json = {}): Json => ({
+  ...{ id: 'recall', type: 'millrace-memory-recall', store: 'store', ...place, wires: [['found']] },
+  ...more,
+})
+
 export const watchOf = (more: Json = {}): Json => ({
   ...{ id: 'watch', type: 'millrace-memory-watch', store: 'store', ...place, wires: [['change'], ['gap']] },
   ...more,
@@ -54,7 +72,9 @@ export class Rig extends Log<Event> {
     userDir ||= mkdtempSync(join(tmpdir(), 'millrace-memory-'))
     helper.settings({ userDir } as never)
     const rig = new Rig()
-    const types = [storeNode, writeNode, readNode, watchNode].map((node) => (RED: NodeAPI) => node(rig.listenTo(RED)))
+    const types = [storeNode, writeNode, readNode, watchNode, searchNode, rememberNode, recallNode].map(
+      (node) => (RED: NodeAPI) => node(rig.listenTo(RED)),
+    )
     await helper.load(types as never, flowOf(nodes) as never)
     rig.attach()
     return rig
@@ -92,9 +112,9 @@ export class Rig extends Log<Event> {
     return (await this.until('written', before + messages.length)).slice(before)
   }
 
-  async answer(message: Json): Promise<Seen> {
+  async answer(message: Json, from = 'read'): Promise<Seen> {
     const before = this.seen.found.length
-    this.send('read', message)
+    this.send(from, message)
     return (await this.until('found', before + 1))[before]
   }
 }

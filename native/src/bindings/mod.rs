@@ -4,6 +4,7 @@
 #[cfg(unix)]
 pub mod action;
 pub mod coded;
+pub mod embedder;
 pub mod engine;
 pub mod memory;
 #[cfg(feature = "ros2")]
@@ -12,3 +13,4 @@ pub mod spool;
 pub mod stamp;
 pub mod sync;
 pub mod tasks;
+pub mod vectors;

@@ -11,6 +11,7 @@ use super::changes::Event;
 use super::database::Database;
 use super::filter::Filter;
 use super::lineage::Way;
+use super::near::Near;
 use super::query::{Query, ms};
 use super::read::{At, HistoryRange};
 use super::record::Record;
@@ -147,6 +148,8 @@ pub enum Ask {
     Namespaces(List),
     Suggestions(Document),
     Query(Query),
+    Near(Near),
+    NearWhat(String),
     CreateIndex(Named),
     DropIndex(Named),
     Indexes(String),
@@ -334,6 +337,8 @@ impl Database {
             }
             Ask::Suggestions(it) => text(&self.suggestions(&it.namespace, &it.key)?),
             Ask::Query(query) => text(&self.query(query)?),
+            Ask::Near(near) => text(&self.nearest(&near)?),
+            Ask::NearWhat(namespace) => text(&self.nearest_what(&namespace)?),
             Ask::CreateIndex(it) => text(&self.create_index(&it.namespace, &it.path)?),
             Ask::DropIndex(it) => text(&self.drop_index(&it.namespace, &it.path)?),
             Ask::Indexes(namespace) => {

@@ -141,6 +141,7 @@ pub struct Database {
     pub(super) watchers: Watchers,
     pub(super) views: Mutex<Views>,
     pub(super) suggest: Suggest,
+    pub(super) near: super::near::Indexes,
     keeper: Mutex<Option<JoinHandle<()>>>,
     closing: Arc<(Mutex<bool>, Condvar)>,
 }
@@ -171,6 +172,7 @@ impl Database {
             watchers: Watchers::default(),
             views: Mutex::new(Views::read_all(&store)?),
             suggest: Suggest::default(),
+            near: super::near::Indexes::default(),
             store: RwLock::new(Some(store)),
             options,
             keeper: Mutex::default(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::vectors::VectorError;
 use crate::error::{ErrorCode, HasCode};
 use crate::kv::KvError;
 
@@ -95,6 +96,9 @@ pub enum MemoryError {
     /// The store below.
     #[error("{0}")]
     Store(Arc<KvError>),
+    /// Vectors that cannot be compared.
+    #[error("{0}")]
+    Vector(Arc<VectorError>),
     /// Closed before this call.
     #[error("the database is closed; open it again")]
     Closed,
@@ -112,6 +116,7 @@ impl HasCode for MemoryError {
             MemoryError::Damaged { .. } => ErrorCode::StoreCorrupt,
             MemoryError::File { .. } => ErrorCode::StoreFailed,
             MemoryError::Store(error) => error.code(),
+            MemoryError::Vector(error) => error.code(),
             MemoryError::Closed => ErrorCode::Closed,
         }
     }
@@ -120,6 +125,12 @@ impl HasCode for MemoryError {
 impl From<KvError> for MemoryError {
     fn from(error: KvError) -> Self {
         MemoryError::Store(Arc::new(error))
+    }
+}
+
+impl From<VectorError> for MemoryError {
+    fn from(error: VectorError) -> Self {
+        MemoryError::Vector(Arc::new(error))
     }
 }
 

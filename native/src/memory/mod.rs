@@ -16,6 +16,10 @@
 //! | `suggest` | names near one that is not there |
 //! | `retention` | what history is given up, and when |
 //! | `transfer`, `verify` | copies, text, checks |
+//! | [`embedder`] | vectors of texts, without a model server |
+//! | [`vectors`] | vectors by id, and the nearest of them |
+//! | `near` | vectors of documents: the index that follows the log |
+//! | [`words`] | texts by their words, and findings of several kinds brought together |
 //! | `ask` | all that is asked rarely, as JSON |
 //!
 //! What must hold:
@@ -31,11 +35,13 @@ mod cache;
 pub mod changes;
 pub mod database;
 pub mod diff;
+pub mod embedder;
 mod error;
 pub mod filter;
 mod index;
 mod lineage;
 mod names;
+mod near;
 mod query;
 mod read;
 mod record;
@@ -43,8 +49,10 @@ mod retention;
 mod spaces;
 mod suggest;
 mod transfer;
+pub mod vectors;
 mod verify;
 mod views;
+pub mod words;
 mod write;
 
 pub use database::{Database, Durability, Options};

@@ -5,5 +5,6 @@
 mod ask;
 mod crash;
 mod documents;
+mod near;
 mod random;
 mod support;

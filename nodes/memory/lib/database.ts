@@ -5,6 +5,16 @@ import type { MemoryDatabase } from '#native'
 import { EngineError, quote, toEngineError } from '../../shared/errors'
 import { native } from '../../shared/native'
 import { type Outcome, Reads, Writes } from './batches'
+import {
+  beside,
+  type Embeddable,
+  type EmbeddingInfo,
+  Embeddings,
+  type EmbedOptions,
+  type SearchHit,
+  type SearchOptions,
+  vectorOf,
+} from './embeddings'
 import { toJson } from './values'
 import { type Event, Watch, type WatchOptions } from './watch'
 
@@ -178,6 +188,11 @@ export class KeyNotFoundError extends EngineError {
 export class Database implements AsyncDisposable {
   private readonly reads: Reads
   private readonly writes: Writes
+  private readonly embeddings = new Embeddings({
+    nearest: (question) => this.ask('near', question),
+    what: (namespace) => this.ask('nearWhat', namespace),
+    write: (operations) => this.putBatch(operations),
+  })
   private readonly watches = new Set<Watch>()
   private closing: Promise<void> | undefined
 
@@ -305,6 +320,42 @@ export class Database implements AsyncDisposable {
     query: Query = {},
   ): Promise<QueryResult<Row>> {
     return this.ask('query', question(namespace, query))
+  }
+
+  /**
+   * Keeps the vector of a document, or of a text: with the built-in embedder, or `embedder`. All of a namespace are of one model.
+   * They stand in the namespace `<namespace>#vectors`, with history like other documents.
+   */
+  async embed(
+    namespace: string,
+    key: string,
+    vector: Embeddable,
+    metadata?: unknown,
+    options: EmbedOptions = {},
+  ): Promise<Version> {
+    names(namespace, key)
+    return this.embeddings.put(namespace, key, vector, metadata, options)
+  }
+
+  /** The vector of a document, and its metadata. */
+  async embedding(namespace: string, key: string): Promise<{ vector: Float32Array; model: string; metadata: unknown }> {
+    const kept = await this.get<{ vector: string; model: string; metadata?: unknown }>(beside(namespace), key)
+    return { vector: vectorOf(kept), model: kept.model, metadata: kept.metadata ?? null }
+  }
+
+  /** Null where there was none. The document stays, as the vector does where a document is deleted. */
+  deleteEmbedding(namespace: string, key: string): Promise<Written> {
+    return this.embeddings.remove(namespace, key)
+  }
+
+  /** Of which kind the vectors of a namespace are; null where there are none. */
+  embeddingInfo(namespace: string): Promise<EmbeddingInfo | null> {
+    return this.ask('nearWhat', namespace)
+  }
+
+  /** The nearest to a vector, or to a text, best first: as many as asked for wherever there are so many that pass. */
+  async search(namespace: string, vector: Embeddable, options: SearchOptions = {}): Promise<SearchHit[]> {
+    return this.embeddings.search(namespace, vector, options)
   }
 
   createIndex(namespace: string, path: string): Promise<void> {

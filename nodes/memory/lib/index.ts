@@ -1,4 +1,16 @@
 export {
+  AgentMemory,
+  type AgentOptions,
+  type ConsolidateOptions,
+  type Consolidation,
+  type Kind,
+  type Memory,
+  type Recalled,
+  type RecallOptions,
+  type RememberOptions,
+  type Weights,
+} from './agent'
+export {
   type Cause,
   type Change,
   type Config,
@@ -24,4 +36,7 @@ export {
   type WatchOptions,
   type Written,
 } from './database'
+export { BuiltInEmbedder, diverse, fuse, WordIndex } from './embedder'
+export type { Embeddable, Embedder, EmbeddingInfo, EmbedOptions, SearchHit, SearchOptions } from './embeddings'
 export { toJson } from './values'
+export { type VectorHit, VectorIndex, type VectorOptions, type VectorQuery, type VectorResult } from './vectors'

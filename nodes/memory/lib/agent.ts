@@ -1,0 +1,294 @@
+/** What an agent remembers: episodes, facts and procedures, recalled by meaning, importance, age and use. */
+import { randomBytes } from 'node:crypto'
+import { EngineError, quote } from '../../shared/errors'
+import type { Database, Operation } from './database'
+import { BuiltInEmbedder } from './embedder'
+import { beside, type Embedder } from './embeddings'
+
+/** What happened, what is so, how to do it. */
+export type Kind = 'episode' | 'fact' | 'procedure'
+
+export interface Memory {
+  id: string
+  kind: Kind
+  text: string
+  /** 0 to 1. */
+  importance: number
+  tags: string[]
+  /** When it was remembered, in milliseconds. */
+  time: number
+  /** How often it was recalled. */
+  uses: number
+  /** Whatever belongs to it. */
+  data?: unknown
+}
+
+export interface RememberOptions {
+  importance?: number
+  tags?: string[]
+  data?: unknown
+}
+
+/** How much each part of a score counts. */
+export interface Weights {
+  similarity: number
+  importance: number
+  recency: number
+  use: number
+}
+
+export interface RecallOptions {
+  /** 10 by default. */
+  limit?: number
+  kinds?: Kind[]
+  /** Not older than this: a date or milliseconds. */
+  since?: Date | number
+  /** All of these. */
+  tags?: string[]
+  weights?: Partial<Weights>
+}
+
+export interface Recalled extends Memory {
+  score: number
+  /** What the score is made of, each part before its weight. */
+  why: Weights
+}
+
+export interface ConsolidateOptions {
+  /** So near are two that say the same; 0.95 by default. */
+  duplicate?: number
+  /** Older than so many days, 90 by default, unimportant and unused: it is faded. */
+  fadeAfterDays?: number
+}
+
+/** What a consolidation took out of the memory: `undo` brings it back. */
+export interface Consolidation {
+  merged: { kept: string; gone: string }[]
+  faded: string[]
+}
+
+export interface AgentOptions {
+  /** The built-in one by default. */
+  embedder?: Embedder
+  weights?: Partial<Weights>
+  /** The clock, for tests. */
+  now?: () => number
+}
+
+const WEIGHTS: Weights = { similarity: 0.4, importance: 0.3, recency: 0.2, use: 0.1 }
+const IMPORTANCE: Record<Kind, number> = { episode: 0.5, fact: 0.9, procedure: 0.7 }
+const DAY_MS = 86_400_000
+/** Recency falls to a third in so many days. */
+const DECAY_DAYS = 30
+/** So many uses count in full. */
+const USES = 10
+/** What is more important, or was used more often, does not fade. */
+const FADES = { importance: 0.8, uses: 5 }
+/** So many of the nearest are ranked, at least. */
+const CANDIDATES = 200
+
+type Kept = Omit<Memory, 'id' | 'uses'>
+
+/**
+ * ```ts
+ * const agent = new memory.AgentMemory(db, 'mill-assistant')
+ * await agent.learn('Pump 2 needs oil of grade 46')
+ * const found = await agent.recall('which oil does the pump take?')
+ * ```
+ */
+export class AgentMemory {
+  private readonly namespace: string
+  private readonly now: () => number
+
+  constructor(
+    private readonly db: Database,
+    agentId: string,
+    private readonly options: AgentOptions = {},
+  ) {
+    this.namespace = `agent:${agentId}`
+    this.now = options.now ?? Date.now
+  }
+
+  /** Something that happened. Resolves to its id. */
+  remember(text: string, options: RememberOptions = {}): Promise<string> {
+    return this.keep('episode', text, options)
+  }
+
+  /** Something that is so. */
+  learn(text: string, options: RememberOptions = {}): Promise<string> {
+    return this.keep('fact', text, options)
+  }
+
+  /** How something is done. */
+  procedure(text: string, options: RememberOptions = {}): Promise<string> {
+    return this.keep('procedure', text, options)
+  }
+
+  /** What fits best, the best first. What is recalled counts as used. */
+  async recall(query: string, options: RecallOptions = {}): Promise<Recalled[]> {
+    const ranked = await this.rank(query, options)
+    await this.use(ranked)
+    return ranked
+  }
+
+  /** Recalls as much as fits into so many tokens, as a text of lines. */
+  async context(query: string, budget: number, options: RecallOptions = {}): Promise<{ text: string; ids: string[] }> {
+    const counter = await BuiltInEmbedder.open()
+    const chosen: Recalled[] = []
+    let left = budget
+    for (const memory of await this.rank(query, { limit: CANDIDATES, ...options })) {
+      const tokens = (await counter.ends(`- ${memory.text}`)).length
+      if (tokens > left) continue
+      left -= tokens
+      chosen.push(memory)
+    }
+    await this.use(chosen)
+    return { text: chosen.map(({ text }) => `- ${text}`).join('\n'), ids: chosen.map(({ id }) => id) }
+  }
+
+  async get(id: string): Promise<Memory> {
+    const [kept, uses] = await Promise.all([this.db.get<Kept>(this.namespace, id), this.usesOf([id])])
+    return { ...kept, id, uses: uses[0] as number }
+  }
+
+  /** Whether it was there. The history of the store still has it. */
+  async forget(id: string): Promise<boolean> {
+    return this.remove([id]).then(([was]) => was as boolean)
+  }
+
+  /**
+   * Takes out what says the same as something more important or newer, and what is old, unimportant and unused. It is
+   * archived, and can be brought back.
+   */
+  async consolidate({ duplicate = 0.95, fadeAfterDays = 90 }: ConsolidateOptions = {}): Promise<Consolidation> {
+    const all = new Map((await this.all()).map((memory) => [memory.id, memory]))
+    const merged: Consolidation['merged'] = []
+    const best = [...all.values()].sort((a, b) => b.importance - a.importance || b.time - a.time)
+    for (const { id, kind, text } of best) {
+      if (!all.has(id)) continue
+      const near = await this.search(text, { topK: CANDIDATES, threshold: duplicate, filter: { kind } })
+      for (const { key } of near) {
+        if (key !== id && all.delete(key)) merged.push({ kept: id, gone: key })
+      }
+    }
+    const oldest = this.now() - fadeAfterDays * DAY_MS
+    const fades = ({ time, importance, uses }: Memory) =>
+      time < oldest && importance <= FADES.importance && uses <= FADES.uses
+    const faded = [...all.values()].filter(fades).map(({ id }) => id)
+    await this.remove([...merged.map(({ gone }) => gone), ...faded], true)
+    return { merged, faded }
+  }
+
+  /** Brings back what a consolidation took out. */
+  async undo({ merged, faded }: Consolidation): Promise<void> {
+    for (const id of [...merged.map(({ gone }) => gone), ...faded]) {
+      const [archived] = await this.db.getMany<{ kept: Kept; vector: unknown }>(this.archive, [id])
+      if (!archived)
+        throw new EngineError('NOT_FOUND', `${quote(id)} is not in the archive; it was brought back before`)
+      await this.db.putBatch([
+        { namespace: beside(this.namespace), key: id, value: archived.vector },
+        { namespace: this.namespace, key: id, value: archived.kept },
+        { namespace: this.archive, key: id },
+      ])
+    }
+  }
+
+  private get archive(): string {
+    return `${this.namespace}#archive`
+  }
+
+  private get usage(): string {
+    return `${this.namespace}#uses`
+  }
+
+  private async keep(kind: Kind, text: string, options: RememberOptions): Promise<string> {
+    const { importance = IMPORTANCE[kind], tags = [], data } = options
+    if (!(importance >= 0 && importance <= 1)) {
+      throw new EngineError('INVALID_OPTION', `importance is ${quote(importance)}; it must be from 0 to 1`)
+    }
+    if (typeof text !== 'string') {
+      throw new EngineError(
+        'INVALID_INPUT',
+        `${quote(text)} cannot be remembered; give a text, and the rest as its data`,
+      )
+    }
+    const time = this.now()
+    const id = `${kind}-${time.toString(36)}-${randomBytes(5).toString('hex')}`
+    const metadata = { kind, tags, time }
+    // The vector first: without its memory it is not found.
+    await this.db.embed(this.namespace, id, text, metadata, this.by)
+    const kept: Kept = { kind, text, importance, tags, time, ...(data !== undefined && { data }) }
+    await this.db.put(this.namespace, id, kept)
+    return id
+  }
+
+  private get by(): { embedder?: Embedder } {
+    return this.options.embedder ? { embedder: this.options.embedder } : {}
+  }
+
+  private search(query: string, options: { topK: number; threshold?: number; filter: Record<string, unknown> }) {
+    return this.db.search(this.namespace, query, { ...options, ...this.by })
+  }
+
+  private async rank(query: string, options: RecallOptions): Promise<Recalled[]> {
+    const { limit = 10, kinds, since, tags = [] } = options
+    const conditions = [
+      ...(kinds ? [{ kind: { in: kinds } }] : []),
+      ...(since !== undefined ? [{ time: { gte: Number(since) } }] : []),
+      ...tags.map((tag) => ({ tags: { contains: tag } })),
+    ]
+    const topK = Math.max(CANDIDATES, limit * 4)
+    const hits = await this.search(query, { topK, filter: { and: conditions } })
+    const ids = hits.map(({ key }) => key)
+    const [memories, uses] = await Promise.all([this.db.getMany<Kept>(this.namespace, ids), this.usesOf(ids)])
+    const weights = { ...WEIGHTS, ...this.options.weights, ...options.weights }
+    const found = hits.flatMap(({ key, score }, place) => {
+      const kept = memories[place]
+      if (!kept) return []
+      const used = uses[place] as number
+      const why: Weights = {
+        similarity: Math.max(0, score),
+        importance: kept.importance,
+        recency: Math.exp(-Math.max(0, this.now() - kept.time) / (DECAY_DAYS * DAY_MS)),
+        use: Math.min(used / USES, 1),
+      }
+      const total = (Object.keys(why) as (keyof Weights)[]).reduce((sum, part) => sum + weights[part] * why[part], 0)
+      return [{ ...kept, id: key, uses: used, score: total, why }]
+    })
+    return found.sort((a, b) => b.score - a.score).slice(0, limit)
+  }
+
+  private async usesOf(ids: string[]): Promise<number[]> {
+    return (await this.db.getMany<number>(this.usage, ids)).map((uses) => uses ?? 0)
+  }
+
+  private async use(memories: Memory[]): Promise<void> {
+    await this.db.putMany(
+      this.usage,
+      memories.map(({ id, uses }) => [id, uses + 1] as const),
+    )
+  }
+
+  private async all(): Promise<Memory[]> {
+    const { rows } = await this.db.query<{ key: string; value: Kept }>(this.namespace)
+    const uses = await this.usesOf(rows.map(({ key }) => key))
+    return rows.map(({ key, value }, place) => ({ ...value, id: key, uses: uses[place] as number }))
+  }
+
+  /** With all that belongs to them; whether each was there. */
+  private async remove(ids: string[], archived = false): Promise<boolean[]> {
+    const [kept, vectors] = await Promise.all([
+      this.db.getMany<Kept>(this.namespace, ids),
+      this.db.getMany(beside(this.namespace), ids),
+    ])
+    const operations = ids.flatMap((key, place): Operation[] => [
+      { namespace: this.namespace, key },
+      { namespace: beside(this.namespace), key },
+      ...(archived
+        ? [{ namespace: this.archive, key, value: { kept: kept[place], vector: vectors[place] } }]
+        : [{ namespace: this.usage, key }]),
+    ])
+    await this.db.putBatch(operations)
+    return kept.map((one) => one !== undefined)
+  }
+}

@@ -1,0 +1,88 @@
+import type { TextEmbedder, WordIndex as WordHandle } from '#native'
+import { native } from '../../shared/native'
+import { coded, type VectorHit } from './vectors'
+
+/** Vectors of texts without a model server: small, quick, and for English. */
+export class BuiltInEmbedder {
+  /** Stored with vectors: those of other models cannot be compared with them. */
+  readonly model = 'millrace-minilm-static-1'
+
+  private constructor(private readonly embedder: TextEmbedder) {}
+
+  /** Reads the table, once for all that ask. */
+  static open(): Promise<BuiltInEmbedder> {
+    opened ??= coded(native().TextEmbedder.open()).then((embedder) => new BuiltInEmbedder(embedder))
+    // The next one tries again.
+    opened.catch(() => {
+      opened = undefined
+    })
+    return opened
+  }
+
+  get dimensions(): number {
+    return this.embedder.dimensions
+  }
+
+  /** The vectors of texts, of length 1, one after the other. A text without a word or sign is an error. */
+  embed(texts: string[]): Promise<Float32Array> {
+    return coded(this.embedder.embed(texts))
+  }
+
+  /** Where the pieces of a text end, in bytes of its UTF-8: lengths in tokens are counted by them. */
+  ends(text: string): Promise<Uint32Array> {
+    return coded(this.embedder.ends(text))
+  }
+}
+
+let opened: Promise<BuiltInEmbedder> | undefined
+
+/** Texts by their words (BM25): whole words, or groups of three letters, which bear other endings and mistakes. */
+export class WordIndex {
+  private readonly handle: WordHandle
+
+  constructor(terms: 'words' | 'trigrams') {
+    this.handle = new (native().WordIndex)(terms === 'trigrams')
+  }
+
+  /** Takes texts, each with its id; one whose id is there is replaced. */
+  put(ids: Uint32Array, texts: string[]): Promise<void> {
+    return coded(this.handle.put(ids, texts))
+  }
+
+  /** Forgets texts; resolves to how many were there. */
+  remove(ids: Uint32Array): Promise<number> {
+    return coded(this.handle.remove(ids))
+  }
+
+  /** The texts that fit best, best first; only those that share a term. */
+  async search(text: string, { topK = 10, ids }: { topK?: number; ids?: Uint32Array } = {}): Promise<VectorHit[]> {
+    return hitsOf(await coded(this.handle.search(text, topK, ids)))
+  }
+
+  get size(): number {
+    return this.handle.size
+  }
+
+  get bytes(): number {
+    return this.handle.bytes
+  }
+}
+
+/** One list from several, each best first and with a weight: by their scores, or by rank alone. */
+export function fuse(lists: { hits: VectorHit[]; weight?: number }[], by: 'score' | 'rank' = 'score'): VectorHit[] {
+  const weighted = lists.map(({ hits, weight = 1 }) => ({
+    ids: Uint32Array.from(hits, ({ id }) => id),
+    scores: Float32Array.from(hits, ({ score }) => score),
+    weight,
+  }))
+  return hitsOf(native().fuseHits(weighted, by === 'rank' ? 60 : undefined))
+}
+
+function hitsOf({ ids, scores }: { ids: Uint32Array; scores: Float32Array }): VectorHit[] {
+  return Array.from(ids, (id, place) => ({ id, score: scores[place] as number }))
+}
+
+/** The places of those that fit and do not say the same again; vectors of length 1 lie one after the other. */
+export function diverse(relevance: Float32Array, vectors: Float32Array, topK: number, balance = 0.7): number[] {
+  return Array.from(native().diverse(relevance, vectors, balance, topK))
+}

@@ -1,0 +1,187 @@
+/** Vectors of documents. Each is a document itself, in a namespace beside its document's. */
+import { EngineError, quote } from '../../shared/errors'
+import type { Operation, Version, Written } from './database'
+import { BuiltInEmbedder } from './embedder'
+
+/** Makes vectors of texts. */
+export interface Embedder {
+  /** Stored with the vectors: those of different models cannot be compared. */
+  readonly model: string
+  readonly dimensions: number
+  /** Lying one after the other. */
+  embed(texts: string[]): Promise<Float32Array>
+}
+
+/** A text, a vector, or the bytes of one: floats of 32 bits, little-endian. */
+export type Embeddable = string | Float32Array | readonly number[] | Buffer
+
+export interface EmbedOptions {
+  /** Of texts; the built-in one where it is left out. */
+  embedder?: Embedder
+  /** Of a vector: what made it. */
+  model?: string
+  ttlMs?: number
+}
+
+export interface SearchOptions extends Omit<EmbedOptions, 'ttlMs'> {
+  /** So many, wherever there are so many; 10 by default. */
+  topK?: number
+  /** `cosine` by default. For `l2` a smaller score is nearer. */
+  metric?: 'cosine' | 'dot' | 'l2'
+  /** Only scores at least so good. */
+  threshold?: number
+  /** Keys that begin so. */
+  prefix?: string
+  /** What must hold for the metadata, as in a query. */
+  filter?: Record<string, unknown>
+  /** What must hold for the document of the same key. */
+  documents?: Record<string, unknown>
+}
+
+export interface SearchHit {
+  key: string
+  score: number
+  metadata: unknown
+}
+
+/** What the vectors of a namespace are. */
+export interface EmbeddingInfo {
+  dimensions: number
+  model: string
+  vectors: number
+}
+
+interface Database {
+  nearest(question: object): Promise<{ hits: SearchHit[] }>
+  what(namespace: string): Promise<EmbeddingInfo | null>
+  write(operations: Operation[]): Promise<Written[]>
+}
+
+interface Made {
+  vector: Float32Array
+  model: string | undefined
+}
+
+type Kind = Pick<EmbeddingInfo, 'dimensions' | 'model'>
+
+export class Embeddings {
+  /** Of which kind the vectors of a namespace are, as far as was asked. */
+  private readonly kinds = new Map<string, Kind>()
+
+  private readonly asked = new Map<string, Promise<EmbeddingInfo | null>>()
+
+  constructor(private readonly db: Database) {}
+
+  async put(
+    namespace: string,
+    key: string,
+    given: Embeddable,
+    metadata: unknown,
+    options: EmbedOptions,
+  ): Promise<Version> {
+    const { vector, model = '' } = await make(given, options)
+    const kind = { dimensions: vector.length, model }
+    await this.agree(namespace, kind)
+    const { ttlMs } = options
+    const value = { model, vector: base64(vector), ...(metadata !== undefined && { metadata }) }
+    try {
+      const put = { namespace: beside(namespace), key, value, ...(ttlMs !== undefined && { ttlMs }) }
+      const [written] = await this.db.write([put])
+      return written as Version
+    } catch (error) {
+      this.kinds.delete(namespace)
+      throw error
+    }
+  }
+
+  async search(namespace: string, given: Embeddable, options: SearchOptions): Promise<SearchHit[]> {
+    const { embedder, model: _, topK = 10, ...rest } = options
+    if (!Number.isInteger(topK) || topK < 0) {
+      throw new EngineError('INVALID_OPTION', `topK is ${quote(topK)}; it must be a whole number from 0`)
+    }
+    const { vector, model } = await make(given, options)
+    const question = { namespace, vector: base64(vector), topK, ...rest, ...(model !== undefined && { model }) }
+    return (await this.db.nearest(question)).hits
+  }
+
+  async remove(namespace: string, key: string): Promise<Written> {
+    const [removed = null] = await this.db.write([{ namespace: beside(namespace), key }])
+    this.kinds.delete(namespace)
+    return removed
+  }
+
+  /** Who asks at the same time goes on in the order of the calls, so that the first is the first. */
+  private what(namespace: string): Promise<EmbeddingInfo | null> {
+    const asked = this.asked.get(namespace) ?? this.db.what(namespace).finally(() => this.asked.delete(namespace))
+    this.asked.set(namespace, asked)
+    return asked
+  }
+
+  /** The first vector of a namespace says of which kind all are. */
+  private async agree(namespace: string, kind: Kind): Promise<void> {
+    let known = this.kinds.get(namespace)
+    if (!known || !same(known, kind)) {
+      const asked = await this.what(namespace)
+      // Meanwhile another one may have been the first.
+      known = asked ?? (known && same(known, kind) ? known : (this.kinds.get(namespace) ?? kind))
+      this.kinds.set(namespace, known)
+    }
+    if (same(known, kind)) return
+    const name = (it: Kind) => `${it.dimensions} components of ${it.model ? `model '${it.model}'` : 'no named model'}`
+    throw new EngineError(
+      'INVALID_INPUT',
+      `the vector has ${name(kind)}, and those in ${quote(namespace)} have ${name(known)}; use one model for all`,
+    )
+  }
+}
+
+/** The namespace of the vectors of a namespace's documents. */
+export function beside(namespace: string): string {
+  return `${namespace}#vectors`
+}
+
+/** The vector that a document holds. */
+export function vectorOf(value: { vector: string }): Float32Array {
+  return floats(Buffer.from(value.vector, 'base64'))
+}
+
+function same(one: Kind, other: Kind): boolean {
+  return one.dimensions === other.dimensions && one.model === other.model
+}
+
+async function make(given: Embeddable, { embedder, model }: EmbedOptions): Promise<Made> {
+  if (typeof given === 'string') {
+    const by = embedder ?? (await BuiltInEmbedder.open())
+    return { vector: await by.embed([given]), model: by.model }
+  }
+  if (Buffer.isBuffer(given)) return { vector: checked(floats(given)), model }
+  const list = given instanceof Float32Array || Array.isArray(given)
+  if (!list) {
+    throw new EngineError('INVALID_INPUT', `${quote(given)} is neither a text nor a vector; give numbers, or a text`)
+  }
+  // What is no number becomes NaN.
+  return { vector: checked(given instanceof Float32Array ? given : Float32Array.from(given as number[])), model }
+}
+
+function checked(vector: Float32Array): Float32Array {
+  const place = vector.findIndex((component) => !Number.isFinite(component))
+  if (place >= 0) {
+    throw new EngineError('INVALID_INPUT', `component ${place} of the vector is ${vector[place]}; give finite numbers`)
+  }
+  if (vector.every((component) => component === 0)) {
+    throw new EngineError('INVALID_INPUT', 'the vector is empty or all zeros, which cannot be compared')
+  }
+  return vector
+}
+
+function floats(bytes: Buffer): Float32Array {
+  if (bytes.length % 4 !== 0) {
+    throw new EngineError('INVALID_INPUT', `${bytes.length} bytes are no vector; each component has 4 of them`)
+  }
+  const whole = new Uint8Array(bytes)
+  return new Float32Array(whole.buffer)
+}
+
+function base64(vector: Float32Array): string {
+  return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('base64')
+}

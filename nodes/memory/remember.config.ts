@@ -1,0 +1,21 @@
+import { choice, defineConfig, number, optionalNumber, text, type Values, verbatim } from '../shared/config'
+import { agent, names, store, valueKinds } from './fields'
+
+export const rememberConfig = defineConfig({
+  type: 'millrace-memory-remember',
+  version: 1,
+  fields: {
+    name: text(),
+    configVersion: number(1, { min: 1, max: 1, whole: true }),
+    store,
+    agent,
+    kind: choice('episode', ['episode', 'fact', 'procedure']),
+    text: verbatim('payload'),
+    textType: choice('msg', valueKinds),
+    /** Blank: as its kind has it. */
+    importance: optionalNumber('', { min: 0, max: 1 }),
+    tags: names,
+  },
+})
+
+export type RememberConfig = Values<(typeof rememberConfig)['fields']>

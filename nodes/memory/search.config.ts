@@ -1,0 +1,24 @@
+import { choice, defineConfig, number, optionalNumber, text, type Values, verbatim } from '../shared/config'
+import { filter, namespaceFields, store, valueKinds } from './fields'
+
+export const searchConfig = defineConfig({
+  type: 'millrace-memory-search',
+  version: 1,
+  fields: {
+    name: text(),
+    configVersion: number(1, { min: 1, max: 1, whole: true }),
+    store,
+    ...namespaceFields,
+    /** A text, or a vector. */
+    query: verbatim('payload'),
+    queryType: choice('msg', valueKinds),
+    topK: number(10, { min: 1, max: 10_000, whole: true }),
+    /** Blank: any score. */
+    threshold: optionalNumber('', { min: -1, max: 1 }),
+    /** What must hold for the metadata, and for the document. */
+    filter,
+    documents: filter,
+  },
+})
+
+export type SearchConfig = Values<(typeof searchConfig)['fields']>
