@@ -41,6 +41,7 @@ export default defineEditor(
 )
 
 function oneditprepare(node: PanelNode): void {
+  $('#node-input-rowsFrom').typedInput({ types: ['msg'] })
   const list = $('#millrace-arrow-columns')
   list.editableList({
     addItem: (container, _index, row: Row) => addRow(container, row),

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::column::{Column, Problem, Unknown};
 use super::fault::{Fault, Reason, RowError};
-use super::value::{Reader, Tag};
+use super::value::Reader;
 
 /// How a row begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +78,4 @@ fn good(rows: usize, errors: &[RowError]) -> BooleanArray {
         good[error.row] = false;
     }
     good.into()
-}
-
-/// The numbers of tags and kinds, by their names.
-pub fn protocol() -> (Vec<&'static str>, Vec<&'static str>) {
-    (Tag::ALL.iter().map(|(_, name)| *name).collect(), RowKind::ALL.iter().map(|(_, name)| *name).collect())
 }

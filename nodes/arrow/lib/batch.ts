@@ -46,7 +46,7 @@ const LOOK_EVERY = 64
 const COPY_BELOW = 1 << 20
 const MAX_BYTES = 2 ** 30
 /** A piece of text that is parsed in one go. */
-const PIECE_BYTES = 1 << 17
+const PIECE_BYTES = 1 << 16
 
 /** Rows of one schema, in Arrow's form. It never changes. */
 export class Batch {
