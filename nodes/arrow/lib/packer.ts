@@ -65,10 +65,12 @@ const isWellFormed = (text: string): boolean => (text as string & { isWellFormed
 /** Buffers to write into, for the next slice. */
 const spare: Buffer[] = []
 const SPARE_MAX = 4
+const SPARE_BYTES = 1 << 24
 
 /** Gives back what was packed, when the engine has read it. */
 export function recycle({ values }: Packed): void {
-  if (spare.length < SPARE_MAX) spare.push(Buffer.from(values.buffer))
+  const { buffer } = values
+  if (spare.length < SPARE_MAX && buffer.byteLength <= SPARE_BYTES) spare.push(Buffer.from(buffer))
 }
 
 interface Compiled {
