@@ -379,7 +379,7 @@ async function main(): Promise<void> {
   )
   if (!python) return console.log('No ROS 2 here: run `npm test` once, or set MILLRACE_ROS2_PYTHON')
   if (existsSync(join(root, '.cache/rclnodejs/complete'))) {
-    const { rclnodejsEnv } = await import(join(root, 'scripts/lib/system.mjs'))
+    const { rclnodejsEnv } = await import(join(root, 'scripts/lib/ros2.mjs'))
     sourced = await rclnodejsEnv(python)
   }
   if (!sourced) console.log('SKIPPED the rows of rclnodejs: it is not built here; `npm test` builds it')

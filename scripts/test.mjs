@@ -1,10 +1,12 @@
 // Every test: `test.mjs`. The runtime tests on Node-RED 5: `test.mjs nr5`. Full counts: `test.mjs long`.
 import { mochaTests, mochaTestsWithCoverage } from './lib/mocha.mjs'
 import { nodeRed5 } from './lib/node-red-5.mjs'
+import { rclnodejsEnv, ros2Python } from './lib/ros2.mjs'
 import { Failure, main } from './lib/run.mjs'
 import { rustTests, rustTestsWithCoverage } from './lib/rust.mjs'
+import { kafkaJars, redisServer } from './lib/servers.mjs'
 import { Suites } from './lib/suites.mjs'
-import { chromium, kafkaJars, llvmTools, numpyVenv, rclnodejsEnv, redisServer, ros2Python } from './lib/system.mjs'
+import { chromium, llvmTools, pythonVenv } from './lib/system.mjs'
 import { setup } from './setup.mjs'
 
 const everything = ['test/**/*.test.ts']
@@ -45,7 +47,7 @@ async function browserEnv() {
 async function peersEnv() {
   const python = await ros2Python()
   const redis = await redisServer()
-  const numpy = await numpyVenv()
+  const numpy = await pythonVenv('numpy', ['numpy'])
   const kafka = await kafkaJars()
   const sourced = python && (await rclnodejsEnv(python))
   return {
