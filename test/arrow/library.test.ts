@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import vm from 'node:vm'
 import { arrow, EngineError } from '../../nodes'
-import { random } from './random'
+import { generator } from '../shared/random'
 import { temporary } from './rig'
 
 const { Batch, BatchBuilder, Schema, Spool } = arrow
@@ -225,7 +225,7 @@ describe('arrow.Batch', () => {
 
   it('random rows come back as they went in, or are told of', async () => {
     const seed = 20_261
-    const next = random(seed)
+    const next = generator(seed)
     const pick = <T>(items: readonly T[]) => items[Math.floor(next() * items.length)] as T
     const numbers = [
       0,
@@ -286,7 +286,7 @@ describe('arrow.Batch', () => {
 describe('bytes from anywhere', () => {
   it('are a batch or an error with a code', async () => {
     const seed = 90_125
-    const next = random(seed)
+    const next = generator(seed)
     const below = (limit: number) => Math.floor(next() * limit)
     const cases = process.env.MILLRACE_LONG ? 100_000 : 3000
     const rows = Array.from({ length: 5 }, (_, n) => ({
