@@ -18,6 +18,7 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Date64Type, Decimal128Type, DecimalType, Float16Type, Float32Type, Int16Type, Int32Type, Int64Type,
     Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType,
@@ -25,8 +26,8 @@ use arrow_array::types::{
     UInt64Type,
 };
 use arrow_array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, LargeBinaryArray, LargeStringArray, ListArray,
-    PrimitiveArray, RecordBatch, RecordBatchOptions, StructArray, make_array, new_null_array,
+    Array, ArrayRef, ArrowPrimitiveType, BooleanArray, LargeBinaryArray, LargeStringArray, ListArray, PrimitiveArray,
+    RecordBatch, RecordBatchOptions, StructArray, make_array, new_null_array,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_data::ArrayData;
@@ -276,7 +277,7 @@ fn wide(offsets: &OffsetBuffer<i32>) -> OffsetBuffer<i64> {
 
 fn cast(array: &ArrayRef, target: &DataType) -> Result<Cast, Fault> {
     match (array.data_type(), target) {
-        (DataType::Dictionary(..), _) => cast(&dictionary::decode(array), target),
+        (DataType::Dictionary(..), _) => cast(&dictionary::decode(array)?, target),
         (DataType::Struct(_), DataType::Struct(fields)) => {
             let columns = array.as_struct();
             let mut refused = Vec::new();

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowDictionaryKeyType, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray, make_array};
+use arrow_array::{Array, ArrayRef, DictionaryArray, PrimitiveArray, make_array};
 use arrow_data::ArrayData;
 use arrow_data::transform::MutableArrayData;
 use arrow_schema::{ArrowError, DataType};
@@ -32,7 +33,7 @@ pub fn encode(values: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, Fault
             })
         }));
     }
-    let distinct = picked(&data, &firsts);
+    let distinct = picked(&data, &firsts)?;
     let built = match **key {
         DataType::Int8 => keyed::<Int8Type>(&numbers, distinct),
         DataType::Int16 => keyed::<Int16Type>(&numbers, distinct),
@@ -51,7 +52,7 @@ pub fn encode(values: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, Fault
 }
 
 /// The value of each row.
-pub fn decode(array: &ArrayRef) -> ArrayRef {
+pub fn decode(array: &ArrayRef) -> Result<ArrayRef, Fault> {
     let dictionary = array.as_any_dictionary();
     let keys = dictionary.keys();
     if keys.null_count() == keys.len() {
@@ -75,15 +76,19 @@ where
     Some(DictionaryArray::try_new(keys, values).map(|array| Arc::new(array) as ArrayRef))
 }
 
-fn picked(values: &ArrayData, rows: &[Option<usize>]) -> ArrayRef {
+/// The values of these rows, each after the other.
+fn picked(values: &ArrayData, rows: &[Option<usize>]) -> Result<ArrayRef, Fault> {
     let mut picked = MutableArrayData::new(vec![values], true, rows.len());
     for row in rows {
-        match row {
-            Some(row) => picked.extend(0, *row, row + 1),
-            None => picked.extend_nulls(1),
-        }
+        let added = match row {
+            Some(row) => picked.try_extend(0, *row, row + 1),
+            None => picked.try_extend_nulls(1),
+        };
+        added.map_err(|error| {
+            Fault::Conversion(format!("the values of a dictionary, written out: {error}; split the batch"))
+        })?;
     }
-    make_array(picked.freeze())
+    Ok(make_array(picked.freeze()))
 }
 
 type Bytes<'a> = Box<dyn Fn(usize) -> &'a [u8] + 'a>;

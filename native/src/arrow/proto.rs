@@ -3,10 +3,11 @@
 //! Fields are numbered from 1 in the order of the columns. A null is a field that is not there. One table of kinds serves
 //! the descriptor and the encoder, so that what the first declares the second writes.
 
+use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
-use arrow_array::{Array, AsArray, RecordBatch};
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Field, Fields, Schema};
 
 use super::fault::{Fault, Reason, RowError};
