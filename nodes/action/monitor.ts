@@ -64,10 +64,8 @@ export class Monitor {
   input(message: Message, reply: Reply): void | Promise<void> {
     const send = (outputs: unknown[]) => reply.send(outputs)
     if (message.reset !== undefined && message.reset !== false) {
-      const { reset } = message
-      return this.inTurn(reply, () =>
-        this.tell(this.watch.reset(reset === true ? undefined : String(reset)), send, message),
-      )
+      const source = sourceOf(message.reset)
+      return this.inTurn(reply, () => this.tell(this.watch.reset(source), send, message))
     }
     if (message.rules !== undefined) {
       const { rules } = message
@@ -211,4 +209,11 @@ export class Monitor {
   private warn({ message }: Error): void {
     this.host.node.warn(this.host.text('warning.memory', { reason: message }))
   }
+}
+
+/** What is to be forgotten: one source, or all. */
+function sourceOf(reset: unknown): string | undefined {
+  if (reset === true) return undefined
+  if (typeof reset === 'string' || typeof reset === 'number') return String(reset)
+  throw new EngineError('INVALID_INPUT', `msg.reset is ${quote(reset)}; it must be true, or the name of a source`)
 }

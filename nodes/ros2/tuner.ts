@@ -85,6 +85,8 @@ export class Tuner implements MemberRole<End> {
   /** A name, a list of names, or anything else for all. */
   private namesOf(payload: unknown): string[] {
     if (typeof payload === 'string' && payload !== '') return [payload]
-    return Array.isArray(payload) ? payload.map(String) : []
+    if (!Array.isArray(payload)) return []
+    if (payload.every((name) => typeof name === 'string')) return payload
+    throw new EngineError('INVALID_INPUT', this.host.text('failure.names', { given: quote(payload) }))
   }
 }

@@ -93,15 +93,23 @@ export function defineNode<F extends Fields, State>(RED: NodeAPI, spec: NodeSpec
 
     this.on('input', (message, send, done) => {
       let answered = false
+      // Node-RED reads some properties of messages itself and trips over odd ones, where nobody would catch it.
+      const answer = (failure?: EngineError) => {
+        try {
+          done(failure)
+        } catch (trip) {
+          this.error((failure ?? toEngineError(trip)).message)
+        }
+      }
       const reply: Reply = {
         send: (messages) => send(messages as NodeMessageInFlow),
         done: (error) => {
           if (answered) return
           answered = true
-          if (error === undefined) return done()
+          if (error === undefined) return answer()
           const failure = toEngineError(error)
           if (failure.code === 'INTERNAL') fail(failure)
-          done(failure)
+          answer(failure)
         },
       }
       if ('error' in opened) return reply.done(opened.error)

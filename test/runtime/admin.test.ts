@@ -1,25 +1,6 @@
 import assert from 'node:assert/strict'
+import { auth, token } from './admin'
 import { busyFlow, Runtime } from './harness'
-
-/** Passwords are the names. */
-const permissions = {
-  admin: '*',
-  reader: 'read',
-  narrow: 'millrace-sync.read',
-  actor: 'millrace-action-http.write',
-  nobody: 'flows.none',
-}
-
-const auth = (anonymous = 'null') => `
-  adminAuth: {
-    type: 'credentials',
-    users: async (name) => {
-      const permissions = ${JSON.stringify(permissions)}[name]
-      return permissions ? { username: name, permissions } : null
-    },
-    authenticate: async (name, password) => name === password ? module.exports.adminAuth.users(name) : null,
-    default: async () => ${anonymous},
-  },`
 
 describe('the admin route of a node', () => {
   let runtime: Runtime
@@ -38,7 +19,7 @@ describe('the admin route of a node', () => {
   ]
   for (const [user, status] of cases) {
     it(`answers ${user ?? 'a stranger'} with ${status}`, async () => {
-      const headers = user ? { authorization: `Bearer ${await token(user)}` } : {}
+      const headers = user ? { authorization: `Bearer ${await token(runtime, user)}` } : {}
       const response = await runtime.get('/millrace-sync/sync/topics', headers)
       assert.equal(response.status, status)
       if (status === 200) assert.deepEqual(await response.json(), ['a', 'b'])
@@ -54,31 +35,19 @@ describe('the admin route of a node', () => {
   ]
   for (const [user, status] of acting) {
     it(`acts for ${user ?? 'a stranger'} with ${status}`, async () => {
-      const headers: Record<string, string> = user ? { authorization: `Bearer ${await token(user)}` } : {}
+      const headers: Record<string, string> = user ? { authorization: `Bearer ${await token(runtime, user)}` } : {}
       const url = `${runtime.base}/millrace-action-http/unknown/test`
       assert.equal((await fetch(url, { method: 'POST', headers })).status, status)
     })
   }
 
   it('answers for a node that is not deployed: null', async () => {
-    const headers = { authorization: `Bearer ${await token('admin')}` }
+    const headers = { authorization: `Bearer ${await token(runtime, 'admin')}` }
     for (const id of ['unknown', '__proto__', 'tick']) {
       const response = await runtime.get(`/millrace-sync/${id}/topics`, headers)
       assert.deepEqual([response.status, await response.json()], [200, null])
     }
   })
-
-  async function token(user: string): Promise<string> {
-    const body = new URLSearchParams({
-      client_id: 'node-red-admin',
-      grant_type: 'password',
-      scope: '',
-      username: user,
-      password: user,
-    })
-    const response = await fetch(`${runtime.base}/auth/token`, { method: 'POST', body })
-    return ((await response.json()) as { access_token: string }).access_token
-  }
 })
 
 describe('Node-RED without its editor', () => {

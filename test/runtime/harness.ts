@@ -141,8 +141,8 @@ module.exports = {
   }
 
   /** Waits until `fits`, looked at whenever the process says something. */
-  async until(what: string, fits: () => boolean): Promise<void> {
-    const giveUp = AbortSignal.timeout(15_000)
+  async until(what: string, fits: () => boolean, withinMs = 15_000): Promise<void> {
+    const giveUp = AbortSignal.timeout(withinMs)
     while (!fits()) {
       const ended = this.process.exitCode ?? this.process.signalCode
       if (ended !== null) throw new Error(`waited until ${what}, but Node-RED ended (${ended}):\n${this.log}`)
@@ -188,7 +188,7 @@ module.exports = {
   }
 
   /** A question to the probe. */
-  async ask<T>(question: 'timers' | 'resources' | 'rss'): Promise<T> {
+  async ask<T>(question: 'timers' | 'resources' | 'rss' | 'routes'): Promise<T> {
     this.questions += 1
     const id = this.questions
     const answered = once(this.events, `answer ${id}`)

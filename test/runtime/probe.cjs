@@ -12,7 +12,16 @@ const answers = {
   /** What keeps the process alive, by kind. */
   resources: () => process.getActiveResourcesInfo().sort(),
   rss: () => process.memoryUsage().rss,
+  /** The admin routes of our nodes: `METHOD path`. */
+  routes: () => {
+    const { httpAdmin } = runtime('@node-red/runtime')
+    const routes = (httpAdmin._router ?? httpAdmin.router).stack.flatMap(({ route }) => (route ? [route] : []))
+    const own = routes.filter(({ path }) => /^\/millrace/.test(path))
+    return own.flatMap(({ path, methods }) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`))
+  },
 }
+
+let runtime
 
 process.on('message', ({ id, ask }) => {
   if (id) process.send({ id, answer: answers[ask]() })
@@ -20,7 +29,8 @@ process.on('message', ({ id, ask }) => {
 
 /** Tells of each message that a node of ours sends. */
 module.exports = (nodeRed) => {
-  const { events, hooks } = createRequire(`${nodeRed}/red.js`)('@node-red/util')
+  runtime = createRequire(`${nodeRed}/red.js`)
+  const { events, hooks } = runtime('@node-red/util')
   hooks.add('onSend.probe', (events) => {
     for (const { msg, source } of events) {
       if (source.node.type.startsWith('millrace-')) {

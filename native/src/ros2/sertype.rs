@@ -612,6 +612,13 @@ mod wire {
 mod tests {
     use super::*;
 
+    use std::sync::{Arc, mpsc};
+    use std::time::Duration;
+
+    use super::super::config::{Discovery, Options};
+    use super::super::dds::{self, Frame, Participant, Reader, Writer};
+    use super::super::{Qos, Reliability};
+
     /// References to a packet by its receiver.
     const RECEIVED: u64 = 1;
 
@@ -766,5 +773,38 @@ mod tests {
             assert!(equal(sertype.0, sertype.0) && ddsi_sertype_equal(sertype.0, sertype.0));
         }
         assert!(Body::of(usize::MAX, []).is_none());
+    }
+
+    /// Two domains in this process that are one on the wire: within a domain Cyclone uses none.
+    #[test]
+    fn a_message_names_on_the_wire_the_one_that_it_belongs_to() {
+        let options = Options { discovery: Some(Discovery::Localhost), ..Options::default() };
+        let config = options.setting(|_| None).unwrap().config;
+        let config = config.replace("<Discovery>", "<Discovery><ExternalDomainId>77</ExternalDomainId>");
+        let side = |id| {
+            let domain = Arc::new(dds::domain(id, &config).unwrap());
+            let participant = Participant::new(&domain, id, &dds::participant_qos(b"")).unwrap();
+            let topic = dds::topic(&participant, "rr/wireReply", "a::srv::dds_::B_Response_").unwrap();
+            (topic, participant, domain)
+        };
+        let (sending, receiving) = (side(75), side(76));
+        let qos = Qos { reliability: Reliability::Reliable, ..Qos::default() }.to_dds();
+        let (matched, changes) = mpsc::channel();
+        let writer =
+            Writer::new(&sending.1, &sending.0, &qos, Arc::new(move || matched.send(()).unwrap_or(()))).unwrap();
+        let (heard, samples) = mpsc::channel();
+        let hear = move |frame: Frame, origin: Origin| drop(heard.send((frame.sample().unwrap().cdr, origin.related)));
+        let _reader = Reader::new(&receiving.1, &receiving.0, &qos, Arc::new(|| {}), Box::new(hear)).unwrap();
+        let within = Duration::from_secs(20);
+        while writer.matched().unwrap() == 0 {
+            changes.recv_timeout(within).unwrap();
+        }
+        // The last ones are cut into fragments, of which the first says it.
+        for (number, size) in [(1, 8), (2, 1000), (3, 100_000), (4, 3_000_000)] {
+            let cdr: Vec<u8> = [0, 1, 0, 0].into_iter().chain((0..size).map(|place| place as u8)).collect();
+            let related = Identity { gid: [number as u8; 16], number };
+            writer.write_related(&cdr, Some(related)).unwrap();
+            assert!(samples.recv_timeout(within).unwrap() == (cdr, CAN_RELATE.then_some(related)), "message {number}");
+        }
     }
 }
