@@ -222,6 +222,14 @@ fn fitting() -> Vec<(&'static str, Json, Json)> {
         ("dictionary<utf8>", json!(["a", "b", "a"]), json!(["a", "b", "a"])),
         ("dictionary<int8, int64>", json!([5, 5]), json!(["5", "5"])),
         ("dictionary<uint16, utf8>", json!(["z"]), json!(["z"])),
+        ("dictionary<int16, bool>", json!([true, false, true]), json!([true, false, true])),
+        ("dictionary<int64, large-utf8>", json!(["a", "", "a"]), json!(["a", "", "a"])),
+        ("dictionary<uint8, utf8-view>", json!(["a", "b", "b"]), json!(["a", "b", "b"])),
+        ("dictionary<uint32, binary>", json!([{"$bytes": "a"}, {"$bytes": "b"}]), json!(["YQ==", "Yg=="])),
+        ("dictionary<uint64, large-binary>", json!([{"$bytes": "a"}, {"$bytes": "a"}]), json!(["YQ==", "YQ=="])),
+        ("dictionary<binary-view>", json!([{"$bytes": "a"}, {"$bytes": ""}]), json!(["YQ==", ""])),
+        ("dictionary<fixed-binary(1)>", json!([{"$bytes": "a"}, {"$bytes": "b"}]), json!(["YQ==", "Yg=="])),
+        ("dictionary<decimal(4, 1)>", json!([1.5, 2, 1.5]), json!(["1.5", "2.0", "1.5"])),
         ("null", json!([]), json!([])),
     ]
 }
@@ -511,6 +519,63 @@ fn records_are_as_protobuf_has_them() {
     assert_eq!((records.len(), errors[0].row, errors[0].reason), (0, 7, Reason::Length));
     let odd = from_declared(r#"[{"name":"a b","type":"int8"}]"#).unwrap();
     assert!(matches!(Descriptor::new(&odd), Err(Fault::Schema { .. })));
+}
+
+#[test]
+fn a_value_is_in_the_table_what_it_was() {
+    let table = [
+        ("int8", json!([-1]), json!([-1])),
+        ("uint8", json!([255]), json!([255])),
+        ("uint16", json!([65535]), json!([65535])),
+        ("uint32", json!([4294967295u32]), json!(["4294967295"])),
+        ("uint64", json!([i64::MAX]), json!(["9223372036854775807"])),
+        ("float16", json!([0.5, {"$number": "inf"}]), json!([0.5, "Infinity"])),
+        ("decimal(5, 2)", json!([-0.05, 123.4]), json!(["-0.05", "123.40"])),
+        ("utf8", json!(["", "é", "x"]), json!(["", "é", "x"])),
+        (
+            "utf8-view",
+            json!(["a text that is longer than twelve bytes"]),
+            json!(["a text that is longer than twelve bytes"]),
+        ),
+        ("binary", json!([{"$bytes": "abc"}, {"$bytes": ""}]), json!(["YWJj", ""])),
+        ("binary-view", json!([{"$bytes": "abc"}]), json!(["YWJj"])),
+        ("fixed-binary(3)", json!([{"$bytes": "abc"}]), json!(["YWJj"])),
+        ("date64", json!(["1969-12-31", "2024-02-29"]), json!(["1969-12-31", "2024-02-29"])),
+        ("time(s)", json!(["23:59:59"]), json!(["23:59:59"])),
+        ("time(ms)", json!(["01:02:03.5"]), json!(["01:02:03.500"])),
+        ("time(us)", json!(["00:00:00.000001"]), json!(["00:00:00.000001"])),
+        ("time(ns)", json!(["00:00:00"]), json!(["00:00:00.000000000"])),
+        ("timestamp(s)", json!(["1969-12-31T23:59:59"]), json!(["1969-12-31T23:59:59.000000"])),
+        ("timestamp(ms, UTC)", json!([{"$date": -1}]), json!(["1969-12-31T23:59:59.999000Z"])),
+        ("timestamp(us, +01:00)", json!([1]), json!(["1970-01-01T00:00:00.000001Z"])),
+        ("timestamp(ns)", json!([-1000]), json!(["1969-12-31T23:59:59.999999"])),
+        ("dictionary<uint8, decimal(3, 1)>", json!([1.5, 2, 1.5]), json!(["1.5", "2.0", "1.5"])),
+        ("null", json!([]), json!([])),
+    ];
+    for (type_name, given, expected) in table {
+        let (mut given, mut expected) = (list(&given).to_vec(), list(&expected).to_vec());
+        for place in [0, given.len()] {
+            given.insert(place, Json::Null);
+            expected.insert(place, Json::Null);
+        }
+        let (batch, _) = column(type_name, true, &given);
+        let (cast, errors) = cast_to_delta(&batch).unwrap();
+        assert_eq!((read(&cast), errors), (expected.clone(), vec![]), "{type_name}");
+        // Of a slice, too, and where there is nothing but null.
+        let (cast, _) = cast_to_delta(&batch.slice(1, given.len() - 1)).unwrap();
+        assert_eq!(read(&cast), expected[1..], "{type_name}");
+        let (cast, _) = cast_to_delta(&batch.slice(0, 1)).unwrap();
+        assert_eq!(read(&cast), [Json::Null], "{type_name}");
+    }
+    for (type_name, given, reason) in [
+        ("timestamp(ns)", json!(1), Reason::Fraction),
+        ("timestamp(s)", json!(i64::MAX), Reason::Overflow),
+        ("timestamp(ms)", json!(i64::MIN), Reason::Overflow),
+        ("date64", json!(86_400_000i64 * (1 << 32)), Reason::Overflow),
+    ] {
+        let (cast, errors) = cast_to_delta(&column(type_name, true, &[Json::Null, given]).0).unwrap();
+        assert_eq!((cast.rows(), errors), (1, vec![RowError { row: 1, column: "c".into(), reason }]), "{type_name}");
+    }
 }
 
 #[test]
