@@ -1,4 +1,4 @@
-// Everything but tests: format, lint, types, and whether the committed native/index.d.ts is the generated one.
+// Everything but tests: format, lint, types, licences, and whether the committed native/index.d.ts is the generated one.
 import { parts } from './lib/parts.mjs'
 import { Failure, main, quietly } from './lib/run.mjs'
 import { closingLine, resultsTitle } from './lib/suites.mjs'
@@ -23,6 +23,7 @@ main(async () => {
     ['clippy, engines alone', clippy(features)],
     ['clippy, with bindings', clippy(['node', ...features])],
     ['types (tsc)', node(...packageCommand('typescript', 'tsc'), '--noEmit')],
+    ['licences of what is linked', node('scripts/licences.mjs')],
     // A file that git does not know has no difference either.
     ['native/index.d.ts is in git', ['git', 'ls-files', '--error-unmatch', 'native/index.d.ts']],
     ['native/index.d.ts is what the crate generates', ['git', 'diff', '--exit-code', 'native/index.d.ts'], buildNative],
