@@ -129,7 +129,7 @@ impl ArrowSchema {
 }
 
 /// A Buffer of JavaScript that a batch holds on to.
-struct Owned(Buffer);
+struct Owned(#[expect(dead_code, reason = "it keeps the bytes alive")] Buffer);
 
 // Nothing is changed through it, so nothing can be seen half done after a panic.
 impl RefUnwindSafe for Owned {}
