@@ -140,3 +140,34 @@ pub struct RowError {
     /// Why.
     pub reason: Reason,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_fault_has_the_code_of_its_kind() {
+        let folder = PathBuf::from("there");
+        for (fault, code) in [
+            (Fault::schema("column 'a'", "no such type"), ErrorCode::InvalidOption),
+            (Fault::ipc(&"cut off"), ErrorCode::InvalidInput),
+            (Fault::TooLarge { what: "a row", size: 2, limit: 1 }, ErrorCode::TooLarge),
+            (Fault::Conversion("no".into()), ErrorCode::Conversion),
+            (Fault::OtherSchema { found: "a: int8".into(), wanted: "b: int8".into() }, ErrorCode::Conversion),
+            (Fault::File { path: folder.clone(), reason: "no".into() }, ErrorCode::StoreFailed),
+            (Fault::Locked(folder.clone(), "a".into()), ErrorCode::StoreLocked),
+            (Fault::DiskFull(folder), ErrorCode::DiskFull),
+            (Fault::Internal("no".into()), ErrorCode::Internal),
+        ] {
+            assert_eq!(fault.code(), code, "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_reason_has_a_name_of_its_own() {
+        let names = HashSet::from(Reason::ALL.map(Reason::name));
+        assert_eq!(names.len(), Reason::ALL.len());
+    }
+}
