@@ -1,6 +1,7 @@
 /** The engines as a library: what the nodes use, for function nodes, scripts and tests. */
 
 export * as action from './action/lib'
+export * as arrow from './arrow/lib'
 export * as memory from './memory/lib'
 export * as ros2 from './ros2/lib'
 export { EngineError, type ErrorCode } from './shared/errors'

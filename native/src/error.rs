@@ -64,6 +64,8 @@ pub enum ErrorCode {
     WorkerLost,
     /// The work itself failed.
     TaskFailed,
+    /// A value or a batch that does not become what it has to be.
+    Conversion,
     /// The engine was closed before this call.
     Closed,
     /// The native binary is missing or does not load on this machine.

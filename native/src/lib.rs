@@ -3,6 +3,7 @@
 //! | module | job |
 //! |---|---|
 //! | [`action`] | runs users' Python scripts in processes of their own |
+//! | [`arrow`] | rows to Arrow batches, and these to files |
 //! | [`error`] | the product's one list of error codes |
 //! | [`memory`] | a versioned memory: documents with their whole history |
 //! | [`options`] | reads options that cross as JSON |
@@ -17,6 +18,7 @@
 //! only the shared modules. `cargo test --no-default-features` proves the first by not linking it.
 
 pub mod action;
+pub mod arrow;
 #[cfg(feature = "node")]
 #[allow(missing_docs, reason = "what has no comment says it by its name; comments go to index.d.ts")]
 pub mod bindings;

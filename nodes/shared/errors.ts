@@ -37,6 +37,7 @@ const RETRYABLE: Record<ErrorCode, boolean> = {
   EXPIRED: false,
   WORKER_LOST: true,
   TASK_FAILED: false,
+  CONVERSION: false,
   CLOSED: false,
   NATIVE_MISSING: false,
   INTERNAL: false,

@@ -3,6 +3,7 @@
 
 #[cfg(unix)]
 pub mod action;
+pub mod arrow;
 pub mod coded;
 pub mod embedder;
 pub mod engine;
