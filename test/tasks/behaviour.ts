@@ -412,6 +412,50 @@ export function behaviour(make: () => Place): void {
     assert.equal((await control.inspect(sent.id)).state, 'success')
   })
 
+  it('lists and counts by state, queue, name and workflow, page by page', async () => {
+    const { control } = app
+    const work = app.task('work', (n: number) => {
+      if (n < 0) throw new Error('negative')
+      return n
+    })
+    const sent = await Promise.all([1, 2, 3, 4, 5].map((n) => work.applyAsync([n], { queue: 'a' })))
+    await work.applyAsync([6], { queue: 'b', countdown: 60 })
+    const ids: unknown[] = []
+    let after: string | undefined
+    for (let pages = 0; pages < 10; pages += 1) {
+      const page = await control.list({ queue: 'a', limit: 2, ...(after && { after }) })
+      ids.push(...page.tasks.map(({ id }) => id))
+      if (page.next === null) break
+      after = page.next
+    }
+    assert.deepEqual(ids.sort(), sent.map(({ id }) => id).sort())
+    const [scheduled] = (await control.list({ state: 'scheduled' })).tasks
+    assert.deepEqual([scheduled?.queue, scheduled?.name, scheduled?.retries], ['b', 'work', 0])
+    const { pending, scheduled: later } = await control.count({ name: 'work' })
+    assert.deepEqual([pending, later], [5, 1])
+    assert.equal((await control.count({ name: 'other' })).pending, 0)
+    const chain = await tasks.chain([work.s(7).set({ queue: 'c' }), work.si(8)]).applyAsync()
+    assert.equal((await control.count({ workflow: chain.id })).pending, 1)
+    assert.equal((await control.list({ workflow: chain.id })).tasks[0]?.rootId, chain.id)
+
+    await app.worker().start()
+    await Promise.all([...sent, chain].map((one) => one.get()))
+    const done = await control.list({ state: 'success', queue: 'a', limit: 3 })
+    assert.equal(done.tasks.length, 3)
+    assert.ok(done.tasks.every(({ queue, state }) => queue === 'a' && state === 'success'))
+    const dead = await Promise.all([-1, -2].map((n) => work.applyAsync([n], { maxRetries: 0, queue: 'd' })))
+    await Promise.all(dead.map((one) => one.wait()))
+    assert.equal((await control.list({ state: 'dead', queue: 'a' })).tasks.length, 0)
+    assert.equal((await control.list({ state: 'dead', limit: 1 })).tasks.length, 1)
+    assert.equal((await control.count()).dead, 2)
+    await assert.rejects(control.deleteDead({ ids: [chain.id] }), { code: 'NOT_FOUND' })
+    assert.deepEqual(await control.deleteDead({ ids: [String(dead[0]?.id)] }), { deleted: 1 })
+    assert.deepEqual(await control.retryDead({ queue: 'd' }), { sent: 1 })
+    await dead[1]?.wait()
+    assert.equal((await control.queues()).find(({ name }) => name === 'd')?.dead, 1)
+    await assert.rejects(control.list({ after: 'nowhere' }), { code: 'INVALID_OPTION' })
+  })
+
   it('a worker that stops finishes what runs and gives back the rest, which counts as nothing', async () => {
     const [begun, go] = [gate(), gate()]
     app.task('work', async (task: tasks.Running) => {

@@ -5,6 +5,7 @@ import type { Command } from './broker'
 import { type Distributed, nextFiring, unknownTask } from './distributed'
 
 type Args = Record<string, unknown>
+type Page = { tasks: { id: string }[]; next: string | null }
 const SCOPES: Record<string, string> = { task: 't', queue: 'q', key: 'k' }
 const LIVE = ['pending', 'scheduled', 'received', 'started', 'retry']
 const ENDED = ['success', 'failure', 'revoked', 'expired']
@@ -119,7 +120,7 @@ export class Commands {
     const { state } = filter
     if (state === 'dead') return this.listDead(filter, limit)
     if (ENDED.includes(state as string)) return this.listResults(filter, limit)
-    const after = cursor(filter.after, '0')
+    const after = cursor(filter.after, '0', /^\d+$/)
     const found: string[] = []
     for await (const ids of this.scan(filter, after, limit)) {
       found.push(...ids)
@@ -135,40 +136,42 @@ export class Commands {
     }
   }
 
-  private async listDead(filter: Args, limit: number): Promise<object> {
-    const tasks: object[] = []
-    let before = cursor(filter.after, '+inf')
-    while (before !== '' && tasks.length < limit) {
-      const [next = '', ...flat] = (await this.ask('dead', before, limit)) as string[]
-      before = next
-      for (let at = 0; at < flat.length; at += 6) {
-        const [id, queue, name, diedAt, message = '{}', result = '{}'] = flat.slice(at, at + 6)
-        if (!fits(filter, { queue, name })) continue
-        tasks.push({
-          id,
-          queue,
-          name,
-          diedAt: Number(diedAt),
-          message: JSON.parse(message),
-          result: JSON.parse(result),
-        })
-      }
-    }
-    return { tasks, next: before === '' ? null : before }
+  private listDead(filter: Args, limit: number): Promise<Page> {
+    return this.page(['dead'], 7, filter, limit, (_place, id, queue, name, diedAt, message = '{}', result = '{}') => {
+      if (!fits(filter, { queue, name })) return undefined
+      return { id, queue, name, diedAt: Number(diedAt), message: JSON.parse(message), result: JSON.parse(result) }
+    })
   }
 
-  private async listResults(filter: Args, limit: number): Promise<object> {
-    const tasks: object[] = []
-    let before = cursor(filter.after, '+inf')
-    while (before !== '' && tasks.length < limit) {
-      const [next = '', ...texts] = (await this.ask('results', text(filter.state), before, limit)) as string[]
-      before = next
-      for (const one of texts) {
-        const { queue, name, rootId, ...rest } = JSON.parse(one)
-        if (fits(filter, { queue, name, workflow: rootId })) tasks.push({ ...rest, queue, name, rootId })
+  private listResults(filter: Args, limit: number): Promise<Page> {
+    return this.page(['results', text(filter.state)], 2, filter, limit, (_place, one) => {
+      if (!one) return undefined
+      const { queue, name, rootId, ...rest } = JSON.parse(one)
+      return fits(filter, { queue, name, workflow: rootId }) ? { ...rest, queue, name, rootId } : undefined
+    })
+  }
+
+  /** What fits, the newest first. Each entry begins with its place, from which the next page goes on. */
+  private async page(
+    [op, ...args]: [string, ...string[]],
+    width: number,
+    filter: Args,
+    limit: number,
+    read: (...entry: string[]) => object | undefined,
+  ): Promise<Page> {
+    const tasks: { id: string }[] = []
+    let place = cursor(filter.after, '', /^\d+:[\w-]+$/)
+    for (;;) {
+      const flat = (await this.ask(op, ...args, place)) as string[]
+      if (flat.length === 0) return { tasks, next: null }
+      for (let at = 0; at < flat.length; at += width) {
+        const entry = flat.slice(at, at + width)
+        place = entry[0] as string
+        const task = read(...entry)
+        if (task) tasks.push(task as { id: string })
+        if (tasks.length === limit) return { tasks, next: place }
       }
     }
-    return { tasks, next: before === '' ? null : before }
   }
 
   private async count(filter: Args): Promise<Record<string, number>> {
@@ -246,13 +249,10 @@ export class Commands {
       return ids
     }
     const all: string[] = []
-    for (let before: string | null = '+inf'; before !== null; ) {
-      const page = (await this.listDead({ queue, after: before === '+inf' ? undefined : before }, MOST)) as {
-        tasks: { id: string }[]
-        next: string | null
-      }
+    for (let after: string | null | undefined; after !== null; ) {
+      const page = await this.listDead({ queue, after }, MOST)
       all.push(...page.tasks.map(({ id }) => id))
-      before = page.next
+      after = page.next
     }
     return all
   }
@@ -297,9 +297,9 @@ function fits(filter: Args, task: Record<string, unknown>): boolean {
   return Object.entries(task).every(([field, is]) => filter[field] === undefined || filter[field] === is)
 }
 
-function cursor(after: unknown, from: string): string {
+function cursor(after: unknown, from: string, form: RegExp): string {
   if (after === undefined || after === null) return from
-  if (Number.isFinite(Number(after))) return String(after)
+  if (form.test(String(after))) return String(after)
   throw new EngineError('INVALID_OPTION', `after: ${quote(after)} is not the next of a page before`)
 }
 

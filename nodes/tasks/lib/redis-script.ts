@@ -957,28 +957,39 @@ function ops.stats()
   return { call('ZCARD', P .. 'live'), call('ZCARD', P .. 'dead'), ended, call('ZCARD', P .. 'flows'), call('ZCARD', P .. 'takers') }
 end
 
--- state, newest first, score before, how many: [what to go on before, results…].
+-- The newest first, after a place ('' or time:id), at most so many.
+local function page(key, after)
+  local from = 0
+  local score, id = after:match('^(%d+):(.+)$')
+  if id then
+    local rank = call('ZREVRANK', key, id)
+    from = rank and rank + 1 or call('ZCOUNT', key, '(' .. score, '+inf')
+  end
+  return call('ZREVRANGE', key, from, from + AT_ONCE - 1, 'WITHSCORES')
+end
+
+-- state, after: place, result of each.
 function ops.results(at)
   local key = P .. 'ended:' .. ARGV[at]
-  local page = call('ZREVRANGEBYSCORE', key, '(' .. ARGV[at + 1], '-inf', 'WITHSCORES', 'LIMIT', 0, ARGV[at + 2])
-  -- Those of the same ms as the last come with it.
-  if #page > 0 then page = call('ZREVRANGEBYSCORE', key, '(' .. ARGV[at + 1], page[#page], 'WITHSCORES') end
-  local answer = { page[#page] or '' }
-  for i = 1, #page, 2 do
-    local text = call('GET', P .. 'r:' .. page[i])
-    if text then answer[#answer + 1] = text else call('ZREM', key, page[i]) end
+  local found = page(key, ARGV[at + 1])
+  local answer = {}
+  for i = 1, #found, 2 do
+    local text = call('GET', P .. 'r:' .. found[i])
+    if not text then put(scores, 'ended:' .. ARGV[at], found[i], false) end
+    answer[#answer + 1] = found[i + 1] .. ':' .. found[i]
+    answer[#answer + 1] = text or ''
   end
   return answer
 end
 
--- score before, how many: [what to go on before, then id, queue, name, time of death, message, result…].
+-- after: place, id, queue, name, time of death, message, result of each.
 function ops.dead(at)
-  local page = call('ZREVRANGEBYSCORE', P .. 'dead', '(' .. ARGV[at], '-inf', 'WITHSCORES', 'LIMIT', 0, ARGV[at + 1])
-  if #page > 0 then page = call('ZREVRANGEBYSCORE', P .. 'dead', '(' .. ARGV[at], page[#page], 'WITHSCORES') end
-  local answer = { page[#page] or '' }
-  for i = 1, #page, 2 do
-    answer[#answer + 1] = page[i]
-    for _, value in ipairs(call('HMGET', P .. 'd:' .. page[i], 'q', 'n', 'died', 'm', 'r')) do answer[#answer + 1] = value end
+  local found = page(P .. 'dead', ARGV[at])
+  local answer = {}
+  for i = 1, #found, 2 do
+    answer[#answer + 1] = found[i + 1] .. ':' .. found[i]
+    answer[#answer + 1] = found[i]
+    for _, value in ipairs(call('HMGET', P .. 'd:' .. found[i], 'q', 'n', 'died', 'm', 'r')) do answer[#answer + 1] = value end
   end
   return answer
 end
