@@ -50,6 +50,9 @@ impl Mark {
     }
 }
 
+/// Messages that were not taken yet, each with its end.
+type Left = Vec<(Vec<u8>, Mark)>;
+
 /// The file, open for more.
 pub struct Intake {
     file: File,
@@ -62,9 +65,8 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Opens the file, which is made where it is missing. With it what was not taken yet, each with its end. A torn
-    /// tail, which nobody was told of, is not among it.
-    pub(super) fn open(path: &Path, taken: Mark) -> std::io::Result<(Intake, Vec<(Vec<u8>, Mark)>)> {
+    /// Opens the file, which is made where it is missing. With it what was not taken yet. A torn tail, which nobody was told of, is not among it.
+    pub(super) fn open(path: &Path, taken: Mark) -> std::io::Result<(Intake, Left)> {
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
@@ -165,7 +167,7 @@ mod tests {
             self.0.join("intake")
         }
 
-        fn open(&self, taken: Mark) -> (Intake, Vec<(Vec<u8>, Mark)>) {
+        fn open(&self, taken: Mark) -> (Intake, Left) {
             Intake::open(&self.file(), taken).unwrap()
         }
 
