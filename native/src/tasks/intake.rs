@@ -171,6 +171,14 @@ mod tests {
             Intake::open(&self.file(), taken).unwrap()
         }
 
+        /// However slow the machine is.
+        fn append<const N: usize>(intake: &mut Intake, texts: [&str; N]) -> [Mark; N] {
+            texts.map(|text| {
+                intake.since = Instant::now();
+                intake.append(text.as_bytes()).unwrap()
+            })
+        }
+
         fn left(&self, taken: Mark) -> Vec<String> {
             self.open(taken).1.into_iter().map(|(message, _)| String::from_utf8(message).unwrap()).collect()
         }
@@ -187,7 +195,7 @@ mod tests {
         let folder = Folder::new("mark");
         let (mut intake, left) = folder.open(Mark::default());
         assert!(left.is_empty());
-        let marks: Vec<Mark> = ["one", "two", "three"].map(|text| intake.append(text.as_bytes()).unwrap()).into();
+        let marks = Folder::append(&mut intake, ["one", "two", "three"]);
         for _ in 0..2 {
             assert_eq!(folder.left(Mark::default()), ["one", "two", "three"]);
             assert_eq!(folder.left(marks[0]), ["two", "three"]);
@@ -206,7 +214,7 @@ mod tests {
     fn a_tail_that_is_torn_anywhere_is_no_message() {
         let folder = Folder::new("torn");
         let (mut intake, _) = folder.open(Mark::default());
-        let ends: Vec<u64> = ["one", "", "the third"].map(|text| intake.append(text.as_bytes()).unwrap().end).into();
+        let ends = Folder::append(&mut intake, ["one", "", "the third"]).map(|mark| mark.end);
         let whole = std::fs::read(folder.file()).unwrap();
         for len in 0..=whole.len() {
             std::fs::write(folder.file(), &whole[..len]).unwrap();
