@@ -24,3 +24,77 @@ describe('the tasks library', () => {
     }
   })
 })
+
+describe('sends to the embedded broker', () => {
+  let folder: Folder
+  let app: tasks.App
+  beforeEach(async () => {
+    folder = new Folder()
+    app = await folder.connect()
+  })
+  afterEach(() => folder.remove())
+
+  it('sends many at once: in order, with options, all or none', async () => {
+    const seen: number[] = []
+    const many = app.task('many', (place: number) => {
+      seen.push(place)
+      return place * 2
+    })
+    assert.deepEqual(await many.applyMany([]), [])
+    const list = Array.from({ length: 1500 }, (_, place) => [place])
+    const results = await many.applyMany(list, { priority: 9 })
+    assert.equal(new Set(results.map(({ id }) => id)).size, 1500)
+    const text = 'x'.repeat(2 << 20)
+    await assert.rejects(many.applyMany([[1], [text]]), { code: 'TOO_LARGE' })
+    await assert.rejects(many.applyMany([[1], [() => 1]]), { code: 'INVALID_INPUT' })
+    await app.worker({ concurrency: 1, prefetch: 100 }).start()
+    const got = await Promise.all(results.map((result) => result.get()))
+    assert.deepEqual(
+      got,
+      list.map(([place]) => (place as number) * 2),
+    )
+    assert.deepEqual(
+      seen,
+      list.map(([place]) => place),
+    )
+  })
+
+  it('keeps the order of sends of all kinds, and lets others have their turn', async () => {
+    const seen: number[] = []
+    const work = app.task('work', (place: number) => void seen.push(place))
+    const sends: Promise<unknown>[] = []
+    let turns = 0
+    const timer = setInterval(() => {
+      turns += 1
+    }, 1)
+    for (let place = 0; place < 2000; place += 1) {
+      if (place % 500 === 499) sends.push(work.applyMany([[place]]))
+      // One with a key needs the engine to be accepted.
+      else if (place % 300 === 299) sends.push(work.applyAsync([place], { idempotencyKey: String(place) }))
+      else if (place < 1000) sends.push(work.delay(place))
+      else await work.delay(place)
+    }
+    clearInterval(timer)
+    assert.ok(turns > 0)
+    const last = await work.delay(2000)
+    await Promise.all(sends)
+    await app.worker({ concurrency: 1, prefetch: 100 }).start()
+    await last.get()
+    assert.deepEqual(
+      seen,
+      Array.from({ length: 2001 }, (_, place) => place),
+    )
+  })
+
+  it('what was accepted at once is there after a start', async () => {
+    const work = app.task('work', (place: number) => place)
+    const results = []
+    for (let place = 0; place < 600; place += 1) results.push(await work.delay(place))
+    await app.close()
+    app = await folder.connect()
+    app.task('work', (place: number) => place)
+    await app.worker().start()
+    const got = await Promise.all(results.map(({ id }) => app.result<number>(id).get()))
+    assert.deepEqual(got, [...got.keys()])
+  })
+})

@@ -50,6 +50,9 @@ impl Mark {
     }
 }
 
+/// Messages that were not taken yet, each with its end.
+type Left = Vec<(Vec<u8>, Mark)>;
+
 /// The file, open for more.
 pub struct Intake {
     file: File,
@@ -62,9 +65,8 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Opens the file, which is made where it is missing. With it what was not taken yet, each with its end. A torn
-    /// tail, which nobody was told of, is not among it.
-    pub(super) fn open(path: &Path, taken: Mark) -> std::io::Result<(Intake, Vec<(Vec<u8>, Mark)>)> {
+    /// Opens the file, which is made where it is missing. With it what was not taken yet. A torn tail, which nobody was told of, is not among it.
+    pub(super) fn open(path: &Path, taken: Mark) -> std::io::Result<(Intake, Left)> {
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
@@ -165,8 +167,16 @@ mod tests {
             self.0.join("intake")
         }
 
-        fn open(&self, taken: Mark) -> (Intake, Vec<(Vec<u8>, Mark)>) {
+        fn open(&self, taken: Mark) -> (Intake, Left) {
             Intake::open(&self.file(), taken).unwrap()
+        }
+
+        /// However slow the machine is.
+        fn append<const N: usize>(intake: &mut Intake, texts: [&str; N]) -> [Mark; N] {
+            texts.map(|text| {
+                intake.since = Instant::now();
+                intake.append(text.as_bytes()).unwrap()
+            })
         }
 
         fn left(&self, taken: Mark) -> Vec<String> {
@@ -185,7 +195,7 @@ mod tests {
         let folder = Folder::new("mark");
         let (mut intake, left) = folder.open(Mark::default());
         assert!(left.is_empty());
-        let marks: Vec<Mark> = ["one", "two", "three"].map(|text| intake.append(text.as_bytes()).unwrap()).into();
+        let marks = Folder::append(&mut intake, ["one", "two", "three"]);
         for _ in 0..2 {
             assert_eq!(folder.left(Mark::default()), ["one", "two", "three"]);
             assert_eq!(folder.left(marks[0]), ["two", "three"]);
@@ -204,7 +214,7 @@ mod tests {
     fn a_tail_that_is_torn_anywhere_is_no_message() {
         let folder = Folder::new("torn");
         let (mut intake, _) = folder.open(Mark::default());
-        let ends: Vec<u64> = ["one", "", "the third"].map(|text| intake.append(text.as_bytes()).unwrap().end).into();
+        let ends = Folder::append(&mut intake, ["one", "", "the third"]).map(|mark| mark.end);
         let whole = std::fs::read(folder.file()).unwrap();
         for len in 0..=whole.len() {
             std::fs::write(folder.file(), &whole[..len]).unwrap();

@@ -170,9 +170,16 @@ fn what_the_intake_has_is_taken_at_the_start_and_once() {
         serde_json::from_str::<serde_json::Value>(&text).unwrap()["live"].as_u64().unwrap()
     };
     // The engine ends before it takes the last two.
-    let mut engine = open();
-    let mut intake = engine.open_intake().unwrap();
-    let marks: Vec<_> = ids.iter().map(|id| intake.append(&message(id)).unwrap()).collect();
+    let messages: Vec<_> = ids.iter().map(|id| message(id)).collect();
+    let (mut engine, marks) = loop {
+        let mut engine = open();
+        let mut intake = engine.open_intake().unwrap();
+        let marks: Option<Vec<_>> = messages.iter().map(|message| intake.append(message)).collect();
+        // On a machine that is slow the engine counts as behind; those that it has come back as the same tasks.
+        if let Some(marks) = marks {
+            break (engine, marks);
+        }
+    };
     engine.take_in(&message(&ids[0]), marks[0], now_ms());
     engine.commit(now_ms()).unwrap();
     drop(engine);

@@ -115,7 +115,8 @@ fn send_through_intake(rig: &mut Rig, rng: &mut Rng, model: &mut Model) {
     for number in 0..1 + rng.below(4) {
         let message = rig.message("t", json!({ "maxRetries": rng.below(4), "retry": { "delayMs": 100 } }));
         let text = message.to_string();
-        let mark = intake.append(text.as_bytes()).unwrap();
+        // On a machine that is slow the engine counts as behind.
+        let Some(mark) = intake.append(text.as_bytes()) else { break };
         model.sent.push(message["id"].as_str().unwrap().to_owned());
         if number < taken {
             let now = rig.now;

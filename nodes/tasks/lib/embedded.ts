@@ -163,7 +163,7 @@ export class Embedded implements Broker {
 
   send(message: string): Promise<string> {
     // What waits to cross was sent before.
-    if (this.atOnce > 0 && this.sends.isEmpty) {
+    if (this.atOnce > 0 && this.sends.isEmpty && this.options.durability !== 'fsync') {
       if (this.atOnce === AT_ONCE) {
         setImmediate(() => {
           this.atOnce = AT_ONCE
