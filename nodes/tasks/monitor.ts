@@ -2,13 +2,12 @@
 import type { NodeAPI } from 'node-red'
 import { action, lookup } from '../shared/admin'
 import { openedBy } from '../shared/node'
-import { brokerConfig } from './broker.config'
+import { BROKER } from './fields'
 import { BrokerHost } from './host'
 import type { App } from './lib'
 import { act, overview, page } from './overview'
 
 export = (RED: NodeAPI): void => {
-  const { type } = brokerConfig
   const withApp = async <T>(id: string, use: (app: App) => Promise<T>): Promise<T | undefined> => {
     const broker = openedBy<unknown>(RED, id)
     if (!(broker instanceof BrokerHost)) return undefined
@@ -19,8 +18,8 @@ export = (RED: NodeAPI): void => {
       broker.leave()
     }
   }
-  lookup(RED, type, 'overview', (id) => withApp(id, overview))
-  lookup(RED, type, 'failures', (id) => withApp(id, ({ control }) => page(control, 'failure')))
-  lookup(RED, type, 'dead', (id, { after }) => withApp(id, ({ control }) => page(control, 'dead', after)))
-  action(RED, type, 'act', (id, _query, given) => withApp(id, ({ control }) => act(control, given)))
+  lookup(RED, BROKER, 'overview', (id) => withApp(id, overview))
+  lookup(RED, BROKER, 'failures', (id) => withApp(id, ({ control }) => page(control, 'failure')))
+  lookup(RED, BROKER, 'dead', (id, { after }) => withApp(id, ({ control }) => page(control, 'dead', after)))
+  action(RED, BROKER, 'act', (id, _query, given) => withApp(id, ({ control }) => act(control, given)))
 }
