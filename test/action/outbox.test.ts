@@ -95,6 +95,22 @@ describe('outbox', () => {
     assert.equal(sender.settled[0]?.attempts, 21)
   })
 
+  it('tries what may itself be at fault no more often than wanted, and goes on with its source', async () => {
+    const hangs = () => new DriverError('TIMEOUT', 'too long', { suspect: true })
+    const transport = new Scripted([hangs(), hangs(), hangs()])
+    const sender = outbox(transport, { retries: 2 })
+    await Promise.all([sender.send(message('bad', 's')), sender.send(message('good', 's'))])
+    await empty(sender)
+    assert.deepEqual(dataOf(transport), ['bad', 'bad', 'bad', 'good'])
+    assert.deepEqual(
+      sender.settled.map(({ attempts, error }) => [attempts, error?.code]),
+      [
+        [3, 'TIMEOUT'],
+        [1, undefined],
+      ],
+    )
+  })
+
   it('keeps the order of a source over an outage, and lets other sources go on', async () => {
     const transport = new Scripted()
     const refuseFirst = new Set(['a'])

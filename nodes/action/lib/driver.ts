@@ -53,16 +53,20 @@ export class DriverError extends EngineError {
   readonly fault: Fault
   /** The other side wants to be left alone for so long, ms. */
   readonly retryAfterMs: number
+  /** The delivery itself may be at fault, so that it is not tried for ever, from the disk either. */
+  readonly suspect: boolean
   /** How often it was tried. */
   attempts = 0
 
   constructor(
     code: ErrorCode,
     message: string,
-    { fault = 'other', retryAfterMs = 0, cause }: { fault?: Fault; retryAfterMs?: number; cause?: unknown } = {},
+    options: { fault?: Fault; retryAfterMs?: number; suspect?: boolean; cause?: unknown } = {},
   ) {
+    const { fault = 'other', retryAfterMs = 0, suspect = false, cause } = options
     super(code, message, { cause })
     this.fault = fault
+    this.suspect = suspect
     this.retryAfterMs = retryAfterMs
   }
 }

@@ -65,6 +65,7 @@ export class OutboxSender implements Sender {
   private readonly direct: DirectSender
   private readonly queue: number
   private readonly concurrency: number
+  private readonly retries: number
   private readonly backoffMs: number
   private readonly maxBackoffMs: number
   private readonly random: () => number
@@ -108,7 +109,8 @@ export class OutboxSender implements Sender {
     checkOptions(options)
     // One try a time: a delivery that waits for its next one must not take the place of another.
     this.direct = new DirectSender(transport, { ...delivery, retries: 0, whenFull: 'refuse' }, seams)
-    const { queue = 1000, concurrency = 4, backoffMs = 100, maxBackoffMs = 30_000 } = delivery
+    const { queue = 1000, concurrency = 4, retries = 3, backoffMs = 100, maxBackoffMs = 30_000 } = delivery
+    this.retries = retries
     this.queue = queue
     this.concurrency = Math.min(concurrency, queue)
     this.backoffMs = backoffMs
@@ -376,7 +378,8 @@ export class OutboxSender implements Sender {
       this.hold ??= setTimeout(again, Math.max(CIRCUIT_PAUSE_MS, wantedBy(error)))
     } else {
       item.attempts += 1
-      if (error.retryable) this.retry(item, wantedBy(error))
+      const isLast = error instanceof DriverError && error.suspect && item.attempts > this.retries
+      if (error.retryable && !isLast) this.retry(item, wantedBy(error))
       else this.settle(item, error)
     }
     this.pump()

@@ -87,8 +87,9 @@ export class PythonTransport implements Transport {
   }
 }
 
-/** What counts attempts, with what the script raised. */
+/** What counts attempts, with what the script raised. What takes a script too long may do so each time. */
 function failureOf(error: unknown): DriverError {
   const { code, message, cause } = toEngineError(error)
-  return new DriverError(code, message, { fault: code === 'TIMEOUT' ? 'timeout' : 'other', cause })
+  const isLate = code === 'TIMEOUT'
+  return new DriverError(code, message, { fault: isLate ? 'timeout' : 'other', suspect: isLate, cause })
 }
