@@ -165,7 +165,8 @@ export class RedisTransport implements Transport {
         enableOfflineQueue: false,
         clusterRetryStrategy: pause,
       } satisfies ClusterOptions
-      return new this.library.Cluster([...hosts], { ...cluster, redisOptions: { ...each, ...access } })
+      const redisOptions = { ...each, ...access, Connector: safeConnector(this.library) }
+      return new this.library.Cluster([...hosts], { ...cluster, redisOptions })
     }
     if (topology === 'sentinel') {
       const sentinel = {
