@@ -289,6 +289,32 @@ fn a_fourth_may_go_and_come_again() {
 }
 
 #[test]
+fn a_region_may_go_and_come_again() {
+    let mut random = Random(23);
+    let (vectors, mut model) = filled(small(Metric::Cosine, Storage::F32), 3_000, &mut random);
+    vectors.settle();
+    let centre = random.vector(DIMENSIONS);
+    // Fewer than an eighth, but more than linking a slot looks at: new ones find only removed ones around.
+    let region: Vec<u32> = nearest(&model, Metric::Cosine, &centre, 300, |_| true).iter().map(|&(_, id)| id).collect();
+    assert_eq!(vectors.remove(&region, 2), 300);
+    let found = vectors.search(&centre, &Search::nearest(10)).unwrap();
+    let rest = nearest(&model, Metric::Cosine, &centre, 10, |id| !region.contains(&id));
+    assert!(share_found(&found, &rest) >= 0.9, "{found:?}");
+    for &id in &region {
+        let vector: Vec<f32> = model[&id].iter().map(|component| component + 0.1 * random.float()).collect();
+        vectors.put(&[id], &vector, 3).unwrap();
+        model.insert(id, vector);
+    }
+    vectors.settle();
+    let recall = mean(region.iter().map(|id| {
+        let found = vectors.search(&model[id], &Search::nearest(10)).unwrap();
+        assert_eq!(found.way, Way::Graph);
+        share_found(&found, &nearest(&model, Metric::Cosine, &model[id], 10, |_| true))
+    }));
+    assert!(recall >= 0.95, "{recall}");
+}
+
+#[test]
 fn mistakes_are_told_and_change_nothing() {
     let code = |result: Result<(), VectorError>| result.unwrap_err().code();
     let vectors = Vectors::new(Options { max_bytes: 40_000, ..Options::new(3) }).unwrap();

@@ -128,7 +128,7 @@ fn write(path: &Path, index: &Index) -> Result<(), Error> {
         out.put(bytes(sides))?;
     }
     let (linked, links) = index.graph.parts();
-    out.put(&linked.iter().map(|&linked| u8::from(linked)).collect::<Vec<_>>())?;
+    out.put(&linked.map(u8::from).collect::<Vec<_>>())?;
     for part in links {
         out.put(bytes(part))?;
     }

@@ -2,6 +2,9 @@
 //!
 //! A change is planned on what stands, and then applied: planning is the long part and only reads, so
 //! that searches go on meanwhile. Between the two nothing else may change the graph.
+//!
+//! A slot that is removed is still walked through. Once there are many they leave together: every row that links
+//! to one of them is mended, and only then, when no link leads there, may the slots have other vectors.
 
 use super::beam::Beam;
 use super::codes::{Codes, Query};
@@ -12,6 +15,8 @@ const NEIGHBOURS_BELOW: usize = 2 * NEIGHBOURS;
 /// So many candidates are looked at when a slot is linked.
 const BUILD_WIDTH: usize = 128;
 const MOST_LEVELS: u8 = 16;
+/// Removed slots leave when there is one for so many others.
+const MEND_AT: usize = 8;
 
 const _: () = assert!(NEIGHBOURS_BELOW < u8::MAX as usize);
 
@@ -60,19 +65,34 @@ struct List {
 pub struct Plan {
     lists: Vec<List>,
     link: Option<u32>,
-    unlink: Option<u32>,
+    mend: Option<u32>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    /// No link leads there.
+    Out,
+    Linked,
+    /// Links lead there, and none is added.
+    Removed,
 }
 
 #[derive(Default)]
 pub struct Graph {
-    /// By slot: its highest level. It stays with the slot for good, since stale links may lead there.
+    /// By slot: its highest level.
     levels: Vec<u8>,
-    linked: Vec<bool>,
+    states: Vec<State>,
     /// By slot, `NEIGHBOURS_BELOW + 1` numbers: a count and slots.
     lowest: Vec<u32>,
     /// By slot: the levels above, `NEIGHBOURS + 1` numbers each.
     upper: Vec<Box<[u32]>>,
     entry: Option<u32>,
+    /// So many are linked.
+    live: usize,
+    removed: Vec<u32>,
+    /// Removed ones that the rows from `next` on may still link to, sorted; the rows before do not.
+    leaving: Vec<u32>,
+    next: u32,
 }
 
 impl Graph {
@@ -84,7 +104,7 @@ impl Graph {
         for slot in self.levels.len()..slots {
             let level = draw_level(slot as u64);
             self.levels.push(level);
-            self.linked.push(false);
+            self.states.push(State::Out);
             self.upper.push(vec![0; level as usize * (NEIGHBOURS + 1)].into());
         }
         self.lowest.resize(slots * (NEIGHBOURS_BELOW + 1), 0);
@@ -94,7 +114,7 @@ impl Graph {
     pub fn reserve(&mut self, slots: usize) {
         let more = slots.saturating_sub(self.levels.len());
         self.levels.reserve_exact(more);
-        self.linked.reserve_exact(more);
+        self.states.reserve_exact(more);
         self.upper.reserve_exact(more);
         self.lowest.reserve_exact(more * (NEIGHBOURS_BELOW + 1));
     }
@@ -104,7 +124,22 @@ impl Graph {
     }
 
     pub fn is_linked(&self, slot: u32) -> bool {
-        self.linked.get(slot as usize).copied().unwrap_or(false)
+        self.states.get(slot as usize) == Some(&State::Linked)
+    }
+
+    /// Those that left the index and not yet the graph.
+    pub fn removed(&self) -> usize {
+        self.removed.len() + self.leaving.len()
+    }
+
+    /// Whether slots leave, or should.
+    pub fn to_mend(&self) -> bool {
+        !self.leaving.is_empty() || self.has_removed(MEND_AT)
+    }
+
+    /// Whether one or more for so many others are removed and have not begun to leave.
+    pub fn has_removed(&self, others: usize) -> bool {
+        !self.removed.is_empty() && self.removed.len() * others >= self.live
     }
 
     #[inline]
@@ -112,7 +147,7 @@ impl Graph {
         let slot = slot as usize;
         let row = match level {
             0 => &self.lowest[slot * (NEIGHBOURS_BELOW + 1)..][..NEIGHBOURS_BELOW + 1],
-            // A stale link may lead to a slot that does not reach so high.
+            // A link from a file may lead to a slot that does not reach so high.
             _ if level > self.levels[slot] => return &[],
             _ => &self.upper[slot][(level as usize - 1) * (NEIGHBOURS + 1)..][..NEIGHBOURS + 1],
         };
@@ -129,14 +164,15 @@ impl Graph {
         row[1..=neighbours.len()].copy_from_slice(neighbours);
     }
 
-    /// The nearest of the graph, about, best first. Some may have left it.
+    /// The nearest of the graph, about, best first: so many, and as many removed ones as are likely among them.
     pub fn search(&self, codes: &Codes, query: &Query, width: usize, visited: &mut Visited) -> Beam {
         let Some(entry) = self.entry else { return Beam::default() };
         let mut from = vec![(codes.near(query, entry), entry)];
         for level in (1..=self.levels[entry as usize]).rev() {
             from = self.walk(codes, query, from, 1, level, visited).iter().collect();
         }
-        self.walk(codes, query, from, width, 0, visited)
+        let removed = (width * self.removed()).div_ceil(self.live.max(1));
+        self.walk(codes, query, from, width + removed.min(width), 0, visited)
     }
 
     fn walk(
@@ -179,14 +215,23 @@ impl Graph {
         let (own, top) = (self.levels[slot as usize], self.levels[entry as usize]);
         let mut from = vec![(codes.near(&query, entry), entry)];
         for level in (0..=top).rev() {
-            let width = if level > own { 1 } else { BUILD_WIDTH };
-            let beam = self.walk(codes, &query, from, width, level, visited);
-            from = beam.iter().collect();
+            let mut width = if level > own { 1 } else { BUILD_WIDTH };
+            let mut beam = self.walk(codes, &query, from, width, level, visited);
             if level > own {
+                from = beam.iter().collect();
                 continue;
             }
-            let candidates: Vec<_> =
-                from.iter().copied().filter(|&(_, other)| other != slot && self.linked[other as usize]).collect();
+            let live = |beam: &Beam| -> Vec<_> {
+                beam.iter().filter(|&(_, other)| other != slot && self.is_linked(other)).collect()
+            };
+            let mut candidates = live(&beam);
+            // Where all around were removed it takes a longer walk to get out.
+            while candidates.len() < NEIGHBOURS && beam.len() == width {
+                width *= 2;
+                beam = self.walk(codes, &query, beam.iter().collect(), width, level, visited);
+                candidates = live(&beam);
+            }
+            from = beam.iter().collect();
             let neighbours = choose(codes, &candidates, NEIGHBOURS);
             for &neighbour in &neighbours {
                 plan.lists.extend(self.plan_back(codes, neighbour, level, slot));
@@ -216,29 +261,77 @@ impl Graph {
         choose(codes, &candidates, most)
     }
 
-    /// How a slot leaves: its neighbours become each other's.
-    pub fn plan_unlink(&self, codes: &Codes, slot: u32) -> Plan {
-        let mut plan = Plan { unlink: Some(slot), ..Plan::default() };
-        for level in 0..=self.levels[slot as usize] {
-            let around = self.list(slot, level);
-            for &neighbour in around {
-                let list = self.list(neighbour, level);
-                if !list.contains(&slot) {
-                    continue;
-                }
-                let mut others: Vec<u32> = list.iter().copied().filter(|&other| other != slot).collect();
-                let known = |other: u32, others: &[u32]| other == neighbour || others.contains(&other);
-                for &other in around {
-                    if self.linked[other as usize] && !known(other, &others) {
-                        others.push(other);
-                    }
-                }
-                let neighbours = self.best(codes, neighbour, others, capacity(level));
-                plan.lists.push(List { slot: neighbour, level, neighbours });
-            }
-            plan.lists.push(List { slot, level, neighbours: Vec::new() });
+    /// Takes a linked slot out of what is found.
+    pub fn remove(&mut self, slot: u32) {
+        self.states[slot as usize] = State::Removed;
+        self.live -= 1;
+        self.removed.push(slot);
+    }
+
+    /// The next row that links to removed slots gets others for them; none when no row is left, and `turn` is next.
+    pub fn plan_mend(&self, codes: &Codes, visited: &mut Visited) -> Option<Plan> {
+        if self.leaving.is_empty() || self.live == 0 {
+            return None;
         }
-        plan
+        let lost = |&&other: &&u32| !self.is_linked(other);
+        let levels = |slot: u32| 0..=self.levels[slot as usize];
+        let has_lost = |slot: u32, level| self.list(slot, level).iter().any(|other| lost(&other));
+        let slots = self.next..self.states.len() as u32;
+        let slot =
+            slots.into_iter().find(|&slot| self.stays(slot) && levels(slot).any(|level| has_lost(slot, level)))?;
+        let lost_most = |level| {
+            let list = self.list(slot, level);
+            list.iter().filter(lost).count() * 2 > list.len()
+        };
+        if self.is_linked(slot) && levels(slot).any(lost_most) {
+            return Some(Plan { mend: Some(slot), ..self.plan_link(codes, slot, visited) });
+        }
+        let mut plan = Plan { mend: Some(slot), ..Plan::default() };
+        for level in levels(slot).filter(|&level| has_lost(slot, level)) {
+            visited.begin(self.levels.len());
+            visited.is_new(slot);
+            let list = self.list(slot, level);
+            // Those it has, and those that the removed ones lead to.
+            let beyond = list.iter().filter(lost).flat_map(|&other| self.list(other, level));
+            let others = list.iter().chain(beyond).copied();
+            let others = others.filter(|&other| self.is_linked(other) && visited.is_new(other)).collect();
+            let neighbours = self.best(codes, slot, others, capacity(level));
+            plan.lists.push(List { slot, level, neighbours });
+        }
+        Some(plan)
+    }
+
+    /// Whether a row has to be good after those that leave are gone.
+    fn stays(&self, slot: u32) -> bool {
+        match self.states[slot as usize] {
+            State::Out => false,
+            State::Linked => true,
+            State::Removed => self.leaving.binary_search(&slot).is_err(),
+        }
+    }
+
+    /// When all rows are mended: frees the slots that leave, which it returns. The next ones begin to leave if they are
+    /// many, or `all` should.
+    pub fn turn(&mut self, all: bool) -> Vec<u32> {
+        let mut freed = std::mem::take(&mut self.leaving);
+        if self.live == 0 {
+            freed.append(&mut self.removed);
+        }
+        for &slot in &freed {
+            self.states[slot as usize] = State::Out;
+            for level in 0..=self.levels[slot as usize] {
+                self.write(&List { slot, level, neighbours: Vec::new() });
+            }
+        }
+        if self.entry.is_some_and(|entry| self.states[entry as usize] == State::Out) {
+            self.entry = self.highest();
+        }
+        if all || self.has_removed(MEND_AT) {
+            self.leaving = std::mem::take(&mut self.removed);
+            self.leaving.sort_unstable();
+            self.next = 0;
+        }
+        freed
     }
 
     pub fn apply(&mut self, plan: &Plan) {
@@ -246,38 +339,39 @@ impl Graph {
             self.write(list);
         }
         if let Some(slot) = plan.link {
-            self.linked[slot as usize] = true;
+            self.live += usize::from(!self.is_linked(slot));
+            self.states[slot as usize] = State::Linked;
             let level = |slot: u32| self.levels[slot as usize];
             if self.entry.is_none_or(|entry| level(slot) > level(entry)) {
                 self.entry = Some(slot);
             }
         }
-        if let Some(slot) = plan.unlink {
-            self.linked[slot as usize] = false;
-            if self.entry == Some(slot) {
-                self.entry = self.highest();
-            }
+        if let Some(slot) = plan.mend {
+            self.next = slot + 1;
         }
     }
 
     pub fn bytes(&self) -> usize {
         let above: usize = self.levels.iter().map(|&level| level as usize * (NEIGHBOURS + 1) * 4).sum();
-        self.levels.capacity() * 2 + self.lowest.capacity() * 4 + self.upper.capacity() * 16 + above
+        let removed = (self.removed.capacity() + self.leaving.capacity()) * 4;
+        self.levels.capacity() * 2 + self.lowest.capacity() * 4 + self.upper.capacity() * 16 + above + removed
     }
 
-    /// Which slots are linked, and the links: what a cache has to keep.
-    pub fn parts(&self) -> (&[bool], impl Iterator<Item = &[u32]>) {
-        (&self.linked, std::iter::once(&self.lowest[..]).chain(self.upper.iter().map(|lists| &lists[..])))
+    /// Which slots have a place in it, removed ones too, and the links: what a cache has to keep.
+    pub fn parts(&self) -> (impl Iterator<Item = bool>, impl Iterator<Item = &[u32]>) {
+        let linked = self.states.iter().map(|&state| state != State::Out);
+        (linked, std::iter::once(&self.lowest[..]).chain(self.upper.iter().map(|lists| &lists[..])))
     }
 
-    /// A graph from the parts of another; none where a link leads nowhere.
+    /// A graph from the parts of another, removed ones linked as if they were not; none where a link leads nowhere.
     pub fn from_parts<E>(
         linked: Vec<bool>,
         mut read: impl FnMut(&mut [u32]) -> Result<(), E>,
     ) -> Result<Option<Self>, E> {
         let mut graph = Graph::default();
         graph.grow(linked.len());
-        graph.linked = linked;
+        graph.live = linked.iter().filter(|&&linked| linked).count();
+        graph.states = linked.into_iter().map(|linked| if linked { State::Linked } else { State::Out }).collect();
         read(&mut graph.lowest)?;
         for lists in &mut graph.upper {
             read(lists)?;
@@ -294,7 +388,7 @@ impl Graph {
     }
 
     fn highest(&self) -> Option<u32> {
-        let linked = (0..self.levels.len()).filter(|&slot| self.linked[slot]);
+        let linked = (0..self.levels.len()).filter(|&slot| self.states[slot] != State::Out);
         linked.max_by_key(|&slot| self.levels[slot]).map(|slot| slot as u32)
     }
 }

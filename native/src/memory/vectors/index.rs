@@ -24,6 +24,8 @@ const LONGEST: f64 = 1e15;
 const LONGEST_F16: f64 = 65_504.0;
 /// Comparing one of the graph's takes as long as comparing so many in a row.
 const LEAP: usize = 50;
+/// Memory for more slots is taken when less than one of so many is removed.
+const FREE_AT: usize = 16;
 
 pub struct Index {
     pub(super) options: Options,
@@ -97,7 +99,10 @@ impl Index {
         for (slot, &id) in self.slot_ids.iter().enumerate() {
             let slot = slot as u32;
             if id == NO_ID {
-                self.free.push(slot);
+                match self.graph.is_linked(slot) {
+                    true => self.graph.remove(slot),
+                    false => self.free.push(slot),
+                }
             } else {
                 self.ids.insert(id, slot);
                 if !self.graph.is_linked(slot) {
@@ -128,21 +133,37 @@ impl Index {
         Ok(if metric == Metric::Cosine { (1.0 / length) as f32 } else { 1.0 })
     }
 
-    /// Whether so many more fit.
+    /// Whether so many more fit. Slots that leave the graph have room for others, in the end.
     pub fn room(&self, more: usize) -> Result<(), VectorError> {
-        let slots = self.slot_ids.len() + more.saturating_sub(self.free.len());
-        let row = self.options.dimensions * if self.rows.is_none() { 0 } else { 4 } / if self.halves() { 2 } else { 1 };
-        let code = self.options.dimensions.next_multiple_of(64) + 4;
-        let bytes = slots as u64 * (row + code + Graph::BYTES + 24) as u64;
-        if bytes > self.options.max_bytes || slots >= MOST_SLOTS {
+        if !self.fits(self.slot_ids.len().max(self.ids.len() + more)) {
             return Err(VectorError::Full { vectors: self.ids.len(), more, max_bytes: self.options.max_bytes });
         }
         Ok(())
     }
 
+    fn fits(&self, slots: usize) -> bool {
+        let row = self.options.dimensions * if self.rows.is_none() { 0 } else { 4 } / if self.halves() { 2 } else { 1 };
+        let code = self.options.dimensions.next_multiple_of(64) + 4;
+        let bytes = slots as u64 * (row + code + Graph::BYTES + 24) as u64;
+        bytes <= self.options.max_bytes && slots < MOST_SLOTS
+    }
+
+    /// Whether removed slots should leave the graph before so many slots are taken: memory for more is not to be had,
+    /// or would not be taken without them.
+    pub fn needs_free(&self, more: usize) -> bool {
+        let slots = self.slots_with(more);
+        let removed = self.graph.removed();
+        let many = removed * FREE_AT >= self.ids.len();
+        removed > 0 && slots > self.slot_ids.len() && (!self.fits(slots) || (many && slots > self.reserved))
+    }
+
+    fn slots_with(&self, more: usize) -> usize {
+        self.slot_ids.len() + more.saturating_sub(self.free.len())
+    }
+
     /// Makes room for so many more, without the spare half that growing by itself would take.
     pub fn reserve(&mut self, more: usize) {
-        let slots = self.slot_ids.len() + more.saturating_sub(self.free.len());
+        let slots = self.slots_with(more);
         if slots > self.reserved {
             self.reserved = slots.max(self.reserved + self.reserved / 4);
             self.rows.reserve(self.reserved * self.options.dimensions);
@@ -169,14 +190,10 @@ impl Index {
         row.map(<[f32]>::to_vec).or_else(|| Some(self.codes.as_ref()?.decoded(slot, self.options.dimensions)))
     }
 
-    /// Where an id's vector lies in the graph, if it does.
-    pub fn linked_slot(&self, id: u32) -> Option<u32> {
-        self.ids.get(&id).copied().filter(|&slot| self.graph.is_linked(slot))
-    }
-
-    /// Takes a checked vector, multiplied. An id that is there must not be linked.
+    /// Takes a checked vector, multiplied; what the id had is forgotten.
     pub fn set(&mut self, id: u32, vector: &[f32], factor: f32) {
-        let slot = self.ids.get(&id).copied().or_else(|| self.free.pop()).unwrap_or(self.slot_ids.len() as u32);
+        self.forget(id);
+        let slot = self.free.pop().unwrap_or(self.slot_ids.len() as u32);
         if slot as usize == self.slot_ids.len() {
             self.slot_ids.push(NO_ID);
             self.graph.grow(self.slot_ids.len());
@@ -193,12 +210,16 @@ impl Index {
         }
     }
 
-    /// Forgets a vector, which must not be linked.
+    /// Forgets a vector. A slot that the graph has got is free when it has left there.
     pub fn forget(&mut self, id: u32) -> bool {
         let Some(slot) = self.ids.remove(&id) else { return false };
         self.slot_ids[slot as usize] = NO_ID;
-        self.pending.remove(&slot);
-        self.free.push(slot);
+        if self.graph.is_linked(slot) {
+            self.graph.remove(slot);
+        } else {
+            self.pending.remove(&slot);
+            self.free.push(slot);
+        }
         true
     }
 
@@ -249,8 +270,22 @@ impl Index {
         self.with_visited(|visited| self.graph.plan_link(codes, slot, visited))
     }
 
-    pub fn plan_unlink(&self, slot: u32) -> Plan {
-        self.codes.as_ref().map(|codes| self.graph.plan_unlink(codes, slot)).unwrap_or_default()
+    /// Whether there is something to do for the graph.
+    pub fn has_work(&self) -> bool {
+        self.to_link().is_some() || self.graph.to_mend()
+    }
+
+    /// What to mend next so that removed slots can leave; with none, it is `turn`.
+    pub fn plan_mend(&self) -> Option<Plan> {
+        let codes = self.codes.as_ref()?;
+        self.with_visited(|visited| self.graph.plan_mend(codes, visited))
+    }
+
+    /// Removed slots become free, and the next ones, or `all`, begin to leave; tells whether there were any.
+    pub fn turn(&mut self, all: bool) -> bool {
+        let freed = self.graph.turn(all);
+        self.free.extend(&freed);
+        !freed.is_empty() || self.graph.to_mend()
     }
 
     pub fn apply(&mut self, plan: &Plan) {

@@ -30,6 +30,9 @@ pub use rows::Storage;
 
 /// So many vectors are taken while searches wait.
 const BATCH: usize = 256;
+/// Who removes a vector mends so many rows if it is time to. A pass for an eighth takes about eight for each, so that it
+/// ends before the next has to begin, though there was no time for the thread.
+const MENDS: usize = 16;
 
 /// Why the index refuses.
 #[derive(Debug, thiserror::Error)]
@@ -278,19 +281,22 @@ impl Vectors {
             return Err(VectorError::Id(index::NO_ID));
         }
         let _writer = self.shared.writer();
-        let factors: Vec<f32> = {
+        let (new, factors): (usize, Vec<f32>) = {
             let index = self.shared.read();
-            index.room(ids.iter().filter(|&&id| !index.contains(id)).count())?;
-            vectors.chunks(dimensions).map(|vector| index.check(vector)).collect::<Result<_, _>>()?
+            let new = ids.iter().filter(|&&id| !index.contains(id)).count();
+            index.room(new)?;
+            (new, vectors.chunks(dimensions).map(|vector| index.check(vector)).collect::<Result<_, _>>()?)
         };
-        self.shared.write().reserve(ids.len());
+        self.shared.reserve(new);
         for (batch, ids) in ids.chunks(BATCH).enumerate() {
-            ids.iter().for_each(|&id| self.shared.unlink(id));
+            self.shared.reserve(ids.len());
             let mut index = self.shared.write();
             for (place, &id) in ids.iter().enumerate() {
                 let place = batch * BATCH + place;
                 index.set(id, &vectors[place * dimensions..][..dimensions], factors[place]);
             }
+            drop(index);
+            self.shared.mend(ids.len());
         }
         self.shared.write().seq = seq;
         self.link_behind();
@@ -301,11 +307,14 @@ impl Vectors {
     pub fn remove(&self, ids: &[u32], seq: u64) -> usize {
         let _writer = self.shared.writer();
         let mut removed = 0;
-        for &id in ids {
-            self.shared.unlink(id);
-            removed += usize::from(self.shared.write().forget(id));
+        for ids in ids.chunks(BATCH) {
+            let mut index = self.shared.write();
+            removed += ids.iter().filter(|&&id| index.forget(id)).count();
+            drop(index);
+            self.shared.mend(ids.len());
         }
         self.shared.write().seq = seq;
+        self.link_behind();
         removed
     }
 
@@ -329,9 +338,9 @@ impl Vectors {
         self.shared.read().options.clone()
     }
 
-    /// Returns when the graph has all it should have.
+    /// Returns when the graph has all it should have, and nothing else.
     pub fn settle(&self) {
-        while self.shared.link_one() {}
+        while self.shared.work_one(true) {}
     }
 
     /// Writes it to a file, whole or not at all. Searches go on, changes wait.
@@ -346,17 +355,17 @@ impl Vectors {
 
     /// Starts the thread that builds the graph, where there is something to do and none.
     fn link_behind(&self) {
-        let has_work = self.shared.read().to_link().is_some();
+        let has_work = self.shared.read().has_work();
         if !has_work || self.shared.linking.swap(true, Ordering::AcqRel) {
             return;
         }
         let shared = Arc::clone(&self.shared);
         let linking = std::thread::Builder::new().name("millrace-vectors".into()).spawn(move || {
             loop {
-                while shared.link_one() {}
+                while shared.work_one(false) {}
                 shared.linking.store(false, Ordering::Release);
                 // What came between the last look and the flag would wait for the next change.
-                let has_work = !shared.closed.load(Ordering::Acquire) && shared.read().to_link().is_some();
+                let has_work = !shared.closed.load(Ordering::Acquire) && shared.read().has_work();
                 if !has_work || shared.linking.swap(true, Ordering::AcqRel) {
                     break;
                 }
@@ -397,19 +406,42 @@ impl Shared {
         writer
     }
 
-    /// Takes an id out of the graph, if it is there. The caller is the writer.
-    fn unlink(&self, id: u32) {
-        let plan = {
-            let index = self.read();
-            index.linked_slot(id).map(|slot| index.plan_unlink(slot))
-        };
-        if let Some(plan) = plan {
-            self.write().apply(&plan);
+    /// Makes room for so many more, first with the slots that were removed. The caller is the writer.
+    fn reserve(&self, more: usize) {
+        loop {
+            let needs_free = self.read().needs_free(more);
+            if !needs_free || !self.mend_one(true) {
+                break;
+            }
+        }
+        self.write().reserve(more);
+    }
+
+    /// Mends what is due for so many changes. The caller is the writer.
+    fn mend(&self, changes: usize) {
+        for _ in 0..changes * MENDS {
+            let due = self.read().graph.to_mend();
+            if !due || !self.mend_one(false) {
+                break;
+            }
         }
     }
 
-    /// Links one slot; tells whether there was one.
-    fn link_one(&self) -> bool {
+    /// Mends one row, or frees the slots that no row links to any more; tells whether there was something to do.
+    /// The caller is the writer.
+    fn mend_one(&self, all: bool) -> bool {
+        let plan = self.read().plan_mend();
+        match plan {
+            Some(plan) => {
+                self.write().apply(&plan);
+                true
+            }
+            None => self.write().turn(all),
+        }
+    }
+
+    /// Links one slot or mends one row, `all` if there are ever so few; tells whether there was something to do.
+    fn work_one(&self, all: bool) -> bool {
         while self.waiting.load(Ordering::Acquire) > 0 {
             std::thread::yield_now();
         }
@@ -421,7 +453,7 @@ impl Shared {
             let index = self.read();
             index.to_link().map(|slot| index.plan_link(slot))
         };
-        let Some(plan) = plan else { return false };
+        let Some(plan) = plan else { return self.mend_one(all) };
         self.write().apply(&plan);
         true
     }
