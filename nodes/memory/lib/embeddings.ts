@@ -155,12 +155,12 @@ async function make(given: Embeddable, { embedder, model }: EmbedOptions): Promi
     return { vector: await by.embed([given]), model: by.model }
   }
   if (Buffer.isBuffer(given)) return { vector: checked(floats(given)), model }
-  const list = given instanceof Float32Array || Array.isArray(given)
-  if (!list) {
+  if (!(given instanceof Float32Array || Array.isArray(given))) {
     throw new EngineError('INVALID_INPUT', `${quote(given)} is neither a text nor a vector; give numbers, or a text`)
   }
-  // What is no number becomes NaN.
-  return { vector: checked(given instanceof Float32Array ? given : Float32Array.from(given as number[])), model }
+  if (given instanceof Float32Array) return { vector: checked(given), model }
+  const numbers = (given as unknown[]).map((component) => (typeof component === 'number' ? component : Number.NaN))
+  return { vector: checked(Float32Array.from(numbers)), model }
 }
 
 function checked(vector: Float32Array): Float32Array {
