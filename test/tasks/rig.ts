@@ -76,7 +76,7 @@ export const eventsOf = (more: Json = {}): Json => ({
 const watchers: Json[] = [
   { id: 'tab', type: 'tab' },
   { id: 'catch', type: 'catch', ...place, scope: null, wires: [['caught']] },
-  ...Object.keys(HEARD).map((id) => ({ id, type: 'helper', ...place, wires: [] })),
+  ...HEARD.map((id) => ({ id, type: 'helper', ...place, wires: [] })),
 ]
 
 /** The flow: a node of the id of a watcher takes its place. */
