@@ -151,6 +151,27 @@ export class Editor {
     await this.dialog.waitFor({ state: 'detached' })
   }
 
+  private get suggestions(): Locator {
+    return this.page.locator('.red-ui-autoComplete-container:visible a')
+  }
+
+  /** Types until names are offered: while the dialog settles, the offer may close as soon as it opens. */
+  async offers(input: Locator, words: string): Promise<string[]> {
+    do {
+      await input.fill('')
+      await input.pressSequentially(words)
+    } while (!(await soon(this.suggestions.first().waitFor({ timeout: 2000 }))))
+    return this.suggestions.allTextContents()
+  }
+
+  /** Takes the first of them. */
+  async take(input: Locator, words: string): Promise<string[]> {
+    let offered: string[]
+    do offered = await this.offers(input, words)
+    while (!(await soon(this.suggestions.first().click({ timeout: 2000 }))))
+    return offered
+  }
+
   /** Out of any dialog, and of its choices. */
   async reset(): Promise<void> {
     await this.page.keyboard.press('Escape')
@@ -190,4 +211,12 @@ export class Editor {
       this.problems.push(`request: ${address}`)
     }
   }
+}
+
+/** Whether it came to be in its time. */
+function soon(happens: Promise<void>): Promise<boolean> {
+  return happens.then(
+    () => true,
+    () => false,
+  )
 }

@@ -111,12 +111,7 @@ editorSuite('memory', {}, (editor) => {
   it('names are offered from the running store', async () => {
     await editor().edit('read')
     const key = page().locator('#node-input-key + .red-ui-typedInput-container .red-ui-typedInput-input')
-    const offered = page().locator('.red-ui-autoComplete-container a')
-    await key.fill('pu')
-    await key.press('m')
-    await offered.nth(1).waitFor()
-    assert.deepEqual(await offered.allTextContents(), ['pump-1', 'pump-2'])
-    await key.press('Tab')
+    assert.deepEqual(await editor().take(key, 'pum'), ['pump-1', 'pump-2'])
     assert.equal(await key.inputValue(), 'pump-1')
     await editor().save()
     assert.deepEqual(await editor().properties('read', 'key', 'keyType', 'namespace', 'namespaceType'), {
@@ -130,11 +125,7 @@ editorSuite('memory', {}, (editor) => {
   it('a watch offers names, and marks a filter that is no object', async () => {
     await editor().edit('watch')
     const namespace = page().locator('#node-input-namespace')
-    // One search alone: the next key closes what the last one opened.
-    await namespace.fill('de')
-    await namespace.press('v')
-    await page().locator('.red-ui-autoComplete-container a').first().waitFor()
-    await namespace.press('Tab')
+    await editor().take(namespace, 'dev')
     assert.equal(await namespace.inputValue(), 'devices')
     const filter = page().locator('#node-input-filter')
     await filter.fill('[1]')

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import type { Locator } from 'playwright-core'
 import { flowOf, text } from './flows'
 import { editorSuite } from './suite'
 
@@ -16,7 +15,6 @@ const endpoint = { context: 'ctx', topic: '/chatter', messageType: STRING, qos: 
 editorSuite('ros2', {}, (editor) => {
   const form = () => editor().page.locator('.millrace-form')
   const field = (name: string) => editor().field(name)
-  const suggestions = () => editor().page.locator('.red-ui-autoComplete-container:visible a')
   const found = () => editor().page.locator('#millrace-ros2-found')
   const openContext = (id: string) =>
     editor().page.evaluate((id) => RED.editor.editConfig('', 'millrace-ros2-context', id), id)
@@ -87,7 +85,9 @@ editorSuite('ros2', {}, (editor) => {
 
   it('a context offers the interfaces of this machine', async () => {
     await openContext('ctx')
-    assert.ok((await offers(editor().page.locator('#node-config-input-interface'), '127.')).includes('127.0.0.1'))
+    assert.ok(
+      (await editor().offers(editor().page.locator('#node-config-input-interface'), '127.')).includes('127.0.0.1'),
+    )
     await closeContext()
   })
 
@@ -100,39 +100,6 @@ editorSuite('ros2', {}, (editor) => {
         ),
       ),
     )
-
-  /** Types until names are offered: while the dialog settles, the offer may close as soon as it opens. */
-  async function offers(input: Locator, words: string): Promise<string[]> {
-    const opens = () =>
-      suggestions()
-        .first()
-        .waitFor({ timeout: 2000 })
-        .then(
-          () => true,
-          () => false,
-        )
-    do {
-      await input.fill('')
-      await input.pressSequentially(words)
-    } while (!(await opens()))
-    return suggestions().allTextContents()
-  }
-
-  /** Takes the first of them. */
-  async function take(input: Locator, words: string): Promise<string[]> {
-    const chosen = () =>
-      suggestions()
-        .first()
-        .click({ timeout: 2000 })
-        .then(
-          () => true,
-          () => false,
-        )
-    let offered: string[]
-    do offered = await offers(input, words)
-    while (!(await chosen()))
-    return offered
-  }
 
   /** Waits until an input has a value; it is left before, as Node-RED looks then. */
   async function typed(input: string, value: string): Promise<void> {
@@ -181,9 +148,9 @@ editorSuite('ros2', {}, (editor) => {
   for (const [id, values] of topics) {
     it(`${id}: offers the topics that are there, and brings their type along`, async () => {
       await editor().edit(id)
-      assert.deepEqual(await take(field('topic'), 'CHAT'), ['/chatter'])
+      assert.deepEqual(await editor().take(field('topic'), 'CHAT'), ['/chatter'])
       await typed('#node-input-messageType', STRING)
-      assert.equal((await offers(field('messageType'), 'std_msgs/msg/Str'))[0], STRING)
+      assert.equal((await editor().offers(field('messageType'), 'std_msgs/msg/Str'))[0], STRING)
       await editor().page.keyboard.press('Tab')
       assert.equal(await field('messageType').inputValue(), STRING)
       await editor().cancel()
@@ -222,9 +189,9 @@ editorSuite('ros2', {}, (editor) => {
   for (const [id, values] of actions) {
     it(`${id}: offers the actions that are there, brings their type along, and keeps what it is given`, async () => {
       await editor().edit(id)
-      assert.deepEqual(await take(field('action'), 'COU'), ['/count'])
+      assert.deepEqual(await editor().take(field('action'), 'COU'), ['/count'])
       await typed('#node-input-actionType', COUNT)
-      assert.deepEqual(await offers(field('actionType'), 'my_'), [COUNT])
+      assert.deepEqual(await editor().offers(field('actionType'), 'my_'), [COUNT])
       await editor().page.keyboard.press('Tab')
       await fill(values)
       await keeps(id, values)
@@ -276,7 +243,7 @@ editorSuite('ros2', {}, (editor) => {
   it('sync: offers the topics that are there, and keeps what it is given', async () => {
     await editor().edit('sync')
     await add()
-    await take(rows().first().locator('.millrace-ros2-topic'), 'chat')
+    await editor().take(rows().first().locator('.millrace-ros2-topic'), 'chat')
     await typed('.millrace-ros2-type', STRING)
     await rows().first().locator('select').selectOption('latched')
     await add()
@@ -300,7 +267,7 @@ editorSuite('ros2', {}, (editor) => {
 
   it('graph: offers names that are there, and keeps what it is given', async () => {
     await editor().edit('graph')
-    assert.deepEqual(await take(field('prefix'), '/ch'), ['/chatter'])
+    assert.deepEqual(await editor().take(field('prefix'), '/ch'), ['/chatter'])
     const values = { name: 'who', prefix: '/chatter', hideOwn: false, hideHidden: false, atStart: true }
     await fill(values)
     await keeps('graph', values)
@@ -309,9 +276,9 @@ editorSuite('ros2', {}, (editor) => {
   for (const id of ['call', 'serve']) {
     it(`${id}: offers the services that are there, brings their type along, and keeps what it is given`, async () => {
       await editor().edit(id)
-      assert.deepEqual(await take(field('service'), '/AD'), ['/add'])
+      assert.deepEqual(await editor().take(field('service'), '/AD'), ['/add'])
       await typed('#node-input-serviceType', ADD)
-      assert.equal((await offers(field('serviceType'), 'std_srvs/srv/Tr'))[0], 'std_srvs/srv/Trigger')
+      assert.equal((await editor().offers(field('serviceType'), 'std_srvs/srv/Tr'))[0], 'std_srvs/srv/Trigger')
       await editor().page.keyboard.press('Tab')
       const values = { name: 'all of it', service: '/add', serviceType: ADD, timeoutMs: '700', int64: 'string' }
       await fill(values)
@@ -321,7 +288,7 @@ editorSuite('ros2', {}, (editor) => {
 
   it('parameters: offers the nodes that are there, and keeps what it is given', async () => {
     await editor().edit('tune')
-    assert.deepEqual(await take(field('node'), 'SEE'), ['/seen'])
+    assert.deepEqual(await editor().take(field('node'), 'SEE'), ['/seen'])
     const values = { name: 'all of it', node: '/seen', action: 'set', timeoutMs: '700' }
     await fill(values)
     await keeps('tune', values)
