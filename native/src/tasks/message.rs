@@ -264,4 +264,26 @@ mod tests {
         assert!(Message::parse(b"{").is_err());
         assert!(Message::parse(format!(r#"{{"v":1,"id":"{ID}","name":"add"}} {{"#).as_bytes()).is_err());
     }
+
+    #[test]
+    fn a_head_has_what_a_broker_needs_and_nothing_that_is_not_there() {
+        let head = |more: &str| {
+            let text = format!(r#"{{"v":1,"id":"{ID}","name":"add"{more}}}"#);
+            serde_json::to_value(Head::from(Message::parse(text.as_bytes()).unwrap())).unwrap()
+        };
+        let least = serde_json::json!({
+            "id": ID, "name": "add", "priority": 5, "maxRetries": 3, "ignoreResult": false, "then": false
+        });
+        assert_eq!(head(""), least);
+        let more = format!(
+            r#","queue":"q","priority":9,"eta":1.5,"expires":7,"createdAt":2,"maxRetries":0,"timeoutMs":4,"rateKey":"r",
+            "rootId":"{ID}","idempotencyKey":"i","idempotencyWindowMs":5,"ignoreResult":true,"resultTtlMs":6"#
+        );
+        let all = serde_json::json!({
+            "id": ID, "name": "add", "queue": "q", "priority": 9, "eta": 2, "expires": 7, "createdAt": 2,
+            "maxRetries": 0, "timeoutMs": 4, "rateKey": "r", "rootId": ID, "idempotencyKey": "i",
+            "idempotencyWindowMs": 5, "ignoreResult": true, "resultTtlMs": 6, "then": false
+        });
+        assert_eq!(head(&more), all);
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use millrace::error::ErrorCode;
+use millrace::kv::{self, Kv};
 use millrace::memory::{At, Database, Options};
 use serde_json::json;
 
@@ -304,4 +305,49 @@ fn what_was_read_before_a_batch_is_not_read_after_it() {
     delete(&database, "a");
     assert_eq!(value(&database), "[0]");
     assert_eq!(code(database.get_many([("n", "")].into_iter(), None)), ErrorCode::InvalidInput);
+}
+
+#[test]
+fn what_is_not_as_it_was_written_is_found() {
+    let folder = Folder::new("verify");
+    let database = open(&folder);
+    for key in ["changed", "older", "cut", "gone"] {
+        for value in 0..3 {
+            put(&database, key, json!({ "value": value }));
+        }
+    }
+    drop(database);
+    // Behind the database's back.
+    let store = Kv::open(&folder.0, &kv::Options::default()).unwrap();
+    let (documents, history) = (store.space("documents").unwrap(), store.space("history").unwrap());
+    let named = |key: &str| [b"n\0", key.as_bytes()].concat();
+    let mut batch = store.batch();
+    let mut bytes = documents.get(&named("changed")).unwrap().unwrap().to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    batch.put(&documents, named("changed"), bytes);
+    let older = |key: &str| history.prefix(&[named(key), vec![0]].concat()).map(|row| row.unwrap()).collect::<Vec<_>>();
+    // The middle one of three.
+    batch.remove(&history, older("older").pop().unwrap().0);
+    batch.put(&history, older("cut").pop().unwrap().0, vec![1, 2, 3]);
+    batch.remove(&documents, named("gone"));
+    batch.put(&documents, b"no name".to_vec(), b"x".to_vec());
+    batch.commit().unwrap();
+    store.close().unwrap();
+    drop((documents, history));
+
+    let database = open(&folder);
+    let verified = asked(&database, json!({"verify": null}));
+    let problems = verified["problems"].as_array().unwrap();
+    let tells = |words: &str| problems.iter().any(|problem| problem.as_str().unwrap().contains(words));
+    for words in [
+        "a name that is none",
+        "n/changed: version",
+        "is not what was written",
+        "n/older: version",
+        "is not the one before",
+        "n/cut: a version cannot be read",
+        "n: counted",
+    ] {
+        assert!(tells(words), "{words}: {problems:?}");
+    }
 }

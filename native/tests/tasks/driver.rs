@@ -104,3 +104,31 @@ fn a_panic_in_a_job_ends_the_queue_and_not_the_process() {
     assert!(ask(&driver, json!({ "op": "stats" })).is_ok());
     driver.close().unwrap();
 }
+
+#[test]
+fn what_can_be_is_accepted_at_once_and_is_there_after_a_start() {
+    let folder = Folder::new();
+    let (driver, _told) = open(&folder);
+    // How much room there is, is known after a turn.
+    ask(&driver, json!({ "op": "queues" })).unwrap();
+    let message = |more: serde_json::Value| {
+        let mut message = json!({ "v": 1, "id": Chance::new().id(now_ms()).to_string(), "name": "a" });
+        message.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        message.to_string().into_bytes()
+    };
+    assert!(driver.take_in(message(json!({}))));
+    assert!(driver.take_in(message(json!({ "queue": "other" }))));
+    // These need the engine to say yes or no.
+    assert!(!driver.take_in(message(json!({ "idempotencyKey": "k" }))));
+    assert!(!driver.take_in(message(json!({ "priority": 10 }))));
+    assert!(!driver.take_in(message(json!({ "args": ["x".repeat(2 << 20)] }))));
+    let pending = |driver: &Driver| {
+        let answer: serde_json::Value = serde_json::from_str(&ask(driver, json!({ "op": "count" })).unwrap()).unwrap();
+        answer["pending"].clone()
+    };
+    assert_eq!(pending(&driver), 2);
+    driver.close().unwrap();
+    let (driver, _told) = open(&folder);
+    assert_eq!(pending(&driver), 2);
+    driver.close().unwrap();
+}
