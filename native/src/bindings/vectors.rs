@@ -128,7 +128,7 @@ impl VectorHandle {
     ) -> Coded<VectorHits> {
         self.call(move |index| {
             let dimensions = index.options().dimensions;
-            if vectors.is_empty() || vectors.len() % dimensions != 0 {
+            if vectors.is_empty() || !vectors.len().is_multiple_of(dimensions) {
                 return Err(VectorError::Dimensions { given: vectors.len(), wanted: dimensions });
             }
             let (mut found_ids, mut scores, mut counts, mut exact) = (Vec::new(), Vec::new(), Vec::new(), true);
