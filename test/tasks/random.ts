@@ -4,21 +4,11 @@
  */
 import assert from 'node:assert/strict'
 import { tasks } from '../../nodes'
+import { generator } from '../shared/random'
 import type { Place } from './folder'
 
 const FINAL = ['success', 'failure', 'revoked', 'expired', 'dead']
 const ENDS = ['succeeded', 'failed', 'revoked', 'expired', 'dead']
-
-/** Numbers from 0 to 1 that are the same for the same seed. */
-function chance(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
-  }
-}
 
 export function randomSchedules(make: () => Place, count: number): void {
   const first = 1000
@@ -26,7 +16,7 @@ export function randomSchedules(make: () => Place, count: number): void {
     it(`random schedule ${seed}`, async () => {
       const place = make()
       try {
-        await run(place, chance(seed))
+        await run(place, generator(seed))
       } finally {
         await place.remove()
       }
