@@ -1,7 +1,7 @@
 /** The library's database behind a config node: opened for its first user, shared, closed behind the last. */
 import { join, resolve } from 'node:path'
 import type { Fields } from '../shared/config'
-import { EngineError } from '../shared/errors'
+import { EngineError, toEngineError } from '../shared/errors'
 import { Lent } from '../shared/lent'
 import { type Host, stateOf } from '../shared/node'
 import { Database, type NamespaceInfo, type Stats } from './lib'
@@ -17,6 +17,7 @@ const DEFAULT_PATH = join('millrace', 'memory')
 const MB = 1 << 20
 /** After a write that failed the store is opened anew, but not with every message. */
 const REOPEN_MS = 5000
+const HOUR_MS = 3_600_000
 /** So many names are offered at once. */
 const OFFERED = 50
 
@@ -24,19 +25,25 @@ export class StoreHost {
   private readonly lent: Lent<Database>
   private openedAt = 0
   private closed = false
+  private tidying: NodeJS.Timeout | undefined
 
   constructor(
     config: StoreConfig,
     private readonly userDir: string,
   ) {
     const path = this.below(config.path || DEFAULT_PATH)
-    const { durability, memoryMb, diskMb } = config
+    const { durability, memoryMb, diskMb, keepHours } = config
     const limit = diskMb === null ? {} : { diskBytes: diskMb * MB }
-    const open = () => {
+    const open = async () => {
       this.openedAt = performance.now()
-      return Database.open({ path, durability, memoryBytes: memoryMb * MB, ...limit })
+      const db = await Database.open({ path, durability, memoryBytes: memoryMb * MB, ...limit })
+      if (keepHours !== null) this.tidyUp(db, keepHours * HOUR_MS)
+      return db
     }
-    this.lent = new Lent('store', open, (db) => db.close())
+    this.lent = new Lent('store', open, (db) => {
+      clearInterval(this.tidying)
+      return db.close()
+    })
   }
 
   join(): void {
@@ -86,11 +93,42 @@ export class StoreHost {
     })
   }
 
+  /** Gives up what was replaced or deleted longer ago, four times in that time, and once an hour at least. */
+  private tidyUp(db: Database, ageMs: number): void {
+    const told = new Set<string>()
+    let busy = false
+    const tidy = async () => {
+      if (busy) return
+      busy = true
+      try {
+        await retainAll(db, ageMs, told)
+        await db.compact()
+      } catch (error) {
+        this.failed(toEngineError(error))
+      } finally {
+        busy = false
+      }
+    }
+    this.tidying = setInterval(tidy, Math.min(ageMs / 4, HOUR_MS)).unref()
+  }
+
   /** Ends when all is safe. */
   close(): Promise<void> {
     this.closed = true
     return this.lent.close()
   }
+}
+
+/** Each namespace that is there, and was not told yet. */
+async function retainAll(db: Database, ageMs: number, told: Set<string>): Promise<void> {
+  let page: { namespaces: NamespaceInfo[]; next: string | null } | undefined
+  do {
+    page = await db.namespaces(page?.next ? { after: page.next } : {})
+    for (const { name } of page.namespaces.filter(({ name }) => !told.has(name))) {
+      await db.retain(name, { ageMs })
+      told.add(name)
+    }
+  } while (page.next)
 }
 
 /** The host behind a store node. */

@@ -13,6 +13,8 @@ export const storeConfig = defineConfig({
     memoryMb: number(64, { min: 8, max: 1_000_000 }),
     /** Blank: no limit. */
     diskMb: optionalNumber('', { min: 1, max: 1_000_000_000 }),
+    /** What was replaced or deleted longer ago is given up; blank: never. */
+    keepHours: optionalNumber('', { min: 0.00001, max: 1_000_000 }),
   },
 })
 

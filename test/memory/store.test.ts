@@ -72,4 +72,15 @@ describe('millrace-memory-store', () => {
     }
     assert.equal((await rig.until('caught'))[0].error.code, 'DISK_FULL')
   })
+
+  it('gives up what was replaced or deleted longer ago than its history goes, of every namespace', async () => {
+    const rig = await Rig.start(storeOf({ keepHours: 0.1 / 3600 }), writeOf(), writeOf({ id: 'other', namespace: 'm' }))
+    await rig.put({ topic: 'a', payload: 1 }, { topic: 'a', payload: 2 }, { topic: 'a', payload: 3 })
+    for (const payload of [1, 2]) rig.send('other', { topic: 'b', payload })
+    const versions = async () => {
+      const { body } = await rig.get('/millrace-memory-store/store/view')
+      return body.namespaces.map(({ name, versions }: { name: string; versions: number }) => `${name} ${versions}`)
+    }
+    while ((await versions()).join() !== 'm 1,n 1') await new Promise((resolve) => setTimeout(resolve, 20))
+  })
 })
