@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Json, Runtime, readJson, root } from './harness'
+
+const tour = readJson(join(root, 'examples/tour.json')) as unknown as Json[]
+/** So long each is measured, after it has settled. */
+const settleMs = 5000
+const measureMs = process.env.MILLRACE_LONG ? 120_000 : 10_000
+const ticksPerSecond = 100
+const MB = 1 << 20
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** CPU seconds and resident bytes of a process, as Linux has them. */
+function usage(pid: number): { cpu: number; rss: number } {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const rss = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  return { cpu: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond, rss: Number(rss) * 1024 }
+}
+
+/** The share of a core and the bytes that a Node-RED with these flows takes. */
+async function measure(flows: Json[]): Promise<{ cores: number; rss: number; complaints: string[] }> {
+  const runtime = await Runtime.boot({ flows })
+  try {
+    const pid = runtime.process.pid as number
+    await pause(settleMs)
+    const begin = { ...usage(pid), at: performance.now() }
+    await pause(measureMs)
+    const end = usage(pid)
+    const cores = (end.cpu - begin.cpu) / ((performance.now() - begin.at) / 1000)
+    return { cores, rss: end.rss, complaints: runtime.complaints() }
+  } finally {
+    await runtime.remove()
+  }
+}
+
+describe('the tour', () => {
+  const types = new Set(tour.map(({ type }) => String(type).split('-')[1]))
+  const labels = new Map(tour.map(({ id, name, type }) => [String(id), `${type} ${name}`]))
+
+  it('goes through the families that need nothing else', () => {
+    for (const word of ['sync', 'action', 'tasks', 'memory', 'arrow']) assert.ok(types.has(word), word)
+  })
+
+  it('has its nodes in groups, each with a comment, and no node on another', () => {
+    const placed = tour.filter(({ x, type }) => x !== undefined && type !== 'group')
+    const groups = tour.filter(({ type }) => type === 'group')
+    for (const { id, g } of placed)
+      assert.ok(
+        groups.some((group) => group.id === g),
+        labels.get(String(id)),
+      )
+    for (const group of groups) {
+      assert.equal(placed.filter(({ g, type }) => g === group.id && type === 'comment').length, 1, String(group.name))
+    }
+    const places = placed.map(({ x, y }) => `${x} ${y}`)
+    assert.equal(new Set(places).size, places.length)
+  })
+
+  it('shows life at every node of ours', async function test() {
+    this.timeout(60_000)
+    const runtime = await Runtime.boot({ flows: tour })
+    try {
+      const ours = tour.filter(({ type, wires }) => String(type).startsWith('millrace-') && wires)
+      const alive = (id: unknown) => runtime.statuses.some(({ node, fill }) => node === id && fill === 'green')
+      await runtime.until('every node of ours is green', () => ours.every(({ id }) => alive(id)))
+      // An alert is red on purpose.
+      const red = runtime.statuses.filter(({ fill, shape }) => fill === 'red' && shape === 'ring')
+      assert.deepEqual([...red, ...runtime.failed, ...runtime.complaints()], [])
+    } finally {
+      await runtime.remove()
+    }
+  })
+
+  it('takes little more than a plain Node-RED', async function test() {
+    if (process.platform !== 'linux') this.skip()
+    this.timeout(3 * (settleMs + measureMs) + 30_000)
+    const plain = await measure([])
+    const full = await measure(tour)
+    const cores = full.cores - plain.cores
+    const mb = (full.rss - plain.rss) / MB
+    console.log(`      ${(cores * 100).toFixed(1)} % of a core and ${mb.toFixed(0)} MB more than a plain Node-RED`)
+    assert.deepEqual(full.complaints, [])
+    assert.ok(mb < 150, `${mb} MB`)
+    assert.ok(cores < 0.15, `${cores} cores`)
+  })
+})
