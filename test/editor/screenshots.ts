@@ -1,6 +1,6 @@
 /**
- * Pictures of the tour and of every node's dialog: `npx tsx test/editor/screenshots.ts <folder>`. Of a Node-RED that
- * has a dark theme, each picture comes in both.
+ * Pictures for the documentation (`npm run screenshots`): of the tour; with `dialogs` behind the folder, of the dialogs
+ * of its nodes, too. Of a Node-RED that has a dark theme, each picture comes in both.
  */
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,19 +14,20 @@ const tour = JSON.parse(readFileSync(join(root, 'examples/tour.json'), 'utf8')) 
 })[]
 const themes = nodeRedMajor >= 5 ? ['light', 'dark'] : ['light']
 /** Enough for the debug sidebar to show what comes out. */
-const groupsShown = 3
+const filesShown = 2
 
-async function main(folder: string): Promise<void> {
+async function main(folder: string, withDialogs: boolean): Promise<void> {
   mkdirSync(folder, { recursive: true })
   const [runtime, browser] = await Promise.all([Runtime.boot(), launch()])
   try {
     for (const theme of themes) {
-      const options = { deviceScaleFactor: 2, remembered: { 'view-dark-theme': theme } }
+      const options = { deviceScaleFactor: 1.25, remembered: { 'view-dark-theme': theme } }
       const editor = await Editor.open(browser, runtime, options)
       const file = (name: string) => join(folder, `${name}${theme === 'light' ? '' : `-${theme}`}.png`)
       await editor.load(tour)
       await shootTour(editor, file('tour'))
-      for (const { id, type } of tour.filter(({ type }) => type.startsWith('millrace-'))) {
+      const shown = tour.filter(({ type, wires }) => withDialogs && type.startsWith('millrace-') && wires)
+      for (const { id, type } of shown) {
         await shootDialog(editor, id, (part) => file(`${type}${part}`))
       }
       await editor.close()
@@ -40,18 +41,15 @@ async function main(folder: string): Promise<void> {
 async function shootTour(editor: Editor, path: string): Promise<void> {
   const { page } = editor
   const size = page.viewportSize()
-  // As high as the flow needs.
-  await page.setViewportSize({ width: 1360, height: 600 })
+  // As large as the flow needs.
+  await page.setViewportSize({ width: 1960, height: 1220 })
   await editor.act('core:show-debug-tab')
-  const ours = page.locator('.red-ui-palette-node[data-palette-type^=millrace-]')
-  await ours.last().scrollIntoViewIfNeeded()
   const messages = page.locator('.red-ui-debug-msg')
+  await messages.nth(filesShown - 1).waitFor({ timeout: 40_000 })
   const parts = messages.first().locator('.red-ui-debug-msg-expandable')
-  // One group in full: the object, then what is in it.
-  await parts.first().click({ timeout: 20_000 })
-  for (const part of (await parts.all()).slice(1)) await part.click()
-  await messages.nth(groupsShown - 1).waitFor({ timeout: 20_000 })
-  await page.mouse.move(700, 500)
+  // The rows of a file: the list, its first ten, the first of them.
+  for (const place of [0, 1, 2]) await parts.nth(place).click()
+  await page.mouse.move(900, 1190)
   await page.screenshot({ path })
   if (size) await page.setViewportSize(size)
 }
@@ -69,7 +67,7 @@ async function shootDialog(editor: Editor, id: string, file: (part: string) => s
   await editor.cancel()
 }
 
-main(process.argv[2] ?? 'screenshots').catch((error) => {
+main(process.argv[2] ?? 'docs', process.argv[3] === 'dialogs').catch((error) => {
   console.error(error)
   process.exitCode = 1
 })

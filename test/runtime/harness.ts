@@ -224,7 +224,7 @@ export function readJson(file: string): Json {
   return JSON.parse(readFileSync(file, 'utf8'))
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as { port: number }
