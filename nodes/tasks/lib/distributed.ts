@@ -28,6 +28,7 @@ const TICK_MS = 1000
 const SOON_MS = 5
 const GAP_MS = 1000
 const ALIVE_MS = 5000
+const SWEEP_MS = 500
 const CLOSE_MS = 2000
 const GZIP = 0x1f
 
@@ -229,6 +230,7 @@ export class Distributed implements Broker {
     await this.findLanes()
     this.every(GAP_MS, () => (this.stale ? this.recover() : this.fill()))
     this.every(ALIVE_MS, () => this.alive())
+    this.every(SWEEP_MS, () => this.sweep())
     this.tickIn(0)
   }
 
@@ -252,8 +254,7 @@ export class Distributed implements Broker {
   }
 
   /** Goes on behind what ended in a step. */
-  private after({ value, owed, full, trash }: Awaited<ReturnType<State['step']>>): unknown {
-    if (trash.length > 0) this.stream.discard(trash)
+  private after({ value, owed, full }: Awaited<ReturnType<State['step']>>): unknown {
     for (const id of owed) this.background(this.settle(id))
     for (const id of full) this.background(this.pass(id))
     return value
@@ -485,6 +486,15 @@ export class Distributed implements Broker {
       if (((await this.step('gap', last, 2)) as string) === '') return
       await new Promise((resolve) => setTimeout(resolve, GAP_MS / 2).unref())
     }
+  }
+
+  /** Deletes what is done from the stream: in one request all up to the first that is not, or else singly. */
+  private async sweep(): Promise<void> {
+    if (!this.state.connected || !this.stream.connected || this.stream.discarding) return
+    const { first } = await this.stream.range()
+    const [upto, single] = (await this.step('sweep', first)) as [string, string[]]
+    if (Number(upto) >= first) await this.stream.cut(Number(upto))
+    else this.stream.discard(single)
   }
 
   private async end(): Promise<void> {
