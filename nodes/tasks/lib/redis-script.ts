@@ -1,8 +1,9 @@
 /**
  * What happens in Redis, each call in one step. `KEYS[1]` is what all keys begin with; `ARGV` is the operation, the
- * defaults of the caller, and the operation's own arguments. An answer is `[value, owed, full]`: what follows tasks that
- * ended and is not begun, and joins whose parts are all there. Who gets them does that next; where it does not, `tick`
- * hands them to another. docs/tasks-distributed.md has the keys.
+ * defaults of the caller, and the operation's own arguments. An answer is `[value, owed, full, thrown]`: what follows tasks
+ * that ended and is not begun, joins whose parts are all there, and whether (1) there are more messages of the stream
+ * that nobody needs. Who gets them sees to that next; where it does not, `tick` hands them to another. The keys are in
+ * docs/tasks-distributed.md.
  *
  * Redis does one command at a time, and Lua costs more than the commands: what a call reads and writes of many tasks
  * goes through Redis in one command, and a task is a row and not a map.
@@ -34,7 +35,7 @@ local AT_ONCE = 1000
 local GONE_MS = 30000
 local OWED_MS = 1000
 
-local owed, full = {}, {}
+local owed, full, thrown = {}, {}, 0
 local ready, soonest = false, nil
 
 local function int(number) return string.format('%d', number) end
@@ -188,6 +189,7 @@ local function throw(seq)
   if seq and seq > 0 then
     seq = int(seq)
     put(scores, 'trash', seq, seq)
+    thrown = 1
   end
 end
 
@@ -1239,5 +1241,5 @@ for key, b in pairs(buckets) do
 end
 if ready then call('PUBLISH', P .. 'wake', 'ready') end
 if soonest and soonest - now < 1000 then call('PUBLISH', P .. 'wake', int(math.max(0, math.ceil(soonest - now)))) end
-return { value, owed, full }
+return { value, owed, full, thrown }
 `
