@@ -58,9 +58,13 @@ local OFF = failure('REVOKED', 'the task was called off')
 
 -- Counts of queues, written once a call.
 local counts = {}
-local function bump(queue, field, by)
+local function countsOf(queue)
   local of = counts[queue]
   if not of then of = {} counts[queue] = of end
+  return of
+end
+local function bump(queue, field, by)
+  local of = countsOf(queue)
   of[field] = (of[field] or 0) + by
 end
 
@@ -87,23 +91,26 @@ end
 
 -- A task is one value: what it was sent with, and how far it is. What is not there is -1 or an empty text; texts have
 -- their lengths before them. (A map, or many values, of MessagePack take three times as long.)
-local ROW = '<BBBB' .. string.rep('d', 15) .. string.rep('I4c0', 10)
+local ROW = '<BBBBBI4I4' .. string.rep('d', 13) .. string.rep('I4c0', 8)
+local LIVE = { 'pending', 'scheduled', 'received', 'started', 'retry' }
+local PLACE = {}
+for i, state in ipairs(LIVE) do PLACE[state] = i end
 local function maybe(text) if text ~= '' then return text end end
 local function unpacked(value)
-  local p, th, ig, ca, sq, r, dv, o, du, cr, mx, ex, to, tt, tk, gt, lm, dl, sa, st, n, q, rk, rt, w, i, wn, pg, at =
+  local st, p, th, ig, ca, r, dv, sq, o, du, cr, mx, ex, to, tt, tk, gt, lm, dl, sa, n, q, rk, rt, w, wn, pg, at =
     struct.unpack(ROW, value)
   return {
-    p = p, th = th == 1 or nil, ig = ig == 1 or nil, ca = ca == 1 or nil, sq = sq, r = r, dv = dv, o = o, du = du,
-    cr = cr, mx = mx, ex = ex >= 0 and ex or nil, to = to >= 0 and to or nil, tt = tt >= 0 and tt or nil, tk = tk,
-    gt = gt, lm = lm, dl = dl >= 0 and dl or nil, sa = sa >= 0 and sa or nil, st = st, n = n, q = q, rk = maybe(rk),
-    rt = maybe(rt), w = maybe(w), i = maybe(i), wn = maybe(wn), pg = maybe(pg), at = maybe(at),
+    st = LIVE[st], p = p, th = th == 1 or nil, ig = ig == 1 or nil, ca = ca == 1 or nil, r = r, dv = dv, sq = sq, o = o,
+    du = du, cr = cr, mx = mx, ex = ex >= 0 and ex or nil, to = to >= 0 and to or nil, tt = tt >= 0 and tt or nil,
+    tk = tk, gt = gt, lm = lm, dl = dl >= 0 and dl or nil, sa = sa >= 0 and sa or nil, n = n, q = q, rk = maybe(rk),
+    rt = maybe(rt), w = maybe(w), wn = maybe(wn), pg = maybe(pg), at = maybe(at),
   }
 end
 local function packed(t)
-  local rk, rt, w, i, wn, pg, at = t.rk or '', t.rt or '', t.w or '', t.i or '', t.wn or '', t.pg or '', t.at or ''
-  return struct.pack(ROW, t.p, t.th and 1 or 0, t.ig and 1 or 0, t.ca and 1 or 0, t.sq, t.r, t.dv, t.o, t.du, t.cr, t.mx,
-    t.ex or -1, t.to or -1, t.tt or -1, t.tk or -1, t.gt or -1, t.lm or -1, t.dl or -1, t.sa or -1, #t.st, t.st, #t.n,
-    t.n, #t.q, t.q, #rk, rk, #rt, rt, #w, w, #i, i, #wn, wn, #pg, pg, #at, at)
+  local rk, rt, w, wn, pg, at = t.rk or '', t.rt or '', t.w or '', t.wn or '', t.pg or '', t.at or ''
+  return struct.pack(ROW, PLACE[t.st], t.p, t.th and 1 or 0, t.ig and 1 or 0, t.ca and 1 or 0, t.r, t.dv, t.sq, t.o,
+    t.du, t.cr, t.mx, t.ex or -1, t.to or -1, t.tt or -1, t.tk or -1, t.gt or -1, t.lm or -1, t.dl or -1, t.sa or -1,
+    #t.n, t.n, #t.q, t.q, #rk, rk, #rt, rt, #w, w, #wn, wn, #pg, pg, #at, at)
 end
 
 -- The tasks of this call (false: there is none), those that changed (false: gone), and new messages.
@@ -195,11 +202,12 @@ end
 
 -- The one place where a state changes. False where the table forbids it. Who calls it saves the task.
 local function step(t, to)
-  if not NEXT[t.st][to] then return false end
-  bump(t.q, t.st, -1)
-  bump(t.q, to, 1)
-  if HELD[t.st] and not HELD[to] then bump(t.q, 'running', -1) end
-  if HELD[to] and not HELD[t.st] then bump(t.q, 'running', 1) end
+  local was = t.st
+  if not NEXT[was][to] then return false end
+  local of = countsOf(t.q)
+  of[was] = (of[was] or 0) - 1
+  of[to] = (of[to] or 0) + 1
+  if HELD[was] ~= HELD[to] then of.running = (of.running or 0) + (HELD[to] and 1 or -1) end
   t.st = to
   return true
 end
@@ -228,7 +236,8 @@ local function release(id, t)
 end
 
 local function tellWorker(t, what)
-  if t.w then call('PUBLISH', P .. 'i:' .. t.i, what .. ' ' .. t.w .. ' ' .. int(t.tk)) end
+  local instance = t.w and call('HGET', P .. 'k:' .. t.w, 'i')
+  if instance then call('PUBLISH', P .. 'i:' .. instance, what .. ' ' .. t.w .. ' ' .. int(t.tk)) end
 end
 
 local function addAttempt(t, started, worker, error)
@@ -245,13 +254,30 @@ local function forget(id, t)
   if t.rt then put(members, 'fl:' .. t.rt, id, false) end
 end
 
--- Records a result, the first one, and tells who waits for it.
+-- Results of this call, for who waits for them.
+local news = {}
+local function announce()
+  if not next(news) or call('EXISTS', P .. 'watched') == 0 then return end
+  local ids = {}
+  for id in pairs(news) do ids[#ids + 1] = id end
+  local place, heard = 0, {}
+  each(ids, function(...)
+    for _, is in ipairs(call('HMGET', P .. 'watched', ...)) do
+      place = place + 1
+      if is then heard[#heard + 1] = ids[place] end
+    end
+  end)
+  for _, id in ipairs(heard) do call('PUBLISH', P .. 'w:' .. id, news[id]) end
+  each(heard, function(...) call('HDEL', P .. 'watched', ...) end)
+end
+
+-- Records a result, the first one.
 local function keep(id, state, text, ttl)
   if ttl > 0 then
     if not call('SET', P .. 'r:' .. id, text, 'PX', int(ttl), 'NX') then return end
     put(scores, 'ended:' .. state, id, NOW)
   end
-  call('PUBLISH', P .. 'w:' .. id, text)
+  news[id] = text
 end
 
 local function countInFlow(root, success)
@@ -586,16 +612,16 @@ function ops.pass(at)
   return 1
 end
 
--- worker, instance, name, lease, room, how often each priority was passed over, lanes…: when a limit lets more
+-- worker, name, lease, room, how often each priority was passed over, lanes…: when a limit lets more
 -- through, how many lanes there are, what was passed over, then token, id, queue, retries, deliveries, message of each.
 function ops.take(at)
-  local worker, instance, name = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local lease, room = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
-  local passed = cjson.decode(ARGV[at + 5])
+  local worker, name = ARGV[at], ARGV[at + 1]
+  local lease, room = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local passed = cjson.decode(ARGV[at + 4])
   local due = unpark() or math.huge
   local own = bucket('w' .. worker)
   local queues, heads = {}, {}
-  for i = at + 6, #ARGV do
+  for i = at + 5, #ARGV do
     local name = 'l:' .. ARGV[i]
     local key = P .. name
     local head = call('ZRANGE', key, 0, 0, 'WITHSCORES')
@@ -689,7 +715,7 @@ function ops.take(at)
       t.dl = t.to and now + t.to or nil
       if t.dl then ends = math.min(ends, t.dl) end
       t.tk = meta('token', meta('token') + 1)
-      t.dv, t.w, t.i, t.wn, t.gt, t.lm, t.sa, t.ca = t.dv + 1, worker, instance, name, now, lease, nil, nil
+      t.dv, t.w, t.wn, t.gt, t.lm, t.sa, t.ca = t.dv + 1, worker, name, now, lease, nil, nil
       save(id, t)
       put(scores, 'h:' .. worker, id, ends)
       if t.ex then put(scores, 'timers', id, false) end
@@ -1007,10 +1033,10 @@ function ops.watch(at)
   local id = ARGV[at]
   local text = call('GET', P .. 'r:' .. id)
   if text then return text end
-  if load(id) or call('EXISTS', P .. 'f:' .. id, P .. 'j:' .. id) > 0 then return 'wait' end
   -- A later part of a workflow is no task yet.
-  if call('EXISTS', P .. 'flows') == 1 then return 'wait' end
-  return ''
+  if not load(id) and call('EXISTS', P .. 'f:' .. id, P .. 'j:' .. id, P .. 'flows') == 0 then return '' end
+  call('HSET', P .. 'watched', id, 1)
+  return 'wait'
 end
 
 -- ids…: those that wait are called off.
@@ -1212,6 +1238,7 @@ end
 local value = ops[op](4)
 
 write()
+announce()
 absorb()
 if metas and metas.changed then
   call('HSET', P .. 'meta', 'order', int(metas.order), 'token', int(metas.token), 'upto', int(metas.upto))

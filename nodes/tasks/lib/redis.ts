@@ -70,7 +70,13 @@ export class State {
     if (this.closed) throw closedError()
     const { resultTtlMs, idempotencyWindowMs } = this.settings
     try {
-      const [value, owed, full, thrown] = await this.commands.tasks(this.keys, op, resultTtlMs, idempotencyWindowMs, ...args)
+      const [value, owed, full, thrown] = await this.commands.tasks(
+        this.keys,
+        op,
+        resultTtlMs,
+        idempotencyWindowMs,
+        ...args,
+      )
       return { value, owed, full, thrown }
     } catch (error) {
       if (this.closed) throw closedError()
