@@ -1,10 +1,11 @@
 /**
- * tasks beside BullMQ and Celery (with redis-server) and plainjobs (SQLite), in one run, alternating. Loopback only. The
- * tasks do nothing; every feature of ours is on. Short by default; MILLRACE_LONG=1 takes the full counts; MILLRACE_BENCH
- * names the parts to run (send, work, fsync, chord, many, nodes). The peers are installed into the cache, not into the
- * product; one that cannot be had is left out and named.
+ * tasks beside BullMQ and Celery (with redis-server), plainjobs (SQLite) and the bare client of NATS, in one run,
+ * alternating. Loopback only. The tasks do nothing; every feature of ours is on. Short by default; MILLRACE_LONG=1 takes
+ * the full counts; MILLRACE_BENCH names the parts to run (send, work, fsync, servers, chord, many, nodes). The peers are
+ * installed into the cache, not into the product; one that cannot be had is left out and named.
  */
 import { type ChildProcess, execFileSync, fork, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -12,8 +13,10 @@ import { createServer } from 'node:net'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
+import { connect } from 'nats'
 import { tasks } from '../nodes'
 import { Runtime, root } from '../test/runtime/harness'
+import { NatsServer } from '../test/tasks/nats-server'
 
 const long = process.env.MILLRACE_LONG === '1'
 const ROUNDS = long ? 7 : 3
@@ -30,14 +33,16 @@ interface Side {
   bulk?(count: number): Promise<void>
   /** Sends with 50 on the way. */
   flight?(count: number): Promise<void>
+  /** Sends with 500 on the way. */
+  crowd?(count: number): Promise<void>
   /** Does what was sent, 50 at a time. */
   work?(count: number): Promise<void>
   clear(): Promise<void>
   close(): Promise<void>
 }
 
-/** Calls `send` so often, 50 at a time. */
-async function fifty(count: number, send: () => Promise<unknown>): Promise<void> {
+/** Calls `send` so often, so many at a time. */
+async function atOnce(most: number, count: number, send: () => Promise<unknown>): Promise<void> {
   let left = count
   const lane = async () => {
     while (left > 0) {
@@ -45,7 +50,7 @@ async function fifty(count: number, send: () => Promise<unknown>): Promise<void>
       await send()
     }
   }
-  await Promise.all(Array.from({ length: 50 }, lane))
+  await Promise.all(Array.from({ length: most }, lane))
 }
 
 const thousands = (count: number) => Array.from({ length: count / 1000 }, () => 1000)
@@ -63,12 +68,16 @@ function counted(count: number): { one(): void; all: Promise<void> } {
   return { one, all }
 }
 
-async function millrace(durability: 'bounded' | 'fsync'): Promise<Side> {
+async function embedded(durability: 'bounded' | 'fsync'): Promise<Side> {
   const app = await tasks.connect({ path: mkdtempSync(join(folder, 'embedded-')), durability })
+  return millrace(`millrace, ${durability === 'fsync' ? 'fsync' : '≤ 200 ms to disk'}`, app)
+}
+
+function millrace(label: string, app: tasks.App): Side {
   const task = app.task('work')
   const list = Array.from({ length: 1000 }, (_, place) => [place, 2])
   return {
-    label: `millrace, ${durability === 'fsync' ? 'fsync' : '≤ 200 ms to disk'}`,
+    label,
     async single(count) {
       for (let sent = 0; sent < count; sent += 1) await task.delay(1, 2)
     },
@@ -82,7 +91,8 @@ async function millrace(durability: 'bounded' | 'fsync'): Promise<Side> {
       }
       await last
     },
-    flight: (count) => fifty(count, () => task.delay(1, 2)),
+    flight: (count) => atOnce(50, count, () => task.delay(1, 2)),
+    crowd: (count) => atOnce(500, count, () => task.delay(1, 2)),
     async work(count) {
       const { one, all } = counted(count)
       app.task('work', (a: number, b: number) => {
@@ -115,7 +125,7 @@ async function bullmq(port: number, label: string): Promise<Side> {
     async bulk(count) {
       for (const _ of thousands(count)) await queue.addBulk(batch)
     },
-    flight: (count) => fifty(count, () => queue.add('work', data)),
+    flight: (count) => atOnce(50, count, () => queue.add('work', data)),
     async work(count) {
       const { one, all } = counted(count)
       const does = async ({ data: { args } }: { data: { args: number[] } }) => (args[0] as number) + (args[1] as number)
@@ -126,6 +136,23 @@ async function bullmq(port: number, label: string): Promise<Side> {
     },
     clear: () => queue.obliterate({ force: true }),
     close: () => queue.close(),
+  }
+}
+
+/** Only publishes, acknowledged by JetStream: messages as large as ours. */
+async function bareNats(url: string): Promise<Side> {
+  const connection = await connect({ servers: url })
+  const manager = await connection.jetstreamManager()
+  await manager.streams.add({ name: 'bare', subjects: ['bare'] })
+  const stream = connection.jetstream()
+  const message = Buffer.from(
+    JSON.stringify({ ...{ v: 1, id: randomUUID(), name: 'work', args: [1, 2] }, createdAt: Date.now() }),
+  )
+  return {
+    label: 'the bare client of NATS',
+    crowd: (count) => atOnce(500, count, () => stream.publish('bare', message)),
+    clear: async () => void (await manager.streams.purge('bare')),
+    close: () => connection.close(),
   }
 }
 
@@ -162,15 +189,16 @@ async function plainjobs(): Promise<Side> {
 }
 
 /** A process for each measurement: `send` one by one, or a pool that works. */
-function celery(python: string, port: number, what: 'send' | 'prefork' | 'threads'): Side {
+function celery(python: string, port: number, what: 'send' | 'prefork' | 'threads', results = false): Side {
   let rate = 0
   const run = async (count: number) => {
     const script = join(__dirname, 'tasks/celery_peer.py')
     const url = `redis://127.0.0.1:${port}/1`
-    rate = Number(execFileSync(python, [script, url, what, String(count)], { encoding: 'utf8' }))
+    const args = [script, url, what, String(count), ...(results ? ['results'] : [])]
+    rate = Number(execFileSync(python, args, { encoding: 'utf8' }))
     throw new Measured(rate)
   }
-  const label = `Celery, ${what === 'send' ? 'one by one' : what}`
+  const label = `Celery, ${what === 'send' ? 'one by one' : what}${results ? ', with results' : ''}`
   return {
     label,
     ...(what === 'send' ? { single: run } : { work: run }),
@@ -207,7 +235,7 @@ function row(label: string, values: readonly number[], unit: string, rest = ''):
   console.log(`${label.padEnd(58)}${text(median(values)).padStart(10)} ${unit}${spread}${rest}`)
 }
 
-type Way = 'single' | 'bulk' | 'flight' | 'work'
+type Way = 'single' | 'bulk' | 'flight' | 'crowd' | 'work'
 
 /** Measures the sides in turns. Beside each peer: how much faster ours is, the first one. */
 async function compare(title: string, way: Way, sides: Side[], counts: (side: Side) => number): Promise<void> {
@@ -288,8 +316,9 @@ async function said(path: string, what: string, size: number): Promise<Record<st
 }
 
 async function parts(wanted: (part: string) => boolean): Promise<void> {
-  const { node, python } = wanted('send') || wanted('work') || wanted('fsync') ? peers() : { node: false, python: '' }
-  const ours = await millrace('bounded')
+  const beside = ['send', 'work', 'fsync', 'servers'].some(wanted)
+  const { node, python } = beside ? peers() : { node: false, python: '' }
+  const ours = await embedded('bounded')
   const sides: Side[] = [ours]
   const port = node || python ? await redis() : 0
   if (node) {
@@ -310,13 +339,14 @@ async function parts(wanted: (part: string) => boolean): Promise<void> {
   }
   for (const side of sides) await side.close()
   if (wanted('fsync')) {
-    const durable = [await millrace('fsync')]
+    const durable = [await embedded('fsync')]
     if (node)
       durable.push(await bullmq(await redis('--appendonly', 'yes', '--appendfsync', 'always'), 'BullMQ, AOF always'))
     const own = (side: Side) => (side === durable[0] ? 100_000 : 10_000)
     await compare('On the disk before the answer: sends in batches of 1000', 'bulk', durable, own)
     for (const side of durable) await side.close()
   }
+  if (wanted('servers')) await servers(node, python)
   if (wanted('chord')) await chords()
   if (wanted('many')) await many()
   if (wanted('nodes')) await nodes()
@@ -325,6 +355,23 @@ async function parts(wanted: (part: string) => boolean): Promise<void> {
 function failed(what: string, error: Error): Side {
   console.log(`Without ${what}: ${error.message.split('\n')[0]}`)
   return { label: what, clear: async () => {}, close: async () => {} }
+}
+
+/** On NATS and Redis, with results. Neither server writes to the disk before it answers. */
+async function servers(node: boolean, python: string | undefined): Promise<void> {
+  const nats = await NatsServer.start()
+  const port = await redis()
+  const app = await tasks.connect({ natsUrl: nats.url, redisUrl: `redis://127.0.0.1:${port}` })
+  const ours = millrace('millrace on NATS and Redis', app)
+  const bare = await bareNats(nats.url)
+  await compare('On servers: sends, 500 on the way', 'crowd', [ours, bare], () => 20_000)
+  const others = node ? [await bullmq(port, 'BullMQ, no AOF')] : []
+  const pools = python ? (['prefork', 'threads'] as const).map((pool) => celery(python, port, pool, true)) : []
+  await compare('On servers: does tasks, 50 at a time, results kept', 'work', [ours, ...others, ...pools], (side) =>
+    side === ours ? 50_000 : 10_000,
+  )
+  for (const side of [ours, bare, ...others]) await side.close()
+  await nats.remove()
 }
 
 async function chords(): Promise<void> {

@@ -7,8 +7,9 @@ import time
 from celery import Celery
 
 url = sys.argv[1] if __name__ == "__main__" else __import__("os").environ["CELERY_URL"]
-app = Celery("celery_peer", broker=url)
-app.conf.update(task_ignore_result=True, worker_prefetch_multiplier=10, worker_hijack_root_logger=False)
+results = "results" in sys.argv or "CELERY_RESULTS" in __import__("os").environ
+app = Celery("celery_peer", broker=url, backend=url if results else None)
+app.conf.update(task_ignore_result=not results, worker_prefetch_multiplier=10, worker_hijack_root_logger=False)
 
 
 @app.task(name="work")
@@ -17,7 +18,7 @@ def work(a, b):
 
 
 def main():
-    _, _, what, count = sys.argv
+    _, _, what, count = sys.argv[:4]
     count = int(count)
     start = time.perf_counter()
     for place in range(count):
@@ -31,7 +32,7 @@ def main():
     pool = ["-P", "prefork", "-c", "2"] if what == "prefork" else ["-P", "threads", "-c", "10"]
     args = [sys.executable, "-m", "celery", "-A", "celery_peer", "worker", "-l", "CRITICAL", *pool]
     args += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    env = {**os.environ, "CELERY_URL": url}
+    env = {**os.environ, "CELERY_URL": url, **({"CELERY_RESULTS": "1"} if results else {})}
     worker = subprocess.Popen(args, env=env, cwd=os.path.dirname(os.path.abspath(__file__)),
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -10,7 +10,7 @@ import { engine, native } from '../../shared/native'
 import { Batch, within } from './batch'
 import type { Broker, Command, Taker, TakerEars, TakerOptions, TaskEvent, TaskInfo } from './broker'
 import { Commands } from './commands'
-import { closedError, State } from './redis'
+import { type Answer, closedError, State } from './redis'
 import { type DistributedOptions, type Settings, settingsOf } from './servers'
 import { begin, follow, type Head, headOf, pass, prepare, tooLarge } from './steps'
 import { type Kept, Stream } from './stream'
@@ -28,6 +28,9 @@ const TICK_MS = 1000
 const SOON_MS = 5
 const GAP_MS = 1000
 const ALIVE_MS = 5000
+const SWEEP_MS = 1000
+/** What is done, and still in the stream, runs again where Redis loses all. */
+const SWEEP_PAUSE_MS = 20
 const CLOSE_MS = 2000
 const GZIP = 0x1f
 
@@ -48,6 +51,8 @@ export class Distributed implements Broker {
   private filling: Promise<void> | undefined
   private stale = false
   private recovering: Promise<void> | undefined
+  private sweeping = false
+  private dirty = false
   private readonly timers: NodeJS.Timeout[] = []
 
   private readonly enrolments = new Batch<Enrolment, string>(BATCH, (all) => this.list<string>('enrol', all))
@@ -229,6 +234,7 @@ export class Distributed implements Broker {
     await this.findLanes()
     this.every(GAP_MS, () => (this.stale ? this.recover() : this.fill()))
     this.every(ALIVE_MS, () => this.alive())
+    this.every(SWEEP_MS, async () => this.sweepSoon())
     this.tickIn(0)
   }
 
@@ -252,8 +258,8 @@ export class Distributed implements Broker {
   }
 
   /** Goes on behind what ended in a step. */
-  private after({ value, owed, full, trash }: Awaited<ReturnType<State['step']>>): unknown {
-    if (trash.length > 0) this.stream.discard(trash)
+  private after({ value, owed, full, thrown }: Answer): unknown {
+    if (thrown === 1) this.sweepSoon()
     for (const id of owed) this.background(this.settle(id))
     for (const id of full) this.background(this.pass(id))
     return value
@@ -485,6 +491,35 @@ export class Distributed implements Broker {
       if (((await this.step('gap', last, 2)) as string) === '') return
       await new Promise((resolve) => setTimeout(resolve, GAP_MS / 2).unref())
     }
+  }
+
+  /** Deletes what is done from the stream, at once, and then for a while no more often than in pauses. */
+  private sweepSoon(): void {
+    this.dirty = true
+    if (!this.sweeping) this.background(this.sweepAll())
+  }
+
+  private async sweepAll(): Promise<void> {
+    this.sweeping = true
+    try {
+      while (this.dirty && !this.closing) {
+        this.dirty = false
+        if (await this.sweep()) this.dirty = true
+        await new Promise((resolve) => setTimeout(resolve, SWEEP_PAUSE_MS).unref())
+      }
+    } finally {
+      this.sweeping = false
+    }
+  }
+
+  /** In one request all up to the first that is not done, or else singly. Whether there may be more. */
+  private async sweep(): Promise<boolean> {
+    if (!this.state.connected || !this.stream.connected || this.stream.discarding) return false
+    const { first } = await this.stream.range()
+    const [upto, single] = (await this.step('sweep', first)) as [string, string[]]
+    if (Number(upto) >= first) await this.stream.cut(Number(upto))
+    else this.stream.discard(single)
+    return Number(upto) >= first
   }
 
   private async end(): Promise<void> {

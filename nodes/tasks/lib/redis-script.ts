@@ -1,9 +1,12 @@
 /**
  * What happens in Redis, each call in one step. `KEYS[1]` is what all keys begin with; `ARGV` is the operation, the
- * defaults of the caller, and the operation's own arguments. An answer is `[value, owed, full, trash]`: what follows
- * tasks that ended and is not begun, joins whose parts are all there, and messages of the stream that nobody needs any
- * more. Who gets them does that next; where it does not, `tick` hands them to another. docs/tasks-distributed.md has
- * the keys.
+ * defaults of the caller, and the operation's own arguments. An answer is `[value, owed, full, thrown]`: what follows tasks
+ * that ended and is not begun, joins whose parts are all there, and whether (1) there are more messages of the stream
+ * that nobody needs. Who gets them sees to that next; where it does not, `tick` hands them to another. The keys are in
+ * docs/tasks-distributed.md.
+ *
+ * Redis does one command at a time, and Lua costs more than the commands: what a call reads and writes of many tasks
+ * goes through Redis in one command, and a task is a row and not a map.
  *
  * Time is that of Redis, so clocks of workers need not agree.
  */
@@ -23,6 +26,7 @@ local TTL, WINDOW = tonumber(ARGV[2]), tonumber(ARGV[3])
 local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local NOW = string.format('%.0f', now)
 local HELD = { received = true, started = true }
 -- Tasks of a lane by priority, those of one priority by their order: both in one score, exact as a double.
 local LEVEL = 17592186044416
@@ -31,11 +35,20 @@ local AT_ONCE = 1000
 local GONE_MS = 30000
 local OWED_MS = 1000
 
-local owed, full, trash = {}, {}, {}
+local owed, full, thrown = {}, {}, 0
 local ready, soonest = false, nil
 
-local function int(number) return string.format('%.0f', number) end
-local json = cjson.encode
+local function int(number) return string.format('%d', number) end
+-- Names come again and again.
+local quoted = {}
+local function json(value)
+  local text = quoted[value]
+  if not text then
+    text = cjson.encode(value)
+    quoted[value] = text
+  end
+  return text
+end
 local function orNull(text) return text or 'null' end
 
 local function failure(code, message)
@@ -45,35 +58,87 @@ local OFF = failure('REVOKED', 'the task was called off')
 
 -- Counts of queues, written once a call.
 local counts = {}
-local function bump(queue, field, by)
+local function countsOf(queue)
   local of = counts[queue]
   if not of then of = {} counts[queue] = of end
+  return of
+end
+local function bump(queue, field, by)
+  local of = countsOf(queue)
   of[field] = (of[field] or 0) + by
 end
 
 local listening
-local function tell(text)
+local function isHeard()
   if listening == nil then listening = call('PUBSUB', 'NUMSUB', P .. 'events')[2] > 0 end
-  if listening then call('PUBLISH', P .. 'events', text()) end
+  return listening
 end
 
 local function event(kind, id, t, more)
-  tell(function()
-    return '{"event":"' .. kind .. '","at":' .. int(now) .. ',"id":"' .. id .. '","name":' .. json(t.n)
-      .. ',"queue":' .. json(t.q) .. ',"state":"' .. t.st .. '","retries":' .. t.r .. (more or '') .. '}'
-  end)
+  if listening == false or not isHeard() then return end
+  call('PUBLISH', P .. 'events', '{"event":"' .. kind .. '","at":' .. NOW .. ',"id":"' .. id .. '","name":' .. json(t.n)
+    .. ',"queue":' .. json(t.q) .. ',"state":"' .. t.st .. '","retries":' .. t.r .. (more or '') .. '}')
 end
 
 local function workerEvent(kind, name)
-  tell(function() return '{"event":"' .. kind .. '","at":' .. int(now) .. ',"worker":' .. json(name) .. '}' end)
+  if not isHeard() then return end
+  call('PUBLISH', P .. 'events', '{"event":"' .. kind .. '","at":' .. NOW .. ',"worker":' .. json(name) .. '}')
 end
 
--- A task is one value: what it was sent with, and how far it is.
-local function load(id)
-  local packed = call('GET', P .. 't:' .. id)
-  return packed and cmsgpack.unpack(packed)
+local function each(list, run)
+  for i = 1, #list, AT_ONCE do run(unpack(list, i, math.min(i + AT_ONCE - 1, #list))) end
 end
-local function save(id, t) call('SET', P .. 't:' .. id, cmsgpack.pack(t)) end
+
+-- A task is one value: what it was sent with, and how far it is. What is not there is -1 or an empty text; texts have
+-- their lengths before them. (A map, or many values, of MessagePack take three times as long.)
+local ROW = '<BBBBBI4I4' .. string.rep('d', 13) .. string.rep('I4c0', 8)
+local LIVE = { 'pending', 'scheduled', 'received', 'started', 'retry' }
+local PLACE = {}
+for i, state in ipairs(LIVE) do PLACE[state] = i end
+local function maybe(text) if text ~= '' then return text end end
+local function unpacked(value)
+  local st, p, th, ig, ca, r, dv, sq, o, du, cr, mx, ex, to, tt, tk, gt, lm, dl, sa, n, q, rk, rt, w, wn, pg, at =
+    struct.unpack(ROW, value)
+  return {
+    st = LIVE[st], p = p, th = th == 1 or nil, ig = ig == 1 or nil, ca = ca == 1 or nil, r = r, dv = dv, sq = sq, o = o,
+    du = du, cr = cr, mx = mx, ex = ex >= 0 and ex or nil, to = to >= 0 and to or nil, tt = tt >= 0 and tt or nil,
+    tk = tk, gt = gt, lm = lm, dl = dl >= 0 and dl or nil, sa = sa >= 0 and sa or nil, n = n, q = q, rk = maybe(rk),
+    rt = maybe(rt), w = maybe(w), wn = maybe(wn), pg = maybe(pg), at = maybe(at),
+  }
+end
+local function packed(t)
+  local rk, rt, w, wn, pg, at = t.rk or '', t.rt or '', t.w or '', t.wn or '', t.pg or '', t.at or ''
+  return struct.pack(ROW, PLACE[t.st], t.p, t.th and 1 or 0, t.ig and 1 or 0, t.ca and 1 or 0, t.r, t.dv, t.sq, t.o,
+    t.du, t.cr, t.mx, t.ex or -1, t.to or -1, t.tt or -1, t.tk or -1, t.gt or -1, t.lm or -1, t.dl or -1, t.sa or -1,
+    #t.n, t.n, #t.q, t.q, #rk, rk, #rt, rt, #w, w, #wn, wn, #pg, pg, #at, at)
+end
+
+-- The tasks of this call (false: there is none), those that changed (false: gone), and new messages.
+local tasks, changed, messages = {}, {}, {}
+local function fetch(ids)
+  local place = 0
+  each(ids, function(...)
+    for _, value in ipairs(call('HMGET', P .. 't', ...)) do
+      place = place + 1
+      local id = ids[place]
+      if tasks[id] == nil then tasks[id] = value and unpacked(value) end
+    end
+  end)
+end
+local function load(id)
+  local t = tasks[id]
+  if t == nil then
+    local value = call('HGET', P .. 't', id)
+    t = value and unpacked(value)
+    tasks[id] = t
+  end
+  return t
+end
+local function save(id, t)
+  tasks[id] = t
+  changed[id] = t
+end
+local function messageOf(id) return messages[id] or call('HGET', P .. 'm', id) end
 
 -- Members of sorted sets (a score; false: gone) and of sets (true, false), written together.
 local scores, members = {}, {}
@@ -82,10 +147,16 @@ local function put(all, key, member, value)
   if not of then of = {} all[key] = of end
   of[member] = value
 end
-local function each(list, run)
-  for i = 1, #list, AT_ONCE do run(unpack(list, i, math.min(i + AT_ONCE - 1, #list))) end
-end
 local function write()
+  local rows, dropped, texts = {}, {}, {}
+  for id, t in pairs(changed) do
+    if t then rows[#rows + 1] = id rows[#rows + 1] = packed(t) else dropped[#dropped + 1] = id end
+  end
+  for id, text in pairs(messages) do texts[#texts + 1] = id texts[#texts + 1] = text end
+  each(dropped, function(...) call('HDEL', P .. 't', ...) call('HDEL', P .. 'm', ...) end)
+  each(rows, function(...) call('HSET', P .. 't', ...) end)
+  each(texts, function(...) call('HSET', P .. 'm', ...) end)
+  changed, messages = {}, {}
   for key, of in pairs(scores) do
     local add, gone = {}, {}
     for member, score in pairs(of) do
@@ -123,18 +194,20 @@ local function lane(t) return t.q .. '\31' .. t.n end
 
 local function throw(seq)
   if seq and seq > 0 then
-    put(scores, 'trash', int(seq), now)
-    trash[#trash + 1] = int(seq)
+    seq = int(seq)
+    put(scores, 'trash', seq, seq)
+    thrown = 1
   end
 end
 
 -- The one place where a state changes. False where the table forbids it. Who calls it saves the task.
 local function step(t, to)
-  if not NEXT[t.st][to] then return false end
-  bump(t.q, t.st, -1)
-  bump(t.q, to, 1)
-  if HELD[t.st] and not HELD[to] then bump(t.q, 'running', -1) end
-  if HELD[to] and not HELD[t.st] then bump(t.q, 'running', 1) end
+  local was = t.st
+  if not NEXT[was][to] then return false end
+  local of = countsOf(t.q)
+  of[was] = (of[was] or 0) - 1
+  of[to] = (of[to] or 0) + 1
+  if HELD[was] ~= HELD[to] then of.running = (of.running or 0) + (HELD[to] and 1 or -1) end
   t.st = to
   return true
 end
@@ -158,36 +231,53 @@ end
 -- Takes a task from its worker: when it was begun, and the worker's name.
 local function release(id, t)
   if not HELD[t.st] then return nil, nil end
-  put(scores, 'leases', id, false)
-  put(members, 'h:' .. t.w, id, false)
+  put(scores, 'h:' .. t.w, id, false)
   return t.sa or t.gt, t.wn
 end
 
 local function tellWorker(t, what)
-  if t.w then call('PUBLISH', P .. 'i:' .. t.i, what .. ' ' .. t.w .. ' ' .. int(t.tk)) end
+  local instance = t.w and call('HGET', P .. 'k:' .. t.w, 'i')
+  if instance then call('PUBLISH', P .. 'i:' .. instance, what .. ' ' .. t.w .. ' ' .. int(t.tk)) end
 end
 
 local function addAttempt(t, started, worker, error)
-  local text = '{"startedAt":' .. int(started or now) .. ',"endedAt":' .. int(now) .. ',"workerId":'
+  local text = '{"startedAt":' .. int(started or now) .. ',"endedAt":' .. NOW .. ',"workerId":'
     .. json(worker or '') .. ',"error":' .. error .. '}'
   t.at = t.at and (t.at .. ',' .. text) or text
 end
 
 local function forget(id, t)
-  call('DEL', P .. 't:' .. id, P .. 'm:' .. id)
+  tasks[id], changed[id], messages[id] = false, false, nil
   put(scores, 'live', id, false)
   if t.ex or t.du > 0 then put(scores, 'timers', id, false) end
   if t.rk then put(scores, 'p:' .. t.rk, id, false) end
   if t.rt then put(members, 'fl:' .. t.rt, id, false) end
 end
 
--- Records a result, the first one, and tells who waits for it.
+-- Results of this call, for who waits for them.
+local news = {}
+local function announce()
+  if not next(news) or call('EXISTS', P .. 'watched') == 0 then return end
+  local ids = {}
+  for id in pairs(news) do ids[#ids + 1] = id end
+  local place, heard = 0, {}
+  each(ids, function(...)
+    for _, is in ipairs(call('HMGET', P .. 'watched', ...)) do
+      place = place + 1
+      if is then heard[#heard + 1] = ids[place] end
+    end
+  end)
+  for _, id in ipairs(heard) do call('PUBLISH', P .. 'w:' .. id, news[id]) end
+  each(heard, function(...) call('HDEL', P .. 'watched', ...) end)
+end
+
+-- Records a result, the first one.
 local function keep(id, state, text, ttl)
   if ttl > 0 then
     if not call('SET', P .. 'r:' .. id, text, 'PX', int(ttl), 'NX') then return end
-    put(scores, 'ended:' .. state, id, now)
+    put(scores, 'ended:' .. state, id, NOW)
   end
-  call('PUBLISH', P .. 'w:' .. id, text)
+  news[id] = text
 end
 
 local function countInFlow(root, success)
@@ -206,20 +296,19 @@ local KIND = { success = 'succeeded', failure = 'failed', revoked = 'revoked', e
 -- The first final state is recorded; a second one changes nothing.
 local function finish(id, t, state, result, error)
   local was = t.st
-  local started, worker = nil, nil
   if not NEXT[was][state] then return false end
-  started, worker = release(id, t)
+  local started, worker = release(id, t)
   step(t, state)
   bump(t.q, state, -1)
   if was == 'pending' then put(scores, 'l:' .. lane(t), id, false) end
   if error and (t.at or state == 'dead') then addAttempt(t, started, worker, error) end
   local text = '{"id":"' .. id .. '","state":"' .. state .. '","name":' .. json(t.n) .. ',"queue":' .. json(t.q)
     .. (t.rt and (',"rootId":"' .. t.rt .. '"') or '') .. ',"result":' .. orNull(result) .. ',"error":' .. orNull(error)
-    .. ',"createdAt":' .. int(t.cr) .. ',"startedAt":' .. orNull(started and int(started)) .. ',"completedAt":' .. int(now)
+    .. ',"createdAt":' .. int(t.cr) .. ',"startedAt":' .. orNull(started and int(started)) .. ',"completedAt":' .. NOW
     .. ',"runtimeMs":' .. orNull(started and int(now - started)) .. ',"retries":' .. t.r
     .. ',"workerId":' .. orNull(worker and json(worker)) .. ',"progress":' .. orNull(t.pg)
     .. (t.at and (',"attempts":[' .. t.at .. ']') or '') .. '}'
-  local message = (t.th or state == 'dead') and call('GET', P .. 'm:' .. id)
+  local message = (t.th or state == 'dead') and messageOf(id)
   if state == 'dead' then
     call('HSET', P .. 'd:' .. id, 'm', message, 'r', text, 'q', t.q, 'n', t.n, 'sq', t.sq, 'at', t.at, 'died', int(now))
     put(scores, 'dead', id, now)
@@ -271,13 +360,15 @@ local function absorb()
   metas.upto = upto
 end
 
+-- Whether something is known of an id beside a task that is not finished.
+local function isOver(id) return call('EXISTS', P .. 'r:' .. id, P .. 'd:' .. id, P .. 'o:' .. id) > 0 end
+
 local lanes = {}
--- Makes a task of a message. The id of the task that it repeats, or nothing.
-local function enrol(head, message, seq, attempts)
-  local h = cjson.decode(head)
+-- Makes a task of a message. The id of the task that it repeats, or nothing. unseen: none of its call is over.
+local function enrol(h, message, seq, attempts, unseen)
   local id = h.id
-  if call('EXISTS', P .. 't:' .. id, P .. 'r:' .. id, P .. 'd:' .. id, P .. 'o:' .. id) > 0 then
-    local t = load(id)
+  local t = load(id)
+  if t or (not unseen and isOver(id)) then
     local kept = t and t.sq or tonumber(call('HGET', P .. 'd:' .. id, 'sq') or call('HGET', P .. 'o:' .. id, 'sq') or -1)
     if kept ~= seq then throw(seq) end
     return id
@@ -290,14 +381,14 @@ local function enrol(head, message, seq, attempts)
     if window > 0 then call('SET', key, id, 'PX', int(window)) end
   end
   local due = h.eta or 0
-  local t = {
+  t = {
     n = h.name, q = h.queue, p = h.priority, st = due > now and 'scheduled' or 'pending', sq = seq, r = 0, dv = 0,
     o = meta('order', meta('order') + 1), du = due, ex = h.expires, cr = h.createdAt or now, mx = h.maxRetries,
-    to = h.timeoutMs, rk = h.rateKey, rt = h.rootId, th = h['then'] and 1 or nil, ig = h.ignoreResult and 1 or nil,
+    to = h.timeoutMs, rk = h.rateKey, rt = h.rootId, th = h['then'] and true, ig = h.ignoreResult or nil,
     tt = h.resultTtlMs, at = attempts,
   }
   save(id, t)
-  call('SET', P .. 'm:' .. id, message)
+  messages[id] = message
   put(scores, 'live', id, t.o)
   local place = lane(t)
   if not lanes[place] then
@@ -406,13 +497,14 @@ local function effects(root, at)
     end
     keep(id, state, '{"id":"' .. id .. '","state":"' .. state .. '","name":' .. (name ~= '' and json(name) or 'null')
       .. ',"rootId":' .. (root and ('"' .. root .. '"') or 'null') .. ',"result":' .. (result ~= '' and result or 'null')
-      .. ',"error":' .. (error ~= '' and error or 'null') .. ',"completedAt":' .. int(now) .. whole .. '}', TTL)
+      .. ',"error":' .. (error ~= '' and error or 'null') .. ',"completedAt":' .. NOW .. whole .. '}', TTL)
   end
   local cancelled = isCancelled(root)
   for _ = 1, tonumber(arg()) do
     local head, message = arg(), arg()
-    local duplicate, t = enrol(head, message, 0)
-    if cancelled and not duplicate then finish(cjson.decode(head).id, t, 'revoked', nil, OFF) end
+    local h = cjson.decode(head)
+    local duplicate, t = enrol(h, message, 0)
+    if cancelled and not duplicate then finish(h.id, t, 'revoked', nil, OFF) end
   end
 end
 
@@ -440,21 +532,30 @@ local ops = {}
 
 -- [head, message, number in the stream]…: the ids of the tasks that they repeat, or ''.
 function ops.enrol(at)
-  local known = {}
+  local heads, ids, ends, over = {}, {}, {}, 0
   for i = at, #ARGV, 3 do
-    local seq = tonumber(ARGV[i + 2])
-    known[#known + 1] = enrol(ARGV[i], ARGV[i + 1], seq) or ''
+    local h = cjson.decode(ARGV[i])
+    heads[#heads + 1] = h
+    ids[#ids + 1] = h.id
+    for _, kind in ipairs({ 'r:', 'd:', 'o:' }) do ends[#ends + 1] = P .. kind .. h.id end
+  end
+  fetch(ids)
+  each(ends, function(...) over = over + call('EXISTS', ...) end)
+  local repeats = {}
+  for i, h in ipairs(heads) do
+    local seq = tonumber(ARGV[at + i * 3 - 1])
+    repeats[i] = enrol(h, ARGV[at + i * 3 - 2], seq, nil, over == 0) or ''
     if seq > 0 then mark(seq) end
   end
-  return known
+  return repeats
 end
 
 -- id, number in the stream, tasks (0: one alone), effects: 1 where it was one already.
 function ops.workflow(at)
   local id, seq, total = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   mark(seq)
-  if call('EXISTS', P .. 'f:' .. id, P .. 't:' .. id, P .. 'r:' .. id, P .. 'd:' .. id, P .. 'o:' .. id) > 0 then
-    local t = load(id)
+  local t = load(id)
+  if t or isOver(id) or call('EXISTS', P .. 'f:' .. id) == 1 then
     local kept = t and t.sq or tonumber(call('HGET', P .. 'f:' .. id, 'sq') or call('HGET', P .. 'd:' .. id, 'sq') or call('HGET', P .. 'o:' .. id, 'sq') or -1)
     if kept ~= seq then throw(seq) end
     return 1
@@ -464,7 +565,7 @@ function ops.workflow(at)
     put(scores, 'flows', id, now)
   end
   effects(id, at + 2)
-  local t = total == 0 and load(id)
+  t = total == 0 and load(id)
   if t then
     t.sq = seq
     save(id, t)
@@ -511,16 +612,16 @@ function ops.pass(at)
   return 1
 end
 
--- worker, instance, name, lease, room, how often each priority was passed over, lanes…: when a limit lets more
+-- worker, name, lease, room, how often each priority was passed over, lanes…: when a limit lets more
 -- through, how many lanes there are, what was passed over, then token, id, queue, retries, deliveries, message of each.
 function ops.take(at)
-  local worker, instance, name = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local lease, room = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
-  local passed = cjson.decode(ARGV[at + 5])
+  local worker, name = ARGV[at], ARGV[at + 1]
+  local lease, room = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local passed = cjson.decode(ARGV[at + 4])
   local due = unpark() or math.huge
   local own = bucket('w' .. worker)
-  local queues, open = {}, {}
-  for i = at + 6, #ARGV do
+  local queues, heads = {}, {}
+  for i = at + 5, #ARGV do
     local name = 'l:' .. ARGV[i]
     local key = P .. name
     local head = call('ZRANGE', key, 0, 0, 'WITHSCORES')
@@ -534,56 +635,70 @@ function ops.take(at)
         queue.running = queue.running + (counts[q] and counts[q].running or 0)
       end
       if not queue.paused then
-        local levels = {}
+        local lane = { name = name, queue = queue, buckets = bucketsOf(q, n) }
         while #head > 0 do
           local level = math.floor(head[2] / LEVEL)
-          local upto = (level + 1) * LEVEL
-          levels[level] = { at = 1, all = call('ZRANGEBYSCORE', key, head[2], '(' .. int(upto), 'WITHSCORES', 'LIMIT', 0, room) }
-          head = call('ZRANGEBYSCORE', key, int(upto), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+          local upto = int((level + 1) * LEVEL)
+          heads[#heads + 1] = { lane = lane, level = level, at = 1, from = head[2], upto = upto }
+          head = call('ZRANGEBYSCORE', key, upto, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
         end
-        open[#open + 1] = { name = name, queue = queue, levels = levels, buckets = bucketsOf(q, n) }
       end
     end
   end
-  local tasks, bodies = {}, {}
-  while #tasks < room * 6 do
-    if not has(own) then due = math.min(due, nextToken(own)) break end
-    local first, best = {}, {}
-    for _, lane in ipairs(open) do
-      local free = lane.queue.running < lane.queue.limit
-      for _, b in ipairs(lane.buckets) do
-        if free and not has(b) then
-          free = false
-          due = math.min(due, nextToken(b))
-        end
-      end
-      if free then
-        for level, list in pairs(lane.levels) do
-          local score = tonumber(list.all[list.at + 1])
-          if score and (not best[level] or score < best[level]) then
-            best[level] = score
-            first[level] = lane
-          end
-        end
+  local only = #heads == 1
+  local all = {}
+  for _, head in ipairs(heads) do
+    local key = P .. head.lane.name
+    local found = call('ZRANGEBYSCORE', key, head.from, '(' .. head.upto, 'WITHSCORES', 'LIMIT', 0, room)
+    head.ids, head.scores = {}, {}
+    for i = 1, #found, 2 do
+      head.ids[#head.ids + 1] = found[i]
+      -- Where there is but one there is nothing to compare.
+      if not only then head.scores[#head.scores + 1] = tonumber(found[i + 1]) end
+    end
+    if only then all = head.ids end
+  end
+  fetch(all)
+  local taken, bodies = {}, {}
+  local function isFree(lane)
+    local free = lane.queue.running < lane.queue.limit
+    for _, b in ipairs(lane.buckets) do
+      if free and not has(b) then
+        free = false
+        due = math.min(due, nextToken(b))
       end
     end
-    local highest, chosen = nil, nil
+    return free
+  end
+  -- The first of each priority, and of these the highest; a lower one that was passed over too often goes before.
+  local function choose()
+    if only then return heads[1].ids[heads[1].at] and isFree(heads[1].lane) and heads[1] end
+    local first, highest, chosen = {}, nil, nil
+    for _, head in ipairs(heads) do
+      local score = head.scores[head.at]
+      local best = first[head.level]
+      if score and (not best or score < best.scores[best.at]) and isFree(head.lane) then first[head.level] = head end
+    end
     for level = 0, 9 do
       if first[level] then
         if not highest then highest = level
         else passed[level + 1] = passed[level + 1] + 1 end
       end
     end
-    if not highest then break end
+    if not highest then return nil end
     for level = 9, highest + 1, -1 do
       if first[level] and not chosen and passed[level + 1] > PATIENCE then chosen = level end
     end
-    chosen = chosen or highest
-    passed[chosen + 1] = 0
-    local lane = first[chosen]
-    local list = lane.levels[chosen]
-    local id = list.all[list.at]
-    list.at = list.at + 2
+    return first[chosen or highest]
+  end
+  while #bodies < room do
+    if not has(own) then due = math.min(due, nextToken(own)) break end
+    local head = choose()
+    if not head then break end
+    local lane = head.lane
+    passed[head.level + 1] = 0
+    local id = head.ids[head.at]
+    head.at = head.at + 1
     put(scores, lane.name, id, false)
     local t = load(id)
     local key = t and t.rk and bucket('k' .. t.rk, 'k*')
@@ -600,30 +715,33 @@ function ops.take(at)
       t.dl = t.to and now + t.to or nil
       if t.dl then ends = math.min(ends, t.dl) end
       t.tk = meta('token', meta('token') + 1)
-      t.dv, t.w, t.i, t.wn, t.gt, t.lm, t.sa, t.ca = t.dv + 1, worker, instance, name, now, lease, nil, nil
+      t.dv, t.w, t.wn, t.gt, t.lm, t.sa, t.ca = t.dv + 1, worker, name, now, lease, nil, nil
       save(id, t)
-      put(scores, 'leases', id, ends)
+      put(scores, 'h:' .. worker, id, ends)
       if t.ex then put(scores, 'timers', id, false) end
-      put(members, 'h:' .. worker, id, true)
       soonest = math.min(soonest or math.huge, ends)
       event('received', id, t)
-      bodies[#bodies + 1] = P .. 'm:' .. id
-      for _, value in ipairs({ t.tk, id, t.q, t.r, t.dv, '' }) do tasks[#tasks + 1] = value end
+      bodies[#bodies + 1] = id
+      local i = #taken
+      taken[i + 1], taken[i + 2], taken[i + 3], taken[i + 4], taken[i + 5], taken[i + 6] = t.tk, id, t.q, t.r, t.dv, ''
     end
   end
   local place = 0
   each(bodies, function(...)
-    for _, body in ipairs(call('MGET', ...)) do
+    for _, body in ipairs(call('HMGET', P .. 'm', ...)) do
       place = place + 6
-      tasks[place] = body
+      taken[place] = body
     end
   end)
-  return { due < math.huge and int(due - now) or '', call('SCARD', P .. 'lanes'), json(passed), tasks }
+  if place > 0 then call('SADD', P .. 'holders', worker) end
+  return { due < math.huge and int(math.ceil(due - now)) or '', call('SCARD', P .. 'lanes'), json(passed), taken }
 end
 
 -- [kind, id, token, payload, more]…: 0 where it came too late, 2 where the task was called off, else 1.
 function ops.report(at)
-  local answers = {}
+  local answers, ids = {}, {}
+  for i = at, #ARGV, 5 do ids[#ids + 1] = ARGV[i + 1] end
+  fetch(ids)
   for i = at, #ARGV, 5 do
     local kind, id, token, payload, more = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
     local t = load(id)
@@ -661,7 +779,7 @@ function ops.report(at)
         save(id, t)
         event('progress', id, t, ',"progress":' .. payload)
       end
-      put(scores, 'leases', id, math.min(now + t.lm, t.dl or math.huge))
+      put(scores, 'h:' .. t.w, id, math.min(now + t.lm, t.dl or math.huge))
       if t.ca then answer = 2 end
     end
     answers[#answers + 1] = answer
@@ -698,7 +816,7 @@ function ops.alive(at)
     call('ZADD', P .. 'takers', 'XX', now, ARGV[i])
     local info = call('HGET', P .. 'k:' .. ARGV[i], 'info')
     if info then workerEvent('worker-heartbeat', cjson.decode(info).name) end
-    for _, id in ipairs(call('SMEMBERS', P .. 'h:' .. ARGV[i])) do
+    for _, id in ipairs(call('ZRANGE', P .. 'h:' .. ARGV[i], 0, -1)) do
       local t = load(id)
       if t and t.tk then for _, value in ipairs({ ARGV[i], id, int(t.tk) }) do held[#held + 1] = value end end
     end
@@ -711,17 +829,21 @@ end
 function ops.tick()
   for _, worker in ipairs(call('ZRANGEBYSCORE', P .. 'takers', '-inf', now - GONE_MS)) do gone(worker) end
   local late = {}
-  for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', now, 'LIMIT', 0, AT_ONCE)) do
-    local t = load(id)
-    if not t then put(scores, 'leases', id, false)
-    else
-      tellWorker(t, 'lost')
-      if t.dl and t.dl <= now then
-        -- Its policy is looked at outside of Redis. Where nobody does it, another tick comes to it.
-        put(scores, 'leases', id, now + OWED_MS)
-        for _, value in ipairs({ id, int(t.tk), t.r, call('GET', P .. 'm:' .. id) }) do late[#late + 1] = value end
-      elseif t.ca then finish(id, t, 'revoked', nil, OFF)
-      else lost(id, t) end
+  local holders = call('SMEMBERS', P .. 'holders')
+  for _, worker in ipairs(holders) do
+    local key = 'h:' .. worker
+    for _, id in ipairs(call('ZRANGEBYSCORE', P .. key, '-inf', now, 'LIMIT', 0, AT_ONCE)) do
+      local t = load(id)
+      if not t then put(scores, key, id, false)
+      else
+        tellWorker(t, 'lost')
+        if t.dl and t.dl <= now then
+          -- Its policy is looked at outside of Redis. Where nobody does it, another tick comes to it.
+          put(scores, key, id, now + OWED_MS)
+          for _, value in ipairs({ id, int(t.tk), t.r, messageOf(id) }) do late[#late + 1] = value end
+        elseif t.ca then finish(id, t, 'revoked', nil, OFF)
+        else lost(id, t) end
+      end
     end
   end
   for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'timers', '-inf', now, 'LIMIT', 0, AT_ONCE)) do
@@ -737,22 +859,45 @@ function ops.tick()
       wait(id, t)
     end
   end
-  for _, what in ipairs({ { 'owed', owed }, { 'full', full }, { 'trash', trash } }) do
+  for _, what in ipairs({ { 'owed', owed }, { 'full', full } }) do
     for _, id in ipairs(call('ZRANGEBYSCORE', P .. what[1], '-inf', now - OWED_MS, 'LIMIT', 0, AT_ONCE)) do
       what[2][#what[2] + 1] = id
       -- So that not every instance does it.
       put(scores, what[1], id, now)
     end
   end
+  -- Who is asked for by its id is there as long as its own time says.
+  for state in pairs(KIND) do call('ZREMRANGEBYSCORE', P .. 'ended:' .. state, '-inf', now - TTL) end
   local due = call('ZRANGEBYSCORE', P .. 'scheduledAt', '-inf', now)
   local soon = math.huge
   write()
-  for _, key in ipairs({ 'timers', 'leases', 'scheduledAt' }) do
+  local function look(key)
     local head = call('ZRANGE', P .. key, 0, 0, 'WITHSCORES')
     if head[2] then soon = math.min(soon, tonumber(head[2])) end
+    return head[2]
+  end
+  look('timers')
+  look('scheduledAt')
+  for _, worker in ipairs(holders) do
+    if not look('h:' .. worker) then call('SREM', P .. 'holders', worker) end
   end
   soonest = nil
-  return { soon < math.huge and int(soon - now) or '', table.concat(due, '\31'), late }
+  return { soon < math.huge and int(math.ceil(soon - now)) or '', table.concat(due, '\31'), late }
+end
+
+-- first number of the stream: up to which number nobody needs any of it, and where that is none, single numbers.
+function ops.sweep(at)
+  local first = tonumber(ARGV[at])
+  local key = P .. 'trash'
+  call('ZREMRANGEBYSCORE', key, '-inf', '(' .. ARGV[at])
+  -- So many follow on one another from the first on.
+  local low, high = 0, call('ZCARD', key)
+  while low < high do
+    local middle = math.ceil((low + high) / 2)
+    if tonumber(call('ZRANGE', key, middle - 1, middle - 1)[1]) == first + middle - 1 then low = middle
+    else high = middle - 1 end
+  end
+  return { int(first + low - 1), low == 0 and call('ZRANGE', key, 0, AT_ONCE - 1) or {} }
 end
 
 -- numbers…: they are out of the stream.
@@ -770,7 +915,7 @@ function ops.hello(at)
   if upto < 0 or upto > last then
     upto = math.max(0, math.min(first - 1, last))
     call('HSET', P .. 'meta', 'upto', int(upto))
-    call('DEL', P .. 'ahead')
+    call('DEL', P .. 'ahead', P .. 'trash')
   end
   return { saved[1] and 0 or 1, int(upto) }
 end
@@ -810,12 +955,12 @@ function ops.revoke(at)
   if call('EXISTS', P .. 'f:' .. id) == 1 then
     call('HSET', P .. 'f:' .. id, 'cancelled', 1)
     targets = call('SMEMBERS', P .. 'fl:' .. id)
-  elseif call('EXISTS', P .. 't:' .. id, P .. 'r:' .. id) == 0 then return {} end
+  elseif not load(id) and call('EXISTS', P .. 'r:' .. id) == 0 then return {} end
   local revoked, signalled = 0, 0
   for _, target in ipairs(targets) do
     local t = load(target)
     if t and HELD[t.st] then
-      t.ca = 1
+      t.ca = true
       save(target, t)
       tellWorker(t, 'cancel')
       signalled = signalled + 1
@@ -839,7 +984,7 @@ local function summary(id, more)
     flat[i] = type(value) == 'number' and int(value) or value or ''
   end
   flat[#SUMMARY + 1] = id
-  if more then flat[#SUMMARY + 2] = call('GET', P .. 'm:' .. id) or '' end
+  if more then flat[#SUMMARY + 2] = messageOf(id) or '' end
   return flat
 end
 
@@ -849,6 +994,9 @@ function ops.scan(at)
   local most = tonumber(ARGV[at + 5])
   local found, last = {}, ''
   local page = call('ZRANGEBYSCORE', P .. 'live', '(' .. ARGV[at + 4], '+inf', 'WITHSCORES', 'LIMIT', 0, AT_ONCE)
+  local ids = {}
+  for i = 1, #page, 2 do ids[#ids + 1] = page[i] end
+  fetch(ids)
   for i = 1, #page, 2 do
     local t = load(page[i])
     last = page[i + 1]
@@ -885,10 +1033,10 @@ function ops.watch(at)
   local id = ARGV[at]
   local text = call('GET', P .. 'r:' .. id)
   if text then return text end
-  if call('EXISTS', P .. 't:' .. id, P .. 'f:' .. id, P .. 'j:' .. id) > 0 then return 'wait' end
   -- A later part of a workflow is no task yet.
-  if call('EXISTS', P .. 'flows') == 1 then return 'wait' end
-  return ''
+  if not load(id) and call('EXISTS', P .. 'f:' .. id, P .. 'j:' .. id, P .. 'flows') == 0 then return '' end
+  call('HSET', P .. 'watched', id, 1)
+  return 'wait'
 end
 
 -- ids…: those that wait are called off.
@@ -946,7 +1094,7 @@ function ops.workers()
   local all = {}
   for _, worker in ipairs(call('ZRANGE', P .. 'takers', 0, -1)) do
     local saved = call('HMGET', P .. 'k:' .. worker, 'info', 'finished', 'since', 'draining')
-    if saved[1] then all[#all + 1] = { saved[1], saved[2], int(now - tonumber(saved[3])), saved[4] or '', call('SCARD', P .. 'h:' .. worker) } end
+    if saved[1] then all[#all + 1] = { saved[1], saved[2], int(now - tonumber(saved[3])), saved[4] or '', call('ZCARD', P .. 'h:' .. worker) } end
   end
   return all
 end
@@ -1019,7 +1167,7 @@ function ops.resend(at)
   if before ~= seq then throw(before) end
   call('DEL', P .. 'r:' .. id)
   put(scores, 'ended:dead', id, false)
-  enrol(ARGV[at + 1], ARGV[at + 2], seq, attempts)
+  enrol(cjson.decode(ARGV[at + 1]), ARGV[at + 2], seq, attempts)
   return 1
 end
 
@@ -1090,6 +1238,7 @@ end
 local value = ops[op](4)
 
 write()
+announce()
 absorb()
 if metas and metas.changed then
   call('HSET', P .. 'meta', 'order', int(metas.order), 'token', int(metas.token), 'upto', int(metas.upto))
@@ -1118,6 +1267,6 @@ for key, b in pairs(buckets) do
   end
 end
 if ready then call('PUBLISH', P .. 'wake', 'ready') end
-if soonest and soonest - now < 1000 then call('PUBLISH', P .. 'wake', int(math.max(0, soonest - now))) end
-return { value, owed, full, trash }
+if soonest and soonest - now < 1000 then call('PUBLISH', P .. 'wake', int(math.max(0, math.ceil(soonest - now)))) end
+return { value, owed, full, thrown }
 `

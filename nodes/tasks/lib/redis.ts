@@ -13,7 +13,7 @@ export interface Answer {
   value: unknown
   owed: string[]
   full: string[]
-  trash: string[]
+  thrown: number
 }
 
 const CONNECT_MS = 5000
@@ -22,7 +22,7 @@ const PATIENCE_MS = 8000
 const RETRY_MS = 2000
 
 type Scripted = Redis & {
-  tasks(prefix: string, ...args: (string | number)[]): Promise<[unknown, string[], string[], string[]]>
+  tasks(prefix: string, ...args: (string | number)[]): Promise<[unknown, string[], string[], number]>
 }
 
 export class State {
@@ -70,14 +70,14 @@ export class State {
     if (this.closed) throw closedError()
     const { resultTtlMs, idempotencyWindowMs } = this.settings
     try {
-      const [value, owed, full, trash] = await this.commands.tasks(
+      const [value, owed, full, thrown] = await this.commands.tasks(
         this.keys,
         op,
         resultTtlMs,
         idempotencyWindowMs,
         ...args,
       )
-      return { value, owed, full, trash }
+      return { value, owed, full, thrown }
     } catch (error) {
       if (this.closed) throw closedError()
       throw serverError(error, this.settings.redisUrl)

@@ -108,6 +108,16 @@ export class Stream {
     this.empty()
   }
 
+  /** Whether some are on their way out. */
+  get discarding(): boolean {
+    return this.bin.length > 0 || this.deleting.size > 0
+  }
+
+  /** Nobody needs any up to this number. */
+  async cut(upto: number): Promise<void> {
+    await this.manager.streams.purge(this.name, { seq: upto + 1 })
+  }
+
   /** The numbers of the first and the last message. */
   async range(): Promise<{ first: number; last: number }> {
     if (!this.connected) throw this.away()
@@ -136,7 +146,7 @@ export class Stream {
   /** Waits for what is on its way, a while. */
   async settled(ms: number): Promise<void> {
     const end = Date.now() + ms
-    const busy = () => this.buffered > 0 || this.bin.length > 0 || this.deleting.size > 0
+    const busy = () => this.buffered > 0 || this.discarding
     while (busy() && this.connected && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 5))
   }
 

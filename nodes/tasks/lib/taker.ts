@@ -30,15 +30,18 @@ interface Held {
 
 const LANE = '\x1f'
 const CANCELLED = 2
+const PARTS = 2
 /** So long it waits for Redis at its end; without it, its leases run out. */
 const FAREWELL_MS = 1500
 
 export class RemoteTaker implements Taker {
   readonly id = randomUUID()
   private readonly held = new Map<number, Held>()
-  private pulling = false
-  private taking: Promise<void> = Promise.resolve()
+  private readonly taking = new Set<Promise<void>>()
+  /** What those bring at most. */
+  private asked = 0
   private again = false
+  private due = false
   private stopped = false
   private passed = JSON.stringify(Array(10).fill(0))
   private fitting: { of: readonly string[]; lanes: string[] } = { of: [], lanes: [] }
@@ -58,23 +61,26 @@ export class RemoteTaker implements Taker {
     this.pull()
   }
 
-  /** Takes what it has room for. */
+  /** Takes what it has room for, in two parts: while one is done here, Redis is at the other. */
   pull(): void {
-    if (this.pulling) {
+    if (this.taking.size >= PARTS) {
       this.again = true
       return
     }
-    if (this.stopped || this.held.size >= this.options.prefetch) return
-    this.pulling = true
+    const { prefetch } = this.options
+    const room = Math.min(Math.ceil(prefetch / PARTS), prefetch - this.held.size - this.asked)
+    if (this.stopped || room <= 0) return
     this.again = false
-    this.taking = this.take()
+    this.asked += room
+    const taking = this.take(room)
       .catch(() => {
         // What Redis refuses now, the next round asks again.
       })
       .finally(() => {
-        this.pulling = false
+        this.taking.delete(taking)
         if (this.again) this.pull()
       })
+    this.taking.add(taking)
   }
 
   /** Redis has nothing for it that it does not know; what its answers lost goes back. */
@@ -96,15 +102,18 @@ export class RemoteTaker implements Taker {
     const held = this.held.get(token)
     if (!held) return false
     const keeps = report === 'started' || report === 'progress' || report === 'heartbeat'
-    let answer: number
+    let reported: Promise<number>
     try {
-      answer = await this.desk.report(this.line(report, token, held, payload))
+      reported = this.desk.report(this.line(report, token, held, payload))
     } finally {
-      if (!keeps) this.held.delete(token)
+      if (!keeps) {
+        this.held.delete(token)
+        this.pullSoon()
+      }
     }
-    if (!keeps) this.pull()
-    else if (answer === CANCELLED) this.ears.cancel(token)
-    else if (answer === 0 && this.held.delete(token)) {
+    const answer = await reported
+    if (keeps && answer === CANCELLED) this.ears.cancel(token)
+    else if (keeps && answer === 0 && this.held.delete(token)) {
       this.ears.lost(token)
       this.pull()
     }
@@ -114,7 +123,7 @@ export class RemoteTaker implements Taker {
   async drain(): Promise<void> {
     this.stopped = true
     clearTimeout(this.timer)
-    await within(FAREWELL_MS, Promise.all([this.desk.step('drain', this.id), this.taking]))
+    await within(FAREWELL_MS, Promise.all([this.desk.step('drain', this.id), ...this.taking]))
   }
 
   async close(): Promise<void> {
@@ -126,17 +135,30 @@ export class RemoteTaker implements Taker {
     this.desk.leave(this)
   }
 
-  private async take(): Promise<void> {
-    const { name, leaseMs, prefetch } = this.options
-    const lanes = this.wanted()
-    const room = prefetch - this.held.size
-    const args = [this.id, this.desk.instance, name, leaseMs, room, this.passed]
-    const answer = await this.desk.step('take', ...args, ...lanes)
+  /** Behind the reports of this turn. */
+  private pullSoon(): void {
+    if (this.due) return
+    this.due = true
+    setImmediate(() => {
+      this.due = false
+      this.pull()
+    })
+  }
+
+  private async take(room: number): Promise<void> {
+    const { name, leaseMs } = this.options
+    let answer: unknown
+    try {
+      answer = await this.desk.step('take', this.id, name, leaseMs, room, this.passed, ...this.wanted())
+    } finally {
+      this.asked -= room
+    }
     const [due, count, passed, tasks] = answer as [string, number, string, (string | number)[]]
     this.passed = passed
     clearTimeout(this.timer)
     if (due !== '' && !this.stopped) this.timer = setTimeout(() => this.pull(), Number(due)).unref()
     for (let at = 0; at < tasks.length; at += 6) this.hand(tasks.slice(at, at + 6))
+    if (tasks.length === room * 6) this.again = true
     if (count > this.desk.lanes().length) {
       await this.desk.findLanes()
       this.again = true
