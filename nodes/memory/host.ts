@@ -4,14 +4,9 @@ import type { Fields } from '../shared/config'
 import { EngineError, toEngineError } from '../shared/errors'
 import { Lent } from '../shared/lent'
 import { type Host, stateOf } from '../shared/node'
-import { Database, type NamespaceInfo, type Stats } from './lib'
+import { keyPage, type View, view } from './browsing'
+import { Database } from './lib'
 import type { StoreConfig } from './store.config'
-
-/** What is in a store, for the dialogs. */
-export interface View {
-  stats: Stats
-  namespaces: NamespaceInfo[]
-}
 
 const DEFAULT_PATH = join('millrace', 'memory')
 const MB = 1 << 20
@@ -70,26 +65,28 @@ export class StoreHost {
     if (ends && !this.closed && performance.now() - this.openedAt > REOPEN_MS) this.lent.drop()
   }
 
-  view(): Promise<View> {
-    return this.lent.use(async (db) => {
-      const [stats, { namespaces }] = await Promise.all([db.stats(), db.namespaces({ limit: OFFERED })])
-      return { stats, namespaces }
-    })
+  /** Uses the database as one more node does. */
+  use<T>(use: (db: Database) => Promise<T>): Promise<T> {
+    return this.lent.use(use)
+  }
+
+  view(given: Record<string, unknown>): Promise<View> {
+    return this.use((db) => view(db, given))
   }
 
   /** Namespaces that begin so, for the dialogs. */
   namespaces(prefix: string): Promise<string[]> {
-    return this.lent.use(async (db) =>
-      (await db.namespaces({ prefix, limit: OFFERED })).namespaces.map(({ name }) => name),
-    )
+    return this.use(async (db) => {
+      const { namespaces } = await db.namespaces({ prefix, limit: OFFERED })
+      return namespaces.map(({ name }) => name)
+    })
   }
 
   /** Keys that begin so, and those that may be meant. */
   keys(namespace: string, prefix: string): Promise<string[]> {
-    return this.lent.use(async (db) => {
-      const { keys } = await db.keys(namespace, { prefix, limit: OFFERED })
-      if (keys.length > 0 || prefix === '') return keys
-      return (await db.suggestions(namespace, prefix)).filter((it) => it.namespace === namespace).map(({ key }) => key)
+    return this.use(async (db) => {
+      const { keys, near } = await keyPage(db, { namespace, prefix })
+      return keys.length > 0 ? keys : near
     })
   }
 

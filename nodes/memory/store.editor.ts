@@ -1,6 +1,6 @@
 import { ask, defineEditor } from '../shared/editor'
+import type { View } from './browsing'
 import { labelsOf } from './editor'
-import type { View } from './host'
 import { storeConfig } from './store.config'
 
 const label = labelsOf(storeConfig)

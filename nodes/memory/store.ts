@@ -1,6 +1,6 @@
 import type { NodeAPI } from 'node-red'
 import { lookup } from '../shared/admin'
-import { defineNode, stateOf } from '../shared/node'
+import { defineNode, openedBy, stateOf } from '../shared/node'
 import { StoreHost } from './host'
 import { storeConfig } from './store.config'
 
@@ -11,7 +11,7 @@ export = (RED: NodeAPI): void => {
     open: ({ config }) => new StoreHost(config, RED.settings.userDir ?? process.cwd()),
     close: (host) => host.close(),
   })
-  lookup(RED, storeConfig.type, 'view', (id) => hostOf(id)?.view())
+  lookup(RED, storeConfig.type, 'view', (id, given) => openedBy<StoreHost>(RED, id)?.view(given))
   lookup(RED, storeConfig.type, 'namespaces', (id, { prefix }) => hostOf(id)?.namespaces(String(prefix ?? '')))
   lookup(RED, storeConfig.type, 'keys', (id, { namespace, prefix }) =>
     hostOf(id)?.keys(String(namespace), String(prefix ?? '')),

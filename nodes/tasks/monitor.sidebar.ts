@@ -2,6 +2,7 @@
 import type { EditorRED } from 'node-red'
 import { act, ask, text } from '../shared/editor'
 import { keyed } from '../shared/keyed'
+import { age, button, choose, chosenIn, div, headOf, part, showFigures, table } from '../shared/pieces'
 import { type Plugins, SECTION, type Section } from '../shared/section'
 import { short } from '../shared/status'
 import { BROKER } from './fields'
@@ -18,7 +19,6 @@ const ID = 'millrace-tasks-monitor'
 const FAILURES_MS = 10_000
 
 const label = (key: string, params?: object) => text({ type: ID }, key, params)
-const div = (kind: string) => $('<div>', { class: kind })
 
 class Monitor {
   private readonly brokers = $('<select>').attr('aria-label', label('label.broker'))
@@ -31,8 +31,8 @@ class Monitor {
   private readonly moreWorkers = div('millrace-muted')
   private readonly failures = $('<ul>')
   private readonly dead = $('<ul>')
-  private readonly back = button('fa-chevron-left', 'button.back', () => this.turn(-1))
-  private readonly forth = button('fa-chevron-right', 'button.forth', () => this.turn(1))
+  private readonly back = button('fa-chevron-left', label('button.back'), () => this.turn(-1))
+  private readonly forth = button('fa-chevron-right', label('button.forth'), () => this.turn(1))
   private readonly canAct = RED.user.hasPermission(`${BROKER}.write`)
   /** Where each page of the dead begins, up to that which follows the shown one. */
   private pages: (string | null)[] = ['']
@@ -45,8 +45,8 @@ class Monitor {
     const heads = columns.map((name, at) => headOf(icons[at] as string, label(`count.${name}`)))
     const all = this.canAct
       ? [
-          button('fa-repeat', 'button.retryAll', () => this.askFirst('retryDead')),
-          button('fa-trash-o', 'button.deleteAll', () => this.askFirst('deleteDead')),
+          button('fa-repeat', label('button.retryAll'), () => this.askFirst('retryDead')),
+          button('fa-trash-o', label('button.deleteAll'), () => this.askFirst('deleteDead')),
         ]
       : []
     this.body.append(
@@ -76,45 +76,22 @@ class Monitor {
   }
 
   async refresh(): Promise<void> {
-    const id = this.offerBrokers()
+    const id = choose(this.brokers, BROKER, 'tasks')
     const view = id ? await ask<Overview>(BROKER, id, 'overview') : null
     // Meanwhile another one may have been chosen.
-    if (this.chosen() !== id) return
+    if (chosenIn(this.brokers) !== id) return
     this.note.text(label(id ? 'note.undeployed' : 'note.none')).prop('hidden', view !== null)
     this.body.prop('hidden', view === null)
     if (!view) return
-    this.showFigures(view)
+    this.showTotals(view)
     this.showQueues(view)
     this.showWorkers(view)
     await this.showDead(id)
     if (Date.now() - this.failuresAt < FAILURES_MS) return
     this.failuresAt = Date.now()
     const failed = await ask<Page>(BROKER, id, 'failures')
-    if (this.chosen() !== id) return
+    if (chosenIn(this.brokers) !== id) return
     this.showFailed(this.failures, failed?.tasks ?? [], () => [])
-  }
-
-  /** The chosen broker of the flows in the editor. */
-  private offerBrokers(): string {
-    const found: { id: string; name: string }[] = []
-    RED.nodes.eachConfig((node) => {
-      const { id, type, name, path } = node as Record<'id' | 'type' | 'name' | 'path', string>
-      if (type === BROKER) found.push({ id, name: name || path || 'tasks' })
-      return true
-    })
-    keyed(
-      this.brokers,
-      found,
-      ({ id }) => id,
-      ({ id }) => $('<option>', { value: id }),
-      (option, { name }) => option.text(name),
-    )
-    this.brokers.closest('.millrace-sidebar-part').prop('hidden', found.length < 2)
-    return this.chosen()
-  }
-
-  private chosen(): string {
-    return String(this.brokers.val() ?? '')
   }
 
   /** Of another broker nothing is known yet. */
@@ -125,14 +102,12 @@ class Monitor {
     this.again()
   }
 
-  private showFigures({ totals }: Overview): void {
+  private showTotals({ totals }: Overview): void {
     const names = ['pending', 'later', 'running', 'dead', 'perSecond'] as const
-    keyed(
+    const text = (name: (typeof names)[number]) => (name === 'perSecond' ? rate(totals[name]) : short(totals[name]))
+    showFigures(
       this.figures,
-      names,
-      (name) => name,
-      (name) => $('<div>').append($('<b>'), $('<span>').text(label(`count.${name}`))),
-      (figure, name) => figure.children('b').text(name === 'perSecond' ? rate(totals[name]) : short(totals[name])),
+      names.map((name) => [name, label(`count.${name}`), text(name)]),
     )
   }
 
@@ -144,7 +119,7 @@ class Monitor {
   private readonly makeQueue = ({ name }: QueueInfo): JQuery => {
     const cells = Array.from({ length: 5 }, () => $('<td>'))
     if (this.canAct) {
-      const toggle = button('fa-pause', 'button.pause', () => {
+      const toggle = button('fa-pause', label('button.pause'), () => {
         this.act({ command: toggle.attr('data-command'), queue: name })
       })
       cells.push($('<td>').append(toggle))
@@ -192,7 +167,7 @@ class Monitor {
     const at = this.shownPage
     const page = await ask<Page>(BROKER, id, `dead?after=${encodeURIComponent(this.pages[at] ?? '')}`)
     // Meanwhile another page may have been turned to.
-    if (!page || at !== this.shownPage || this.chosen() !== id) return
+    if (!page || at !== this.shownPage || chosenIn(this.brokers) !== id) return
     this.pages[at + 1] = page.next
     this.back.prop('disabled', at === 0)
     this.forth.prop('disabled', page.next === null)
@@ -201,8 +176,8 @@ class Monitor {
     this.showFailed(this.dead, page.tasks, ({ id, name }) => {
       if (!this.canAct) return []
       return [
-        button('fa-repeat', 'button.retry', () => this.act({ command: 'retryDead', id }), name),
-        button('fa-trash-o', 'button.delete', () => this.act({ command: 'deleteDead', id }), name),
+        button('fa-repeat', label('button.retry'), () => this.act({ command: 'retryDead', id }), name),
+        button('fa-trash-o', label('button.delete'), () => this.act({ command: 'deleteDead', id }), name),
       ]
     })
   }
@@ -252,7 +227,7 @@ class Monitor {
 
   private async act(given: object): Promise<void> {
     try {
-      await act(BROKER, this.chosen(), 'act', given)
+      await act(BROKER, chosenIn(this.brokers), 'act', given)
       await this.refresh()
     } catch (error) {
       RED.notify((error as Error).message, 'error')
@@ -265,43 +240,8 @@ class Monitor {
   }
 }
 
-function part(title: string | JQuery[] | null, ...content: JQuery[]): JQuery {
-  const head = typeof title === 'string' ? [$('<span>').text(title)] : (title ?? [])
-  return div('millrace-sidebar-part').append(head.length > 0 ? $('<header>').append(head) : '', content)
-}
-
-function table(heads: JQuery[], body: JQuery): JQuery {
-  return $('<table>').append($('<thead>').append($('<tr>').append(heads)), body)
-}
-
-function headOf(icon: string, name: string): JQuery {
-  return $('<th>', { scope: 'col', title: name }).append(
-    $('<i>', { class: `fa ${icon}`, role: 'img' }).attr('aria-label', name),
-  )
-}
-
-function button(icon: string, key: string, click: () => void, of?: string): JQuery {
-  const name = label(key)
-  return $('<button>', { type: 'button', class: 'red-ui-button red-ui-button-small', title: name })
-    .attr('aria-label', of === undefined ? name : `${name}: ${of}`)
-    .append($('<i>', { class: `fa ${icon}` }))
-    .on('click', click)
-}
-
 function rate(perSecond: number): string {
   return perSecond > 0 && perSecond < 10 ? perSecond.toFixed(1) : short(perSecond)
-}
-
-const UNITS: [label: string, ms: number][] = [
-  ['d', 86_400_000],
-  ['h', 3_600_000],
-  ['min', 60_000],
-  ['s', 1000],
-]
-
-function age(ms: number): string {
-  const [unit, size] = UNITS.find(([, size]) => ms >= size) ?? ['s', 1000]
-  return `${Math.max(0, Math.floor(ms / size))} ${unit}`
 }
 
 const section: Section = { type: SECTION, title: () => label('label.title'), open: (place) => new Monitor(place) }

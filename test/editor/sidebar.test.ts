@@ -26,7 +26,9 @@ const flow = [
   }),
 ]
 
-const sidebar = (page: Page) => page.locator('.millrace-sidebar')
+/** The section of the tasks. */
+const sidebar = (page: Page) =>
+  page.locator('.millrace-section', { has: page.locator('summary', { hasText: 'Tasks' }) })
 const figure = (page: Page, name: string) => sidebar(page).locator(`.millrace-figures [data-key=${name}] b`)
 const queue = (page: Page, name: string) => sidebar(page).locator(`tr[data-key="${name}"]`)
 const dead = (page: Page) => sidebar(page).locator('.millrace-sidebar-part').last()

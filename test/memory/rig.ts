@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { NodeAPI } from 'node-red'
 import helper from 'node-red-node-test-helper'
+import browser from '../../nodes/memory/browser'
 import readNode from '../../nodes/memory/read'
 import recallNode from '../../nodes/memory/recall'
 import rememberNode from '../../nodes/memory/remember'
@@ -72,7 +73,7 @@ export class Rig extends Log<Event> {
     userDir ||= mkdtempSync(join(tmpdir(), 'millrace-memory-'))
     helper.settings({ userDir } as never)
     const rig = new Rig()
-    const types = [storeNode, writeNode, readNode, watchNode, searchNode, rememberNode, recallNode].map(
+    const types = [storeNode, writeNode, readNode, watchNode, searchNode, rememberNode, recallNode, browser].map(
       (node) => (RED: NodeAPI) => node(rig.listenTo(RED)),
     )
     await helper.load(types as never, flowOf(nodes) as never)

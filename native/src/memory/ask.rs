@@ -69,6 +69,7 @@ pub struct History {
     from: Option<Moment>,
     to: Option<Moment>,
     limit: Option<usize>,
+    values: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -189,7 +190,7 @@ fn text(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| MemoryError::input("the answer", error.to_string()))
 }
 
-fn told(record: &Record) -> Told {
+fn told(record: &Record, values: bool) -> Told {
     let causes = record.causes().into_iter().map(|cause| {
         let (namespace, key) = names::of_document(&cause.document).unwrap_or_default();
         json!({ "namespace": namespace, "key": key, "version": cause.id.to_string() })
@@ -200,7 +201,7 @@ fn told(record: &Record) -> Told {
         time: ms(record.head.id.stamp),
         deleted: record.head.deleted,
         expires: record.head.expires.map(ms),
-        value: if record.head.deleted { None } else { RawValue::from_string(record.json().to_owned()).ok() },
+        value: (values && !record.head.deleted).then(|| RawValue::from_string(record.json().to_owned()).ok()).flatten(),
         causes: causes.collect(),
     }
 }
@@ -243,7 +244,7 @@ pub fn told_events(events: &[Event]) -> Result<String> {
                 key: &change.key,
                 lost: change.record.is_none().then_some(true),
                 time: change.record.is_none().then(|| ms(change.stamp)),
-                told: change.record.as_ref().map(told),
+                told: change.record.as_ref().map(|it| told(it, true)),
             }),
         })
         .collect();
@@ -299,7 +300,8 @@ impl Database {
             Ask::History(it) => {
                 let store = self.store()?;
                 let found = self.versions(&store, &it.namespace, &it.key, &range(&it)?)?;
-                text(&found.iter().map(told).collect::<Vec<_>>())
+                let values = it.values.unwrap_or(true);
+                text(&found.iter().map(|it| told(it, values)).collect::<Vec<_>>())
             }
             Ask::Diff(it) => {
                 let at = |moment: Option<&Moment>| -> Result<Value> {

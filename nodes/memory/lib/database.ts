@@ -89,6 +89,8 @@ export interface HistoryOptions {
   from?: Moment
   /** The newest that is wanted. */
   to?: Moment
+  /** False: without the values. */
+  values?: boolean
 }
 
 /** Differences, to be done in their order; paths are JSON pointers. */
@@ -271,8 +273,8 @@ export class Database implements AsyncDisposable {
 
   /** The newest first; deletions among them. */
   async history(namespace: string, key: string, options: HistoryOptions = {}): Promise<VersionEntry[]> {
-    const { limit, from, to } = options
-    return this.found(namespace, key, 'history', { limit, from: some(from), to: some(to) })
+    const { limit, from, to, values } = options
+    return this.found(namespace, key, 'history', { limit, from: some(from), to: some(to), values })
   }
 
   /** What differs between two moments; `to` is now where it is left out. */

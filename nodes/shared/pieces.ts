@@ -1,0 +1,76 @@
+/** What the sections of the sidebar are made of. Runs in the browser. */
+import type { EditorRED } from 'node-red'
+import { keyed } from './keyed'
+
+declare const RED: EditorRED
+
+export const div = (kind: string) => $('<div>', { class: kind })
+
+export function part(title: string | JQuery[] | null, ...content: JQuery[]): JQuery {
+  const head = typeof title === 'string' ? [$('<span>').text(title)] : (title ?? [])
+  return div('millrace-sidebar-part').append(head.length > 0 ? $('<header>').append(head) : '', content)
+}
+
+export function table(heads: JQuery[], body: JQuery): JQuery {
+  return $('<table>').append($('<thead>').append($('<tr>').append(heads)), body)
+}
+
+export function headOf(icon: string, name: string): JQuery {
+  return $('<th>', { scope: 'col', title: name }).append(
+    $('<i>', { class: `fa ${icon}`, role: 'img' }).attr('aria-label', name),
+  )
+}
+
+/** `of`: what it acts on, where there are several such buttons. */
+export function button(icon: string, name: string, click: () => void, of?: string): JQuery {
+  return $('<button>', { type: 'button', class: 'red-ui-button red-ui-button-small', title: name })
+    .attr('aria-label', of === undefined ? name : `${name}: ${of}`)
+    .append($('<i>', { class: `fa ${icon}` }))
+    .on('click', click)
+}
+
+/** Figures, each under its name. */
+export function showFigures(place: JQuery, figures: readonly [name: string, label: string, text: string][]): void {
+  keyed(
+    place,
+    figures,
+    ([name]) => name,
+    ([, label]) => $('<div>').append($('<b>'), $('<span>').text(label)),
+    (figure, [, , text]) => figure.children('b').text(text),
+  )
+}
+
+/** Offers the config nodes of a type that are in the flows of the editor, where there are several; the chosen one's id. */
+export function choose(select: JQuery, type: string, fallback: string): string {
+  const found: { id: string; name: string }[] = []
+  RED.nodes.eachConfig((node) => {
+    const { id, type: its, name, path } = node as Record<'id' | 'type' | 'name' | 'path', string>
+    if (its === type) found.push({ id, name: name || path || fallback })
+    return true
+  })
+  keyed(
+    select,
+    found,
+    ({ id }) => id,
+    ({ id }) => $('<option>', { value: id }),
+    (option, { name }) => option.text(name),
+  )
+  select.closest('.millrace-sidebar-part').prop('hidden', found.length < 2)
+  return chosenIn(select)
+}
+
+export function chosenIn(select: JQuery): string {
+  return String(select.val() ?? '')
+}
+
+const UNITS: [label: string, ms: number][] = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['min', 60_000],
+  ['s', 1000],
+]
+
+export function age(ms: number): string {
+  const [unit, size] = UNITS.find(([, size]) => ms >= size) ?? ['s', 1000]
+  return `${Math.max(0, Math.floor(ms / size))} ${unit}`
+}
