@@ -66,7 +66,7 @@ export class Source {
     running.onStop = ({ code }) => {
       if (!this.opener.closed) this.host.node.send([null, { topic: name, payload: code, tasks: { ...tasks } }])
     }
-    running.started().catch(() => {})
+    running.begin()
     const payload = args.length === 1 ? args[0] : args
     this.host.node.send([{ topic: name, payload, tasks }, null])
     this.show()

@@ -106,19 +106,20 @@ export class App {
     await this.broker.close()
   }
 
-  /** Most handlers have their result at once: then there is nothing to wait for but the report. */
+  /** Most handlers have their result at once: then nothing is made for what is to come. */
   private run(running: Running, onError: WorkerOptions['onError']): void {
-    const fail = (error: unknown) => void running.fail(error).catch((failed) => onError?.(failed))
-    const done = (result: unknown) => void running.done(result).catch(fail)
     try {
       const handler = this.handlers.get(running.name)
       if (!handler) throw new EngineError('NOT_FOUND', `no handler does ${running.name}; name it by app.task`)
       const returned = handler(...running.args, running)
-      if (!isPromise(returned)) return done(returned)
-      running.started().catch(() => {})
-      returned.then(done, fail)
+      if (!isPromise(returned)) return running.end(returned)
+      running.begin()
+      returned
+        .then((result) => running.end(result))
+        .catch((error) => running.fail(error))
+        .catch((failed) => onError?.(failed))
     } catch (error) {
-      fail(error)
+      running.fail(error).catch((failed) => onError?.(failed))
     }
   }
 }

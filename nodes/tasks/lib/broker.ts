@@ -94,6 +94,8 @@ export interface TakerEars {
   lost(token: number): void
   /** All that it has went back: the broker begins anew. */
   gone(): void
+  /** What was told could not be said. */
+  failed(error: unknown): void
 }
 
 export type Report = 'started' | 'done' | 'failed' | 'retry' | 'progress' | 'heartbeat' | 'give-back' | 'revoked'
@@ -102,6 +104,8 @@ export type Report = 'started' | 'done' | 'failed' | 'retry' | 'progress' | 'hea
 export interface Taker {
   /** `payload` is JSON. Resolves when it is recorded: false where it came too late. */
   report(report: Report, token: number, payload?: string): Promise<boolean>
+  /** The same for who does not ask how it ended, which most do not; that it failed is heard by `failed`. */
+  tell(report: Report, token: number, payload?: string): void
   /** Takes no more. */
   drain(): Promise<void>
   /** Gives back what it still has. */

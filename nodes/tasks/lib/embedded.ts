@@ -35,6 +35,10 @@ export interface EmbeddedOptions {
 const MAX_PAYLOAD = 1 << 20
 /** So many bytes cross at once. */
 const CROSSING = 4 << 20
+/** So many sends cross at once. */
+const SENDS = 4096
+/** So many reports do not wait for the end of the turn: the engine goes on with them while the next are made. */
+const REPORTS_AT_ONCE = 32
 /** What may be over after a while: then the queue is opened again. */
 const MENDS: readonly string[] = ['DISK_FULL', 'STORE_FAILED']
 const REOPEN_MIN_MS = 500
@@ -44,7 +48,7 @@ const AT_ONCE = 256
 /** Accepted, and no duplicate. */
 const ACCEPTED = Promise.resolve('')
 
-const REPORTS: Record<Report, number> = {
+const KINDS: Record<Report, number> = {
   started: 0,
   done: 1,
   failed: 2,
@@ -62,6 +66,9 @@ interface Waiting<T> {
   reject(error: EngineError): void
 }
 
+/** Bytes of a report before its text: kind and token. */
+const REPORT_HEAD = 9
+
 /** Frames that wait for the end of the turn, each with who waits for its answer. */
 class Outgoing<T> {
   private buffer = Buffer.allocUnsafe(4096)
@@ -70,8 +77,8 @@ class Outgoing<T> {
   private due = false
 
   constructor(
-    /** Bytes of a frame before its text. */
-    private readonly head: number,
+    /** With so many frames they cross at once. */
+    private readonly most: number,
     private readonly cross: (frames: Buffer, waiting: Waiting<T>[]) => void,
   ) {}
 
@@ -79,23 +86,19 @@ class Outgoing<T> {
     return this.used === 0
   }
 
-  put(fill: (buffer: Buffer, at: number) => void, text: string): Promise<T> {
-    const most = 4 + this.head + text.length * 3
-    if (this.used > 0 && this.used + most > CROSSING) this.flush()
-    if (this.used + most > this.buffer.length) this.grow(this.used + most)
+  /** A frame of a text. */
+  put(text: string, waiting: Waiting<T>): void {
+    this.room(4 + text.length * 3)
+    this.end(this.used + 4, text, waiting)
+  }
+
+  /** A frame of a report. */
+  putReport(kind: number, token: number, text: string, waiting: Waiting<T>): void {
+    this.room(4 + REPORT_HEAD + text.length * 3)
     const at = this.used + 4
-    fill(this.buffer, at)
-    const length = this.head + this.buffer.write(text, at + this.head)
-    this.buffer.writeUInt32LE(length, this.used)
-    this.used += 4 + length
-    if (!this.due) {
-      this.due = true
-      setImmediate(() => {
-        this.due = false
-        this.flush()
-      })
-    }
-    return new Promise((resolve, reject) => this.waiting.push({ resolve, reject }))
+    this.buffer[at] = kind
+    this.buffer.writeDoubleLE(token, at + 1)
+    this.end(at + REPORT_HEAD, text, waiting)
   }
 
   flush(): void {
@@ -108,10 +111,27 @@ class Outgoing<T> {
     this.cross(buffer.subarray(0, used), waiting)
   }
 
-  private grow(needed: number): void {
+  private room(most: number): void {
+    if (this.used > 0 && this.used + most > CROSSING) this.flush()
+    const needed = this.used + most
+    if (needed <= this.buffer.length) return
     const larger = Buffer.allocUnsafe(Math.max(needed, this.buffer.length * 2))
     this.buffer.copy(larger, 0, 0, this.used)
     this.buffer = larger
+  }
+
+  /** The text is the rest of the frame. */
+  private end(at: number, text: string, waiting: Waiting<T>): void {
+    const end = at + this.buffer.write(text, at)
+    this.buffer.writeUInt32LE(end - this.used - 4, this.used)
+    this.used = end
+    if (this.waiting.push(waiting) >= this.most) return this.flush()
+    if (this.due) return
+    this.due = true
+    setImmediate(() => {
+      this.due = false
+      this.flush()
+    })
   }
 }
 
@@ -145,8 +165,10 @@ export class Embedded implements Broker {
   private closing: Promise<void> | undefined
   private atOnce = AT_ONCE
 
-  private readonly sends = new Outgoing<string>(0, (frames, waiting) => this.crossSends(frames, waiting))
-  private readonly reports = new Outgoing<boolean>(9, (frames, waiting) => this.crossReports(frames, waiting))
+  private readonly sends = new Outgoing<string>(SENDS, (frames, waiting) => this.crossSends(frames, waiting))
+  private readonly reports = new Outgoing<boolean>(REPORTS_AT_ONCE, (frames, waiting) =>
+    this.crossReports(frames, waiting),
+  )
 
   static async open(path: string, options: EmbeddedOptions = {}): Promise<Embedded> {
     const broker = new Embedded(path, options)
@@ -176,7 +198,7 @@ export class Embedded implements Broker {
     }
     const bytes = message.length * 3 > this.maxPayloadBytes ? Buffer.byteLength(message) : 0
     if (bytes > this.maxPayloadBytes) return Promise.reject(tooLarge(bytes, this.maxPayloadBytes))
-    return this.sends.put(() => {}, message)
+    return new Promise((resolve, reject) => this.sends.put(message, { resolve, reject }))
   }
 
   async sendAll(messages: readonly string[]): Promise<string[]> {
@@ -318,12 +340,11 @@ export class Embedded implements Broker {
   }
 
   private taker(taking: Taking): Taker {
+    const untold: Waiting<boolean> = { resolve: () => {}, reject: (error) => taking.ears.failed(error) }
     return {
       report: (report, token, payload = '') =>
-        this.reports.put((buffer, at) => {
-          buffer[at] = REPORTS[report]
-          buffer.writeDoubleLE(token, at + 1)
-        }, payload),
+        new Promise((resolve, reject) => this.reports.putReport(KINDS[report], token, payload, { resolve, reject })),
+      tell: (report, token, payload = '') => this.reports.putReport(KINDS[report], token, payload, untold),
       drain: () => this.ask((ticket) => this.queue.drainWorker(ticket, taking.worker)),
       close: async () => {
         this.reports.flush()
@@ -458,8 +479,9 @@ interface Odd {
   message?: string
 }
 
+/** Who stands there for several frames hears it once. */
 function fail(waiting: Waiting<never>[], error: EngineError): void {
-  for (const { reject } of waiting) reject(error)
+  for (const { reject } of new Set(waiting)) reject(error)
 }
 
 function codedError(code: string, message: string): EngineError {

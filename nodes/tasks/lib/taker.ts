@@ -120,6 +120,10 @@ export class RemoteTaker implements Taker {
     return answer !== 0
   }
 
+  tell(report: Report, token: number, payload?: string): void {
+    this.report(report, token, payload).catch((error) => this.ears.failed(error))
+  }
+
   async drain(): Promise<void> {
     this.stopped = true
     clearTimeout(this.timer)

@@ -56,9 +56,9 @@ export class Running {
   /** All that was sent. */
   readonly message: Record<string, unknown>
   /** Called when it is not this worker's any more, however it ended. */
-  onEnd: () => void = () => {}
+  onEnd: () => void = nothing
   /** Called when it has to stop: the reason of `signal`. */
-  onStop: (reason: EngineError) => void = () => {}
+  onStop: (reason: EngineError) => void = nothing
   /** Made when it is asked for: most tasks never look at it, and it costs more than all the rest of them. */
   private abort: AbortController | undefined
   private stopped: EngineError | undefined
@@ -69,7 +69,7 @@ export class Running {
     /** @internal */
     readonly token: number,
     { message, queue, retries, deliveries }: Taken,
-    private readonly settle: (running: Running, report: Report, payload?: string) => Promise<boolean>,
+    private readonly owner: Owner,
   ) {
     this.id = String(message.id)
     this.name = String(message.name)
@@ -92,33 +92,41 @@ export class Running {
   /** How far it is, as JSON. Also says that it is alive. All reports resolve to false where they came too late. */
   async progress(value: unknown): Promise<boolean> {
     const payload = toJson(value, 'progress')
-    this.started().catch(() => {})
-    return this.settle(this, 'progress', payload)
+    this.begin()
+    return this.owner.settle(this, 'progress', payload)
   }
 
   /** Says once that it is more than handed out. What ends at once need not say so. */
   async started(): Promise<void> {
     if (this.begun) return
     this.begun = true
-    await this.settle(this, 'started')
+    await this.owner.settle(this, 'started')
   }
 
-  done(result: unknown): Promise<boolean> {
-    try {
-      return this.settle(this, 'done', result === undefined ? 'null' : toJson(result, 'result'))
-    } catch (error) {
-      return Promise.reject(error)
-    }
+  async done(result: unknown): Promise<boolean> {
+    return this.owner.settle(this, 'done', resultJson(result))
   }
 
   async fail(error: unknown): Promise<boolean> {
     if (error instanceof Retry) return this.retry(error.options)
-    return this.settle(this, 'failed', JSON.stringify(failureOf(error)))
+    return this.owner.settle(this, 'failed', JSON.stringify(failureOf(error)))
   }
 
   async retry({ delayMs, error }: RetryOptions = {}): Promise<boolean> {
     const asked = { delayMs, error: failureOf(error ?? new Retry()) }
-    return this.settle(this, 'retry', JSON.stringify(asked))
+    return this.owner.settle(this, 'retry', JSON.stringify(asked))
+  }
+
+  /** @internal As `started`, for who does not wait for it. */
+  begin(): void {
+    if (this.begun) return
+    this.begun = true
+    this.owner.tell(this, 'started')
+  }
+
+  /** @internal As `done`, for who does not ask whether it came too late. */
+  end(result: unknown): void {
+    this.owner.tell(this, 'done', resultJson(result))
   }
 
   /** @internal */
@@ -129,6 +137,15 @@ export class Running {
   }
 }
 
+/** Who has it to report on. */
+interface Owner {
+  settle(running: Running, report: Report, payload?: string): Promise<boolean>
+  /** The same for who does not ask how it ended. */
+  tell(running: Running, report: Report, payload?: string): void
+}
+
+const nothing = () => {}
+
 const DEFAULT_CONCURRENCY = 10
 const DEFAULT_LEASE_MS = 30_000
 /** So long `stop` waits for what runs. */
@@ -136,7 +153,7 @@ const DRAIN_MS = 5000
 const TRACEBACK_MAX = 4000
 const TOO_LATE = Promise.resolve(false)
 
-export class Worker {
+export class Worker implements Owner {
   readonly name: string
   private readonly concurrency: number
   private readonly leaseMs: number
@@ -197,11 +214,12 @@ export class Worker {
         this.waiting = []
         for (const running of [...this.held.values()]) this.lose(running)
       },
+      failed: (error) => this.options.onError?.(error),
     })
     this.next()
     if (this.options.heartbeat === false) return
     this.heartbeat = setInterval(() => {
-      for (const token of this.held.keys()) this.report('heartbeat', token).catch(this.failed)
+      for (const token of this.held.keys()) this.taker?.tell('heartbeat', token)
     }, this.leaseMs / 3).unref()
   }
 
@@ -230,8 +248,24 @@ export class Worker {
     await taker.close()
   }
 
+  /** @internal */
+  settle(running: Running, report: Report, payload?: string): Promise<boolean> {
+    const { taker } = this
+    if (!taker || this.held.get(running.token) !== running) return TOO_LATE
+    const reported = taker.report(report, running.token, payload)
+    if (ends(report)) this.free(running)
+    return reported
+  }
+
+  /** @internal */
+  tell(running: Running, report: Report, payload?: string): void {
+    if (this.held.get(running.token) !== running) return
+    this.taker?.tell(report, running.token, payload)
+    if (ends(report)) this.free(running)
+  }
+
   private take(taken: Taken): void {
-    const running = new Running(taken.token, taken, (...report) => this.settle(...report))
+    const running = new Running(taken.token, taken, this)
     this.held.set(taken.token, running)
     if (this.draining) return this.giveBack(running)
     this.waiting.push(running)
@@ -246,7 +280,7 @@ export class Worker {
 
   private giveBack({ token }: Running): void {
     this.held.delete(token)
-    this.report('give-back', token).catch(this.failed)
+    this.taker?.tell('give-back', token)
   }
 
   private next(): void {
@@ -266,14 +300,6 @@ export class Worker {
     }
   }
 
-  private settle(running: Running, report: Report, payload?: string): Promise<boolean> {
-    if (this.held.get(running.token) !== running) return TOO_LATE
-    const ends = report !== 'progress' && report !== 'started'
-    const reported = this.report(report, running.token, payload)
-    if (ends) this.free(running)
-    return reported
-  }
-
   private free(running: Running): void {
     this.held.delete(running.token)
     if (!this.begun.delete(running)) {
@@ -284,12 +310,14 @@ export class Worker {
     if (this.begun.size === 0) for (const resume of this.idle.splice(0)) resume()
     this.next()
   }
+}
 
-  private report(report: Report, token: number, payload?: string): Promise<boolean> {
-    return this.taker?.report(report, token, payload) ?? TOO_LATE
-  }
+function ends(report: Report): boolean {
+  return report !== 'progress' && report !== 'started'
+}
 
-  private readonly failed = (error: unknown) => this.options.onError?.(error)
+function resultJson(result: unknown): string {
+  return result === undefined ? 'null' : toJson(result, 'result')
 }
 
 export function failureOf(error: unknown): Failure {
