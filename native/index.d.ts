@@ -11,6 +11,59 @@ export type Stamp = bigint
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** Rows of one schema. */
+export declare class ArrowBatch {
+  /** Rows as the library packs them. */
+  static pack(schema: ArrowSchema, values: Buffer, text: Buffer, rows: number, ignoreUnknown: boolean): Promise<Coded<ArrowPacked>>
+  /** An IPC stream or file. The batch may keep the bytes: they must not change any more, unless `copy`. */
+  static fromIpc(bytes: Buffer, copy: boolean, maxBytes: number): Promise<Coded<ArrowBatch>>
+  /** Batches of one schema behind each other. */
+  static join(schema: ArrowSchema, batches: Array<ArrowBatch>): Coded<ArrowBatch>
+  get numRows(): number
+  get byteLength(): number
+  schema(): ArrowSchema
+  /** Some of its rows, without a copy. */
+  slice(from: number, count: number): ArrowBatch
+  /** `form`: `stream` or `file`; `compression`: `none`, `lz4` or `zstd`. */
+  toIpc(form: string, compression: string): Promise<Coded<Buffer>>
+  /** Rows from a number on, as JSON; `options` is JSON. */
+  text(from: number, options: string): Promise<Coded<ArrowText>>
+  /** As a Delta table takes it. */
+  toDelta(): Promise<Coded<ArrowPacked>>
+  /** A Delta batch as Protobuf records. */
+  toRecords(): Promise<Coded<ArrowRecords>>
+}
+
+/** Writes Arrow files into a folder. */
+export declare class ArrowFileWriter {
+  /** `options` is JSON: `folder`, `prefix`, `maxBytes`, `maxAgeMs`, `keep`, `compression`. */
+  static open(options: string): Promise<Coded<ArrowFileWriter>>
+  recovered(): Array<ArrowFile>
+  /** Resolves when the operating system has it, to the files that this completed. */
+  write(batch: ArrowBatch): Promise<Coded<Array<ArrowFile>>>
+  /** Completes the file that is being written, if it is old enough. */
+  tick(): Promise<Coded<Array<ArrowFile>>>
+  /** Completes the file that is being written. */
+  rotate(): Promise<Coded<Array<ArrowFile>>>
+  /** Completes the file, and lets others write there. */
+  close(): Promise<Coded<Array<ArrowFile>>>
+}
+
+/** Columns with their types. */
+export declare class ArrowSchema {
+  /** `declared` is JSON: a list of columns, or Arrow's form. */
+  static declare(declared: string): Coded<ArrowSchema>
+  /** From rows that were packed as objects. */
+  static infer(values: Buffer, text: Buffer, rows: number): Promise<Coded<ArrowSchema>>
+  /** A stream with this schema and no batch. */
+  toIpc(): Coded<Buffer>
+  /** The list of columns, as JSON. */
+  toDeclared(): Coded<string>
+  /** In words. */
+  describe(): string
+  equals(other: ArrowSchema): boolean
+}
+
 /** A ROS node in a domain. */
 export declare class Ros2Context {
   /** `options` is JSON. `on_change` is called when the graph changes. */
@@ -107,11 +160,58 @@ export declare class SyncMatcher {
   stats(): SyncStats
 }
 
+/** A file that is complete. */
+export interface ArrowFile {
+  path: string
+  rows: number
+  bytes: number
+}
+
+/** What became of packed rows. */
+export interface ArrowPacked {
+  batch: ArrowBatch
+  errors: Array<ArrowRowError>
+}
+
+export declare function arrowProtocol(): ArrowProtocol
+
+/** The names behind the numbers that cross. */
+export interface ArrowProtocol {
+  tags: Array<string>
+  rows: Array<string>
+  reasons: Array<string>
+}
+
+/** Protobuf records, one a row. */
+export interface ArrowRecords {
+  /** A serialised `DescriptorProto`. */
+  descriptor: Buffer
+  records: Array<Buffer>
+  errors: Array<ArrowRowError>
+}
+
+/** A row that did not become part of a batch. */
+export interface ArrowRowError {
+  row: number
+  column: string
+  reason: number
+}
+
+/** The schema of an IPC stream or file. */
+export declare function arrowSchemaOf(bytes: Buffer): Promise<Coded<ArrowSchema>>
+
+/** Some rows as text. */
+export interface ArrowText {
+  text: Buffer
+  /** The row that the next piece begins with. */
+  next: number
+}
+
 /** The version of the engines. */
 export declare function engineVersion(): string
 
 /** What went wrong, for programs. Codes are public API: shared by all families, never renamed. */
-export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'TRANSPORT' | 'UNKNOWN_TYPE' | 'UNAVAILABLE' | 'PACKAGE_MISSING' | 'STORE_LOCKED' | 'STORE_CORRUPT' | 'STORE_FAILED' | 'DISK_FULL' | 'TOO_LARGE' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
+export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'TRANSPORT' | 'UNKNOWN_TYPE' | 'UNAVAILABLE' | 'PACKAGE_MISSING' | 'STORE_LOCKED' | 'STORE_CORRUPT' | 'STORE_FAILED' | 'DISK_FULL' | 'TOO_LARGE' | 'CONVERSION' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
 
 /**
  * Fails on purpose with `code`, or with a panic where there is none: the proof that every failure

@@ -39,6 +39,8 @@ pub enum ErrorCode {
     DiskFull,
     /// Larger than the limit.
     TooLarge,
+    /// A value or a batch that does not become what it has to be.
+    Conversion,
     /// The engine was closed before this call.
     Closed,
     /// The native binary is missing or does not load on this machine.

@@ -2,6 +2,7 @@
 //!
 //! | module | job |
 //! |---|---|
+//! | [`arrow`] | rows to Arrow batches, and these to files |
 //! | [`error`] | the product's one list of error codes |
 //! | [`options`] | reads options that cross as JSON |
 //! | `ros2` | hears and speaks ROS 2 topics over an embedded DDS; behind feature `ros2` |
@@ -12,6 +13,7 @@
 //! Engines know nothing of Node.js and nothing of each other: `bindings/x` calls `x`, and `x` calls
 //! only the shared modules. `cargo test --no-default-features` proves the first by not linking it.
 
+pub mod arrow;
 #[cfg(feature = "node")]
 #[allow(missing_docs, reason = "what has no comment says it by its name; comments go to index.d.ts")]
 pub mod bindings;

@@ -24,6 +24,7 @@ const RETRYABLE: Record<ErrorCode, boolean> = {
   STORE_FAILED: false,
   DISK_FULL: true,
   TOO_LARGE: false,
+  CONVERSION: false,
   CLOSED: false,
   NATIVE_MISSING: false,
   INTERNAL: false,

@@ -61,7 +61,10 @@ editorSuite('examples', {}, (editor) => {
       for (const id of ours(example)) {
         await editor().picture(id).locator('.red-ui-flow-node-status-dot-green').waitFor({ timeout: 10_000 })
         const status = await editor().picture(id).locator('.red-ui-flow-node-status-label').textContent()
-        assert.match(status ?? '', /^\d+ groups, \d+ out$|^\d+\/s \w+$|^\d+ sent, 1 hear$/)
+        assert.match(
+          status ?? '',
+          /^\d+ groups, \d+ out$|^\d+\/s \w+$|^\d+ sent, 1 hear$|^\d+ rows, \d+ (batches|files)$|^\d+ rows( read)?$/,
+        )
       }
     })
   }

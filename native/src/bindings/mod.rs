@@ -1,6 +1,7 @@
 //! The engines' Node.js face. Each function unwraps its handle, calls the engine and converts;
 //! decisions are made on either side of it, never here. All is public, as JavaScript is its only caller.
 
+pub mod arrow;
 pub mod coded;
 pub mod engine;
 #[cfg(feature = "ros2")]

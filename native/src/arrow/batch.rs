@@ -1,0 +1,98 @@
+//! A batch: rows of one schema, in one part or several. Parts are shared, not copied.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, SchemaRef};
+
+use super::fault::Fault;
+use super::schema::describe;
+
+/// Rows of one schema.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    schema: SchemaRef,
+    parts: Vec<RecordBatch>,
+}
+
+impl Batch {
+    /// Of parts that have this schema.
+    pub fn new(schema: SchemaRef, parts: Vec<RecordBatch>) -> Self {
+        let parts = parts.into_iter().filter(|part| part.num_rows() > 0).collect();
+        Batch { schema, parts }
+    }
+
+    /// Behind each other.
+    pub fn join(schema: SchemaRef, batches: &[Batch]) -> Result<Self, Fault> {
+        if let Some(other) = batches.iter().find(|batch| batch.schema != schema) {
+            return Err(Fault::OtherSchema { found: describe(&other.schema), wanted: describe(&schema) });
+        }
+        Ok(Batch::new(schema, batches.iter().flat_map(|batch| batch.parts.iter().cloned()).collect()))
+    }
+
+    /// Its columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Its parts, none of them empty.
+    pub fn parts(&self) -> &[RecordBatch] {
+        &self.parts
+    }
+
+    /// So many rows.
+    pub fn rows(&self) -> usize {
+        self.parts.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// Bytes that its rows take in memory.
+    pub fn bytes(&self) -> usize {
+        let columns = self.parts.iter().flat_map(|part| part.columns());
+        columns
+            .map(|column| column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()))
+            .sum()
+    }
+
+    /// Some of its rows, without a copy.
+    pub fn slice(&self, from: usize, count: usize) -> Batch {
+        let (mut skip, mut left) = (from, count);
+        let mut parts = Vec::new();
+        for part in &self.parts {
+            let begin = skip.min(part.num_rows());
+            let take = left.min(part.num_rows() - begin);
+            if take > 0 {
+                parts.push(part.slice(begin, take));
+            }
+            skip -= begin;
+            left -= take;
+        }
+        Batch::new(Arc::clone(&self.schema), parts)
+    }
+
+    /// In one part.
+    pub fn whole(&self) -> Result<RecordBatch, Fault> {
+        match &self.parts[..] {
+            [part] => Ok(part.clone()),
+            parts => concat_batches(&self.schema, parts).map_err(|error| Fault::Conversion(error.to_string())),
+        }
+    }
+
+    /// In as few parts as can be written: each part may have its own dictionaries, a file has one of each.
+    pub(super) fn writable(&self) -> Result<Vec<RecordBatch>, Fault> {
+        let has_dictionary = self.schema.fields().iter().any(|field| has_dictionary(field.data_type()));
+        if has_dictionary && self.parts.len() > 1 { Ok(vec![self.whole()?]) } else { Ok(self.parts.clone()) }
+    }
+}
+
+fn has_dictionary(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(..) => true,
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => has_dictionary(item.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|field| has_dictionary(field.data_type())),
+        _ => false,
+    }
+}

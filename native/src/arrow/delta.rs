@@ -1,0 +1,348 @@
+//! A batch as a Delta table takes it through Zerobus.
+//!
+//! | Arrow | Delta | as |
+//! |---|---|---|
+//! | `bool`, `int8` … `int64`, `float32`, `float64` | BOOLEAN, BYTE … LONG, FLOAT, DOUBLE | itself |
+//! | `uint8`, `uint16`, `uint32` | SHORT, INT, LONG | the next wider integer |
+//! | `uint64` | LONG | `int64`; what does not fit is refused |
+//! | `float16` | FLOAT | `float32` |
+//! | `decimal`, `utf8` of all kinds, `time`, `null` | DECIMAL, STRING | `large-utf8` |
+//! | `binary` of all kinds | BINARY | `large-binary` |
+//! | `date32`, `date64` | DATE | `date32` |
+//! | `timestamp` with a zone, without | TIMESTAMP, TIMESTAMP_NTZ | `timestamp(us, UTC)`, `timestamp(us)`; finer moments are refused |
+//! | `list` of all kinds, `struct`, `map` | ARRAY, STRUCT, MAP | of the above |
+//! | `dictionary` | that of its values | its values |
+//!
+//! Lists of lists or of maps, and maps whose values are lists or maps, have no way in; that is said of the schema, before
+//! a row is tried.
+
+use std::sync::Arc;
+
+use arrow::array::types::{Date64Type, TimestampNanosecondType};
+use arrow::array::{
+    Array, ArrayData, ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch, RecordBatchOptions, StructArray,
+    make_array,
+};
+use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::compute::{CastOptions, cast_with_options, filter_record_batch};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+
+use super::batch::Batch;
+use super::fault::{Fault, Reason, RowError};
+use super::types;
+
+/// Fields within fields, at most.
+const MAX_DEPTH: usize = 10;
+/// Fields in all, at most.
+const MAX_FIELDS: usize = 2000;
+
+/// The schema that a table's stream is opened with.
+pub fn delta_schema(schema: &Schema) -> Result<SchemaRef, Fault> {
+    let mut count = 0;
+    let fields = schema.fields().iter().map(|field| delta_field(field.name(), field, 1, &mut count));
+    Ok(Arc::new(Schema::new(fields.collect::<Result<Vec<_>, _>>()?)))
+}
+
+fn delta_field(place: &str, field: &Field, depth: usize, count: &mut usize) -> Result<Field, Fault> {
+    let wrong = |problem: String| Err(Fault::schema(format!("column '{place}'"), problem));
+    *count += 1;
+    if *count > MAX_FIELDS {
+        return wrong(format!("a table takes {MAX_FIELDS} fields at most, nested ones included"));
+    }
+    if depth > MAX_DEPTH {
+        return wrong(format!("a table takes {MAX_DEPTH} fields within each other at most; flatten it"));
+    }
+    if field.name().is_empty() || !field.name().is_ascii() {
+        return wrong("a table takes names of ASCII letters only; rename it".into());
+    }
+    let is_container =
+        |field: &Field| matches!(flat(field.data_type()), DataType::Map(..)) || is_list(field.data_type());
+    let target = match flat(field.data_type()) {
+        DataType::Null
+        | DataType::Utf8
+        | DataType::LargeUtf8
+        | DataType::Utf8View
+        | DataType::Decimal128(..)
+        | DataType::Time32(_)
+        | DataType::Time64(_) => DataType::LargeUtf8,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            DataType::LargeBinary
+        }
+        DataType::UInt8 => DataType::Int16,
+        DataType::UInt16 => DataType::Int32,
+        DataType::UInt32 | DataType::UInt64 => DataType::Int64,
+        DataType::Float16 => DataType::Float32,
+        DataType::Date64 => DataType::Date32,
+        DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.as_ref().map(|_| "UTC".into())),
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            if is_container(item) {
+                return wrong("a table's stream takes no lists of lists or maps; use objects, or text".into());
+            }
+            let item = Field::clone(item).with_name("item");
+            DataType::List(Arc::new(delta_field(place, &item, depth + 1, count)?))
+        }
+        DataType::Struct(fields) => {
+            let inner =
+                fields.iter().map(|field| delta_field(&format!("{place}.{}", field.name()), field, depth + 1, count));
+            DataType::Struct(inner.collect::<Result<Fields, _>>()?)
+        }
+        DataType::Map(entries, _) => {
+            let DataType::Struct(pair) = entries.data_type() else {
+                return wrong("a map needs keys and values".into());
+            };
+            if is_container(&pair[1]) {
+                return wrong("a table's stream takes no maps of lists or maps; use objects, or text".into());
+            }
+            let key = delta_field(place, &Field::clone(&pair[0]).with_name("keys"), depth + 1, count)?;
+            let is_key =
+                key.data_type().is_integer() || matches!(key.data_type(), DataType::Boolean | DataType::LargeUtf8);
+            if !is_key {
+                return wrong(format!(
+                    "the keys of a map are texts, integers or flags, not {}",
+                    types::name(key.data_type())
+                ));
+            }
+            let value = delta_field(place, &Field::clone(&pair[1]).with_name("values"), depth + 1, count)?;
+            types::map_of(key.data_type().clone(), value)
+        }
+        same => same.clone(),
+    };
+    Ok(Field::new(field.name(), target, field.is_nullable()))
+}
+
+/// Without the dictionary.
+fn flat(data_type: &DataType) -> &DataType {
+    match data_type {
+        DataType::Dictionary(_, value) => value,
+        other => other,
+    }
+}
+
+fn is_list(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..))
+}
+
+/// The rows that fit, as `delta_schema` has it, and the others' errors.
+pub fn cast_to_delta(batch: &Batch) -> Result<(Batch, Vec<RowError>), Fault> {
+    let schema = delta_schema(batch.schema())?;
+    let (mut parts, mut errors, mut first) = (Vec::new(), Vec::new(), 0);
+    for part in batch.parts() {
+        let mut good = vec![true; part.num_rows()];
+        let mut columns = Vec::new();
+        for (field, column) in schema.fields().iter().zip(part.columns()) {
+            let (column, refused) = cast(column, field.data_type())?;
+            columns.push(column);
+            for (row, reason) in refused {
+                if std::mem::replace(&mut good[row], false) {
+                    errors.push(RowError { row: first + row, column: field.name().clone(), reason });
+                }
+            }
+        }
+        let clean = good.iter().all(|good| *good);
+        // A refused value is null for now, where there may be none.
+        let open = Schema::new(
+            schema.fields().iter().map(|field| Field::clone(field).with_nullable(true)).collect::<Vec<_>>(),
+        );
+        let rows = RecordBatchOptions::new().with_row_count(Some(part.num_rows()));
+        let cast = RecordBatch::try_new_with_options(Arc::new(open), columns, &rows)
+            .and_then(|cast| if clean { Ok(cast) } else { filter_record_batch(&cast, &BooleanArray::from(good)) })
+            .and_then(|cast| cast.with_schema_unchecked_nulls(&schema));
+        parts.push(cast.map_err(|error| Fault::Internal(error.to_string()))?);
+        first += part.num_rows();
+    }
+    errors.sort_by_key(|error| error.row);
+    Ok((Batch::new(schema, parts), errors))
+}
+
+/// The same columns under a schema that allows fewer nulls; checked anew.
+trait Narrower: Sized {
+    fn with_schema_unchecked_nulls(self, schema: &SchemaRef) -> Result<Self, arrow::error::ArrowError>;
+}
+
+impl Narrower for RecordBatch {
+    fn with_schema_unchecked_nulls(self, schema: &SchemaRef) -> Result<Self, arrow::error::ArrowError> {
+        let rows = RecordBatchOptions::new().with_row_count(Some(self.num_rows()));
+        RecordBatch::try_new_with_options(Arc::clone(schema), self.columns().to_vec(), &rows)
+    }
+}
+
+type Cast = (ArrayRef, Vec<(usize, Reason)>);
+
+fn leaf(array: &ArrayRef, target: &DataType) -> Result<Cast, Fault> {
+    let cast = cast_with_options(array, target, &CastOptions { safe: true, ..CastOptions::default() })
+        .map_err(|error| Fault::Conversion(error.to_string()))?;
+    let valid = |nulls: &Option<NullBuffer>, row: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+    let (before, after) = (array.logical_nulls(), cast.logical_nulls());
+    let rows = 0..array.len();
+    // The cast makes null of what does not fit.
+    let mut refused: Vec<(usize, Reason)> = rows
+        .clone()
+        .filter(|&row| valid(&before, row) && !valid(&after, row))
+        .map(|row| (row, Reason::Overflow))
+        .collect();
+    let finer: Box<dyn Fn(usize) -> bool> = match (array.data_type(), target) {
+        (DataType::Timestamp(TimeUnit::Nanosecond, _), DataType::Timestamp(..)) => {
+            let times = array.as_primitive::<TimestampNanosecondType>().clone();
+            Box::new(move |row| times.value(row) % 1000 != 0)
+        }
+        (DataType::Date64, DataType::Date32) => {
+            let times = array.as_primitive::<Date64Type>().clone();
+            Box::new(move |row| times.value(row) % 86_400_000 != 0)
+        }
+        _ => return Ok((cast, refused)),
+    };
+    refused.extend(rows.filter(|&row| valid(&before, row) && finer(row)).map(|row| (row, Reason::Fraction)));
+    Ok((cast, refused))
+}
+
+fn cast(array: &ArrayRef, target: &DataType) -> Result<Cast, Fault> {
+    let failed = |error: arrow::error::ArrowError| Fault::Internal(error.to_string());
+    match (array.data_type(), target) {
+        (DataType::Dictionary(_, value), _) => {
+            let plain = arrow::compute::cast(array, value).map_err(failed)?;
+            cast(&plain, target)
+        }
+        (DataType::Struct(_), DataType::Struct(fields)) => {
+            let columns = array.as_struct();
+            let mut refused = Vec::new();
+            let mut children = Vec::new();
+            for (field, column) in fields.iter().zip(columns.columns()) {
+                let (child, rows) = cast(column, field.data_type())?;
+                children.push(child);
+                // What lies under a null is nobody's.
+                refused.extend(rows.into_iter().filter(|(row, _)| columns.is_valid(*row)));
+            }
+            let (fields, nulls, rows) = (loose_fields(fields), columns.nulls().cloned(), array.len());
+            let built = StructArray::try_new_with_length(fields, children, nulls, rows).map_err(failed)?;
+            Ok((retyped(Arc::new(built), target), refused))
+        }
+        (DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..), DataType::List(item)) => {
+            let (values, offsets): (ArrayRef, Vec<i32>) = match array.data_type() {
+                DataType::List(_) => {
+                    let list = array.as_list::<i32>();
+                    (list.values().clone(), list.offsets().to_vec())
+                }
+                DataType::LargeList(_) => {
+                    let list = array.as_list::<i64>();
+                    let narrow = list.offsets().iter().map(|&offset| i32::try_from(offset)).collect::<Result<_, _>>();
+                    let too_many =
+                        |_| Fault::Conversion("a column of lists has more than 2^31 items; split the batch".into());
+                    (list.values().clone(), narrow.map_err(too_many)?)
+                }
+                _ => {
+                    let list = array.as_fixed_size_list();
+                    let length = list.value_length();
+                    let first = if array.is_empty() { 0 } else { list.value_offset(0) };
+                    let offsets = (0..=array.len() as i32).map(|row| first + row * length).collect();
+                    (list.values().clone(), offsets)
+                }
+            };
+            let (items, inner) = cast(&values, item.data_type())?;
+            let refused = outward(&offsets, inner, array.nulls());
+            let loose = Arc::new(Field::clone(item).with_nullable(true));
+            let list = ListArray::try_new(
+                loose,
+                OffsetBuffer::new(ScalarBuffer::from(offsets)),
+                items,
+                array.nulls().cloned(),
+            );
+            Ok((retyped(Arc::new(list.map_err(failed)?), target), refused))
+        }
+        (DataType::Map(..), DataType::Map(entries, _)) => {
+            let map = array.as_map();
+            let DataType::Struct(pair) = entries.data_type() else {
+                return Err(Fault::Internal("a map without keys and values".into()));
+            };
+            let (keys, bad_keys) = cast(map.keys(), pair[0].data_type())?;
+            let (values, bad_values) = cast(map.values(), pair[1].data_type())?;
+            let offsets = map.offsets().to_vec();
+            let refused = outward(&offsets, bad_keys.into_iter().chain(bad_values).collect(), array.nulls());
+            let inner = StructArray::try_new(loose_fields(pair), vec![keys, values], None).map_err(failed)?;
+            let inner = retyped(Arc::new(inner), entries.data_type()).to_data();
+            let built = ArrayData::builder(target.clone())
+                .len(array.len())
+                .add_buffer(map.offsets().inner().inner().clone())
+                .add_child_data(inner)
+                .nulls(array.nulls().cloned());
+            // SAFETY: offsets and nulls are those of the map, and there are as many entries. A refused key is null for
+            // as long as its row is there.
+            let built = make_array(unsafe { built.build_unchecked() });
+            Ok((built, refused))
+        }
+        _ => leaf(array, target),
+    }
+}
+
+/// All of them may be null, for as long as refused rows are among the others.
+fn loose_fields(fields: &Fields) -> Fields {
+    fields.iter().map(|field| Field::clone(field).with_nullable(true)).collect()
+}
+
+/// The same data under a type that differs in what may be null; refused rows are left out later.
+fn retyped(array: ArrayRef, target: &DataType) -> ArrayRef {
+    let data = array.to_data().into_builder().data_type(target.clone());
+    // SAFETY: the types have the same form, and whether a child may be null changes nothing of how it is read.
+    make_array(unsafe { data.build_unchecked() })
+}
+
+/// The rows that refused items belong to.
+fn outward(offsets: &[i32], items: Vec<(usize, Reason)>, nulls: Option<&NullBuffer>) -> Vec<(usize, Reason)> {
+    let row_of = |item: usize| offsets.partition_point(|&offset| offset as usize <= item).checked_sub(1);
+    let rows = offsets.len() - 1;
+    let found = items.into_iter().filter_map(|(item, reason)| Some((row_of(item)?, reason)));
+    found.filter(|&(row, _)| row < rows && nulls.is_none_or(|nulls| nulls.is_valid(row))).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::arrow::{Fault, from_declared};
+
+    fn of(type_name: &str) -> Result<DataType, Fault> {
+        let schema = from_declared(&serde_json::json!([{ "name": "c", "type": type_name }]).to_string())?;
+        Ok(delta_schema(&schema)?.field(0).data_type().clone())
+    }
+
+    #[test]
+    fn each_type_has_its_place_in_a_table() {
+        for (from, to) in [
+            ("null", "large-utf8"),
+            ("bool", "bool"),
+            ("int8", "int8"),
+            ("int64", "int64"),
+            ("uint8", "int16"),
+            ("uint16", "int32"),
+            ("uint32", "int64"),
+            ("uint64", "int64"),
+            ("float16", "float32"),
+            ("float64", "float64"),
+            ("decimal(10, 2)", "large-utf8"),
+            ("utf8-view", "large-utf8"),
+            ("fixed-binary(2)", "large-binary"),
+            ("date64", "date32"),
+            ("time(ns)", "large-utf8"),
+            ("timestamp(s, Europe/Berlin)", "timestamp(us, UTC)"),
+            ("timestamp(ns)", "timestamp(us)"),
+            ("fixed-list(2)<uint8>", "list<int16>"),
+            ("dictionary<utf8>", "large-utf8"),
+            ("map<utf8, uint64>", "map<large-utf8, int64>"),
+            ("struct<a: list<float16!>>", "struct<a: list<float32!>>"),
+        ] {
+            assert_eq!(types::name(&of(from).unwrap()), to);
+        }
+        let deep = format!("{}int8{}", "struct<a: ".repeat(10), ">".repeat(10));
+        for bad in [
+            "list<list<int8>>",
+            "list<map<utf8, int8>>",
+            "map<utf8, list<int8>>",
+            "map<float64, int8>",
+            "struct<\"é\": int8>",
+            &deep,
+        ] {
+            assert!(matches!(of(bad), Err(Fault::Schema { .. })), "{bad}");
+        }
+        let many = (0..=MAX_FIELDS).map(|i| Field::new(format!("c{i}"), DataType::Int8, true)).collect::<Vec<_>>();
+        assert!(delta_schema(&Schema::new(many)).is_err());
+    }
+}

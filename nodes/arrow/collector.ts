@@ -1,0 +1,224 @@
+/** What a `millrace-arrow-batch` node does between its opening and its close. */
+import { join } from 'node:path'
+import { EngineError, quote, toEngineError } from '../shared/errors'
+import type { Host, Message, Reply } from '../shared/node'
+import { short } from '../shared/status'
+import type { batchConfig } from './batch.config'
+import { dataFolder } from './folder'
+import { Batch, type Row, type RowError, Schema, Spool } from './lib'
+
+type BatchHost = Host<(typeof batchConfig)['fields']>
+
+/** A message whose rows wait, with the way to answer it. */
+interface Waiting {
+  message: Message
+  reply: Reply
+  rows: Row[]
+}
+
+const REJECTS = 1
+/** So many batches are made at a time; who sends faster is told. */
+const PENDING_MAX = 4
+/** Room for what waits at a close. */
+const SPOOL_BYTES = 2 ** 32
+
+export class Collector {
+  private schema: Schema | undefined
+  private waiting: Waiting[] = []
+  private rows = 0
+  private bytes = 0
+  private timer: NodeJS.Timeout | undefined
+  private pending = 0
+  private making: Promise<void>
+  private closing = false
+  /** Since the node opened. */
+  private made = { batches: 0, rows: 0, rejected: 0 }
+
+  constructor(private readonly host: BatchHost) {
+    const { columns } = host.config
+    if (columns.length > 0) this.schema = Schema.of(columns)
+    this.making = this.emitKept()
+    this.show()
+  }
+
+  input(message: Message, reply: Reply): void | Promise<void> {
+    const given = this.host.RED.util.getMessageProperty(message, this.host.config.rowsFrom)
+    if (message.flush !== undefined && (given === undefined || given === null || given === ''))
+      return this.flushFor(reply)
+    const rows = this.rowsOf(given)
+    if (this.pending >= PENDING_MAX) {
+      throw new EngineError('BUFFER_FULL', this.host.text('failure.busy', { pending: this.pending }))
+    }
+    this.waiting.push({ message, reply, rows })
+    this.rows += rows.length
+    for (const row of rows) this.bytes += sizeOf(row, 0)
+    this.timer ??= setTimeout(
+      this.host.guard(() => this.flush()),
+      this.host.config.maxMs,
+    )
+    const { maxKb } = this.host.config
+    if (message.flush || this.rows >= this.maxRows || this.bytes >= maxKb * 1024) this.flush()
+  }
+
+  /** What was not made a batch yet is kept on disk, and leaves when the node is there again; or now, if it will not be. */
+  async close(removed: boolean): Promise<void> {
+    this.flush()
+    this.closing = !removed
+    await this.making
+  }
+
+  private get maxRows(): number {
+    const limit = this.host.RED.settings.nodeMessageBufferMaxLength
+    const { maxRows } = this.host.config
+    return typeof limit === 'number' && limit > 0 ? Math.min(limit, maxRows) : maxRows
+  }
+
+  private rowsOf(given: unknown): Row[] {
+    const rows = Array.isArray(given) ? given : [given]
+    const isRow = given !== null && typeof given === 'object' && !Buffer.isBuffer(given)
+    if (isRow) return rows
+    const params = { property: this.host.config.rowsFrom, given: quote(given) }
+    throw new EngineError('INVALID_INPUT', this.host.text('failure.rows', params))
+  }
+
+  private async flushFor(reply: Reply): Promise<void> {
+    this.flush()
+    await this.making
+    reply.done()
+  }
+
+  /** Makes a batch of what waits; batches leave in the order of their messages. */
+  private flush(): void {
+    clearTimeout(this.timer)
+    this.timer = undefined
+    const taken = this.waiting
+    if (taken.length === 0) return
+    this.waiting = []
+    this.rows = 0
+    this.bytes = 0
+    this.pending += 1
+    this.making = this.making
+      .then(() => this.make(taken))
+      .catch((error) => {
+        for (const { reply } of taken) reply.done(error)
+      })
+      .finally(() => {
+        this.pending -= 1
+        this.show()
+      })
+  }
+
+  private async make(taken: Waiting[]): Promise<void> {
+    const rows = taken.flatMap((one) => one.rows)
+    const { unknown, compression } = this.host.config
+    this.schema ??= await Schema.infer(rows)
+    const { batch, rejected } = await Batch.fromRows(rows, { schema: this.schema, unknown })
+    const payload = batch.numRows > 0 ? await batch.toIPC({ compression }) : undefined
+    const errors = this.reject(taken, rejected)
+    if (payload) {
+      if (!this.closing || !(await this.keep(payload))) this.emit(taken[0] as Waiting, payload, batch)
+    }
+    this.made.rejected += rejected.length
+    for (const one of taken) one.reply.done(errors.get(one))
+  }
+
+  private emit({ message, reply }: Pick<Waiting, 'message' | 'reply'>, payload: Buffer, batch: Batch): void {
+    this.made.batches += 1
+    this.made.rows += batch.numRows
+    // A message with rejected rows has gone its way with them.
+    const sent = {
+      ...message,
+      payload,
+      arrow: { rows: batch.numRows, bytes: payload.length, schema: batch.schema.columns },
+    }
+    delete (sent as Message).flush
+    reply.send([sent, null])
+  }
+
+  /** Sends what does not fit to the second output; without one it is the message's error. */
+  private reject(taken: Waiting[], rejected: RowError[]): Map<Waiting, EngineError> {
+    const errors = new Map<Waiting, EngineError>()
+    let [place, first] = [0, 0]
+    for (const error of rejected) {
+      while (error.row >= first + (taken[place] as Waiting).rows.length) {
+        first += (taken[place] as Waiting).rows.length
+        place += 1
+      }
+      const one = taken[place] as Waiting
+      const row = error.row - first
+      if (this.host.wired(REJECTS)) {
+        const { column, value, reason, code, message } = error
+        const arrow = { row, column, value, reason, code, message }
+        one.reply.send([null, { ...one.message, payload: one.rows[row], arrow }])
+      } else if (!errors.has(one)) {
+        errors.set(one, new EngineError(error.code, error.message))
+      }
+    }
+    return errors
+  }
+
+  private get folder(): string {
+    return join(dataFolder(this.host.RED), 'millrace', 'arrow', `batch-${this.host.node.id}`)
+  }
+
+  private async keep(payload: Buffer): Promise<boolean> {
+    try {
+      const spool = await Spool.open({ folder: this.folder, maxBytes: SPOOL_BYTES, whenFull: 'refuse' })
+      try {
+        await spool.append(payload)
+      } finally {
+        await spool.close()
+      }
+      return true
+    } catch (error) {
+      this.host.node.warn(toEngineError(error).message)
+      return false
+    }
+  }
+
+  /** What an earlier life of the node kept leaves first. */
+  private async emitKept(): Promise<void> {
+    // When the flow runs: what is sent before is lost.
+    await new Promise((resolve) => setImmediate(resolve))
+    try {
+      const { existsSync } = await import('node:fs')
+      if (!existsSync(this.folder)) return
+      const spool = await Spool.open({ folder: this.folder, maxBytes: SPOOL_BYTES, whenFull: 'refuse' })
+      try {
+        for (let kept = await spool.read(); kept.length > 0; kept = await spool.read()) {
+          for (const { seq, data } of kept) {
+            const batch = await Batch.fromIPC(data)
+            const send = (messages: unknown) => this.host.node.send(messages as never)
+            this.emit({ message: {} as Message, reply: { send, done: () => {} } }, data, batch)
+            await spool.ack(seq)
+          }
+        }
+      } finally {
+        await spool.close()
+      }
+    } catch (error) {
+      this.host.node.warn(toEngineError(error).message)
+    }
+    this.show()
+  }
+
+  private show(): void {
+    this.host.status(() => {
+      const { batches, rows, rejected } = this.made
+      if (batches + rejected === 0) return { fill: 'grey', shape: 'ring', text: this.host.text('status.waiting') }
+      const counts = { batches: short(batches), rows: short(rows), rejected: short(rejected) }
+      if (rejected === 0) return { fill: 'green', shape: 'dot', text: this.host.text('status.batches', counts) }
+      return { fill: 'yellow', shape: 'dot', text: this.host.text('status.rejected', counts) }
+    })
+  }
+}
+
+/** About so many bytes; nothing is followed for ever. */
+function sizeOf(value: unknown, depth: number): number {
+  if (typeof value === 'string') return value.length
+  if (value === null || typeof value !== 'object' || depth > 8) return 8
+  if (value instanceof Uint8Array) return value.length
+  let size = 0
+  for (const item of Array.isArray(value) ? value : Object.values(value)) size += sizeOf(item, depth + 1)
+  return size
+}

@@ -1,0 +1,150 @@
+/** What a `millrace-arrow-file` node does between its opening and its close. */
+import { open } from 'node:fs/promises'
+import { EngineError, quote, toEngineError } from '../shared/errors'
+import type { Host, Message, Reply } from '../shared/node'
+import { short } from '../shared/status'
+import type { fileConfig } from './file.config'
+import { fileIn, folderBelow } from './folder'
+import { Batch, FileWriter, type WrittenFile } from './lib'
+
+type FileHost = Host<(typeof fileConfig)['fields']>
+
+const TICK_MAX_MS = 1000
+/** A larger file does not go through a message. */
+const READ_MAX = 2 ** 31
+
+export class FileWriting {
+  private readonly writer: Promise<FileWriter>
+  private readonly timer: NodeJS.Timeout | undefined
+  private rows = 0
+  private files = 0
+  /** One message after the other. */
+  private turn: Promise<unknown> = Promise.resolve()
+
+  constructor(private readonly host: FileHost) {
+    const { folder, prefix, maxMb, maxAgeS, keep, compression } = host.config
+    const maxAgeMs = maxAgeS === null ? null : Math.ceil(maxAgeS * 1000)
+    const maxBytes = Math.ceil(maxMb * 2 ** 20)
+    const path = folderBelow(host.RED, folder)
+    this.writer = FileWriter.open({ folder: path, prefix, maxBytes, maxAgeMs, keep, compression })
+    this.writer.then(
+      (writer) => this.announce(writer.recovered),
+      // Every message fails with it, too.
+      (error) => this.fail(error),
+    )
+    if (maxAgeMs !== null) this.timer = setInterval(() => this.tick(), Math.min(maxAgeMs, TICK_MAX_MS)).unref()
+    this.show()
+  }
+
+  input(message: Message, reply: Reply): Promise<void> {
+    const done = this.turn.then(() => this.write(message, reply))
+    this.turn = done.catch(() => {})
+    return done
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.timer)
+    await this.turn
+    const writer = await this.writer.catch(() => undefined)
+    await writer?.close()
+  }
+
+  private async write(message: Message, reply: Reply): Promise<void> {
+    const writer = await this.writer
+    const { payload } = message
+    const isBatch = payload !== null && typeof payload === 'object'
+    if (!isBatch && message.flush === undefined) {
+      throw new EngineError('INVALID_INPUT', this.host.text('failure.payload', { given: quote(payload) }))
+    }
+    const files: WrittenFile[] = []
+    if (isBatch) {
+      const batch = await Batch.from(payload as object)
+      files.push(...(await writer.write(batch)))
+      this.rows += batch.numRows
+    }
+    if (message.flush) files.push(...(await writer.rotate()))
+    for (const file of files) reply.send({ ...message, ...told(file) })
+    this.files += files.length
+    this.show()
+    reply.done()
+  }
+
+  private tick(): void {
+    const done = this.turn.then(async () => this.announce(await (await this.writer).tick()))
+    this.turn = done.catch((error) => this.fail(error))
+  }
+
+  private announce(files: WrittenFile[]): void {
+    for (const file of files) this.host.node.send(told(file) as never)
+    this.files += files.length
+    if (files.length > 0) this.show()
+  }
+
+  private fail(error: unknown): void {
+    const { code, message, retryable } = toEngineError(error)
+    const text = this.host.text(`error.${code}`)
+    this.host.status(() => ({ fill: retryable ? 'yellow' : 'red', shape: 'ring', text }))
+    this.host.node.error(message)
+  }
+
+  private show(): void {
+    this.host.status(() => {
+      if (this.rows + this.files === 0) return { fill: 'grey', shape: 'ring', text: this.host.text('status.waiting') }
+      const counts = { rows: short(this.rows), files: short(this.files) }
+      return { fill: 'green', shape: 'dot', text: this.host.text('status.written', counts) }
+    })
+  }
+}
+
+function told({ path, rows, bytes }: WrittenFile): object {
+  return { payload: path, filename: path, arrow: { rows, bytes } }
+}
+
+export class FileReading {
+  private readonly folder: string
+  private rows = 0
+
+  constructor(private readonly host: FileHost) {
+    this.folder = folderBelow(host.RED, host.config.folder)
+    this.show()
+  }
+
+  async input(message: Message, reply: Reply): Promise<void> {
+    const name = typeof message.filename === 'string' ? message.filename : message.payload
+    if (typeof name !== 'string' || name === '') {
+      throw new EngineError('INVALID_INPUT', this.host.text('failure.filename', { given: quote(name) }))
+    }
+    const path = await fileIn(this.folder, name)
+    const payload = await whole(path)
+    const batch = await Batch.fromIPC(payload, { copy: true })
+    this.rows += batch.numRows
+    const arrow = { rows: batch.numRows, bytes: payload.length, schema: batch.schema.columns }
+    reply.send({ ...message, payload, filename: path, arrow })
+    this.show()
+    reply.done()
+  }
+
+  close(): void {}
+
+  private show(): void {
+    this.host.status(() => {
+      if (this.rows === 0) return { fill: 'grey', shape: 'ring', text: this.host.text('status.waiting') }
+      return { fill: 'green', shape: 'dot', text: this.host.text('status.read', { rows: short(this.rows) }) }
+    })
+  }
+}
+
+async function whole(path: string): Promise<Buffer> {
+  const file = await open(path).catch((error: Error) => {
+    throw new EngineError('STORE_FAILED', `${quote(path)} cannot be opened: ${error.message}; see its permissions`)
+  })
+  try {
+    const { size } = await file.stat()
+    if (size > READ_MAX) {
+      throw new EngineError('TOO_LARGE', `${quote(path)} has ${size} bytes, more than the ${READ_MAX} of a message`)
+    }
+    return await file.readFile()
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,266 @@
+import type { ArrowBatch } from '#native'
+import { EngineError, quote } from '../../shared/errors'
+import { engine, native } from '../../shared/native'
+import { fieldByField, isForeign, writtenByItself } from './foreign'
+import { Packer, type Row, type RowError, recycle, rowError } from './packer'
+import { converters, type RowOptions } from './reading'
+import { asBuffer, called, type Declared, Schema } from './schema'
+
+/** What is done with rows. */
+export interface FromRowsOptions {
+  /** Without one it is inferred from the rows. */
+  schema?: Declared | Schema
+  /** What becomes of columns that the schema does not have. Default `error`. */
+  unknown?: 'error' | 'ignore'
+}
+
+/** Rows that became a batch, and those that did not. */
+export interface Converted {
+  batch: Batch
+  rejected: RowError[]
+}
+
+export interface FromIPCOptions {
+  /** What it may unpack to. Default 1 GiB, or its own size where that is more. */
+  maxBytes?: number
+  /** Copies the bytes first. Default: below 1 MiB. Else the batch keeps them, and they must not change any more. */
+  copy?: boolean
+}
+
+export interface ToIPCOptions {
+  /** Default `stream`. */
+  form?: 'stream' | 'file'
+  /** Default `none`. */
+  compression?: 'none' | 'lz4' | 'zstd'
+}
+
+/** Whatever is a batch, or can become one. */
+export type BatchLike = Batch | Uint8Array | readonly Row[] | object
+
+/** The JavaScript thread is not held for much longer: long texts are encoded behind it, and memory is cleaned up within. */
+const SLICE_MS = 1.5
+/** A slice's bytes, at most. */
+const SLICE_BYTES = 8 << 20
+/** So many rows are packed between two looks at the clock. */
+const LOOK_EVERY = 64
+const COPY_BELOW = 1 << 20
+const MAX_BYTES = 2 ** 30
+/** A piece of text that is parsed in one go. */
+const PIECE_BYTES = 1 << 16
+
+/** Rows of one schema, in Arrow's form. It never changes. */
+export class Batch {
+  private known: Schema | undefined
+
+  /** @internal */
+  constructor(readonly handle: ArrowBatch) {}
+
+  /**
+   * Rows as objects. A row with a value that does not fit exactly is left out and told of: nothing is cut, wrapped or
+   * turned to null. Numbers are rounded for `float32` and `float16` only.
+   */
+  static async fromRows(rows: readonly Row[], options: FromRowsOptions = {}): Promise<Converted> {
+    const schema = options.schema ? Schema.of(options.schema) : await Schema.infer(rows)
+    const ignore = options.unknown === 'ignore'
+    const { ArrowBatch } = native()
+    const packer = new Packer(schema.names, ignore)
+    const slices: Promise<{ batch: ArrowBatch; errors: { row: number; column: string; reason: number }[] }>[] = []
+    const starts: number[] = []
+    for (let row = 0; row < rows.length; ) {
+      if (row > 0) await turn()
+      const first = row
+      const until = performance.now() + SLICE_MS
+      while (row < rows.length && packer.size < SLICE_BYTES) {
+        const end = Math.min(row + LOOK_EVERY, rows.length)
+        for (; row < end; row += 1) packer.row(rows[row])
+        if (performance.now() >= until) break
+      }
+      const packed = packer.finish((again) => {
+        for (let place = first; place < row; place += 1) again.row(rows[place])
+      })
+      const slice = ArrowBatch.pack(schema.handle, packed.values, packed.text, packed.rows, ignore)
+      // Another one may fail first.
+      slice.then(
+        () => recycle(packed),
+        () => {},
+      )
+      slices.push(slice)
+      starts.push(first)
+    }
+    const done = await called(Promise.all(slices))
+    const rejected = done.flatMap(({ errors }, place) =>
+      errors.map(({ row, column, reason }) => {
+        const number = row + (starts[place] as number)
+        return rowError(number, column, reason, rows[number])
+      }),
+    )
+    const batches = done.map(({ batch }) => batch)
+    return { batch: new Batch(engine(() => ArrowBatch.join(schema.handle, batches))), rejected }
+  }
+
+  /** An IPC stream or file, from anywhere: it is checked. Throws `INVALID_INPUT`, or `TOO_LARGE`. */
+  static async fromIPC(bytes: Uint8Array, options: FromIPCOptions = {}): Promise<Batch> {
+    const buffer = asBuffer(bytes)
+    const { maxBytes = MAX_BYTES, copy = buffer.length < COPY_BELOW } = options
+    return new Batch(await called(native().ArrowBatch.fromIpc(buffer, copy, maxBytes)))
+  }
+
+  /** What is a batch, IPC bytes, rows, or a Table or RecordBatch of `apache-arrow`; rows that do not fit are an error. */
+  static async from(source: BatchLike, options: FromRowsOptions = {}): Promise<Batch> {
+    if (source instanceof Batch) return source
+    if (source instanceof Uint8Array) return Batch.fromIPC(source)
+    if (isForeign(source)) {
+      const bytes = writtenByItself(source)
+      if (bytes) return Batch.fromIPC(bytes)
+      const { schema, rows } = fieldByField(source)
+      return Batch.from(rows, { schema })
+    }
+    if (!Array.isArray(source)) {
+      throw new EngineError('INVALID_INPUT', `${quote(source)} is no batch; give rows, IPC bytes or an Arrow table`)
+    }
+    const { batch, rejected } = await Batch.fromRows(source, options)
+    const [first] = rejected
+    if (first) {
+      const others = rejected.length > 1 ? `, and ${rejected.length - 1} more` : ''
+      throw new EngineError('CONVERSION', `${first.message}${others}; mend the rows, or change the schema`)
+    }
+    return batch
+  }
+
+  /** Batches of one schema behind each other, without a copy. */
+  static join(schema: Schema, batches: readonly Batch[]): Batch {
+    const handles = batches.map(({ handle }) => handle)
+    return new Batch(engine(() => native().ArrowBatch.join(schema.handle, handles)))
+  }
+
+  get schema(): Schema {
+    this.known ??= new Schema(this.handle.schema())
+    return this.known
+  }
+
+  get numRows(): number {
+    return this.handle.numRows
+  }
+
+  /** Bytes that it takes in memory. */
+  get byteLength(): number {
+    return this.handle.byteLength
+  }
+
+  /** Some of its rows, without a copy; places are those of `Array.slice`. */
+  slice(from = 0, to = this.numRows): Batch {
+    const place = (given: number) => Math.min(Math.max(given < 0 ? this.numRows + given : given, 0), this.numRows)
+    const begin = place(from)
+    return new Batch(this.handle.slice(begin, Math.max(place(to) - begin, 0)))
+  }
+
+  async toIPC({ form = 'stream', compression = 'none' }: ToIPCOptions = {}): Promise<Buffer> {
+    return called(this.handle.toIpc(form, compression))
+  }
+
+  /** Rows as objects. */
+  async toRows(options: RowOptions = {}): Promise<Row[]> {
+    const rows: Row[] = []
+    for await (const piece of this.rows(options)) rows.push(...piece)
+    return rows
+  }
+
+  /** Rows as objects, some at a time. */
+  async *rows(options: RowOptions = {}): AsyncGenerator<Row[]> {
+    const convert = converters(this.schema, options).row
+    for await (const piece of this.pieces('rows', true)) {
+      const rows = JSON.parse(piece) as Row[]
+      if (convert) for (const row of rows) convert(row)
+      yield rows
+    }
+  }
+
+  /** `{column: values}`. */
+  async toColumns(options: RowOptions = {}): Promise<Record<string, unknown[]>> {
+    const { names } = this.schema
+    const convert = converters(this.schema, options).values
+    const columns = names.map((): unknown[] => [])
+    for await (const piece of this.pieces('values', true)) {
+      for (const values of JSON.parse(piece) as unknown[][]) {
+        for (let place = 0; place < names.length; place += 1) {
+          const change = convert[place]
+          const value = values[place]
+          columns[place]?.push(change && value !== null ? change(value) : value)
+        }
+      }
+    }
+    return Object.fromEntries(names.map((name, place) => [name, columns[place] as unknown[]]))
+  }
+
+  /**
+   * An object a line. What JSON cannot hold is text: NaN, bytes (base64), decimals, times. 64-bit integers are written
+   * digit by digit; not every reader of JSON keeps them.
+   */
+  async toNDJSON(): Promise<string> {
+    let text = ''
+    for await (const piece of this.pieces('lines', false)) text += piece
+    return text
+  }
+
+  /** As a Delta table takes it, for Zerobus; what does not fit is told of. */
+  async toDelta(): Promise<{ batch: Batch; rejected: Pick<RowError, 'row' | 'column' | 'reason'>[] }> {
+    const { batch, errors } = await called(this.handle.toDelta())
+    const rejected = errors.map(({ row, column, reason }) => {
+      const { reason: name } = rowError(row, column, reason, undefined)
+      return { row, column, reason: name }
+    })
+    return { batch: new Batch(batch), rejected }
+  }
+
+  private async *pieces(layout: 'rows' | 'values' | 'lines', quoteInt64: boolean): AsyncGenerator<string> {
+    const options = JSON.stringify({ layout, maxBytes: PIECE_BYTES, quoteInt64 })
+    for (let row = 0; row < this.numRows; ) {
+      const { text, next } = await called(this.handle.text(row, options))
+      yield text.toString()
+      row = next
+      await turn()
+    }
+  }
+}
+
+/** Lets others have the JavaScript thread. */
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+/** Collects rows until they are taken as one batch. Rows that do not fit are told of at once. */
+export class BatchBuilder {
+  readonly schema: Schema
+  private parts: Batch[] = []
+  private turn: Promise<unknown> = Promise.resolve()
+
+  constructor(
+    schema: Declared | Schema,
+    private readonly options: Pick<FromRowsOptions, 'unknown'> = {},
+  ) {
+    this.schema = Schema.of(schema)
+  }
+
+  get numRows(): number {
+    return this.parts.reduce((sum, part) => sum + part.numRows, 0)
+  }
+
+  get byteLength(): number {
+    return this.parts.reduce((sum, part) => sum + part.byteLength, 0)
+  }
+
+  /** Adds rows in the order of the calls; the places in the errors are those within this call's rows. */
+  append(rows: readonly Row[]): Promise<RowError[]> {
+    const added = this.turn.then(async () => {
+      const { batch, rejected } = await Batch.fromRows(rows, { ...this.options, schema: this.schema })
+      this.parts.push(batch)
+      return rejected
+    })
+    this.turn = added.catch(() => {})
+    return added
+  }
+
+  /** All rows that were added; it is empty then. */
+  async finish(): Promise<Batch> {
+    await this.turn
+    return Batch.join(this.schema, this.parts.splice(0))
+  }
+}

@@ -1,0 +1,55 @@
+import type { ArrowFile, ArrowFileWriter } from '#native'
+import { native } from '../../shared/native'
+import { Batch, type BatchLike } from './batch'
+import { called } from './schema'
+
+export interface FileWriterOptions {
+  folder: string
+  /** Names begin with it; letters, digits, `-` and `_`. */
+  prefix: string
+  /** A file of so many bytes is complete. */
+  maxBytes: number
+  /** A file of this age is complete. */
+  maxAgeMs?: number | null
+  /** So many complete files stay; older ones go. */
+  keep?: number | null
+  compression?: 'none' | 'lz4' | 'zstd'
+}
+
+/** A file that is complete. */
+export type WrittenFile = ArrowFile
+
+/** Writes batches to Arrow files, which are whole or not there. What a crash leaves is completed at the next opening. */
+export class FileWriter {
+  private constructor(private readonly handle: ArrowFileWriter) {}
+
+  static async open(options: FileWriterOptions): Promise<FileWriter> {
+    return new FileWriter(await called(native().ArrowFileWriter.open(JSON.stringify(options))))
+  }
+
+  /** What a crash had left, and the opening completed. */
+  get recovered(): WrittenFile[] {
+    return this.handle.recovered()
+  }
+
+  /** Resolves when the operating system has it, to the files that this completed. */
+  async write(batch: BatchLike): Promise<WrittenFile[]> {
+    const { handle } = await Batch.from(batch)
+    return called(this.handle.write(handle))
+  }
+
+  /** Completes the file, if it is old enough. */
+  async tick(): Promise<WrittenFile[]> {
+    return called(this.handle.tick())
+  }
+
+  /** Completes the file. */
+  async rotate(): Promise<WrittenFile[]> {
+    return called(this.handle.rotate())
+  }
+
+  /** Completes the file, and lets others write there. */
+  async close(): Promise<WrittenFile[]> {
+    return called(this.handle.close())
+  }
+}

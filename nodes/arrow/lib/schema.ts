@@ -1,0 +1,111 @@
+import type { ArrowSchema } from '#native'
+import { EngineError, quote, toEngineError } from '../../shared/errors'
+import { engine, native } from '../../shared/native'
+import { Packer, type Row } from './packer'
+
+/** A column as it is declared. */
+export interface Column {
+  name: string
+  /** Such as `int32`, `timestamp(us, UTC)` or `list<struct<x: float64, y: float64!>>`. */
+  type: string
+  /** Default true. */
+  nullable?: boolean
+  metadata?: Record<string, string>
+}
+
+/** A list of columns, Arrow's own JSON form, or an IPC stream or file that has the schema. */
+export type Declared = readonly Column[] | { fields: readonly object[] } | Uint8Array
+
+/** So many rows tell a schema, at most. */
+const INFER_MAX = 10_000
+
+/**
+ * Columns with their types.
+ *
+ * ```ts
+ * const schema = arrow.Schema.of([{ name: 'at', type: 'timestamp(ms, UTC)' }, { name: 'value', type: 'float64' }])
+ * ```
+ */
+export class Schema {
+  private declared: Column[] | undefined
+
+  /** @internal */
+  constructor(readonly handle: ArrowSchema) {}
+
+  /** Throws `INVALID_OPTION` with the column and what is wrong with it. */
+  static of(declared: Declared | Schema): Schema {
+    if (declared instanceof Schema) return declared
+    const { ArrowSchema } = native()
+    if (declared instanceof Uint8Array) {
+      throw new EngineError('INVALID_OPTION', 'a schema in IPC form is read by Schema.fromIPC')
+    }
+    return new Schema(engine(() => ArrowSchema.declare(JSON.stringify(declared))))
+  }
+
+  /** The schema of an IPC stream, of a file, or of a schema message alone. */
+  static async fromIPC(bytes: Uint8Array): Promise<Schema> {
+    return new Schema(await called(native().arrowSchemaOf(asBuffer(bytes))))
+  }
+
+  /**
+   * From the first rows, 10,000 at most. Whole numbers become `int64`, or `float64` where one has a fraction; texts
+   * `utf8`; dates `timestamp(ms, UTC)`; bytes `binary`; lists, objects and Maps what is in them. All take nulls.
+   */
+  static async infer(rows: readonly Row[]): Promise<Schema> {
+    const packer = new Packer([], true)
+    const first = rows.length > INFER_MAX ? rows.slice(0, INFER_MAX) : rows
+    const pack = (into: Packer) => {
+      for (const row of first) into.object(row)
+    }
+    pack(packer)
+    const { values, text } = packer.finish(pack)
+    return new Schema(await called(native().ArrowSchema.infer(values, text, first.length)))
+  }
+
+  get columns(): readonly Required<Column>[] {
+    this.declared ??= (JSON.parse(engine(() => this.handle.toDeclared())) as Column[]).map((column) => ({
+      metadata: {},
+      ...column,
+      nullable: column.nullable ?? true,
+    }))
+    return this.declared as Required<Column>[]
+  }
+
+  get names(): string[] {
+    return this.columns.map(({ name }) => name)
+  }
+
+  equals(other: Schema): boolean {
+    return this.handle.equals(other.handle)
+  }
+
+  /** A stream with this schema and no rows. */
+  toIPC(): Buffer {
+    return engine(() => this.handle.toIpc())
+  }
+
+  toJSON(): readonly Column[] {
+    return this.columns
+  }
+
+  /** `at: timestamp(ms, UTC), value: float64!`. */
+  toString(): string {
+    return this.handle.describe()
+  }
+}
+
+/** Awaits the binary: whatever it rejects with becomes an `EngineError`. */
+export async function called<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call
+  } catch (error) {
+    throw toEngineError(error)
+  }
+}
+
+/** The same bytes. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  if (Buffer.isBuffer(bytes)) return bytes
+  if (bytes instanceof Uint8Array) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  throw new EngineError('INVALID_INPUT', `${quote(bytes)} is no Buffer with Arrow data`)
+}

@@ -1,0 +1,103 @@
+import type { Spool as SpoolHandle, SpoolStats } from '#native'
+import { EngineError, toEngineError } from '../../shared/errors'
+import { native } from '../../shared/native'
+import { Batch, type BatchLike } from './batch'
+import { called } from './schema'
+
+export interface SpoolOptions {
+  /** Its folder; one process has it at a time. */
+  folder: string
+  /** So much it takes on the disk at most. Default 1 GiB. */
+  maxBytes?: number
+  /** 0, the default: an append waits for the disk. Else what a loss of power can take, ms. */
+  syncMs?: number
+  /** What an append does that finds no room: waits for acknowledgements, makes the oldest go, or fails. Default `block`. */
+  whenFull?: 'block' | 'drop-oldest' | 'refuse'
+}
+
+/** A batch that waits. */
+export interface Spooled {
+  seq: number
+  /** When it came, ms since the epoch. */
+  atMs: number
+  /** An IPC stream. */
+  data: Buffer
+}
+
+const READ_BYTES = 16 << 20
+
+/** Batches that have to leave and cannot yet, on disk. What was appended leaves only when it is acknowledged. */
+export class Spool {
+  /** One after the other: who waits for room keeps its place. */
+  private turn: Promise<unknown> = Promise.resolve()
+  private readonly waiting = new Set<() => void>()
+  private closed = false
+
+  private constructor(
+    private readonly handle: SpoolHandle,
+    private readonly blocks: boolean,
+  ) {}
+
+  static async open({ folder, maxBytes, syncMs, whenFull = 'block' }: SpoolOptions): Promise<Spool> {
+    const engine = { maxBytes, syncMs, whenFull: whenFull === 'block' ? 'refuse' : whenFull }
+    return new Spool(await called(native().Spool.open(folder, JSON.stringify(engine))), whenFull === 'block')
+  }
+
+  /** Takes a batch; resolves to its number when it is safe. IPC bytes go as they are, and must not change meanwhile. */
+  append(batch: BatchLike): Promise<number> {
+    const appended = this.turn.then(async () => {
+      const data = batch instanceof Uint8Array ? batch : await (await Batch.from(batch)).toIPC()
+      return this.put(Buffer.from(data.buffer, data.byteOffset, data.byteLength))
+    })
+    this.turn = appended.catch(() => {})
+    return appended
+  }
+
+  /** Batches that are not acknowledged, in order, from a number on: as many as fit, at least one. */
+  async read(from = 0, maxBytes = READ_BYTES): Promise<Spooled[]> {
+    return called(this.handle.read(from, maxBytes))
+  }
+
+  /** These arrived. Who waits for room tries again. */
+  async ack(...numbers: number[]): Promise<void> {
+    await called(this.handle.ack(numbers))
+    this.wake()
+  }
+
+  stats(): SpoolStats {
+    try {
+      return this.handle.stats()
+    } catch (error) {
+      throw toEngineError(error)
+    }
+  }
+
+  /** Appends that wait for room fail with `CLOSED`. */
+  async close(): Promise<void> {
+    this.closed = true
+    this.wake()
+    await this.turn
+    await called(this.handle.close())
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  private async put(data: Buffer): Promise<number> {
+    for (;;) {
+      if (this.closed) throw new EngineError('CLOSED', 'the spool is closed; open it again')
+      try {
+        return await called(this.handle.append([data]))
+      } catch (error) {
+        if (!this.blocks || (error as EngineError).code !== 'BUFFER_FULL') throw error
+        await new Promise<void>((resolve) => this.waiting.add(resolve))
+      }
+    }
+  }
+
+  private wake(): void {
+    for (const resolve of this.waiting) resolve()
+    this.waiting.clear()
+  }
+}

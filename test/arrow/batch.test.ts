@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict'
+import { arrow } from '../../nodes'
+import { type Json, Rig } from './rig'
+
+const columns = [
+  { name: 'id', type: 'int32', nullable: false },
+  { name: 'text', type: 'utf8', nullable: true },
+]
+const batchOf = (more: Json = {}): Json => ({ type: 'millrace-arrow-batch', columns, maxMs: 60_000, ...more })
+const rowsOf = async (message: { payload: Buffer }) => (await arrow.Batch.fromIPC(message.payload)).toRows()
+
+describe('millrace-arrow-batch', () => {
+  let rig: Rig
+  afterEach(() => rig.remove())
+
+  it('makes a batch of so many rows, in the message that began it', async () => {
+    rig = await Rig.start(batchOf({ maxRows: 3 }))
+    rig.send(
+      { _msgid: 'a', topic: 't', payload: { id: 1, text: 'x' } },
+      { _msgid: 'b', payload: [{ id: 2 }, { id: 3 }] },
+    )
+    const [message] = await rig.until('out')
+    assert.deepEqual(await rowsOf(message), [
+      { id: 1, text: 'x' },
+      { id: 2, text: null },
+      { id: 3, text: null },
+    ])
+    assert.deepEqual([message._msgid, message.topic, message.arrow.rows], ['a', 't', 3])
+    assert.equal(message.arrow.bytes, message.payload.length)
+    assert.deepEqual(
+      message.arrow.schema.map(({ type }: { type: string }) => type),
+      ['int32', 'utf8'],
+    )
+    assert.deepEqual(
+      (await rig.until('completed', 2)).map(({ _msgid }) => _msgid),
+      ['a', 'b'],
+    )
+  })
+
+  const due: [title: string, config: Json][] = [
+    ['bytes', { maxKb: 1 }],
+    ['time', { maxMs: 5 }],
+  ]
+  for (const [title, config] of due) {
+    it(`makes a batch by ${title}`, async () => {
+      rig = await Rig.start(batchOf(config))
+      rig.send({ payload: { id: 1, text: 'x'.repeat(2000) } })
+      const [message] = await rig.until('out')
+      assert.equal(message.arrow.rows, 1)
+    })
+  }
+
+  it('makes a batch when it is told to, alone or with rows', async () => {
+    rig = await Rig.start(batchOf({ compression: 'zstd' }))
+    rig.send({ payload: { id: 1 } }, { flush: true }, { payload: { id: 2 }, flush: true })
+    const messages = await rig.until('out', 2)
+    assert.deepEqual(
+      (await Promise.all(messages.map(rowsOf))).flat().map(({ id }) => id),
+      [1, 2],
+    )
+    assert.ok(messages.every(({ flush }) => flush === undefined))
+    await rig.until('completed', 3)
+  })
+
+  it('infers the columns from the first batch, and keeps them', async () => {
+    rig = await Rig.start(batchOf({ columns: [], maxRows: 1 }))
+    rig.send({ payload: { a: 1, at: new Date(5) } }, { payload: { a: 0.5 } })
+    const [message] = await rig.until('out')
+    assert.deepEqual(await rowsOf(message), [{ a: 1n, at: '1970-01-01T00:00:00.005Z' }])
+    const [rejected] = await rig.until('reject')
+    assert.equal(rejected.arrow.reason, 'fraction')
+  })
+
+  it('sends rows that do not fit to the second output with the reason', async () => {
+    rig = await Rig.start(batchOf({ maxRows: 4 }))
+    rig.send(
+      { _msgid: 'a', payload: [{ id: 1 }, { id: 2 ** 40 }] },
+      { _msgid: 'b', payload: [{ id: 3, more: 1 }, { id: 4 }] },
+    )
+    const rejected = await rig.until('reject', 2)
+    const told = rejected.map(({ _msgid, payload, arrow: { row, column, value, reason, code } }) => [
+      _msgid,
+      payload.id,
+      row,
+      column,
+      value,
+      reason,
+      code,
+    ])
+    assert.deepEqual(told, [
+      ['a', 2 ** 40, 1, 'id', 2 ** 40, 'overflow', 'CONVERSION'],
+      ['b', 3, 0, 'more', 1, 'unknown-column', 'CONVERSION'],
+    ])
+    const [message] = await rig.until('out')
+    assert.deepEqual(
+      (await rowsOf(message)).map(({ id }) => id),
+      [1, 4],
+    )
+    await rig.until('completed', 2)
+    assert.deepEqual(rig.seen.caught, [])
+  })
+
+  it('makes errors of them where nobody hears that output', async () => {
+    rig = await Rig.start(batchOf({ maxRows: 2 }), { rejects: false })
+    rig.send({ _msgid: 'a', payload: { id: 'x' } }, { _msgid: 'b', payload: { id: 2 } })
+    const [caught] = await rig.until('caught')
+    assert.deepEqual([caught._msgid, caught.error.code], ['a', 'CONVERSION'])
+    assert.deepEqual(
+      (await rig.until('completed')).map(({ _msgid }) => _msgid),
+      ['b'],
+    )
+    assert.equal((await rig.until('out')).length, 1)
+  })
+
+  it('leaves unknown columns out if it shall', async () => {
+    rig = await Rig.start(batchOf({ maxRows: 1, unknown: 'ignore' }))
+    rig.send({ payload: { id: 3, more: 1 } })
+    assert.deepEqual(await rowsOf((await rig.until('out'))[0]), [{ id: 3, text: null }])
+  })
+
+  for (const payload of ['text', 5, null, undefined, Buffer.from('x')]) {
+    it(`refuses ${typeof payload} as rows`, async () => {
+      rig = await Rig.start(batchOf())
+      rig.send({ payload })
+      assert.equal((await rig.until('caught'))[0].error.code, 'INVALID_INPUT')
+    })
+  }
+
+  it('a type that is none shows at the node', async () => {
+    rig = await Rig.start(batchOf({ columns: [{ name: 'a', type: 'integer' }] }))
+    rig.send({ payload: {} })
+    assert.equal((await rig.until('caught'))[0].error.code, 'INVALID_OPTION')
+    assert.equal(rig.seen.status[0]?.fill, 'red')
+  })
+
+  it('takes rows from another property', async () => {
+    rig = await Rig.start(batchOf({ maxRows: 1, rowsFrom: 'data.row' }))
+    rig.send({ payload: 'stays away', data: { row: { id: 9 } } })
+    assert.deepEqual(await rowsOf((await rig.until('out'))[0]), [{ id: 9, text: null }])
+  })
+
+  it('keeps what waits over a restart, and sends it first', async () => {
+    rig = await Rig.start(batchOf())
+    rig.send({ payload: [{ id: 1 }, { id: 2 }] })
+    await rig.stop()
+    assert.equal(rig.seen.out.length, 0)
+    rig = await Rig.start(batchOf(), { userDir: rig.userDir })
+    const [message] = await rig.until('out')
+    assert.deepEqual(
+      (await rowsOf(message)).map(({ id }) => id),
+      [1, 2],
+    )
+    await rig.stop()
+    // Once, and not again.
+    rig = await Rig.start(batchOf(), { userDir: rig.userDir })
+    rig.send({ payload: { id: 3 }, flush: true })
+    const [next] = await rig.until('out')
+    assert.deepEqual(
+      (await rowsOf(next)).map(({ id }) => id),
+      [3],
+    )
+  })
+
+  it('sends what waits when it goes for good', async () => {
+    rig = await Rig.start(batchOf())
+    rig.send({ payload: { id: 1 } })
+    await rig.removeNode()
+    assert.equal((await rig.until('out')).length, 1)
+  })
+})

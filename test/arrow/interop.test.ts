@@ -1,0 +1,229 @@
+/** What others write we read, and what we write others read: npm's apache-arrow, both ways. */
+import assert from 'node:assert/strict'
+import {
+  Binary,
+  Bool,
+  CompressionType,
+  compressionRegistry,
+  type DataType,
+  DateDay,
+  DateMillisecond,
+  Decimal,
+  Dictionary,
+  Field,
+  FixedSizeBinary,
+  FixedSizeList,
+  Float16,
+  Float32,
+  Float64,
+  Int8,
+  Int16,
+  Int32,
+  Int64,
+  LargeBinary,
+  LargeUtf8,
+  List,
+  Map_,
+  makeBuilder,
+  Null,
+  type RecordBatch,
+  Struct,
+  Table,
+  TimeMicrosecond,
+  TimeMillisecond,
+  TimeNanosecond,
+  TimeSecond,
+  TimestampMicrosecond,
+  TimestampMillisecond,
+  TimestampNanosecond,
+  TimestampSecond,
+  tableFromIPC,
+  tableFromJSON,
+  tableToIPC,
+  Uint8,
+  Uint16,
+  Uint32,
+  Uint64,
+  Utf8,
+  Vector,
+  vectorFromArray,
+} from 'apache-arrow'
+import { decompress as unzstd } from 'fzstd'
+import { arrow } from '../../nodes'
+import { fieldByField } from '../../nodes/arrow/lib/foreign'
+
+const lz4 = require('lz4js') as Record<'compress' | 'decompress', (bytes: Uint8Array) => Uint8Array>
+
+before(() => {
+  compressionRegistry.set(CompressionType.LZ4_FRAME, {
+    encode: (bytes) => lz4.compress(bytes),
+    decode: (bytes) => Uint8Array.from(lz4.decompress(bytes)),
+  })
+  compressionRegistry.set(CompressionType.ZSTD, { decode: (bytes) => Uint8Array.from(unzstd(bytes)) })
+})
+
+type Case = [name: string, type: DataType, given: unknown[], ours: unknown[]]
+const bytes = (...items: number[]) => Uint8Array.from(items)
+const decimal = new Decimal(2, 10)
+const int8 = (name = 'item') => new Field(name, new Int8(), true)
+const cases: Case[] = [
+  ['null', new Null(), [], []],
+  ['bool', new Bool(), [true, false], [true, false]],
+  ['int8', new Int8(), [-128, 127], [-128, 127]],
+  ['int16', new Int16(), [-32768], [-32768]],
+  ['int32', new Int32(), [-(2 ** 31)], [-(2 ** 31)]],
+  ['int64', new Int64(), [-(2n ** 63n)], [-(2n ** 63n)]],
+  ['uint8', new Uint8(), [255], [255]],
+  ['uint16', new Uint16(), [65535], [65535]],
+  ['uint32', new Uint32(), [2 ** 32 - 1], [2 ** 32 - 1]],
+  ['uint64', new Uint64(), [2n ** 64n - 1n], [2n ** 64n - 1n]],
+  ['float16', new Float16(), [0.5, -2], [0.5, -2]],
+  ['float32', new Float32(), [0.5, Number.NaN], [0.5, Number.NaN]],
+  ['float64', new Float64(), [0.1, Number.NEGATIVE_INFINITY], [0.1, Number.NEGATIVE_INFINITY]],
+  [
+    'decimal(10, 2)',
+    decimal,
+    [new Uint32Array([150, 0, 0, 0]), new Uint32Array([0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff])],
+    ['1.50', '-0.01'],
+  ],
+  ['utf8', new Utf8(), ['', 'é😀', 'longer than twelve bytes'], ['', 'é😀', 'longer than twelve bytes']],
+  ['large-utf8', new LargeUtf8(), ['x', 'yz'], ['x', 'yz']],
+  ['binary', new Binary(), [bytes(0, 255)], [Buffer.from([0, 255])]],
+  ['large-binary', new LargeBinary(), [bytes(1)], [Buffer.from([1])]],
+  ['fixed-binary(2)', new FixedSizeBinary(2), [bytes(1, 2)], [Buffer.from([1, 2])]],
+  ['date32', new DateDay(), [new Date(86_400_000)], ['1970-01-02']],
+  ['date64', new DateMillisecond(), [new Date(86_400_000)], ['1970-01-02']],
+  ['time(s)', new TimeSecond(), [61], ['00:01:01']],
+  ['time(ms)', new TimeMillisecond(), [61], ['00:00:00.061']],
+  ['time(us)', new TimeMicrosecond(), [61n], ['00:00:00.000061']],
+  ['time(ns)', new TimeNanosecond(), [61n], ['00:00:00.000000061']],
+  ['timestamp(s)', new TimestampSecond(), [5000], ['1970-01-01T00:00:05']],
+  ['timestamp(ms, UTC)', new TimestampMillisecond('UTC'), [5], ['1970-01-01T00:00:00.005Z']],
+  ['timestamp(us)', new TimestampMicrosecond(), [5], ['1970-01-01T00:00:00.005000']],
+  ['timestamp(ns)', new TimestampNanosecond(), [5], ['1970-01-01T00:00:00.005000000']],
+  ['list<int8>', new List(int8()), [[1, null], []], [[1, null], []]],
+  ['fixed-list(2)<int8>', new FixedSizeList(2, int8()), [[1, 2]], [[1, 2]]],
+  [
+    'struct<x: int8, y: utf8>',
+    new Struct([int8('x'), new Field('y', new Utf8(), true)] as never),
+    [{ x: 1, y: 'z' }],
+    [{ x: 1, y: 'z' }],
+  ],
+  [
+    'map<utf8, int8>',
+    new Map_(
+      new Field('entries', new Struct([new Field('key', new Utf8(), false), int8('value')] as never), false) as never,
+    ),
+    [new Map([['k', 1]])],
+    [{ k: 1 }],
+  ],
+  ['dictionary<utf8>', new Dictionary(new Utf8(), new Int32()), ['a', 'b', 'a'], ['a', 'b', 'a']],
+]
+
+function vectorOf(type: DataType, given: unknown[]): Vector {
+  const builder = makeBuilder({ type, nullValues: [null, undefined] as never })
+  for (const value of given) builder.append(value as never)
+  return builder.finish().toVector()
+}
+
+const ours = async (batch: arrow.Batch) => (await batch.toRows()).map(({ c }) => c)
+const alike = (a: unknown, b: unknown) => assert.deepEqual(plain(a), plain(b))
+/** What both sides call the same value. */
+function plain(value: unknown): unknown {
+  if (value instanceof Vector) return [...value].map(plain)
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')
+  if (ArrayBuffer.isView(value)) return [...(value as Uint32Array)].map(plain)
+  if (Array.isArray(value)) return value.map(plain)
+  if (value instanceof Date) return value.getTime()
+  if (value !== null && typeof value === 'object') {
+    const object = (value as { toJSON?(): object }).toJSON?.() ?? value
+    const pairs = value instanceof Map ? [...value] : Object.entries(object)
+    return Object.fromEntries(pairs.map(([name, item]) => [name, plain(item)]))
+  }
+  return value
+}
+
+describe('what apache-arrow writes', () => {
+  for (const [name, type, given, expected] of cases) {
+    const table = () => new Table({ c: vectorOf(type, [null, ...given, null]) })
+
+    it(`is read: ${name}`, async () => {
+      for (const form of ['stream', 'file'] as const) {
+        const batch = await arrow.Batch.fromIPC(tableToIPC(table(), form))
+        assert.equal(batch.schema.columns[0]?.type, name)
+        assert.deepEqual(await ours(batch), [null, ...expected, null])
+      }
+    })
+
+    // A slice of nulls says there that it has -1 of them.
+    if (name !== 'null')
+      it(`is read from a slice: ${name}`, async () => {
+        const batch = await arrow.Batch.fromIPC(tableToIPC(table().slice(1, 1 + given.length), 'stream'))
+        assert.deepEqual(await ours(batch), expected)
+      })
+
+    it(`is taken as it is, and field by field: ${name}`, async () => {
+      assert.deepEqual(await ours(await arrow.Batch.from(table())), [null, ...expected, null])
+      const [part] = table().batches as [RecordBatch]
+      assert.deepEqual(await ours(await arrow.Batch.from(part)), [null, ...expected, null])
+      for (const source of [table(), table().slice(1, 1 + given.length), part]) {
+        const { rows, schema } = fieldByField(source as never)
+        assert.equal(String(arrow.Schema.of([schema[0] as arrow.Column])), `c: ${name}`)
+        const read = await ours(await arrow.Batch.from(rows, { schema }))
+        assert.deepEqual(read, source.numRows === given.length ? expected : [null, ...expected, null])
+      }
+    })
+
+    it(`is written back as it was: ${name}`, async () => {
+      const batch = await arrow.Batch.from(table())
+      for (const options of [{}, { form: 'file' }, { compression: 'lz4' }, { compression: 'zstd' }] as const) {
+        const back = tableFromIPC(await batch.toIPC(options))
+        alike(back.getChild('c'), table().getChild('c'))
+        const part = tableFromIPC(await batch.slice(1, 1 + given.length).toIPC(options))
+        alike(
+          part.getChild('c'),
+          table()
+            .getChild('c')
+            ?.slice(1, 1 + given.length),
+        )
+      }
+    })
+  }
+
+  it('is read or refused where it is compressed, and never something else', async () => {
+    // That package writes the packed size where the format has the unpacked one; what did not get smaller is right.
+    const of = (given: number[]) => new Table({ c: vectorFromArray(given, new Int32()) })
+    const write = (given: number[]) => tableToIPC(of(given), 'stream', CompressionType.LZ4_FRAME as never)
+    assert.deepEqual(await ours(await arrow.Batch.fromIPC(write([1]))), [1])
+    await assert.rejects(arrow.Batch.fromIPC(write(Array.from({ length: 1000 }, () => 7))), { code: 'INVALID_INPUT' })
+  })
+
+  it('is read in several batches, each with its own dictionary, and without rows', async () => {
+    const texts = (...all: string[]) => new Table({ c: vectorFromArray(all, new Dictionary(new Utf8(), new Int32())) })
+    const both = texts('a', 'b').concat(texts('c', 'a'))
+    assert.deepEqual(await ours(await arrow.Batch.from(both)), ['a', 'b', 'c', 'a'])
+    const empty = tableFromJSON([{ c: 1 }]).slice(0, 0)
+    assert.deepEqual(await ours(await arrow.Batch.from(empty)), [])
+  })
+
+  it('a type that is not taken is said by name', async () => {
+    const { DurationSecond } = require('apache-arrow') as { DurationSecond: new () => DataType }
+    const table = new Table({ c: vectorOf(new DurationSecond(), [1n]) })
+    await assert.rejects(arrow.Batch.from(table), /Duration/)
+    assert.throws(() => fieldByField(table as never), /18/)
+  })
+})
+
+describe('what we write', () => {
+  it('is read without rows, and in parts with dictionaries', async () => {
+    const schema = [{ name: 'c', type: 'dictionary<utf8>' }]
+    const a = await arrow.Batch.from([{ c: 'x' }, { c: 'y' }], { schema })
+    const b = await arrow.Batch.from([{ c: 'z' }, { c: 'x' }], { schema })
+    for (const form of ['stream', 'file'] as const) {
+      const joined = tableFromIPC(await arrow.Batch.join(a.schema, [a, b]).toIPC({ form }))
+      assert.deepEqual([...(joined.getChild('c') ?? [])], ['x', 'y', 'z', 'x'])
+      const empty = tableFromIPC(await a.slice(0, 0).toIPC({ form }))
+      assert.deepEqual([empty.numRows, empty.schema.fields.length], [0, 1])
+    }
+  })
+})

@@ -1,0 +1,388 @@
+import assert from 'node:assert/strict'
+import { rmSync } from 'node:fs'
+import vm from 'node:vm'
+import { arrow, EngineError } from '../../nodes'
+import { random } from './random'
+import { temporary } from './rig'
+
+const { Batch, BatchBuilder, Schema, Spool } = arrow
+const one = (type: string, nullable = true) => [{ name: 'c', type, nullable }]
+const fails = (code: string) => (error: unknown) => error instanceof EngineError && error.code === code
+const values = async (batch: arrow.Batch, options?: arrow.RowOptions) => (await batch.toRows(options)).map(({ c }) => c)
+
+describe('arrow.Schema', () => {
+  it('is declared in three ways', async () => {
+    const declared = Schema.of([
+      { name: 'a', type: 'int32', nullable: false, metadata: { unit: 'm' } },
+      { name: 'b', type: 'list<utf8>' },
+    ])
+    assert.equal(String(declared), 'a: int32!, b: list<utf8>')
+    assert.deepEqual(declared.names, ['a', 'b'])
+    assert.ok(Schema.of(JSON.parse(JSON.stringify(declared))).equals(declared))
+    assert.ok((await Schema.fromIPC(declared.toIPC())).equals(declared))
+    assert.equal(Schema.of(declared), declared)
+    const json = {
+      fields: [{ name: 'x', nullable: true, type: { name: 'floatingpoint', precision: 'DOUBLE' }, children: [] }],
+    }
+    assert.equal(String(Schema.of(json)), 'x: float64')
+    assert.throws(() => Schema.of([{ name: 'a', type: 'integer' }]), fails('INVALID_OPTION'))
+    assert.throws(() => Schema.of(Buffer.alloc(0)), fails('INVALID_OPTION'))
+    await assert.rejects(Schema.fromIPC(Buffer.from('x')), fails('INVALID_INPUT'))
+    await assert.rejects(Schema.fromIPC('x' as never), fails('INVALID_INPUT'))
+  })
+
+  it('is inferred from rows', async () => {
+    const rows = [
+      { n: 1, s: 'x', d: new Date(0), b: Buffer.alloc(1), l: [1, 0.5], m: new Map([['k', 1n]]), o: { p: true } },
+    ]
+    const schema = await Schema.infer(rows)
+    const expected =
+      'n: int64, s: utf8, d: timestamp(ms, UTC), b: binary, l: list<float64>, m: map<utf8, int64>, o: struct<p: bool>'
+    assert.equal(String(schema), expected)
+    await assert.rejects(Schema.infer([{ a: 1 }, { a: 'x' }]), fails('INVALID_OPTION'))
+    await assert.rejects(Schema.infer([]), fails('INVALID_OPTION'))
+    await assert.rejects(Schema.infer([5 as never]), fails('CONVERSION'))
+  })
+})
+
+describe('arrow.Batch', () => {
+  const cases: [type: string, given: unknown[], expected?: unknown[]][] = [
+    ['int64', [1, 2n ** 62n, -1n], [1n, 2n ** 62n, -1n]],
+    ['uint64', [2n ** 64n - 1n]],
+    ['float64', [0.1, -0, Number.NaN, Number.POSITIVE_INFINITY]],
+    ['float32', [0.1, 2], [Math.fround(0.1), 2]],
+    ['decimal(38, 1)', [10n ** 36n, 0.5], [`1${'0'.repeat(36)}.0`, '0.5']],
+    ['utf8', ['', 'a', 'é', '😀', 'x'.repeat(33), 'é'.repeat(40), 'a', 'a', '\0']],
+    [
+      'binary',
+      [Buffer.from([0, 255]), new Uint8Array([1]), new ArrayBuffer(2)],
+      [Buffer.from([0, 255]), Buffer.from([1]), Buffer.alloc(2)],
+    ],
+    ['timestamp(ms, UTC)', [new Date(-1)], ['1969-12-31T23:59:59.999Z']],
+    ['list<float64>', [new Float64Array([1, 2]), [null]], [[1, 2], [null]]],
+    ['list<int64>', [new BigInt64Array([1n]), []], [[1n], []]],
+    [
+      'map<utf8, int64>',
+      [new Map([['__proto__', 1n]]), { a: 2n }],
+      [JSON.parse('{"__proto__":1}', (_, v) => (v === 1 ? 1n : v)), { a: 2n }],
+    ],
+    ['map<int64, binary>', [new Map([[1n, Buffer.from('x')]])], [[[1n, Buffer.from('x')]]]],
+    ['struct<"a b": int64, c: fixed-list(1)<struct<d: float64!>!>>', [{ 'a b': 1n, c: [{ d: Number.NaN }] }]],
+    ['dictionary<int8, utf8>', ['a', 'b', 'a']],
+    ['dictionary<int64>', [5n]],
+  ]
+  for (const [type, given, expected = given] of cases) {
+    it(`takes and gives ${type}`, async () => {
+      const all = [null, ...given, undefined]
+      const { batch, rejected } = await Batch.fromRows(
+        all.map((c) => ({ c })),
+        { schema: one(type) },
+      )
+      assert.deepEqual(rejected, [])
+      assert.deepEqual(await values(batch), [null, ...expected, null])
+      assert.deepEqual((await batch.toColumns()).c, [null, ...expected, null])
+      assert.deepEqual(await values(batch.slice(1, -1)), expected)
+      for (const form of ['stream', 'file'] as const) {
+        const back = await Batch.fromIPC(await batch.toIPC({ form, compression: 'lz4' }))
+        assert.deepEqual(await values(back), [null, ...expected, null])
+        assert.ok(back.schema.equals(batch.schema))
+      }
+    })
+  }
+
+  it('tells of each row that does not fit, with what stands there', async () => {
+    const loop: unknown[] = []
+    loop.push(loop)
+    const given: [unknown, type: string, reason: arrow.RowReason][] = [
+      [Symbol('x'), 'utf8', 'kind'],
+      [() => {}, 'utf8', 'kind'],
+      ['\ud800', 'utf8', 'kind'],
+      [new Date(Number.NaN), 'timestamp(ms)', 'kind'],
+      [new Set([1]), 'list<int8>', 'kind'],
+      [loop, 'list<list<int8>>', 'kind'],
+      [{ '\udc00': 1 }, 'map<utf8, int8>', 'kind'],
+      [1.5, 'int32', 'fraction'],
+      [undefined, 'int32', 'null'],
+    ]
+    for (const [c, type, reason] of given) {
+      const { batch, rejected } = await Batch.fromRows([{ c }, { c, d: 1 }], { schema: one(type, false) })
+      assert.equal(batch.numRows, 0)
+      assert.equal(rejected[0]?.reason, reason, type)
+      assert.deepEqual(
+        rejected.map(({ row, code }) => [row, code]),
+        [
+          [0, 'CONVERSION'],
+          [1, 'CONVERSION'],
+        ],
+      )
+    }
+    const nested = { c: [{ x: 1 }, { x: 'y' }] }
+    const { rejected } = await Batch.fromRows([nested], { schema: one('list<struct<x: int8>>') })
+    assert.deepEqual([rejected[0]?.column, rejected[0]?.value], ['c[1].x', 'y'])
+    await assert.rejects(Batch.from([{ c: 'x' }, { c: 'y' }], { schema: one('int8') }), fails('CONVERSION'))
+    for (const wrong of [5, null, 'x', [1]]) {
+      const { rejected } = await Batch.fromRows([wrong as never], { schema: one('int8') })
+      assert.deepEqual([rejected[0]?.column, rejected[0]?.value], ['', wrong])
+    }
+  })
+
+  it('a half character in one text is told of, and its neighbours stay as they are', async () => {
+    // The two halves would make a whole one if they met.
+    const rows = [{ c: `${'x'.repeat(40)}\ud83d` }, { c: `\ude00${'y'.repeat(40)}` }, { c: 'fine' }, { c: 'fine' }]
+    const { batch, rejected } = await Batch.fromRows(rows, { schema: one('utf8') })
+    assert.deepEqual(
+      rejected.map(({ row }) => row),
+      [0, 1],
+    )
+    assert.deepEqual(await values(batch), ['fine', 'fine'])
+  })
+
+  it('names of columns are only names', async () => {
+    const names = ['__proto__', 'constructor', 'toString', 'a.b', '`', '"', '\\', "'", 'é\n']
+    const schema = names.map((name) => ({ name, type: 'int8' }))
+    const row = JSON.parse(`{${names.map((name, n) => `${JSON.stringify(name)}:${n}`).join()}}`)
+    const { batch, rejected } = await Batch.fromRows([row, {}], { schema })
+    assert.deepEqual(rejected, [])
+    const [first, second] = await batch.toRows()
+    assert.deepEqual(
+      names.map((name) => Object.getOwnPropertyDescriptor(first, name)?.value),
+      names.map((_, n) => n),
+    )
+    assert.ok(names.every((name) => Object.getOwnPropertyDescriptor(second, name)?.value === null))
+  })
+
+  it('takes objects of other realms', async () => {
+    const row = vm.runInNewContext('({ c: new Map([["a", [new Date(0)]]]) })')
+    const { batch } = await Batch.fromRows([row], { schema: one('map<utf8, list<timestamp(ms)>>') })
+    assert.deepEqual(await values(batch), [{ a: ['1970-01-01T00:00:00.000'] }])
+    assert.deepEqual(await values(batch, { times: 'date' }), [{ a: [new Date(0)] }])
+  })
+
+  it('numbers that would lose digits, and dates beyond those of JavaScript, are errors', async () => {
+    const { batch } = await Batch.fromRows([{ c: 2n ** 60n }], { schema: one('int64') })
+    await assert.rejects(batch.toRows({ int64: 'number' }), fails('CONVERSION'))
+    const far = (await Batch.fromRows([{ c: 2n ** 60n }], { schema: one('timestamp(s)') })).batch
+    await assert.rejects(far.toRows({ times: 'date' }), fails('CONVERSION'))
+  })
+
+  it('has slices as arrays have them', async () => {
+    const { batch } = await Batch.fromRows(
+      [0, 1, 2, 3, 4].map((c) => ({ c })),
+      { schema: one('int8') },
+    )
+    for (const [from, to] of [
+      [0, 2],
+      [1, -1],
+      [-2, 5],
+      [3, 1],
+      [9, 12],
+      [-99, 99],
+    ] as const) {
+      assert.deepEqual(await values(batch.slice(from, to)), [0, 1, 2, 3, 4].slice(from, to))
+    }
+    assert.ok(batch.byteLength >= 5)
+    const twice = Batch.join(batch.schema, [batch, batch.slice(0, 1)])
+    assert.deepEqual(await values(twice), [0, 1, 2, 3, 4, 0])
+    assert.throws(() => Batch.join(Schema.of(one('int16')), [batch]), fails('CONVERSION'))
+    assert.equal(await batch.slice(0, 2).toNDJSON(), '{"c":0}\n{"c":1}\n')
+    assert.deepEqual(await Batch.join(batch.schema, []).toRows(), [])
+  })
+
+  it('many rows go in pieces and keep their order', async () => {
+    const rows = Array.from({ length: 60_000 }, (_, n) => ({ c: n % 1000 === 7 ? 'x' : n, t: 'the same text' }))
+    const schema = [...one('int32'), { name: 't', type: 'utf8' }]
+    const { batch, rejected } = await Batch.fromRows(rows as never, { schema })
+    assert.deepEqual(
+      rejected.map(({ row }) => row),
+      Array.from({ length: 60 }, (_, n) => n * 1000 + 7),
+    )
+    const { c, t } = await batch.toColumns()
+    const expected = rows.map((row) => row.c).filter((value) => value !== 'x')
+    assert.deepEqual(c, expected)
+    assert.deepEqual(
+      t,
+      expected.map(() => 'the same text'),
+    )
+  })
+
+  it('keeps large IPC bytes, and copies small ones', async () => {
+    const rows = Array.from({ length: 200_000 }, (_, c) => ({ c }))
+    const bytes = await (await Batch.from(rows, { schema: one('float64') })).toIPC()
+    const kept = await Batch.fromIPC(bytes)
+    const copied = await Batch.fromIPC(bytes, { copy: true })
+    assert.equal((await kept.toIPC()).compare(await copied.toIPC()), 0)
+    assert.ok(kept.byteLength < bytes.length + 1e6)
+    await assert.rejects(Batch.fromIPC('x' as never), fails('INVALID_INPUT'))
+    await assert.rejects(Batch.from(5 as never), fails('INVALID_INPUT'))
+  })
+
+  it('becomes what a Delta table takes', async () => {
+    const { batch } = await Batch.fromRows([{ c: 1 }, { c: 2n ** 63n }], { schema: one('uint64') })
+    const { batch: cast, rejected } = await batch.toDelta()
+    assert.deepEqual([String(cast.schema), await values(cast)], ['c: int64', [1n]])
+    assert.deepEqual(rejected, [{ row: 1, column: 'c', reason: 'overflow' }])
+  })
+
+  it('random rows come back as they went in, or are told of', async () => {
+    const seed = 20_261
+    const next = random(seed)
+    const pick = <T>(items: readonly T[]) => items[Math.floor(next() * items.length)] as T
+    const numbers = [
+      0,
+      -1,
+      127,
+      128,
+      255,
+      256,
+      32767,
+      32768,
+      2 ** 31,
+      2 ** 53,
+      1e30,
+      0.5,
+      Number.NaN,
+      Number.NEGATIVE_INFINITY,
+    ]
+    const limits: Record<string, [number, number]> = {
+      int8: [-128, 127],
+      uint8: [0, 255],
+      int16: [-32768, 32767],
+      int32: [-(2 ** 31), 2 ** 31 - 1],
+      uint32: [0, 2 ** 32 - 1],
+    }
+    for (let round = 0; round < 200; round += 1) {
+      const type = pick([...Object.keys(limits), 'float64', 'utf8', 'bool'])
+      const given = Array.from({ length: Math.floor(next() * 20) }, () =>
+        pick([...numbers, null, 'text', 'texte', '12', true, 5n, 300n]),
+      )
+      const model = (c: unknown): unknown => {
+        if (c === null) return null
+        if (type === 'utf8') return typeof c === 'string' ? c : undefined
+        if (type === 'bool') return typeof c === 'boolean' ? c : undefined
+        if (type === 'float64') return typeof c === 'number' ? c : typeof c === 'bigint' ? Number(c) : undefined
+        const [min, max] = limits[type] as [number, number]
+        const number = c === '12' ? 12 : typeof c === 'bigint' || typeof c === 'number' ? Number(c) : Number.NaN
+        return Number.isInteger(number) && number >= min && number <= max ? number : undefined
+      }
+      const { batch, rejected } = await Batch.fromRows(
+        given.map((c) => ({ c })),
+        { schema: one(type) },
+      )
+      const why = `seed ${seed}, round ${round}, ${type}`
+      assert.deepEqual(
+        await values(batch),
+        given.map(model).filter((c) => c !== undefined),
+        why,
+      )
+      assert.deepEqual(
+        rejected.map(({ row }) => row),
+        given.flatMap((c, row) => (model(c) === undefined ? [row] : [])),
+        why,
+      )
+    }
+  })
+})
+
+describe('bytes from anywhere', () => {
+  it('are a batch or an error with a code', async () => {
+    const seed = 90_125
+    const next = random(seed)
+    const below = (limit: number) => Math.floor(next() * limit)
+    const cases = process.env.MILLRACE_LONG ? 100_000 : 3000
+    const rows = Array.from({ length: 5 }, (_, n) => ({
+      n,
+      t: `text ${n}`,
+      l: [n, null],
+      s: { x: n },
+      b: Buffer.from([n]),
+    }))
+    const { batch } = await Batch.fromRows(rows)
+    const samples = await Promise.all(
+      (['none', 'lz4', 'zstd'] as const).map((compression) => batch.toIPC({ compression })),
+    )
+    const counts = { read: 0, refused: 0 }
+    for (let done = 0; done < cases; done += 1) {
+      let bytes = Buffer.from(samples[below(samples.length)] as Buffer)
+      if (done % 10 === 0) bytes = Buffer.from(Array.from({ length: below(64) }, () => below(256)))
+      for (let change = below(5); change >= 0 && bytes.length > 0; change -= 1) bytes[below(bytes.length)] = below(256)
+      if (done % 7 === 0) bytes = bytes.subarray(0, below(bytes.length))
+      try {
+        await (await Batch.fromIPC(bytes, { maxBytes: 1 << 20 })).toRows()
+        counts.read += 1
+      } catch (error) {
+        const { code } = error as EngineError
+        assert.ok(['INVALID_INPUT', 'TOO_LARGE', 'CONVERSION'].includes(code), `seed ${seed}, case ${done}: ${error}`)
+        counts.refused += 1
+      }
+    }
+    assert.ok(counts.read > 0 && counts.refused > 0, JSON.stringify(counts))
+  }).timeout(600_000)
+})
+
+describe('arrow.BatchBuilder', () => {
+  it('collects what calls bring, in their order', async () => {
+    const builder = new BatchBuilder(one('int32'))
+    const told = await Promise.all([builder.append([{ c: 1 }, { c: 'x' }]), builder.append([{ c: 2 }])])
+    assert.deepEqual(
+      told.map((errors) => errors.map(({ row }) => row)),
+      [[1], []],
+    )
+    assert.deepEqual([builder.numRows, builder.byteLength >= 8], [2, true])
+    assert.deepEqual(await values(await builder.finish()), [1, 2])
+    assert.equal((await builder.finish()).numRows, 0)
+  })
+})
+
+describe('arrow.Spool', () => {
+  let folder: string
+  beforeEach(() => {
+    folder = temporary()
+  })
+  afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+  it('keeps batches until they are acknowledged', async () => {
+    const spool = await Spool.open({ folder })
+    const first = await spool.append([{ a: 1 }])
+    const second = await spool.append(await (await Batch.from([{ a: 2 }])).toIPC())
+    await spool.close()
+    await assert.rejects(spool.append([{ a: 3 }]), fails('CLOSED'))
+    assert.throws(() => spool.stats(), fails('CLOSED'))
+    await using again = await Spool.open({ folder })
+    const waiting = await again.read()
+    assert.deepEqual(
+      waiting.map(({ seq }) => seq),
+      [first, second],
+    )
+    assert.deepEqual(await (await Batch.from(waiting[1]?.data as Buffer)).toRows(), [{ a: 2n }])
+    await again.ack(first)
+    assert.deepEqual([again.stats().records, (await again.read()).length], [1, 1])
+  })
+
+  it('blocks until there is room, or does as it is told', async () => {
+    const data = Buffer.alloc(300_000, 7)
+    const spool = await Spool.open({ folder, maxBytes: 1 << 20 })
+    const appended: number[] = []
+    const all = Array.from({ length: 8 }, () => spool.append(data).then((seq) => appended.push(seq)))
+    while (appended.length < 8) {
+      const waiting = await spool.read()
+      await spool.ack(...waiting.map(({ seq }) => seq))
+    }
+    await Promise.all(all)
+    assert.deepEqual(
+      appended,
+      [...appended].sort((a, b) => a - b),
+    )
+    const stuck = Promise.all(Array.from({ length: 8 }, () => spool.append(data)))
+    stuck.catch(() => {})
+    while (spool.stats().records < 2) await new Promise((resolve) => setImmediate(resolve))
+    await spool.close()
+    await assert.rejects(stuck, fails('CLOSED'))
+    const refusing = await Spool.open({ folder, maxBytes: 1 << 20, whenFull: 'refuse' })
+    await assert.rejects(Promise.all(Array.from({ length: 8 }, () => refusing.append(data))), fails('BUFFER_FULL'))
+    await refusing.close()
+    const dropping = await Spool.open({ folder, maxBytes: 1 << 20, whenFull: 'drop-oldest' })
+    for (let count = 0; count < 8; count += 1) await dropping.append(data)
+    assert.ok(dropping.stats().dropped > 0)
+    await dropping.close()
+  })
+})
