@@ -2,8 +2,7 @@
 
 /// What went wrong, for programs. Codes are public API: shared by all families, never renamed.
 #[cfg_attr(feature = "node", napi_derive::napi(string_enum = "UPPER_SNAKE"))]
-#[cfg_attr(not(feature = "node"), derive(Clone, Copy))]
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCode {
     /// An option has a value that cannot work.
     InvalidOption,
@@ -23,6 +22,10 @@ pub enum ErrorCode {
     ClockJump,
     /// The network or the other side fails; it may work later.
     Transport,
+    /// The other side does not let us in.
+    Unauthorized,
+    /// The other side does not take it, and would not take it later either.
+    Refused,
     /// A message type without a definition.
     UnknownType,
     /// This build does not have the part.

@@ -21,7 +21,7 @@ export class OAuth {
   readonly failures: { status: number; body: string }[] = []
   private readonly server: Server
 
-  private constructor(private readonly options: OAuthOptions) {
+  private constructor(readonly options: OAuthOptions) {
     this.server = createServer((request, response) => {
       void this.answer(request).then(({ status, body }) => {
         response.writeHead(status, { 'content-type': 'application/json' }).end(body)

@@ -59,6 +59,8 @@ export interface ServerOptions {
   tls?: { key: Buffer; cert: Buffer }
   /** Asked for each message with rows: the number of the connection and of the message on it, both from 0. */
   fault?: (connection: number, message: number) => Fault | undefined
+  /** Rows that the table does not take, whatever the schema: the stream ends with INVALID_ARGUMENT. */
+  reject?: (rows: Record<string, unknown>[]) => boolean
   /** Asked when a stream opens. */
   refuse?: (connection: number) => Partial<StatusObject> | undefined
 }
@@ -72,10 +74,11 @@ export interface Kept {
   data?: { schema: IpcMessage; message: IpcMessage } | { records: (string | Buffer)[] }
 }
 
+/** What is empty is left out. */
 interface FlightData {
-  data_header: Buffer
-  app_metadata: Buffer
-  data_body: Buffer
+  data_header?: Buffer
+  app_metadata?: Buffer
+  data_body?: Buffer
 }
 
 interface RecordRequest {
@@ -89,6 +92,7 @@ interface RecordRequest {
   }
 }
 
+const NOTHING = Buffer.alloc(0)
 const TABLE_HEADER = 'x-databricks-zerobus-table-name'
 const LEFTOVER_ACK_MS = 5
 
@@ -114,8 +118,8 @@ export class ZerobusServer {
     const oauth = await OAuth.start({
       clientId: options.clientId ?? 'client',
       clientSecret: options.clientSecret ?? 'secret',
-      // The first label of the endpoint's host.
-      workspaceId: options.tls ? 'localhost' : '127',
+      // Clients take what stands before the first dot of the endpoint.
+      workspaceId: '127',
       expiresIn: options.expiresIn === 0 ? undefined : (options.expiresIn ?? 3600),
     })
     const zerobus = new ZerobusServer(options, oauth)
@@ -190,6 +194,7 @@ export class ZerobusServer {
       this.server.bindAsync('127.0.0.1:0', credentials, (error, port) => (error ? reject(error) : resolve(port)))
     })
     this.front = await Front.start(this.boundPort)
+    if (tls) this.oauth.options.workspaceId = `localhost:${this.front.port}`
   }
 
   cutConnection(connection: number, peer: string): void {
@@ -234,7 +239,12 @@ abstract class Session<Request> {
       return
     }
     call.on('data', (request: Request) => {
-      if (!this.ended) this.hear(request)
+      if (this.ended) return
+      try {
+        this.hear(request)
+      } catch (error) {
+        this.fail(statusOf(status.INVALID_ARGUMENT, `not understood: ${error}`))
+      }
     })
     call.on('end', () => {
       if (this.ended) return
@@ -268,6 +278,10 @@ abstract class Session<Request> {
       return
     }
     this.offset = offset
+    if (this.server.options.reject?.(rowsOf({ connection: this.connection, rows, acked: 0, data }))) {
+      this.fail(statusOf(status.INVALID_ARGUMENT, 'a row is not as the table wants it'))
+      return
+    }
     const fault = this.server.options.fault?.(this.connection, this.messages++)
     switch (fault?.kind) {
       case undefined:
@@ -351,7 +365,7 @@ abstract class Session<Request> {
 class FlightSession extends Session<FlightData> {
   private schema?: IpcMessage
 
-  protected hear({ data_header, data_body, app_metadata }: FlightData): void {
+  protected hear({ data_header = NOTHING, data_body = NOTHING, app_metadata = NOTHING }: FlightData): void {
     const message = { header: data_header, body: data_body }
     const { kind, rows } = inspect(data_header)
     if (!this.schema) {

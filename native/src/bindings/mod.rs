@@ -9,3 +9,5 @@ pub mod ros2;
 pub mod spool;
 pub mod stamp;
 pub mod sync;
+#[cfg(feature = "zerobus")]
+pub mod zerobus;
