@@ -98,7 +98,7 @@ const LEFTOVER_ACK_MS = 5
 
 export class ZerobusServer {
   readonly kept = new Map<string, Kept[]>()
-  /** Connections that the network cut. */
+  /** Connections that the network cut, or the client left: their last acknowledgements may not have been heard. */
   readonly cut = new Set<number>()
   /** The headers of each stream that was opened. */
   readonly opened: Record<string, string>[] = []
@@ -252,6 +252,8 @@ abstract class Session<Request> {
       this.end()
     })
     call.on('cancelled', () => {
+      // It comes after each end, too. A client that leaves does not hear what is acknowledged meanwhile.
+      if (!this.ended) server.cut.add(this.connection)
       this.ended = true
       clearTimeout(this.timer)
     })
