@@ -12,3 +12,5 @@ pub mod spool;
 pub mod stamp;
 pub mod sync;
 pub mod tasks;
+#[cfg(feature = "zerobus")]
+pub mod zerobus;
