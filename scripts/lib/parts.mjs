@@ -14,6 +14,9 @@ const wheel = {
 }
 const LIBCLANG = /^libclang([-.\d]*)\.(so|dylib|dll)|^libclang\.dll$/
 
+/** These need nothing but Rust and a C compiler. */
+const anywhere = ['zerobus']
+
 let known
 
 /** The features that can be built here beside `node`, and the environment that cargo needs for them. */
@@ -29,12 +32,12 @@ async function findParts() {
   if (!cmake || !libclang) {
     const lacking = [!cmake && 'cmake', !libclang && 'libclang'].filter(Boolean).join(' and ')
     console.log(`Without ROS 2: there is no ${lacking}, and Python's pip cannot get it. All else is built.`)
-    return { features: [], env: {} }
+    return { features: anywhere, env: {} }
   }
   const env = { CMAKE: cmake, LIBCLANG_PATH: libclang }
   // The wheel has the library alone, without the compiler's own headers.
   if (libclang === wheel.libclang) env.BINDGEN_EXTRA_CLANG_ARGS = `-I${compilerHeaders()}`
-  return { features: ['ros2'], env }
+  return { features: ['ros2', ...anywhere], env }
 }
 
 const findCmake = () => which('cmake') ?? (existsSync(wheel.cmake) ? wheel.cmake : undefined)
