@@ -345,6 +345,21 @@ export declare class WordIndex {
 }
 export type WordHandle = WordIndex
 
+/** Sends batches to one table. */
+export declare class ZerobusClient {
+  /** `config` is JSON. */
+  static open(config: string): Promise<Coded<ZerobusClient>>
+  /** Resolves when the batch arrived, was given up, or is in the spool. Batches go in the order of the calls. */
+  send(batch: ArrowBatch): Promise<Coded<ZerobusResult>>
+  /** Resolves when nothing is on its way, and the spool is empty. */
+  flush(): Promise<void>
+  /** What is on its way has so long to arrive. */
+  close(patienceMs: number): Promise<void>
+  /** How it stands, as JSON. */
+  stats(): Coded<string>
+}
+export type ZerobusClientHandle = ZerobusClient
+
 /** The effects of a task's outcome, `{result}` or `{error}`, on what follows it, its message's `then`. */
 export declare function advanceWorkflow(then: string, outcome: string, rootId: string, parentId: string): Coded<string>
 
@@ -411,7 +426,7 @@ export declare function diverse(relevance: Float32Array, vectors: Float32Array, 
 export declare function engineVersion(): string
 
 /** What went wrong, for programs. Codes are public API: shared by all families, never renamed. */
-export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'TRANSPORT' | 'TIMEOUT' | 'REFUSED' | 'CIRCUIT_OPEN' | 'UNKNOWN_TYPE' | 'UNAVAILABLE' | 'PACKAGE_MISSING' | 'SCRIPT_FAILED' | 'SCRIPT_ENDED' | 'STORE_LOCKED' | 'STORE_CORRUPT' | 'STORE_FAILED' | 'DISK_FULL' | 'TOO_LARGE' | 'NOT_FOUND' | 'KEY_NOT_FOUND' | 'CONFLICT' | 'INVALID_WORKFLOW' | 'REVOKED' | 'EXPIRED' | 'WORKER_LOST' | 'TASK_FAILED' | 'CONVERSION' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
+export type ErrorCode = 'INVALID_OPTION' | 'INVALID_INPUT' | 'INVALID_TIMESTAMP' | 'UNKNOWN_TOPIC' | 'LATE' | 'OUT_OF_ORDER' | 'BUFFER_FULL' | 'CLOCK_JUMP' | 'TRANSPORT' | 'TIMEOUT' | 'REFUSED' | 'CIRCUIT_OPEN' | 'UNAUTHORIZED' | 'UNKNOWN_TYPE' | 'UNAVAILABLE' | 'PACKAGE_MISSING' | 'SCRIPT_FAILED' | 'SCRIPT_ENDED' | 'STORE_LOCKED' | 'STORE_CORRUPT' | 'STORE_FAILED' | 'DISK_FULL' | 'TOO_LARGE' | 'NOT_FOUND' | 'KEY_NOT_FOUND' | 'CONFLICT' | 'INVALID_WORKFLOW' | 'REVOKED' | 'EXPIRED' | 'WORKER_LOST' | 'TASK_FAILED' | 'CONVERSION' | 'CLOSED' | 'NATIVE_MISSING' | 'INTERNAL'
 
 /**
  * Fails on purpose with `code`, or with a panic where there is none: the proof that every failure
@@ -668,3 +683,35 @@ export interface WeightedHits {
   scores: Float32Array
   weight: number
 }
+
+/** Rows in a row that did not arrive, for one reason. */
+export interface ZerobusFailedRows {
+  first: number
+  count: number
+  code: ErrorCode
+  message: string
+}
+
+/** Why not all arrived. */
+export interface ZerobusFailure {
+  code: ErrorCode
+  kind: string
+  message: string
+}
+
+/** What became of a batch. */
+export interface ZerobusResult {
+  success: boolean
+  spooled: boolean
+  attempts: number
+  latencyMs: number
+  batchSizeBytes: number
+  totalRows: number
+  successfulCount: number
+  failedCount: number
+  failed: Array<ZerobusFailedRows>
+  error?: ZerobusFailure
+}
+
+/** Opens a stream for the schema and ends it; null, or why that fails. `config` is JSON. */
+export declare function zerobusTry(config: string, schema: ArrowSchema): Promise<Coded<ZerobusFailure | undefined | null>>

@@ -19,7 +19,7 @@ const fine = [
     'Unlicense',
     'Zlib',
   ],
-  ...['MIT-0', 'CC0-1.0', 'EDL-1.0'],
+  ...['MIT-0', 'CC0-1.0', 'CDLA-Permissive-2.0', 'EDL-1.0'],
 ]
 /** Crates that carry the source of something else. */
 const carried = { cyclors: { name: 'Eclipse Cyclone DDS', folder: 'cyclonedds', license: 'EPL-2.0 OR EDL-1.0' } }

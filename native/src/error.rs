@@ -28,6 +28,8 @@ pub enum ErrorCode {
     Refused,
     /// The other side failed so often that it is left alone for a while.
     CircuitOpen,
+    /// The other side does not let us in.
+    Unauthorized,
     /// A message type without a definition.
     UnknownType,
     /// This build does not have the part.

@@ -15,6 +15,7 @@ const RETRYABLE: Record<ErrorCode, boolean> = {
   OUT_OF_ORDER: false,
   BUFFER_FULL: true,
   CLOCK_JUMP: false,
+  UNAUTHORIZED: false,
   UNKNOWN_TYPE: false,
   TRANSPORT: true,
   TIMEOUT: true,

@@ -14,6 +14,9 @@ const wheel = {
 }
 const LIBCLANG = /^libclang([-.\d]*)\.(so|dylib|dll)|^libclang\.dll$/
 
+/** The Zerobus crate needs protoc while it is built, and brings it for these alone. */
+const PROTOC = ['linux-x64', 'linux-ia32', 'linux-arm64', 'linux-s390x', 'darwin-x64', 'darwin-arm64']
+
 let known
 
 /** The features that can be built here beside `node`, and the environment that cargo needs for them. */
@@ -23,6 +26,14 @@ export async function parts() {
 }
 
 async function findParts() {
+  const { features, env } = await findRos2()
+  const { platform, arch } = process
+  if (platform === 'win32' || PROTOC.includes(`${platform}-${arch}`)) features.push('zerobus')
+  else console.log(`Without Zerobus: its crate brings no protoc for ${platform} on ${arch}. All else is built.`)
+  return { features, env }
+}
+
+async function findRos2() {
   await fetchMissing()
   const cmake = findCmake()
   const libclang = findLibclang()

@@ -16,6 +16,7 @@
 //! | `delta` | a batch as a Delta table takes it |
 //! | `proto` | such a batch as Protobuf records, with their descriptor |
 //! | `file` | files that are whole or not there |
+//! | `zerobus` | batches to a Databricks table; behind feature `zerobus` |
 
 mod batch;
 mod column;
@@ -32,6 +33,8 @@ mod schema;
 mod text;
 mod types;
 mod value;
+#[cfg(feature = "zerobus")]
+pub mod zerobus;
 
 pub use batch::Batch;
 pub use column::Unknown;

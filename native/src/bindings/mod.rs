@@ -15,3 +15,5 @@ pub mod stamp;
 pub mod sync;
 pub mod tasks;
 pub mod vectors;
+#[cfg(feature = "zerobus")]
+pub mod zerobus;

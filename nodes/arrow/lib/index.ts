@@ -12,3 +12,13 @@ export type { Row, RowError, RowReason } from './packer'
 export type { RowOptions } from './reading'
 export { type Column, type Declared, Schema } from './schema'
 export { Spool, type Spooled, type SpoolOptions } from './spool'
+export {
+  type FailedRow,
+  TransmissionResult,
+  ZerobusClient,
+  type ZerobusDebug,
+  type ZerobusOptions,
+  type ZerobusRetry,
+  type ZerobusSpool,
+  type ZerobusStats,
+} from './zerobus'

@@ -1,0 +1,341 @@
+//! A sender to one table.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
+
+use super::SendError;
+use super::config::{Delivery, ZerobusConfig};
+use super::copies::Copies;
+use super::lane::{Counters, Job, Lane, Outcome};
+use super::outbox::Outbox;
+use super::payload::{Shape, split};
+use super::report::{Stats, TransmissionResult, gather, kept, lost, unfit};
+use super::wire;
+use crate::arrow::{Batch, cast_to_delta, delta_schema};
+use crate::error::{ErrorCode, HasCode};
+
+/// Bytes in memory are counted in these.
+const UNIT: u64 = 1024;
+
+/// Rows that did not arrive: number, code, message.
+pub(super) type Lost = Vec<(usize, ErrorCode, String)>;
+
+/// What sends, shared by callers and by the spool's drain.
+pub(super) struct Sender {
+    pub config: Arc<ZerobusConfig>,
+    pub counters: Arc<Counters>,
+    jobs: Mutex<Option<mpsc::UnboundedSender<Job>>>,
+    room: Arc<Semaphore>,
+    units: u32,
+    /// Batches that are being sent.
+    open: AtomicU64,
+    /// `open` became less, or the spool did.
+    pub changed: Notify,
+    last_error: Mutex<Option<String>>,
+}
+
+/// What became of rows that travelled.
+pub(super) struct Sent {
+    pub attempts: u32,
+    pub lost: Lost,
+    pub error: Option<SendError>,
+}
+
+impl Sent {
+    /// None of the rows arrived.
+    pub(super) fn nothing(numbers: &[usize], error: SendError) -> Self {
+        let lost = numbers.iter().map(|row| (*row, error.code(), error.to_string())).collect();
+        Sent { attempts: 0, lost, error: Some(error) }
+    }
+}
+
+/// A batch that the lane has.
+pub(super) struct Sending {
+    sent: Sent,
+    outcomes: Vec<(Vec<usize>, oneshot::Receiver<Outcome>)>,
+}
+
+impl Sending {
+    /// When all of it arrived, or was given up.
+    pub(super) async fn outcome(self, sender: &Sender) -> Result<Sent, SendError> {
+        let Sending { mut sent, outcomes } = self;
+        for (rows, outcome) in outcomes {
+            let outcome = outcome.await.map_err(|_| SendError::Closed)?;
+            sent.attempts = sent.attempts.max(outcome.attempts);
+            sent.lost.extend(lost(&rows, &outcome.refused));
+            if let Some((_, _, error)) = outcome.refused.into_iter().next() {
+                sent.error.get_or_insert(error);
+            }
+        }
+        let failure = sent.error.as_ref().map(ToString::to_string);
+        *sender.last_error.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+        Ok(sent)
+    }
+}
+
+impl Sender {
+    /// Gives rows to the lane that are as the table takes them. `numbers` are the rows' own.
+    pub(super) async fn dispatch(&self, batch: &Batch, numbers: &[usize]) -> Result<Sending, SendError> {
+        let delivery = self.config.delivery;
+        let shape = Arc::new(Shape::of(delivery, batch.schema())?);
+        let (parts, unfit_rows) = match delivery {
+            Delivery::Flight => split(delivery, &shape, batch)?,
+            Delivery::Protobuf | Delivery::Json => {
+                let (shape, batch) = (shape.clone(), batch.clone());
+                blocking(move || split(delivery, &shape, &batch)).await?
+            }
+        };
+        let own = |row: usize| numbers.get(row).copied().unwrap_or(row);
+        let mut sent = Sent { attempts: 0, lost: Vec::new(), error: None };
+        for (row, code, message) in unfit(&unfit_rows) {
+            sent.error.get_or_insert(SendError::Conversion { code, message: message.clone() });
+            sent.lost.push((own(row), code, message));
+        }
+        let mut outcomes = Vec::with_capacity(parts.len());
+        for part in parts {
+            let room = self.room(part.payload.bytes() as u64).await?;
+            let (job, outcome) = Job::new(shape.clone(), part.payload, room);
+            let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            jobs.ok_or(SendError::Closed)?.send(job).map_err(|_| SendError::Closed)?;
+            outcomes.push((part.rows.into_iter().map(own).collect(), outcome));
+        }
+        Ok(Sending { sent, outcomes })
+    }
+
+    async fn transmit(&self, batch: &Batch, numbers: &[usize], passed: oneshot::Sender<()>) -> Result<Sent, SendError> {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let _leaving = Leaving(self);
+        let sending = self.dispatch(batch, numbers).await?;
+        drop(passed);
+        sending.outcome(self).await
+    }
+
+    async fn room(&self, bytes: u64) -> Result<OwnedSemaphorePermit, SendError> {
+        // What is larger than all the room takes all of it.
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.units);
+        self.room.clone().acquire_many_owned(units).await.map_err(|_| SendError::Closed)
+    }
+}
+
+/// Tells that a batch is no more on its way, however that ended.
+struct Leaving<'a>(&'a Sender);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.changed.notify_waiters();
+    }
+}
+
+/// A sender to one table.
+pub struct Client {
+    sender: Arc<Sender>,
+    outbox: Option<Arc<Outbox>>,
+    copies: Option<Arc<Mutex<Copies>>>,
+    /// Ends when the last batch that was given has had its turn.
+    last: Mutex<Option<oneshot::Receiver<()>>>,
+    batches: AtomicU64,
+    unfit: AtomicU64,
+    /// The spool's drain, then the lane that it sends through.
+    tasks: Mutex<[Option<JoinHandle<()>>; 2]>,
+}
+
+impl Client {
+    /// Checks the options and opens the spool. Streams are opened when there is something to send. To be called within a
+    /// Tokio runtime.
+    pub async fn open(config: ZerobusConfig) -> Result<Self, SendError> {
+        config.validate()?;
+        let config = Arc::new(config);
+        let counters = Arc::new(Counters::default());
+        let (jobs, lane) = if config.writer_disabled {
+            (None, None)
+        } else {
+            let sdk = wire::client(&config).map_err(|error| SendError::of(&error, &config))?;
+            let (jobs, queue) = mpsc::unbounded_channel();
+            let lane = Lane::new(config.clone(), sdk, counters.clone(), queue);
+            (Some(jobs), Some(tokio::spawn(lane.run())))
+        };
+        let units = u32::try_from(config.max_in_flight_bytes / UNIT).unwrap_or(u32::MAX);
+        let sender = Arc::new(Sender {
+            room: Arc::new(Semaphore::new(units as usize)),
+            units,
+            config: config.clone(),
+            counters,
+            jobs: Mutex::new(jobs),
+            open: AtomicU64::new(0),
+            changed: Notify::new(),
+            last_error: Mutex::new(None),
+        });
+        let opening = config.clone();
+        let (spool, copies) = blocking(move || {
+            let spool = match &opening.spool {
+                Some(spool) if !opening.writer_disabled => Some(Outbox::open(spool)?),
+                _ => None,
+            };
+            Ok((spool, Copies::open(&opening)?))
+        })
+        .await?;
+        let outbox = spool.map(Arc::new);
+        let drain = outbox.as_ref().map(|outbox| tokio::spawn(outbox.clone().drain(sender.clone())));
+        let copies = copies.map(|copies| Arc::new(Mutex::new(copies)));
+        let (batches, unfit) = (AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Client { sender, outbox, copies, last: Mutex::new(None), batches, unfit, tasks: Mutex::new([drain, lane]) })
+    }
+
+    /// Sends a batch; done when it arrived, or was given up, or is in the spool. Batches go in the order of the calls,
+    /// whenever their futures are polled.
+    pub fn send(
+        self: &Arc<Self>,
+        batch: Batch,
+    ) -> impl Future<Output = Result<TransmissionResult, SendError>> + Send + 'static {
+        let (passed, next) = oneshot::channel::<()>();
+        let before = self.last.lock().unwrap_or_else(PoisonError::into_inner).replace(next);
+        let client = self.clone();
+        async move { client.send_in_turn(batch, before, passed).await }
+    }
+
+    /// `before` ends when it is this batch's turn; the next one's turn comes when `passed` is dropped.
+    async fn send_in_turn(
+        &self,
+        batch: Batch,
+        before: Option<oneshot::Receiver<()>>,
+        passed: oneshot::Sender<()>,
+    ) -> Result<TransmissionResult, SendError> {
+        let started = Instant::now();
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        let (total_rows, batch_size_bytes) = (batch.rows(), batch.bytes());
+        let finish = |sent: Sent, spooled| TransmissionResult {
+            success: sent.lost.is_empty() && sent.error.is_none(),
+            spooled,
+            attempts: sent.attempts,
+            latency_ms: started.elapsed().as_secs_f64() * 1000.0,
+            batch_size_bytes,
+            total_rows,
+            failed: gather(sent.lost),
+            error: sent.error,
+        };
+        let copies = self.copies.clone();
+        let prepared = blocking(move || {
+            let (delta, errors) = cast_to_delta(&batch)?;
+            if let Some(copies) = copies {
+                copies.lock().unwrap_or_else(PoisonError::into_inner).write(&delta)?;
+            }
+            Ok((delta, errors))
+        });
+        let (delta, errors) = match prepared.await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let rows: Vec<usize> = (0..total_rows).collect();
+                return Ok(finish(Sent::nothing(&rows, error), false));
+            }
+        };
+        self.unfit.fetch_add(errors.len() as u64, Ordering::Relaxed);
+        let numbers = kept(total_rows, &errors);
+        let mut sent = Sent { attempts: 0, lost: unfit(&errors), error: None };
+        sent.error =
+            sent.lost.first().map(|(_, code, message)| SendError::Conversion { code: *code, message: message.clone() });
+        if let Some(before) = before {
+            let _ = before.await;
+        }
+        let is_sent = delta.rows() > 0 && !self.sender.config.writer_disabled;
+        let result = match &self.outbox {
+            _ if !is_sent => Ok(Sent { attempts: 0, lost: Vec::new(), error: None }),
+            Some(outbox) => outbox.put(&delta).await.map(|()| Sent { attempts: 0, lost: Vec::new(), error: None }),
+            None => self.sender.transmit(&delta, &numbers, passed).await,
+        };
+        let result = match result {
+            Ok(result) => result,
+            Err(SendError::Closed) => return Err(SendError::Closed),
+            Err(error) => Sent::nothing(&numbers, error),
+        };
+        sent.attempts = result.attempts;
+        sent.lost.extend(result.lost);
+        sent.error = sent.error.or(result.error);
+        let spooled = is_sent && self.outbox.is_some() && sent.lost.len() < total_rows;
+        Ok(finish(sent, spooled))
+    }
+
+    /// Resolves when nothing is on its way any more, and the spool is empty.
+    pub async fn flush(&self) {
+        loop {
+            let changed = self.sender.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let spooled = self.outbox.as_ref().map_or(0, |outbox| outbox.stats().records);
+            if self.sender.open.load(Ordering::Relaxed) == 0 && spooled == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Takes nothing more; what is on its way has so long to arrive. What is in the spool stays there.
+    pub async fn close(&self, patience: Duration) {
+        if let Some(outbox) = &self.outbox {
+            outbox.stop();
+        }
+        let [drain, lane] = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let end = Instant::now() + patience;
+        leave(drain, end).await;
+        self.sender.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        leave(lane, end).await;
+        if let Some(outbox) = self.outbox.clone() {
+            let _ = spawn_blocking(move || outbox.close()).await;
+        }
+        if let Some(copies) = self.copies.clone() {
+            let _ = spawn_blocking(move || copies.lock().unwrap_or_else(PoisonError::into_inner).close()).await;
+        }
+        self.sender.changed.notify_waiters();
+    }
+
+    /// How it stands.
+    pub fn stats(&self) -> Stats {
+        let counters = &self.sender.counters;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let free = self.sender.room.available_permits() as u64;
+        let spool = self.outbox.as_ref().map(|outbox| outbox.stats()).unwrap_or_default();
+        Stats {
+            batches: read(&self.batches),
+            rows: read(&counters.rows),
+            rows_failed: read(&counters.rows_refused) + read(&self.unfit),
+            bytes: read(&counters.bytes),
+            retries: read(&counters.retries),
+            streams: read(&counters.streams),
+            in_flight_bytes: u64::from(self.sender.units).saturating_sub(free) * UNIT,
+            spooled: spool.records,
+            spool_bytes: spool.bytes,
+            spool_oldest_ms: spool.oldest_ms,
+            spool_lost: spool.dropped + spool.damaged,
+            last_error: self.sender.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}
+
+async fn leave(task: Option<JoinHandle<()>>, end: Instant) {
+    let Some(mut task) = task else { return };
+    if timeout(end.saturating_duration_since(Instant::now()), &mut task).await.is_err() {
+        task.abort();
+        let _ = task.await;
+    }
+}
+
+/// Where it may take its time.
+pub(super) async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, SendError> + Send + 'static,
+) -> Result<T, SendError> {
+    spawn_blocking(call).await.unwrap_or_else(|panic| Err(SendError::Internal(panic.to_string())))
+}
+
+/// What a stream for this schema is opened with, without sending a row: each step fails with its own error.
+pub async fn try_to_open(config: ZerobusConfig, schema: &arrow_schema::SchemaRef) -> Result<(), SendError> {
+    config.validate()?;
+    let shape = Shape::of(config.delivery, &delta_schema(schema)?)?;
+    let sdk = wire::client(&config).map_err(|error| SendError::of(&error, &config))?;
+    let open = wire::Wire::open(&sdk, &config, &shape).await.map_err(|error| SendError::of(&error, &config))?;
+    open.end().await.map(drop).map_err(|error| SendError::of(&error, &config))
+}

@@ -1,0 +1,205 @@
+//! Copies of what is sent, for looking at: Arrow files, and Protobuf records with their descriptor.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::SendError;
+use super::config::ZerobusConfig;
+use crate::arrow::{Batch, Compression, Descriptor, Fault, FileOptions, FileWriter};
+
+const MAX_FILE_BYTES: u64 = 64 << 20;
+const KEEP: usize = 10;
+const FLUSH: Duration = Duration::from_secs(5);
+
+pub(super) struct Copies {
+    arrow: Option<FileWriter>,
+    protobuf: Option<Records>,
+}
+
+impl Copies {
+    /// None where none are wanted.
+    pub(super) fn open(config: &ZerobusConfig) -> Result<Option<Self>, SendError> {
+        let debug = &config.debug;
+        let Some(folder) = debug.folder.as_ref().filter(|_| debug.arrow || debug.protobuf) else { return Ok(None) };
+        let prefix = config.table.replace('.', "_");
+        let max_bytes = debug.max_file_bytes.unwrap_or(MAX_FILE_BYTES);
+        let age = debug.flush_ms.map_or(FLUSH, Duration::from_millis);
+        let keep = debug.keep.unwrap_or(KEEP);
+        let arrow = if debug.arrow {
+            let options = FileOptions {
+                folder: folder.join("arrow"),
+                prefix: prefix.clone(),
+                max_bytes,
+                max_age_ms: Some(age.as_millis() as u64),
+                keep: Some(keep),
+                compression: Compression::None,
+            };
+            Some(FileWriter::open(options)?.0)
+        } else {
+            None
+        };
+        let folder = folder.join("protobuf");
+        let protobuf = debug.protobuf.then_some(Records { folder, prefix, max_bytes, age, keep, open: None });
+        Ok(Some(Copies { arrow, protobuf }))
+    }
+
+    pub(super) fn write(&mut self, batch: &Batch) -> Result<(), SendError> {
+        if let Some(arrow) = &mut self.arrow {
+            arrow.write(batch)?;
+            arrow.tick()?;
+        }
+        if let Some(protobuf) = &mut self.protobuf {
+            protobuf.write(batch)?;
+        }
+        Ok(())
+    }
+
+    /// Completes the files.
+    pub(super) fn close(&mut self) {
+        // Copies are for looking at: nobody waits for them at the end.
+        if let Some(arrow) = &mut self.arrow {
+            let _ = arrow.rotate();
+        }
+        if let Some(protobuf) = &mut self.protobuf {
+            protobuf.open = None;
+        }
+    }
+}
+
+/// Records in files, each with its length before it as Protobuf's own tools write them.
+struct Records {
+    folder: PathBuf,
+    prefix: String,
+    max_bytes: u64,
+    age: Duration,
+    keep: usize,
+    open: Option<OpenFile>,
+}
+
+struct OpenFile {
+    file: BufWriter<File>,
+    bytes: u64,
+    since: Instant,
+    descriptor: Vec<u8>,
+}
+
+impl Records {
+    fn write(&mut self, batch: &Batch) -> Result<(), SendError> {
+        let descriptor = Descriptor::new(batch.schema())?;
+        let full = |open: &OpenFile| {
+            open.bytes >= self.max_bytes || open.since.elapsed() >= self.age || open.descriptor != descriptor.bytes()
+        };
+        if self.open.as_ref().is_some_and(full) {
+            self.open = None;
+        }
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => self.create(descriptor.bytes()).map_err(|error| self.failed(&error))?,
+        };
+        for part in batch.parts() {
+            for record in descriptor.encode(part, 0)?.0 {
+                let mut head = Vec::with_capacity(5);
+                length(record.len() as u64, &mut head);
+                let written = open.file.write_all(&head).and_then(|()| open.file.write_all(&record));
+                written.map_err(|error| self.failed(&error))?;
+                open.bytes += (head.len() + record.len()) as u64;
+            }
+        }
+        open.file.flush().map_err(|error| self.failed(&error))?;
+        self.open = Some(open);
+        Ok(())
+    }
+
+    fn create(&self, descriptor: &[u8]) -> std::io::Result<OpenFile> {
+        std::fs::create_dir_all(&self.folder)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        // By time, so that names sort.
+        let name = |kind: &str| self.folder.join(format!("{}-{now:020}.{kind}", self.prefix));
+        std::fs::write(name("pb"), descriptor)?;
+        let file = BufWriter::new(File::create(name("binpb"))?);
+        for kind in ["pb", "binpb"] {
+            self.retain(kind)?;
+        }
+        Ok(OpenFile { file, bytes: 0, since: Instant::now(), descriptor: descriptor.to_vec() })
+    }
+
+    /// The newest stay, and the one that is being written.
+    fn retain(&self, kind: &str) -> std::io::Result<()> {
+        let ours = |path: &Path| {
+            let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+            path.extension().is_some_and(|it| it == kind) && name.starts_with(&format!("{}-", self.prefix))
+        };
+        let found = std::fs::read_dir(&self.folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+        let mut files: Vec<PathBuf> = found.filter(|path| ours(path)).collect();
+        files.sort();
+        for old in files.iter().rev().skip(self.keep + 1) {
+            std::fs::remove_file(old)?;
+        }
+        Ok(())
+    }
+
+    fn failed(&self, error: &std::io::Error) -> SendError {
+        let fault = match error.kind() {
+            std::io::ErrorKind::StorageFull => Fault::DiskFull(self.folder.clone()),
+            _ => Fault::File { path: self.folder.clone(), reason: error.to_string() },
+        };
+        fault.into()
+    }
+}
+
+fn length(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+
+    use super::super::config::Debug;
+    use super::*;
+
+    #[test]
+    fn copies_are_framed_turn_over_and_go() {
+        let folder = std::env::temp_dir().join(format!("millrace-copies-{}", std::process::id()));
+        let debug = Debug {
+            arrow: true,
+            protobuf: true,
+            folder: Some(folder.clone()),
+            flush_ms: None,
+            max_file_bytes: Some(1),
+            keep: Some(2),
+        };
+        let config = ZerobusConfig { table: "a.b.c".into(), debug, ..ZerobusConfig::default() };
+        let mut copies = Copies::open(&config).unwrap().unwrap();
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 300]));
+        let batch = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
+        let batch = Batch::new(batch.schema(), vec![batch]);
+        for _ in 0..5 {
+            copies.write(&batch).unwrap();
+        }
+        copies.close();
+        let files = |kind: &str| {
+            let found = std::fs::read_dir(folder.join(kind)).unwrap().map(|entry| entry.unwrap().path());
+            let mut found: Vec<PathBuf> = found.collect();
+            found.sort();
+            found
+        };
+        let records: Vec<PathBuf> =
+            files("protobuf").into_iter().filter(|path| path.extension().unwrap() == "binpb").collect();
+        assert_eq!((files("protobuf").len(), records.len()), (6, 3));
+        // Field 1, a varint each.
+        assert_eq!(std::fs::read(&records[2]).unwrap(), [2, 8, 1, 3, 8, 172, 2]);
+        assert_eq!(files("arrow").iter().filter(|path| path.extension().is_some_and(|it| it == "arrow")).count(), 2);
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(Copies::open(&ZerobusConfig::default()).unwrap().is_none());
+    }
+}

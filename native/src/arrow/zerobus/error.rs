@@ -1,0 +1,216 @@
+//! What can go wrong with sending, and which of it may go away by itself.
+
+use databricks_zerobus_ingest_sdk::ZerobusError;
+use tonic::{Code, Status};
+
+use super::config::{Problem, ZerobusConfig};
+use crate::arrow::Fault;
+use crate::error::{ErrorCode, HasCode};
+use crate::spool::SpoolError;
+
+/// What can go wrong.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SendError {
+    /// Options that cannot work.
+    #[error("{}; correct the options", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Configuration(Vec<Problem>),
+    /// The other side does not know us, or does not let us write there.
+    #[error("Zerobus does not let us in: {0}; see whether client id, secret and the grants on the table are right")]
+    Authentication(String),
+    /// No token, for a reason that may go away.
+    #[error("there is no token: {0}; it is tried again")]
+    TokenRefresh(String),
+    /// No stream.
+    #[error("there is no connection to Zerobus: {0}; see whether the endpoint can be reached")]
+    Connection(String),
+    /// A stream that broke.
+    #[error("the stream to Zerobus failed: {0}; it is tried again")]
+    Transmission(String),
+    /// No such table, or a service that does not have the call.
+    #[error("there is nothing to send to: {0}; see whether endpoint and table are right")]
+    Missing(String),
+    /// A table that does not take these columns.
+    #[error("the table does not take the schema: {message} ({causes}); make the columns those of the table")]
+    Schema {
+        /// In the words of the server.
+        message: String,
+        /// By its names, with commas.
+        causes: String,
+    },
+    /// Rows that are not taken, and will not be.
+    #[error("Zerobus refuses it: {0}; correct the rows, or the table")]
+    Rejected(String),
+    /// A message that is not taken because of its size.
+    #[error("Zerobus refuses it as too large: {0}; send smaller rows")]
+    TooLarge(String),
+    /// What is in a batch cannot be sent.
+    #[error("{message}")]
+    Conversion {
+        /// Of the conversion.
+        code: ErrorCode,
+        /// In its words.
+        message: String,
+    },
+    /// Tried as often as it should.
+    #[error("given up after {attempts} attempts: {last}")]
+    RetryExhausted {
+        /// So often it was tried.
+        attempts: u32,
+        /// How the last one failed.
+        last: Box<SendError>,
+    },
+    /// The spool does not take it.
+    #[error("{message}")]
+    Spool {
+        /// Of the spool.
+        code: ErrorCode,
+        /// In its words.
+        message: String,
+    },
+    /// It was closed.
+    #[error("the Zerobus client is closed; open it again")]
+    Closed,
+    /// A bug.
+    #[error("{0}; this is a bug, please report it with the log")]
+    Internal(String),
+}
+
+impl HasCode for SendError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            SendError::Configuration(_) => ErrorCode::InvalidOption,
+            SendError::Authentication(_) => ErrorCode::Unauthorized,
+            SendError::TokenRefresh(_) | SendError::Connection(_) | SendError::Transmission(_) => ErrorCode::Transport,
+            SendError::Missing(_) | SendError::Schema { .. } | SendError::Rejected(_) => ErrorCode::Refused,
+            SendError::TooLarge(_) => ErrorCode::TooLarge,
+            SendError::Conversion { code, .. } | SendError::Spool { code, .. } => *code,
+            SendError::RetryExhausted { last, .. } => last.code(),
+            SendError::Closed => ErrorCode::Closed,
+            SendError::Internal(_) => ErrorCode::Internal,
+        }
+    }
+}
+
+impl SendError {
+    /// Whether the same may go well when it is tried again.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            SendError::TokenRefresh(_) | SendError::Connection(_) | SendError::Transmission(_) => true,
+            SendError::Configuration(_)
+            | SendError::Authentication(_)
+            | SendError::Missing(_)
+            | SendError::Schema { .. }
+            | SendError::Rejected(_)
+            | SendError::TooLarge(_)
+            | SendError::Conversion { .. }
+            | SendError::RetryExhausted { .. }
+            | SendError::Spool { .. }
+            | SendError::Closed
+            | SendError::Internal(_) => false,
+        }
+    }
+
+    /// For a person, and for programs that want more than the code.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            SendError::Configuration(_) => "configuration",
+            SendError::Authentication(_) => "authentication",
+            SendError::TokenRefresh(_) => "token-refresh",
+            SendError::Connection(_) => "connection",
+            SendError::Transmission(_) => "transmission",
+            SendError::Missing(_) => "missing",
+            SendError::Schema { .. } => "schema",
+            SendError::Rejected(_) => "rejected",
+            SendError::TooLarge(_) => "too-large",
+            SendError::Conversion { .. } => "conversion",
+            SendError::RetryExhausted { .. } => "retry-exhausted",
+            SendError::Spool { .. } => "spool",
+            SendError::Closed => "closed",
+            SendError::Internal(_) => "internal",
+        }
+    }
+
+    /// What the official client says, without our secret.
+    pub(super) fn of(error: &ZerobusError, config: &ZerobusConfig) -> Self {
+        let said = |text: &str| config.hide(text);
+        match error {
+            ZerobusError::CreateStreamError(status) => of_status(status, true, config),
+            ZerobusError::StreamClosedError(status) => of_status(status, false, config),
+            ZerobusError::InvalidSchema { message, causes, .. } => {
+                let causes: Vec<String> = causes.iter().map(|cause| format!("{cause:?}")).collect();
+                SendError::Schema { message: said(message), causes: causes.join(", ") }
+            }
+            ZerobusError::InvalidUCTokenError(text) => SendError::Authentication(said(text)),
+            ZerobusError::TokenFetchError(text) => SendError::TokenRefresh(said(text)),
+            ZerobusError::ChannelCreationError(_)
+            | ZerobusError::FailedToEstablishTlsConnectionError
+            | ZerobusError::ConnectionTimeout(_) => SendError::Connection(said(&error.to_string())),
+            ZerobusError::UnexpectedStreamResponseError(text) => SendError::Transmission(said(text)),
+            // A claim of more rows than were sent, or an acknowledgement that makes no sense: the stream is of no use.
+            ZerobusError::InvalidStateError(text) => SendError::Transmission(said(text)),
+            ZerobusError::InvalidArgument(text) => SendError::Rejected(said(text)),
+            other => SendError::Rejected(said(&other.to_string())),
+        }
+    }
+}
+
+fn of_status(status: &Status, opening: bool, config: &ZerobusConfig) -> SendError {
+    let text = config.hide(status.message());
+    let text = if text.is_empty() { status.code().description().to_owned() } else { text };
+    match status.code() {
+        Code::Unauthenticated | Code::PermissionDenied => SendError::Authentication(text),
+        // Of a message, whichever library the server is made with; a quota has the same code and another text.
+        Code::ResourceExhausted | Code::OutOfRange | Code::InvalidArgument if is_about_size(&text) => {
+            SendError::TooLarge(text)
+        }
+        Code::NotFound | Code::Unimplemented => SendError::Missing(text),
+        Code::InvalidArgument | Code::OutOfRange => SendError::Rejected(text),
+        _ if opening => SendError::Connection(text),
+        _ => SendError::Transmission(text),
+    }
+}
+
+fn is_about_size(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["larger than max", "too large", "exceeds maximum size", "exceeds the maximum"].iter().any(|it| text.contains(it))
+}
+
+impl From<Fault> for SendError {
+    fn from(fault: Fault) -> Self {
+        SendError::Conversion { code: fault.code(), message: fault.to_string() }
+    }
+}
+
+impl From<SpoolError> for SendError {
+    fn from(error: SpoolError) -> Self {
+        SendError::Spool { code: error.code(), message: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_says_whether_it_is_worth_a_second_attempt() {
+        let config = ZerobusConfig { client_secret: "hush".into(), ..ZerobusConfig::default() };
+        let closed = |code, text| SendError::of(&ZerobusError::StreamClosedError(Status::new(code, text)), &config);
+        for (code, text, kind, retryable) in [
+            (Code::Unavailable, "", "transmission", true),
+            (Code::Internal, "", "transmission", true),
+            (Code::ResourceExhausted, "quota", "transmission", true),
+            (Code::ResourceExhausted, "Received message larger than max (9 vs. 4)", "too-large", false),
+            (Code::OutOfRange, "decoded message length too large", "too-large", false),
+            (Code::InvalidArgument, "no", "rejected", false),
+            (Code::NotFound, "no table", "missing", false),
+            (Code::Unauthenticated, "hush", "authentication", false),
+            (Code::PermissionDenied, "no", "authentication", false),
+        ] {
+            let error = closed(code, text);
+            assert_eq!((error.kind(), error.is_retryable()), (kind, retryable), "{code} {text}");
+            assert!(!error.to_string().contains("hush"));
+        }
+        let opening = ZerobusError::CreateStreamError(Status::unavailable("away"));
+        assert_eq!(SendError::of(&opening, &config).kind(), "connection");
+    }
+}

@@ -1,0 +1,412 @@
+//! One lane to one table: rows go in order, what is acknowledged is told, what breaks is mended.
+//!
+//! ```text
+//! job -> waiting -> under way (on a stream) -> acknowledged
+//!           ^------- stream failed: what is not acknowledged goes back, in order
+//! ```
+//!
+//! What must hold:
+//! - Rows that are acknowledged are never sent again; all others are, until they are given up.
+//! - A stream that opens, and fails without one more row acknowledged, has a first row that may be at fault. The lane
+//!   then goes carefully: one piece at a time. A piece that is refused alone is halved until the rows at fault are
+//!   known; those are set aside with the reason, and the rest goes on. So nothing is tried for ever.
+//! - Nobody is at fault for a failure of the network: pieces that were not alone on the stream are not counted.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use databricks_zerobus_ingest_sdk::ZerobusSdk;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::sleep;
+
+use super::SendError;
+use super::backoff::pause;
+use super::config::ZerobusConfig;
+use super::payload::{Payload, Shape};
+use super::wire::Wire;
+
+/// So many bytes are handed to a stream before some of them are acknowledged: their age counts from then on.
+const WINDOW_BYTES: usize = 64 << 20;
+/// And so many pieces.
+const WINDOW_PIECES: usize = 1024;
+/// A job with more rows at fault than can be found with so many attempts is given up as a whole.
+const MAX_HALVINGS: u32 = 64;
+
+/// Rows that wait for their turn.
+struct Piece {
+    payload: Payload,
+    /// The number of its first row in the job.
+    first: usize,
+}
+
+/// Rows that are sent together.
+pub(super) struct Job {
+    shape: Arc<Shape>,
+    pieces: VecDeque<Piece>,
+    bytes: usize,
+    rows: usize,
+    refused: Vec<(usize, usize, SendError)>,
+    attempts: u32,
+    failures: u32,
+    halvings: u32,
+    done: oneshot::Sender<Outcome>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// What became of a job.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// How often rows of it were handed to a stream, at most.
+    pub attempts: u32,
+    /// First row, number of rows, and why they did not arrive. All others did.
+    pub refused: Vec<(usize, usize, SendError)>,
+}
+
+impl Job {
+    pub(super) fn new(
+        shape: Arc<Shape>,
+        payload: Payload,
+        room: OwnedSemaphorePermit,
+    ) -> (Self, oneshot::Receiver<Outcome>) {
+        let (done, outcome) = oneshot::channel();
+        let (bytes, rows) = (payload.bytes(), payload.rows());
+        let job = Job {
+            shape,
+            pieces: VecDeque::from([Piece { payload, first: 0 }]),
+            bytes,
+            rows,
+            refused: Vec::new(),
+            attempts: 0,
+            failures: 0,
+            halvings: 0,
+            done,
+            _room: room,
+        };
+        (job, outcome)
+    }
+
+    /// The first piece will not arrive.
+    fn refuse(&mut self, error: SendError) {
+        if let Some(piece) = self.pieces.pop_front() {
+            self.refused.push((piece.first, piece.payload.rows(), error));
+        }
+    }
+
+    /// Nothing that is left will arrive.
+    fn refuse_all(&mut self, error: &SendError) {
+        while !self.pieces.is_empty() {
+            self.refuse(error.clone());
+        }
+    }
+
+    /// The first rows of the first piece arrived.
+    fn arrived(&mut self, rows: usize) {
+        if let Some(piece) = self.pieces.front_mut() {
+            let left = piece.payload.rows() - rows;
+            piece.payload = piece.payload.slice(rows, left);
+            piece.first += rows;
+        }
+    }
+
+    fn halve(&mut self) {
+        if let Some(piece) = self.pieces.pop_front() {
+            let (rows, half) = (piece.payload.rows(), piece.payload.rows() / 2);
+            let second = Piece { payload: piece.payload.slice(half, rows - half), first: piece.first + half };
+            self.pieces.push_front(second);
+            self.pieces.push_front(Piece { payload: piece.payload.slice(0, half), first: piece.first });
+            self.halvings += 1;
+        }
+    }
+}
+
+/// What a lane did since it was opened.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub rows: AtomicU64,
+    pub rows_refused: AtomicU64,
+    pub bytes: AtomicU64,
+    pub retries: AtomicU64,
+    pub streams: AtomicU64,
+}
+
+struct Open {
+    wire: Wire,
+    shape: Arc<Shape>,
+    /// Rows were acknowledged on it.
+    progress: bool,
+}
+
+pub(super) struct Lane {
+    config: Arc<ZerobusConfig>,
+    sdk: ZerobusSdk,
+    counters: Arc<Counters>,
+    jobs: mpsc::UnboundedReceiver<Job>,
+    /// No more jobs will come.
+    ended: bool,
+    waiting: VecDeque<Job>,
+    under_way: VecDeque<(i64, Job)>,
+    /// So many jobs go one at a time before the lane trusts them again.
+    careful: usize,
+    /// Openings that failed in a row.
+    shut: u32,
+}
+
+impl Lane {
+    pub(super) fn new(
+        config: Arc<ZerobusConfig>,
+        sdk: ZerobusSdk,
+        counters: Arc<Counters>,
+        jobs: mpsc::UnboundedReceiver<Job>,
+    ) -> Self {
+        let (waiting, under_way) = (VecDeque::new(), VecDeque::new());
+        Lane { config, sdk, counters, jobs, ended: false, waiting, under_way, careful: 0, shut: 0 }
+    }
+
+    /// Until nobody can give it jobs any more, and all it had are done.
+    pub(super) async fn run(mut self) {
+        let mut open: Option<Open> = None;
+        loop {
+            while let Ok(job) = self.jobs.try_recv() {
+                self.waiting.push_back(job);
+            }
+            if self.waiting.is_empty() && self.under_way.is_empty() {
+                match self.jobs.recv().await {
+                    Some(job) => self.waiting.push_back(job),
+                    None => break,
+                }
+            }
+            let Some(stream) = &mut open else {
+                open = self.open().await;
+                continue;
+            };
+            let other_shape = |job: &Job| job.shape.schema != stream.shape.schema;
+            if self.under_way.is_empty() && self.waiting.front().is_some_and(other_shape) {
+                if let Some(stream) = open.take() {
+                    let _ = stream.wire.end().await;
+                }
+                continue;
+            }
+            let result = match self.feed(stream).await {
+                Ok(()) => self.wait(stream).await,
+                failed => failed,
+            };
+            if let Err(error) = result
+                && let Some(stream) = open.take()
+            {
+                self.mend(stream, error).await;
+            }
+        }
+        if let Some(stream) = open {
+            let _ = stream.wire.end().await;
+        }
+    }
+
+    async fn open(&mut self) -> Option<Open> {
+        let shape = self.waiting.front()?.shape.clone();
+        self.counters.streams.fetch_add(1, Ordering::Relaxed);
+        let mut opened = Wire::open(&self.sdk, &self.config, &shape).await;
+        if let Err(error) = &opened
+            && matches!(SendError::of(error, &self.config), SendError::Authentication(_))
+        {
+            // The client has forgotten the token, which may have been revoked: a new one decides.
+            opened = Wire::open(&self.sdk, &self.config, &shape).await;
+        }
+        match opened {
+            Ok(wire) => {
+                self.shut = 0;
+                Some(Open { wire, shape, progress: false })
+            }
+            Err(error) => {
+                self.stay_shut(SendError::of(&error, &self.config)).await;
+                None
+            }
+        }
+    }
+
+    /// No stream opens: that is nobody's fault, but each job waits only so often.
+    async fn stay_shut(&mut self, error: SendError) {
+        self.shut += 1;
+        let retryable = error.is_retryable();
+        let schema = self.waiting.front().map(|job| job.shape.schema.clone());
+        // A table that does not take one schema may take another.
+        let about_schema = matches!(error, SendError::Schema { .. } | SendError::Rejected(_));
+        for mut job in std::mem::take(&mut self.waiting) {
+            if about_schema && schema.as_ref() != Some(&job.shape.schema) {
+                self.waiting.push_back(job);
+                continue;
+            }
+            job.attempts += 1;
+            job.failures += 1;
+            if !retryable {
+                job.refuse_all(&error);
+            } else if job.failures >= self.config.retry.max_attempts {
+                job.refuse_all(&exhausted(&job, &error));
+            }
+            if job.pieces.is_empty() {
+                self.finish(job);
+            } else {
+                self.waiting.push_back(job);
+            }
+        }
+        if !self.waiting.is_empty() {
+            self.counters.retries.fetch_add(1, Ordering::Relaxed);
+            sleep(pause(self.config.retry, self.shut)).await;
+        }
+    }
+
+    /// Hands over what the window takes.
+    async fn feed(&mut self, open: &Open) -> Result<(), SendError> {
+        loop {
+            let bytes: usize = self.under_way.iter().map(|(_, job)| job.bytes).sum();
+            let first = self.under_way.is_empty();
+            let room = bytes < WINDOW_BYTES && self.under_way.len() < WINDOW_PIECES && self.careful == 0;
+            let fits = |job: &Job| (first || room) && job.shape.schema == open.shape.schema;
+            if !self.waiting.front().is_some_and(fits) {
+                return Ok(());
+            }
+            let Some(mut job) = self.waiting.pop_front() else { return Ok(()) };
+            let Some(piece) = job.pieces.front() else {
+                self.finish(job);
+                continue;
+            };
+            match open.wire.put(piece.payload.clone()).await {
+                Ok(offset) => {
+                    job.attempts += 1;
+                    self.under_way.push_back((offset, job));
+                }
+                Err(error) => {
+                    self.waiting.push_front(job);
+                    return Err(SendError::of(&error, &self.config));
+                }
+            }
+        }
+    }
+
+    /// Until something is acknowledged, comes, or fails.
+    async fn wait(&mut self, open: &mut Open) -> Result<(), SendError> {
+        let Some((offset, _)) = self.under_way.front() else { return Ok(()) };
+        tokio::select! {
+            acknowledged = open.wire.acknowledged(*offset) => {
+                acknowledged.map_err(|error| SendError::of(&error, &self.config))?;
+                open.progress = true;
+                if let Some((_, job)) = self.under_way.pop_front() {
+                    self.arrived(job);
+                }
+                Ok(())
+            }
+            job = self.jobs.recv(), if !self.ended => {
+                match job {
+                    Some(job) => self.waiting.push_back(job),
+                    None => self.ended = true,
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A stream failed: what it did not acknowledge goes back, and whoever is at fault is found.
+    async fn mend(&mut self, open: Open, error: SendError) {
+        let Open { wire, mut progress, .. } = open;
+        let count = self.under_way.len();
+        let unacknowledged = match wire.end().await {
+            Ok(mut left) => {
+                left.truncate(count);
+                left
+            }
+            // It does not tell: then all is sent again, rather than lost.
+            Err(_) => self.under_way.iter().filter_map(|(_, job)| Some(job.pieces.front()?.payload.rows())).collect(),
+        };
+        let done = count - unacknowledged.len();
+        progress |= done > 0;
+        for (_, job) in self.under_way.drain(..done).collect::<Vec<_>>() {
+            self.arrived(job);
+        }
+        let idle = count == 0;
+        let mut back: Vec<Job> = Vec::new();
+        for ((_, mut job), left) in self.under_way.drain(..).zip(unacknowledged) {
+            let rows = job.pieces.front().map_or(0, |piece| piece.payload.rows());
+            if left < rows {
+                job.arrived(rows - left);
+                self.counters.rows.fetch_add((rows - left) as u64, Ordering::Relaxed);
+                progress = true;
+            }
+            back.push(job);
+        }
+        back.into_iter().rev().for_each(|job| self.waiting.push_front(job));
+        // A stream that dies while nothing is under way has nobody to blame; a leftover failure of it opens a new one.
+        if idle || self.waiting.is_empty() {
+            return;
+        }
+        self.counters.retries.fetch_add(1, Ordering::Relaxed);
+        if progress {
+            // As at a rotation: it goes on at once.
+            if let Some(job) = self.waiting.front_mut() {
+                job.failures = 0;
+            }
+            return;
+        }
+        let failures = self.blame(error, count);
+        if failures > 0 {
+            sleep(pause(self.config.retry, failures)).await;
+        }
+    }
+
+    /// No row arrived. The first job may be at fault; its failures so far.
+    fn blame(&mut self, error: SendError, under_way: usize) -> u32 {
+        let Some(mut job) = self.waiting.pop_front() else { return 0 };
+        let refused = matches!(error, SendError::Rejected(_) | SendError::TooLarge(_) | SendError::Schema { .. });
+        // One of those that were under way is refused; a failure of another kind says less.
+        self.careful = self.careful.max(if refused { under_way } else { 1 });
+        if under_way == 1 && refused {
+            let rows = job.pieces.front().map_or(0, |piece| piece.payload.rows());
+            if rows > 1 && job.halvings < MAX_HALVINGS {
+                job.halve();
+            } else {
+                job.refuse(error);
+            }
+            // What was found is no reason to wait.
+            job.failures = 0;
+        } else if !refused {
+            job.failures += 1;
+            if job.failures >= self.config.retry.max_attempts {
+                let exhausted = exhausted(&job, &error);
+                job.refuse_all(&exhausted);
+            }
+        }
+        let failures = job.failures;
+        if job.pieces.is_empty() {
+            self.careful = self.careful.saturating_sub(1);
+            self.finish(job);
+        } else {
+            self.waiting.push_front(job);
+        }
+        failures
+    }
+
+    /// The first piece of a job arrived.
+    fn arrived(&mut self, mut job: Job) {
+        let Some(piece) = job.pieces.pop_front() else { return };
+        self.counters.rows.fetch_add(piece.payload.rows() as u64, Ordering::Relaxed);
+        job.failures = 0;
+        if job.pieces.is_empty() {
+            self.careful = self.careful.saturating_sub(1);
+            self.counters.bytes.fetch_add(job.bytes as u64, Ordering::Relaxed);
+            self.finish(job);
+        } else {
+            self.waiting.push_front(job);
+        }
+    }
+
+    fn finish(&self, job: Job) {
+        let refused: usize = job.refused.iter().map(|(_, rows, _)| rows).sum();
+        debug_assert!(refused <= job.rows);
+        self.counters.rows_refused.fetch_add(refused as u64, Ordering::Relaxed);
+        // Who does not wait for it any more does not want to know.
+        let _ = job.done.send(Outcome { attempts: job.attempts, refused: job.refused });
+    }
+}
+
+fn exhausted(job: &Job, error: &SendError) -> SendError {
+    SendError::RetryExhausted { attempts: job.attempts, last: Box::new(error.clone()) }
+}

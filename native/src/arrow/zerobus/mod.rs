@@ -1,0 +1,35 @@
+//! Sends batches to a Databricks table through Zerobus.
+//!
+//! ```text
+//! send -> cast to the table's types -> lane -> stream of the official client -> Zerobus
+//!                                  \-> spool -> drain -/
+//! ```
+//!
+//! | module | job |
+//! |---|---|
+//! | `config` | what it is told, and what is wrong with that |
+//! | `error` | what can go wrong, and what of it may go away |
+//! | `backoff` | pauses between attempts |
+//! | `payload` | rows in the form in which they travel |
+//! | `wire`, `tls` | one stream of the official client |
+//! | `lane` | one stream after the other: order, acknowledgements, who is at fault |
+//! | `outbox` | what waits on disk |
+//! | `copies` | copies of what is sent |
+//! | `client`, `report` | the whole, and what it tells |
+
+mod backoff;
+mod client;
+mod config;
+mod copies;
+mod error;
+mod lane;
+mod outbox;
+mod payload;
+mod report;
+mod tls;
+mod wire;
+
+pub use client::{Client, try_to_open};
+pub use config::{Debug, Delivery, Problem, Retry, Secret, SpoolConfig, WhenSpoolFull, ZerobusConfig};
+pub use error::SendError;
+pub use report::{FailedRows, Stats, TransmissionResult};

@@ -1,0 +1,267 @@
+//! Batches that wait on disk, and their way out.
+//!
+//! What must hold:
+//! - A batch leaves the spool when each of its rows is acknowledged or set aside in a file, not before.
+//! - Rows that are acknowledged are not sent again while this process lives.
+//! - What Zerobus refuses is set aside with the reason. What fails for other reasons is tried until it arrives; it is set
+//!   aside only when others keep arriving while it does not.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arrow_buffer::Buffer;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::SendError;
+use super::backoff::pause;
+use super::client::{Lost, Sender, Sent, blocking};
+use super::config::{SpoolConfig, WhenSpoolFull};
+use crate::arrow::{Batch, Compression, Form, decode, encode};
+use crate::error::ErrorCode;
+use crate::spool::{Durability, Options, Record, Spool, SpoolError, Stats, WhenFull};
+
+/// So many bytes are read from the spool, and sent, at a time.
+const READ_BYTES: usize = 32 << 20;
+/// Packed batches unpack to no more.
+const MAX_UNPACKED: u64 = 4 << 30;
+/// So often others have to arrive while a batch does not, until it is set aside.
+const MAX_SUSPICION: u32 = 2;
+
+pub(super) struct Outbox {
+    spool: Mutex<Option<Arc<Spool>>>,
+    folder: PathBuf,
+    blocks: bool,
+    /// Who waits for room, in the order of their calls.
+    turn: tokio::sync::Mutex<()>,
+    wake: Notify,
+    /// Batches left the spool, or it was stopped.
+    room: Notify,
+    stopped: AtomicBool,
+}
+
+/// A batch of the spool that was tried, and is not through.
+#[derive(Default)]
+struct Trouble {
+    /// Its rows that are open; all, where it is not known.
+    rows: Option<Vec<usize>>,
+    suspicion: u32,
+}
+
+impl Outbox {
+    pub(super) fn open(config: &SpoolConfig) -> Result<Self, SendError> {
+        let durability = match config.sync_ms {
+            0 => Durability::Each,
+            ms => Durability::Within(Duration::from_millis(ms)),
+        };
+        let when_full = match config.when_full {
+            WhenSpoolFull::Block | WhenSpoolFull::Refuse => WhenFull::Refuse,
+            WhenSpoolFull::DropOldest => WhenFull::DropOldest,
+        };
+        let options = Options { durability, max_bytes: config.max_bytes, when_full };
+        let spool = Spool::open(&config.folder, options)?;
+        Ok(Outbox {
+            spool: Mutex::new(Some(Arc::new(spool))),
+            folder: config.folder.clone(),
+            blocks: config.when_full == WhenSpoolFull::Block,
+            turn: tokio::sync::Mutex::new(()),
+            wake: Notify::new(),
+            room: Notify::new(),
+            stopped: AtomicBool::new(false),
+        })
+    }
+
+    /// Done when it is on disk.
+    pub(super) async fn put(&self, batch: &Batch) -> Result<(), SendError> {
+        let batch = batch.clone();
+        let record: Arc<[u8]> = blocking(move || Ok(encode(&batch, Form::Stream, Compression::Lz4)?.into())).await?;
+        let _turn = self.turn.lock().await;
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            if self.is_stopped() {
+                return Err(SendError::Closed);
+            }
+            let (spool, record) = (self.spool().ok_or(SendError::Closed)?, record.clone());
+            let appended = blocking(move || Ok(spool.append(&[&record]).map(drop))).await?;
+            match appended {
+                Err(SpoolError::Full { .. }) if self.blocks => room.await,
+                Err(error) => return Err(error.into()),
+                Ok(()) => break,
+            }
+        }
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        self.spool().map(|spool| spool.stats()).unwrap_or_default()
+    }
+
+    /// Nothing more is read from it.
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.wake.notify_one();
+        self.room.notify_waiters();
+    }
+
+    /// Lets another process have it.
+    pub(super) fn close(&self) {
+        drop(self.spool.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    fn spool(&self) -> Option<Arc<Spool>> {
+        self.spool.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Sends what is in the spool, in order, until it is stopped.
+    pub(super) async fn drain(self: Arc<Self>, sender: Arc<Sender>) {
+        let mut trouble: HashMap<u64, Trouble> = HashMap::new();
+        let (mut from, mut failures) = (0, 0);
+        while !self.is_stopped() {
+            let Some(spool) = self.spool() else { return };
+            let records = blocking(move || Ok(spool.read(from, READ_BYTES)?)).await.unwrap_or_default();
+            let next = records.last().map(|record| record.seq + 1);
+            match next {
+                None if trouble.is_empty() => {
+                    self.wake.notified().await;
+                    continue;
+                }
+                // All that is behind the troubled ones was sent: their turn again.
+                None => failures += u32::from(failures == 0),
+                Some(next) => {
+                    if self.send(&sender, records, &mut trouble).await {
+                        (from, failures) = (next, 0);
+                        continue;
+                    }
+                    failures += 1;
+                }
+            }
+            from = 0;
+            let _ = timeout(pause(sender.config.retry, failures), self.stop_signal()).await;
+        }
+    }
+
+    async fn stop_signal(&self) {
+        while !self.is_stopped() {
+            self.wake.notified().await;
+        }
+    }
+
+    /// Sends them together, in order. Whether one of them is through.
+    async fn send(&self, sender: &Sender, records: Vec<Record>, trouble: &mut HashMap<u64, Trouble>) -> bool {
+        let mut under_way = Vec::with_capacity(records.len());
+        for record in records {
+            let (seq, open) = (record.seq, trouble.get(&record.seq).and_then(|it| it.rows.clone()));
+            match blocking(move || open_rows(&record, open)).await {
+                Ok((batch, numbers)) => {
+                    let sending = sender.dispatch(&batch, &numbers).await;
+                    under_way.push((seq, batch, numbers, sending));
+                }
+                // It was whole when it was taken; it stays, and does not stop the others.
+                Err(_) => trouble.entry(seq).or_default().suspicion = 0,
+            }
+        }
+        let mut through = false;
+        let mut late = Vec::new();
+        for (seq, batch, numbers, sending) in under_way {
+            let sent = match sending {
+                Ok(sending) => sending.outcome(sender).await,
+                Err(error) => Err(error),
+            };
+            let Sent { lost, error, .. } = match sent {
+                Ok(sent) => sent,
+                Err(SendError::Closed) => return through,
+                Err(error) => Sent::nothing(&numbers, error),
+            };
+            let missing = matches!(error, Some(SendError::Missing(_)));
+            let suspicious = trouble.get(&seq).is_some_and(|it| it.suspicion >= MAX_SUSPICION);
+            let (aside, open): (Lost, Lost) =
+                lost.into_iter().partition(|(_, code, _)| suspicious || (is_final(*code) && !missing));
+            let kept = !aside.is_empty() && self.set_aside(seq, &batch, &numbers, &aside).await.is_err();
+            if open.is_empty() && !kept {
+                through = true;
+                trouble.remove(&seq);
+                self.acknowledge(seq).await;
+                sender.changed.notify_waiters();
+            } else {
+                let rest = if kept { aside.into_iter().chain(open).collect() } else { open };
+                let mut rows: Vec<usize> = rest.into_iter().map(|(row, ..)| row).collect();
+                rows.sort_unstable();
+                trouble.entry(seq).or_default().rows = Some(rows);
+                late.push(seq);
+            }
+        }
+        if through {
+            late.into_iter().for_each(|seq| trouble.entry(seq).or_default().suspicion += 1);
+        }
+        through
+    }
+
+    async fn acknowledge(&self, seq: u64) {
+        if let Some(spool) = self.spool() {
+            // Where the disk fails it leaves later, or again.
+            let _ = blocking(move || Ok(spool.ack([seq])?)).await;
+        }
+        self.room.notify_waiters();
+    }
+
+    /// What Zerobus does not take goes to files beside the spool, with the reasons.
+    async fn set_aside(&self, seq: u64, batch: &Batch, numbers: &[usize], lost: &Lost) -> Result<(), SendError> {
+        let mut rows: Vec<(usize, &str)> = lost
+            .iter()
+            .filter_map(|(row, _, message)| Some((numbers.binary_search(row).ok()?, message.as_str())))
+            .collect();
+        rows.sort_unstable();
+        let parts: Vec<Batch> = rows.iter().map(|(row, _)| batch.slice(*row, 1)).collect();
+        let reasons: Vec<String> = rows.iter().map(|(_, message)| (*message).to_owned()).collect();
+        let first = rows.first().and_then(|(row, _)| numbers.get(*row)).copied().unwrap_or_default();
+        let (folder, schema) = (self.folder.join("rejected"), batch.schema().clone());
+        blocking(move || {
+            let file = encode(&Batch::join(schema, &parts)?, Form::File, Compression::Lz4)?;
+            let reasons = serde_json::to_vec(&reasons).map_err(|error| SendError::Internal(error.to_string()))?;
+            let io = |error: std::io::Error| {
+                SendError::from(SpoolError::Failed { path: folder.clone(), reason: error.to_string() })
+            };
+            std::fs::create_dir_all(&folder).map_err(io)?;
+            write(&folder.join(format!("{seq}-{first}.json")), &reasons).map_err(io)?;
+            write(&folder.join(format!("{seq}-{first}.arrow")), &file).map_err(io)
+        })
+        .await
+    }
+}
+
+/// The rows of a record that are open, and their numbers in it.
+fn open_rows(record: &Record, open: Option<Vec<usize>>) -> Result<(Batch, Vec<usize>), SendError> {
+    let batch = decode(Buffer::from(&record.data[..]), MAX_UNPACKED)?;
+    let Some(rows) = open else {
+        let numbers = (0..batch.rows()).collect();
+        return Ok((batch, numbers));
+    };
+    let parts: Vec<Batch> = runs(&rows).map(|(first, count)| batch.slice(first, count)).collect();
+    Ok((Batch::join(batch.schema().clone(), &parts)?, rows))
+}
+
+/// Numbers that follow each other: the first, and how many.
+fn runs(rows: &[usize]) -> impl Iterator<Item = (usize, usize)> {
+    rows.chunk_by(|before, after| before + 1 == *after).map(|run| (run[0], run.len()))
+}
+
+/// Whether rows that failed so will fail so again.
+fn is_final(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::Refused | ErrorCode::TooLarge | ErrorCode::Conversion)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    std::io::Write::write_all(&mut file, bytes)?;
+    file.sync_all()
+}

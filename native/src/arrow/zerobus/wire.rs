@@ -1,0 +1,108 @@
+//! One stream of the official client, of either kind. It does not come back by itself: what is sent again, and when, is
+//! the lane's to say.
+
+use std::sync::Arc;
+
+use databricks_zerobus_ingest_sdk::{
+    JsonString, ProtoBytes, ZerobusArrowStream, ZerobusError, ZerobusSdk, ZerobusStream,
+};
+use prost::Message;
+
+use super::config::{Delivery, ZerobusConfig};
+use super::payload::{Payload, Shape};
+use super::tls::OwnCa;
+use crate::arrow::Compression;
+
+/// Longer than any wait; the acknowledgement's own timeout ends them.
+const NEVER_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+/// More messages than a lane has under way.
+const MAX_MESSAGES: usize = 4096;
+
+/// A client, which keeps the token.
+pub(super) fn client(config: &ZerobusConfig) -> Result<ZerobusSdk, ZerobusError> {
+    let builder = ZerobusSdk::builder()
+        .endpoint(config.endpoint.trim_end_matches('/'))
+        .unity_catalog_url(config.unity_catalog_url.trim_end_matches('/'))
+        .application_name(concat!("millrace/", env!("CARGO_PKG_VERSION")));
+    match &config.ca {
+        Some(ca) => builder.tls_config(Arc::new(OwnCa(ca.clone()))).build(),
+        None => builder.build(),
+    }
+}
+
+/// An open stream.
+pub(super) enum Wire {
+    Flight(ZerobusArrowStream),
+    Records(Box<ZerobusStream>),
+}
+
+impl Wire {
+    pub(super) async fn open(sdk: &ZerobusSdk, config: &ZerobusConfig, shape: &Shape) -> Result<Self, ZerobusError> {
+        let builder = sdk
+            .stream_builder()
+            .table(&config.table)
+            .oauth(&config.client_id, config.client_secret.reveal())
+            .recovery(false)
+            .recovery_timeout_ms(config.connect_timeout_ms)
+            .server_lack_of_ack_timeout_ms(config.ack_timeout_ms)
+            .flush_timeout_ms(NEVER_MS);
+        match config.delivery {
+            Delivery::Flight => {
+                let compression = match config.compression {
+                    Compression::None => None,
+                    Compression::Lz4 => Some(arrow_ipc::CompressionType::LZ4_FRAME),
+                    Compression::Zstd => Some(arrow_ipc::CompressionType::ZSTD),
+                };
+                let builder = builder.connection_timeout_ms(config.connect_timeout_ms);
+                let builder = builder.max_inflight_batches(MAX_MESSAGES).ipc_compression(compression);
+                builder.arrow(shape.schema.clone()).build_arrow().await.map(Wire::Flight)
+            }
+            Delivery::Protobuf => {
+                let bytes = shape.descriptor.as_ref().map_or(&[][..], |descriptor| descriptor.bytes());
+                let descriptor = prost_types::DescriptorProto::decode(bytes)
+                    .map_err(|error| ZerobusError::InvalidArgument(error.to_string()))?;
+                builder.compiled_proto(descriptor).build().await.map(|stream| Wire::Records(Box::new(stream)))
+            }
+            Delivery::Json => builder.json().build().await.map(|stream| Wire::Records(Box::new(stream))),
+        }
+    }
+
+    /// Hands rows over; the number to wait for.
+    pub(super) async fn put(&self, payload: Payload) -> Result<i64, ZerobusError> {
+        match (self, payload) {
+            (Wire::Flight(stream), Payload::Flight(batch)) => stream.ingest_batch(batch).await,
+            (Wire::Records(stream), Payload::Protobuf(records)) => {
+                let offset = stream.ingest_records_offset(records.into_iter().map(ProtoBytes)).await?;
+                Ok(offset.unwrap_or_default())
+            }
+            (Wire::Records(stream), Payload::Json(records)) => {
+                let offset = stream.ingest_records_offset(records.into_iter().map(JsonString)).await?;
+                Ok(offset.unwrap_or_default())
+            }
+            _ => Err(ZerobusError::InvalidArgument("rows and stream are of different forms".into())),
+        }
+    }
+
+    /// Resolves when the rows of this number are acknowledged.
+    pub(super) async fn acknowledged(&self, offset: i64) -> Result<(), ZerobusError> {
+        match self {
+            Wire::Flight(stream) => stream.wait_for_offset(offset).await,
+            Wire::Records(stream) => stream.wait_for_offset(offset).await,
+        }
+    }
+
+    /// Ends the stream. For each payload that is not acknowledged as a whole, the rows that are not, in order.
+    pub(super) async fn end(self) -> Result<Vec<usize>, ZerobusError> {
+        match self {
+            Wire::Flight(mut stream) => {
+                // How it ends was told by the wait.
+                let _ = stream.close().await;
+                Ok(stream.get_unacked_batches().await?.iter().map(|batch| batch.num_rows()).collect())
+            }
+            Wire::Records(mut stream) => {
+                let _ = stream.close().await;
+                Ok(stream.get_unacked_batches().await?.into_iter().map(|batch| batch.into_iter().count()).collect())
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+import type { ErrorCode, ZerobusClient as Handle, ZerobusFailedRows, ZerobusResult } from '#native'
+import { EngineError } from '../../shared/errors'
+import { engine, native } from '../../shared/native'
+import { Batch, type BatchLike, type FromRowsOptions } from './batch'
+import { called, type Declared, Schema } from './schema'
+
+export interface ZerobusRetry {
+  /** So often it is tried in all. Default 5. */
+  maxAttempts?: number
+  /** The longest pause after the first failure; it doubles with each. Default 100. */
+  baseDelayMs?: number
+  /** No pause is longer. Default 30 000. */
+  maxDelayMs?: number
+}
+
+/** Copies of what is sent, for looking at. */
+export interface ZerobusDebug {
+  /** Arrow files in `<folder>/arrow`. */
+  arrow?: boolean
+  /** Protobuf records, each behind its length, in `<folder>/protobuf`, with their descriptors. */
+  protobuf?: boolean
+  folder?: string
+  /** A file of this age is complete. Default 5000. */
+  flushMs?: number
+  /** A file of so many bytes is complete. Default 64 MiB. */
+  maxFileBytes?: number
+  /** So many complete files stay. Default 10. */
+  keep?: number
+}
+
+/** Where batches wait on disk until they have arrived. */
+export interface ZerobusSpool {
+  /** One client at a time has it. What Zerobus refuses is put into `rejected` in it, with the reasons. */
+  folder: string
+  /** 0, the default: `send` waits for the disk. Else what a loss of power can take, ms. */
+  syncMs?: number
+  /** So much it takes on the disk at most. Default 1 GiB. */
+  maxBytes?: number
+  /** What `send` does that finds no room: it waits, the oldest go, or it fails. Default `block`. */
+  whenFull?: 'block' | 'drop-oldest' | 'refuse'
+}
+
+export interface ZerobusOptions {
+  /** Of Zerobus: `https://<workspace id>.zerobus.<region>.cloud.databricks.com`. */
+  endpoint?: string
+  /** `catalog.schema.table`. */
+  table: string
+  /** Of the workspace: `https://<instance>.cloud.databricks.com`. */
+  unityCatalogUrl?: string
+  clientId?: string
+  clientSecret?: string
+  /** Default `flight`. */
+  delivery?: 'flight' | 'protobuf' | 'json'
+  /** Of Arrow bodies on the way. Default `none`. */
+  compression?: 'none' | 'lz4' | 'zstd'
+  retry?: ZerobusRetry
+  /** A stream without an acknowledgement for so long has failed. Default 60 000. */
+  ackTimeoutMs?: number
+  /** A stream that is not open after so long has failed. Default 15 000. */
+  connectTimeoutMs?: number
+  /** So many bytes of rows are in memory, on their way; `send` waits for room. Default 256 MiB. */
+  maxInFlightBytes?: number
+  /** Certificates (PEM) that are trusted beside the system's, for the endpoint. */
+  ca?: string
+  debug?: ZerobusDebug
+  /** Nothing is sent; the copies of `debug` are written. */
+  writerDisabled?: boolean
+  /** With it `send` is done when the batch is on disk. */
+  spool?: ZerobusSpool
+}
+
+/** A row that did not arrive. */
+export interface FailedRow {
+  /** Its place in the batch, or among the rows that were given. */
+  row: number
+  code: ErrorCode
+  message: string
+}
+
+/** How a client stands. */
+export interface ZerobusStats {
+  batches: number
+  rows: number
+  rowsFailed: number
+  bytes: number
+  /** Streams that failed, at opening or later. */
+  retries: number
+  streams: number
+  inFlightBytes: number
+  /** Batches in the spool. */
+  spooled: number
+  spoolBytes: number
+  /** When the oldest of them came, ms since the epoch. */
+  spoolOldestMs: number | null
+  /** Batches that gave way to newer ones in the spool, and those that the disk lost. */
+  spoolLost: number
+  /** The last failure, until rows arrive again. */
+  lastError: string | null
+}
+
+/** What became of a batch. */
+export class TransmissionResult {
+  /** All rows arrived, or are in the spool. */
+  readonly success: boolean
+  /** They wait in the spool. */
+  readonly spooled: boolean
+  /** How often rows were handed to a stream. */
+  readonly attempts: number
+  readonly latencyMs: number
+  readonly batchSizeBytes: number
+  readonly totalRows: number
+  readonly successfulCount: number
+  readonly failedCount: number
+  /** Why not all arrived: the first reason. */
+  readonly error: EngineError | undefined
+  /** More than its code says: `connection`, `schema`, `retry-exhausted`, … */
+  readonly errorKind: string | undefined
+
+  /** @internal */
+  constructor(
+    readonly batch: Batch,
+    result: ZerobusResult,
+    private readonly failed: ZerobusFailedRows[] = result.failed,
+  ) {
+    this.success = result.success
+    this.spooled = result.spooled
+    this.attempts = result.attempts
+    this.latencyMs = result.latencyMs
+    this.batchSizeBytes = result.batchSizeBytes
+    this.totalRows = result.totalRows
+    this.successfulCount = result.successfulCount
+    this.failedCount = result.failedCount
+    this.error = result.error ? new EngineError(result.error.code, result.error.message) : undefined
+    this.errorKind = result.error?.kind
+  }
+
+  /** Rows that did not arrive, in order. */
+  get failedRows(): FailedRow[] {
+    return this.failed.flatMap(({ first, count, code, message }) =>
+      Array.from({ length: count }, (_, place) => ({ row: first + place, code, message })),
+    )
+  }
+
+  /** Places of the rows that arrived, in order. */
+  get successfulRows(): number[] {
+    return this.spans().flatMap(([from, to]) => Array.from({ length: to - from }, (_, place) => from + place))
+  }
+
+  /** The rows that did not arrive. */
+  failedBatch(): Batch {
+    const parts = this.failed.map(({ first, count }) => this.batch.slice(first, first + count))
+    return Batch.join(this.batch.schema, parts)
+  }
+
+  /** The rows that arrived. */
+  successfulBatch(): Batch {
+    return Batch.join(
+      this.batch.schema,
+      this.spans().map(([from, to]) => this.batch.slice(from, to)),
+    )
+  }
+
+  private spans(): [number, number][] {
+    const spans: [number, number][] = []
+    let from = 0
+    for (const { first, count } of [...this.failed, { first: this.totalRows, count: 0 }]) {
+      if (first > from) spans.push([from, first])
+      from = first + count
+    }
+    return spans
+  }
+}
+
+/** So long what is on its way has to arrive when a client is closed. */
+const PATIENCE_MS = 5000
+
+/** Sends batches to one table of Databricks. Calls may overlap; batches go in the order of the calls. */
+export class ZerobusClient {
+  private constructor(private readonly handle: Handle) {}
+
+  /** Checks the options and opens the spool; throws `INVALID_OPTION` with all that is wrong. It connects when it sends. */
+  static async open(options: ZerobusOptions): Promise<ZerobusClient> {
+    return new ZerobusClient(await called(available().open(JSON.stringify(options))))
+  }
+
+  /** Opens a stream for columns like these and ends it, without sending a row. Undefined, or why that fails. */
+  static async test(
+    options: ZerobusOptions,
+    schema: Declared | Schema,
+  ): Promise<{ error: EngineError; kind: string } | undefined> {
+    available()
+    const failure = await called(native().zerobusTry(JSON.stringify(options), Schema.of(schema).handle))
+    return failure ? { error: new EngineError(failure.code, failure.message), kind: failure.kind } : undefined
+  }
+
+  /**
+   * Sends a batch, IPC bytes, an `apache-arrow` table, or rows. Resolves when it arrived, was given up, or is in the spool:
+   * what did not arrive is told in the result. Rejects for what is no batch, and after `close`.
+   */
+  async send(source: BatchLike, options?: FromRowsOptions): Promise<TransmissionResult> {
+    const batch = await Batch.from(source, options)
+    return new TransmissionResult(batch, await called(this.handle.send(batch.handle)))
+  }
+
+  /** Resolves when nothing is on its way, and the spool is empty. */
+  async flush(): Promise<void> {
+    await called(this.handle.flush())
+  }
+
+  stats(): ZerobusStats {
+    return JSON.parse(engine(() => this.handle.stats())) as ZerobusStats
+  }
+
+  /** Takes nothing more. What is on its way has a few seconds to arrive; what is in the spool stays there. */
+  async close(patienceMs = PATIENCE_MS): Promise<void> {
+    await called(this.handle.close(patienceMs))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+function available(): typeof Handle {
+  const found: typeof Handle | undefined = native().ZerobusClient
+  if (!found) throw new EngineError('UNAVAILABLE', 'this build has no Zerobus; build it with feature zerobus')
+  return found
+}

@@ -1,0 +1,87 @@
+/** Sending through all that can go wrong, at random: none lost, none sent again that was known to be kept. */
+import assert from 'node:assert/strict'
+import { status } from '@grpc/grpc-js'
+import { generator } from '../shared/random'
+import { batchOf, endAll, folder, idsOf, open, range, sentAgain, start, table } from './rig'
+import type { Fault } from './server'
+
+const SCHEDULES = process.env.MILLRACE_LONG ? 200 : 30
+const FIRST_SEED = 20_261_121
+
+const codes = [status.UNAVAILABLE, status.INTERNAL, status.ABORTED, status.RESOURCE_EXHAUSTED, status.UNKNOWN]
+
+function faultOf(random: () => number): Fault {
+  const pick = Math.floor(random() * 8)
+  const code = codes[Math.floor(random() * codes.length)] ?? status.UNAVAILABLE
+  switch (pick) {
+    case 0:
+      return { kind: 'partial', rows: Math.floor(random() * 40) }
+    case 1:
+      return { kind: 'close', ms: Math.floor(random() * 20) }
+    case 2:
+      return { kind: 'end' }
+    case 3:
+      return { kind: 'cut' }
+    case 4:
+      return { kind: 'cut', store: true }
+    case 5:
+      return { kind: 'silent' }
+    case 6:
+      return { kind: 'status', code, store: true }
+    default:
+      return { kind: 'status', code }
+  }
+}
+
+async function live(seed: number, spooled: boolean): Promise<void> {
+  const random = generator(seed)
+  const rate = random() * 0.3
+  const poison = new Set(random() < 0.3 ? [Math.floor(random() * 400), Math.floor(random() * 400)] : [])
+  const server = await start({
+    ackDelayMs: Math.floor(random() * 4),
+    ackEvery: 1 + Math.floor(random() * 3),
+    fault: () => (random() < rate ? faultOf(random) : undefined),
+    reject: (rows) => poison.size > 0 && rows.some(({ id }) => poison.has(Number(id))),
+  })
+  const client = await open(server, {
+    ackTimeoutMs: 150,
+    retry: { maxAttempts: 200, baseDelayMs: 1, maxDelayMs: 4 },
+    ...(spooled ? { spool: { folder: folder(), syncMs: 1000 } } : {}),
+  })
+  const sends: Promise<{ totalRows: number; failed: number[] }>[] = []
+  let next = 0
+  for (let batch = 0; batch < 25; batch++) {
+    const [first, count] = [next, 1 + Math.floor(random() * 40)]
+    next += count
+    const sending = batchOf(first, count).then(async (rows) => {
+      const { totalRows, failedRows } = await client.send(rows)
+      return { totalRows, failed: failedRows.map(({ row }) => first + row) }
+    })
+    sends.push(sending)
+    if (random() < 0.2) await Promise.all(sends)
+  }
+  const results = await Promise.all(sends)
+  if (spooled) await client.flush()
+  const refused = [...poison].filter((id) => id < next).sort((a, b) => a - b)
+  const failed = results.flatMap((result) => result.failed).sort((a, b) => a - b)
+  if (!spooled) assert.deepEqual(failed, refused)
+  const kept = [...new Set(idsOf(server))].sort((a, b) => a - b)
+  assert.deepEqual(
+    kept,
+    range(next).filter((id) => !poison.has(id)),
+  )
+  assert.deepEqual(sentAgain(server), [])
+  assert.equal(client.stats().inFlightBytes, 0)
+  assert.ok(server.kept.has(table))
+}
+
+describe('the Zerobus sender, at random', function () {
+  this.timeout(60_000)
+  afterEach(endAll)
+
+  for (let number = 0; number < SCHEDULES; number++) {
+    const seed = FIRST_SEED + number
+    const spooled = number % 5 === 4
+    it(`loses nothing: seed ${seed}${spooled ? ', through the spool' : ''}`, () => live(seed, spooled))
+  }
+})

@@ -1,0 +1,476 @@
+/**
+ * A Zerobus server for tests and examples: true to the protocol, with faults on demand, and a memory of what it
+ * received. It listens on loopback.
+ */
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import {
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServiceDefinition,
+  type StatusObject,
+  status,
+} from '@grpc/grpc-js'
+import { loadSync } from '@grpc/proto-loader'
+import { Front } from './front'
+import { columnsOf, type IpcMessage, inspect, toRows } from './ipc'
+import { OAuth } from './oauth'
+import { type SchemaCause, schemaStatus, statusOf } from './status'
+
+/** What happens to a message instead of the usual. */
+export type Fault =
+  /** The stream ends with a status; `store` keeps the message first, without an acknowledgement. */
+  | { kind: 'status'; code: status; message?: string; store?: boolean }
+  /** A part of its rows is kept and acknowledged, then the stream ends. */
+  | { kind: 'partial'; rows: number }
+  /** The message is kept and the client told to leave within so long. */
+  | { kind: 'close'; ms: number }
+  /** The stream ends without an error; the message is not kept. */
+  | { kind: 'end' }
+  /** The network cuts the connection; `store` keeps the message first. */
+  | { kind: 'cut'; store?: boolean }
+  /** The message is kept, and neither it nor a later one of the connection is acknowledged. */
+  | { kind: 'silent' }
+
+export interface Column {
+  name: string
+  /** As apache-arrow writes it: `Int64`, `Utf8`, `Timestamp<MICROSECOND, UTC>`. */
+  type: string
+  nullable?: boolean
+}
+
+export interface ServerOptions {
+  /** By full name. A table without columns takes any schema. */
+  tables?: Record<string, Column[]>
+  clientId?: string
+  clientSecret?: string
+  /** Seconds that a token is good for; 0: the answer does not say. */
+  expiresIn?: number
+  /** Milliseconds from a message to its acknowledgement. */
+  ackDelayMs?: number
+  /** One acknowledgement for so many messages; the rest with the next, or after a short while. */
+  ackEvery?: number
+  /** Larger messages end the stream. */
+  maxReceive?: number
+  /** Counts rows and forgets the rest. */
+  forget?: boolean
+  tls?: { key: Buffer; cert: Buffer }
+  /** Asked for each message with rows: the number of the connection and of the message on it, both from 0. */
+  fault?: (connection: number, message: number) => Fault | undefined
+  /** Rows that the table does not take, whatever the schema: the stream ends with INVALID_ARGUMENT. */
+  reject?: (rows: Record<string, unknown>[]) => boolean
+  /** Asked when a stream opens. */
+  refuse?: (connection: number) => Partial<StatusObject> | undefined
+}
+
+/** A message that was kept, or the part of it that was. */
+export interface Kept {
+  connection: number
+  rows: number
+  /** How many of the rows the client knows to be kept; on a connection that was cut, how many it may know. */
+  acked: number
+  data?: { schema: IpcMessage; message: IpcMessage } | { records: (string | Buffer)[] }
+}
+
+/** What is empty is left out. */
+interface FlightData {
+  data_header?: Buffer
+  app_metadata?: Buffer
+  data_body?: Buffer
+}
+
+interface RecordRequest {
+  payload?: 'create_stream' | 'ingest_record' | 'ingest_record_batch'
+  create_stream?: { table_name?: string; descriptor_proto?: Buffer; record_type?: string }
+  ingest_record?: { offset_id?: string; proto_encoded_record?: Buffer; json_record?: string }
+  ingest_record_batch?: {
+    offset_id?: string
+    proto_encoded_batch?: { records: Buffer[] }
+    json_batch?: { records: string[] }
+  }
+}
+
+const NOTHING = Buffer.alloc(0)
+const TABLE_HEADER = 'x-databricks-zerobus-table-name'
+const LEFTOVER_ACK_MS = 5
+
+export class ZerobusServer {
+  readonly kept = new Map<string, Kept[]>()
+  /** Connections that the network cut, or the client left: their last acknowledgements may not have been heard. */
+  readonly cut = new Set<number>()
+  /** The headers of each stream that was opened. */
+  readonly opened: Record<string, string>[] = []
+  connections = 0
+  private readonly server: Server
+  private boundPort = 0
+  private front?: Front
+
+  private constructor(
+    readonly options: ServerOptions,
+    readonly oauth: OAuth,
+  ) {
+    this.server = new Server({ 'grpc.max_receive_message_length': options.maxReceive ?? 32 << 20 })
+  }
+
+  static async start(options: ServerOptions = {}): Promise<ZerobusServer> {
+    const oauth = await OAuth.start({
+      clientId: options.clientId ?? 'client',
+      clientSecret: options.clientSecret ?? 'secret',
+      // Clients take what stands before the first dot of the endpoint.
+      workspaceId: '127',
+      expiresIn: options.expiresIn === 0 ? undefined : (options.expiresIn ?? 3600),
+    })
+    const zerobus = new ZerobusServer(options, oauth)
+    await zerobus.listen()
+    return zerobus
+  }
+
+  /** Where the front listens. */
+  get endpoint(): string {
+    const scheme = this.options.tls ? 'https://localhost' : 'http://127.0.0.1'
+    return `${scheme}:${this.front?.port ?? this.boundPort}`
+  }
+
+  /** Past the front, for measuring. */
+  get directEndpoint(): string {
+    return `http://127.0.0.1:${this.boundPort}`
+  }
+
+  /** What a client needs to send to a table. */
+  config(table: string): Record<string, unknown> {
+    return {
+      endpoint: this.endpoint,
+      table,
+      unityCatalogUrl: this.oauth.url,
+      clientId: this.options.clientId ?? 'client',
+      clientSecret: this.options.clientSecret ?? 'secret',
+    }
+  }
+
+  /** The endpoint refuses connections, and cuts those that are. */
+  set away(away: boolean) {
+    if (!this.front) return
+    this.front.away = away
+    if (away) {
+      for (let connection = 0; connection < this.connections; connection++) this.cut.add(connection)
+      this.front.cut()
+    }
+  }
+
+  /** The number of rows that a table has. */
+  count(table: string): number {
+    return (this.kept.get(table) ?? []).reduce((sum, { rows }) => sum + rows, 0)
+  }
+
+  /** The rows of a table, in order. */
+  rows(table: string): Record<string, unknown>[] {
+    return (this.kept.get(table) ?? []).flatMap(rowsOf)
+  }
+
+  async stop(): Promise<void> {
+    await this.front?.stop()
+    this.server.forceShutdown()
+    await this.oauth.stop()
+  }
+
+  private async listen(): Promise<void> {
+    const load = (name: string, service: string) =>
+      loadSync(join(__dirname, name), { keepCase: true, longs: String, enums: String, oneofs: true })[
+        service
+      ] as ServiceDefinition
+    this.server.addService(load('flight.proto', 'arrow.flight.protocol.FlightService'), {
+      DoPut: (call: ServerDuplexStream<FlightData, object>) => new FlightSession(this, call),
+    })
+    this.server.addService(load('zerobus.proto', 'databricks.zerobus.Zerobus'), {
+      EphemeralStream: (call: ServerDuplexStream<RecordRequest, object>) => new RecordSession(this, call),
+    })
+    const { tls } = this.options
+    const credentials = tls
+      ? ServerCredentials.createSsl(null, [{ private_key: tls.key, cert_chain: tls.cert }])
+      : ServerCredentials.createInsecure()
+    this.boundPort = await new Promise((resolve, reject) => {
+      this.server.bindAsync('127.0.0.1:0', credentials, (error, port) => (error ? reject(error) : resolve(port)))
+    })
+    this.front = await Front.start(this.boundPort)
+    if (tls) this.oauth.options.workspaceId = `localhost:${this.front.port}`
+  }
+
+  cutConnection(connection: number, peer: string): void {
+    this.cut.add(connection)
+    this.front?.cut(Number(peer.split(':').pop()))
+  }
+}
+
+export function rowsOf({ rows, data }: Kept): Record<string, unknown>[] {
+  if (!data) return []
+  if ('records' in data) return data.records.map((record) => (typeof record === 'string' ? JSON.parse(record) : {}))
+  return toRows([data.schema, data.message]).slice(0, rows)
+}
+
+/** What both kinds of streams have in common: who may open one, faults, and acknowledgements. */
+abstract class Session<Request> {
+  protected readonly connection: number
+  protected readonly table: string
+  /** Those that the client does not know of. */
+  private readonly unacked: { kept: Kept; offset: number }[] = []
+  private ackedRows = 0
+  private messages = 0
+  private offset = -1
+  private silent = false
+  private ended = false
+  private timer: NodeJS.Timeout | undefined
+
+  constructor(
+    protected readonly server: ZerobusServer,
+    protected readonly call: ServerDuplexStream<Request, object>,
+  ) {
+    const headers = Object.fromEntries(Object.entries(call.metadata.getMap()).map(([key, value]) => [key, `${value}`]))
+    this.connection = server.connections++
+    this.table = headers[TABLE_HEADER] ?? ''
+    server.opened.push(headers)
+    // A client waits for them before it says anything.
+    call.sendMetadata(new Metadata())
+    call.on('error', () => {})
+    const refused = server.options.refuse?.(this.connection) ?? this.forbidden(headers.authorization)
+    if (refused) {
+      this.fail(refused)
+      return
+    }
+    call.on('data', (request: Request) => {
+      if (this.ended) return
+      try {
+        this.hear(request)
+      } catch (error) {
+        this.fail(statusOf(status.INVALID_ARGUMENT, `not understood: ${error}`))
+      }
+    })
+    call.on('end', () => {
+      if (this.ended) return
+      this.acknowledge()
+      this.end()
+    })
+    call.on('cancelled', () => {
+      // It comes after each end, too. A client that leaves does not hear what is acknowledged meanwhile.
+      if (!this.ended) server.cut.add(this.connection)
+      this.ended = true
+      clearTimeout(this.timer)
+    })
+  }
+
+  protected abstract hear(request: Request): void
+  protected abstract ack(offset: number, rows: number): void
+  protected abstract closeSignal(offset: number, rows: number, ms: number): void
+  /** The part of a message that is its first rows. */
+  protected abstract first(data: NonNullable<Kept['data']>, rows: number): NonNullable<Kept['data']>
+
+  protected fail(problem: Partial<StatusObject>): void {
+    if (this.ended) return
+    this.ended = true
+    clearTimeout(this.timer)
+    this.call.emit('error', problem)
+  }
+
+  /** A message with rows came. */
+  protected receive(offset: number, rows: number, data: NonNullable<Kept['data']>): void {
+    if (offset !== this.offset + 1) {
+      const expected = this.offset + 1
+      this.fail(statusOf(status.INVALID_ARGUMENT, `Non-incremental offset ${offset}, expected ${expected} (4002)`))
+      return
+    }
+    this.offset = offset
+    if (this.server.options.reject?.(rowsOf({ connection: this.connection, rows, acked: 0, data }))) {
+      this.fail(statusOf(status.INVALID_ARGUMENT, 'a row is not as the table wants it'))
+      return
+    }
+    const fault = this.server.options.fault?.(this.connection, this.messages++)
+    switch (fault?.kind) {
+      case undefined:
+        this.keep(offset, rows, data)
+        this.scheduleAck()
+        return
+      case 'status':
+        if (fault.store) this.keep(offset, rows, data)
+        this.fail(statusOf(fault.code, fault.message ?? 'on purpose'))
+        return
+      case 'partial': {
+        const part = Math.min(fault.rows, rows)
+        if (part > 0) this.keep(offset, part, this.first(data, part))
+        this.acknowledge(part < rows ? offset - 1 : offset)
+        this.fail(statusOf(status.UNAVAILABLE, 'on purpose'))
+        return
+      }
+      case 'close':
+        this.keep(offset, rows, data)
+        this.acknowledge(offset, (rowsAcked) => this.closeSignal(offset, rowsAcked, fault.ms))
+        return
+      case 'end':
+        this.end()
+        return
+      case 'cut':
+        if (fault.store) this.keep(offset, rows, data)
+        this.ended = true
+        clearTimeout(this.timer)
+        this.server.cutConnection(this.connection, this.call.getPeer())
+        return
+      case 'silent':
+        this.keep(offset, rows, data)
+        this.silent = true
+    }
+  }
+
+  private forbidden(authorization = ''): Partial<StatusObject> | undefined {
+    const tables = this.server.options.tables
+    if (tables && !Object.hasOwn(tables, this.table)) return statusOf(status.NOT_FOUND, `no table ${this.table}`)
+    const known = this.server.oauth.knows(authorization.replace(/^Bearer /, ''), this.table)
+    return known ? undefined : statusOf(status.UNAUTHENTICATED, 'the token is not good for this table')
+  }
+
+  private end(): void {
+    this.ended = true
+    clearTimeout(this.timer)
+    this.call.end()
+  }
+
+  private keep(offset: number, rows: number, data: NonNullable<Kept['data']>): void {
+    const kept: Kept = { connection: this.connection, rows, acked: 0 }
+    if (!this.server.options.forget) kept.data = data
+    this.unacked.push({ kept, offset })
+    const table = this.server.kept.get(this.table)
+    if (table) table.push(kept)
+    else this.server.kept.set(this.table, [kept])
+  }
+
+  private scheduleAck(): void {
+    const { ackDelayMs = 0, ackEvery = 1 } = this.server.options
+    if (this.silent) return
+    if (ackDelayMs === 0 && this.unacked.length >= ackEvery) {
+      this.acknowledge()
+      return
+    }
+    this.timer ??= setTimeout(() => this.acknowledge(), ackDelayMs || LEFTOVER_ACK_MS)
+  }
+
+  private acknowledge(offset = this.offset, send = (rows: number) => this.ack(offset, rows)): void {
+    clearTimeout(this.timer)
+    this.timer = undefined
+    if (this.silent) return
+    for (const { kept } of this.unacked.splice(0)) {
+      kept.acked = kept.rows
+      this.ackedRows += kept.rows
+    }
+    if (this.ackedRows > 0) send(this.ackedRows)
+  }
+}
+
+class FlightSession extends Session<FlightData> {
+  private schema?: IpcMessage
+
+  protected hear({ data_header = NOTHING, data_body = NOTHING, app_metadata = NOTHING }: FlightData): void {
+    const message = { header: data_header, body: data_body }
+    const { kind, rows } = inspect(data_header)
+    if (!this.schema) {
+      const causes = kind === 'schema' ? this.misfits(message) : undefined
+      if (!causes) this.fail(statusOf(status.INVALID_ARGUMENT, 'the first message is no schema'))
+      else if (causes.length > 0) this.fail(schemaStatus(causes))
+      else this.call.write(putResult({ ack_up_to_offset: -1, ack_up_to_records: 0 }))
+      this.schema = message
+      return
+    }
+    if (kind !== 'batch') {
+      this.fail(statusOf(status.INVALID_ARGUMENT, 'a message is no record batch'))
+      return
+    }
+    let offset: unknown
+    try {
+      offset = JSON.parse(app_metadata.toString()).offset_id
+    } catch {
+      // It has none.
+    }
+    this.receive(typeof offset === 'number' ? offset : Number.NaN, rows, { schema: this.schema, message })
+  }
+
+  protected ack(offset: number, rows: number): void {
+    this.call.write(putResult({ ack_up_to_offset: offset, ack_up_to_records: rows }))
+  }
+
+  protected closeSignal(offset: number, rows: number, ms: number): void {
+    this.call.write(putResult({ ack_up_to_offset: offset, ack_up_to_records: rows, close_stream_duration_ms: ms }))
+  }
+
+  protected first(data: NonNullable<Kept['data']>): NonNullable<Kept['data']> {
+    // The rows behind are cut off when they are read.
+    return data
+  }
+
+  private misfits(schema: IpcMessage): SchemaCause[] {
+    const wanted = this.server.options.tables?.[this.table] ?? []
+    if (wanted.length === 0) return []
+    const found = columnsOf(schema)
+    const causes = new Set<SchemaCause>()
+    let last = -1
+    for (const { name, type } of found) {
+      const place = wanted.findIndex((column) => column.name === name)
+      if (place < 0) causes.add('FIELD_NOT_IN_TABLE')
+      else if (wanted[place]?.type !== type) causes.add('TYPE_INCOMPATIBLE')
+      else if (place < last) causes.add('FIELD_OUT_OF_ORDER')
+      last = Math.max(last, place)
+    }
+    const missing = ({ name, nullable }: Column) => nullable === false && !found.some((it) => it.name === name)
+    if (wanted.some(missing)) causes.add('MISSING_REQUIRED_COLUMN')
+    return [...causes]
+  }
+}
+
+function putResult(metadata: object): object {
+  return { app_metadata: Buffer.from(JSON.stringify(metadata)) }
+}
+
+class RecordSession extends Session<RecordRequest> {
+  private open = false
+
+  protected hear(request: RecordRequest): void {
+    const { payload, create_stream, ingest_record, ingest_record_batch } = request
+    if (!this.open) {
+      this.create(payload === 'create_stream' ? create_stream : undefined)
+      return
+    }
+    if (payload === 'ingest_record' && ingest_record) {
+      const record = ingest_record.json_record ?? ingest_record.proto_encoded_record
+      if (record !== undefined) this.receive(Number(ingest_record.offset_id), 1, { records: [record] })
+      return
+    }
+    const batch = ingest_record_batch
+    const records = batch?.json_batch?.records ?? batch?.proto_encoded_batch?.records
+    if (batch && records) this.receive(Number(batch.offset_id), records.length, { records })
+    else this.fail(statusOf(status.INVALID_ARGUMENT, `an unexpected ${payload}`))
+  }
+
+  protected ack(offset: number): void {
+    if (offset >= 0) this.call.write({ ingest_record_response: { durability_ack_up_to_offset: offset } })
+  }
+
+  protected closeSignal(offset: number, _rows: number, ms: number): void {
+    this.ack(offset)
+    const duration = { seconds: Math.floor(ms / 1000), nanos: (ms % 1000) * 1e6 }
+    this.call.write({ close_stream_signal: { duration } })
+  }
+
+  protected first(data: NonNullable<Kept['data']>, rows: number): NonNullable<Kept['data']> {
+    return 'records' in data ? { records: data.records.slice(0, rows) } : data
+  }
+
+  private create(create: RecordRequest['create_stream']): void {
+    if (create?.table_name !== this.table) {
+      this.fail(statusOf(status.INVALID_ARGUMENT, 'the stream is not created for the table of the header'))
+      return
+    }
+    if (create.record_type === 'PROTO' && !create.descriptor_proto?.length) {
+      this.fail(statusOf(status.INVALID_ARGUMENT, 'there is no descriptor'))
+      return
+    }
+    this.open = true
+    this.call.write({ create_stream_response: { stream_id: randomUUID() } })
+  }
+}

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { Batch } from '../../nodes/arrow/lib'
+import { toEngineError } from '../../nodes/shared/errors'
+import { batchOf, columns, endAll, folder, idsOf, open, quick, range, sentAgain, start, table } from './rig'
+
+describe("the Zerobus sender's spool", () => {
+  afterEach(endAll)
+
+  it('takes batches while the endpoint is away, keeps them over a restart, and sends them in order', async () => {
+    const server = await start()
+    const path = folder()
+    server.away = true
+    const first = await open(server, { spool: { folder: path } })
+    for (const number of range(5)) {
+      const result = await first.send(await batchOf(number * 10, 10))
+      assert.deepEqual([result.success, result.spooled, result.failedCount], [true, true, 0])
+    }
+    const { spooled, spoolBytes, spoolOldestMs } = first.stats()
+    assert.deepEqual([spooled, spoolBytes > 0, typeof spoolOldestMs], [5, true, 'number'])
+    await first.close(0)
+    server.away = false
+    const second = await open(server, { spool: { folder: path } })
+    await second.flush()
+    assert.deepEqual(idsOf(server), range(50))
+    assert.equal(second.stats().spooled, 0)
+    await second.send(await batchOf(50, 10))
+    await second.flush()
+    assert.deepEqual(idsOf(server), range(60))
+  })
+
+  it('belongs to one client, and says so', async () => {
+    const server = await start()
+    const spool = { folder: folder() }
+    await open(server, { spool })
+    const error = await open(server, { spool }).catch(toEngineError)
+    assert.ok('code' in error && error.code === 'STORE_LOCKED')
+  })
+
+  it('waits for room, refuses, or lets the oldest go, as it is told', async () => {
+    const server = await start()
+    server.away = true
+    const big = async () => {
+      const rows = range(20_000).map((id) => ({ id, value: Math.random() }))
+      return (await Batch.fromRows(rows, { schema: columns })).batch
+    }
+    const refusing = await open(server, { spool: { folder: folder(), maxBytes: 1 << 20, whenFull: 'refuse' } })
+    const codes = []
+    for (const _ of range(6)) codes.push((await refusing.send(await big())).error?.code)
+    assert.equal(codes[0], undefined)
+    assert.equal(codes[5], 'BUFFER_FULL')
+    const dropping = await open(server, { spool: { folder: folder(), maxBytes: 1 << 20, whenFull: 'drop-oldest' } })
+    for (const _ of range(8)) assert.equal((await dropping.send(await big())).success, true)
+    assert.ok(dropping.stats().spoolLost > 0)
+    const blocking = await open(server, { spool: { folder: folder(), maxBytes: 1 << 20 } })
+    const before = server.count(table)
+    const sends = Promise.all(range(8).map(async () => blocking.send(await big())))
+    server.away = false
+    assert.ok((await sends).every(({ success }) => success))
+    await blocking.flush()
+    assert.ok(server.count(table) - before >= 160_000)
+  })
+
+  it('puts what Zerobus refuses beside it, with the reason', async () => {
+    const server = await start({ reject: (rows) => rows.some(({ id }) => Number(id) === 14) })
+    const path = folder()
+    const client = await open(server, { spool: { folder: path } })
+    for (const number of range(3)) await client.send(await batchOf(number * 10, 10))
+    await client.flush()
+    assert.deepEqual(
+      [...new Set(idsOf(server))].sort((a, b) => a - b),
+      range(30).filter((id) => id !== 14),
+    )
+    assert.deepEqual(sentAgain(server), [])
+    const files = readdirSync(join(path, 'rejected')).sort()
+    assert.deepEqual(files, ['1-4.arrow', '1-4.json'])
+    const aside = await Batch.fromIPC(readFileSync(join(path, 'rejected', '1-4.arrow')))
+    assert.deepEqual(
+      (await aside.toRows()).map(({ id }) => Number(id)),
+      [14],
+    )
+    assert.equal(JSON.parse(readFileSync(join(path, 'rejected', '1-4.json'), 'utf8')).length, 1)
+  })
+
+  it('loses nothing that was taken when its process is killed', async function () {
+    this.timeout(60_000)
+    const server = await start({ ackDelayMs: 2 })
+    const path = folder()
+    const script = join(folder(), 'child.ts')
+    const library = join(__dirname, '../../nodes/arrow/lib')
+    writeFileSync(
+      script,
+      `import { Batch, ZerobusClient } from ${JSON.stringify(library)}
+      void (async () => {
+        const { config, columns, first } = JSON.parse(process.argv[2] ?? '')
+        const client = await ZerobusClient.open(config)
+        for (let id = first; ; id += 10) {
+          const rows = Array.from({ length: 10 }, (_, place) => ({ id: id + place, value: 0 }))
+          const { batch } = await Batch.fromRows(rows, { schema: columns })
+          const { success } = await client.send(batch)
+          if (success) console.log(id + 10)
+        }
+      })()`,
+    )
+    let taken = 0
+    for (const life of range(4)) {
+      const config = { ...server.config(table), retry: quick, spool: { folder: path } }
+      const argument = JSON.stringify({ config, columns, first: taken })
+      const child: ChildProcess = spawn(process.execPath, ['--import', 'tsx', script, argument], {
+        cwd: join(__dirname, '../..'),
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      const [before, enough] = [taken, 15 + 10 * life]
+      if (child.stdout) {
+        for await (const line of createInterface(child.stdout)) {
+          taken = Number(line)
+          if (taken >= before + 10 * enough) child.kill('SIGKILL')
+        }
+      }
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+      assert.equal(child.signalCode, 'SIGKILL')
+    }
+    const heir = await open(server, { spool: { folder: path } })
+    await heir.flush()
+    const kept = new Set(idsOf(server))
+    assert.deepEqual(
+      range(taken).filter((id) => !kept.has(id)),
+      [],
+    )
+  })
+})
