@@ -58,7 +58,7 @@ function declareLibrary() {
 
 /** `x.editor.ts` and `x.html` become one page with an inline literal definition. */
 async function buildPanel(file) {
-  const name = `millrace_${basename(dirname(file))}_${basename(file, '.editor.ts')}`
+  const name = `millrace_${basename(dirname(file))}_${basename(file, '.editor.ts').replaceAll('-', '_')}`
   const page = join('dist', relative('nodes', file)).replace('.editor.ts', '.html')
   const source = await bundle(file, name)
   const { type, isConfig, definition } = define(source, name)

@@ -5,7 +5,7 @@ import { action, lookup } from '../shared/admin'
 import type { ConfigSpec, Fields, Values } from '../shared/config'
 import { EngineError, quote, toEngineError } from '../shared/errors'
 import { defineNode, type Host, type Message, type Reply, stateOf } from '../shared/node'
-import { short } from '../shared/status'
+import { age, short } from '../shared/status'
 import type { deliveryFields } from './delivery.config'
 import type {
   ActionDriver,
@@ -140,14 +140,6 @@ export class Outlet {
   private stored(records: number, oldestMs: number): string {
     return this.host.text('status.stored', { records: short(records), age: age(Date.now() - oldestMs) })
   }
-}
-
-/** In one unit: 12 s, 5 min, 3 h, 2 d. */
-export function age(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000))
-  if (seconds < 120) return `${seconds} s`
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`
-  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`
 }
 
 function failureOf({ code, message, retryable, cause }: EngineError, attempts: number) {

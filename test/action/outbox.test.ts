@@ -16,8 +16,8 @@ import {
   OutboxSender,
   type Settled,
 } from '../../nodes/action/lib'
-import { age } from '../../nodes/action/outlet'
 import { native } from '../../nodes/shared/native'
+import { age } from '../../nodes/shared/status'
 import { alert, type Json, measurement, Rig } from './rig'
 import { code, down, gate, message, never, type Outcome, refused, Scripted } from './scripted'
 

@@ -1,4 +1,5 @@
 /** Stands before a server and passes bytes on, so that a connection can be cut as a network cuts it. */
+import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
 export class Front {
@@ -12,9 +13,9 @@ export class Front {
     this.server = createServer((client) => this.pass(client))
   }
 
-  static async start(target: number): Promise<Front> {
+  static async start(target: number, port = 0): Promise<Front> {
     const front = new Front(target)
-    await new Promise<void>((resolve) => front.server.listen(0, '127.0.0.1', resolve))
+    await once(front.server.listen(port, '127.0.0.1'), 'listening')
     return front
   }
 

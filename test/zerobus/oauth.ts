@@ -1,5 +1,6 @@
 /** The token endpoint: checks each word of the form, and gives tokens that the server knows again. */
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
@@ -29,9 +30,9 @@ export class OAuth {
     })
   }
 
-  static async start(options: OAuthOptions): Promise<OAuth> {
+  static async start(options: OAuthOptions, port = 0): Promise<OAuth> {
     const oauth = new OAuth(options)
-    await new Promise<void>((resolve) => oauth.server.listen(0, '127.0.0.1', resolve))
+    await once(oauth.server.listen(port, '127.0.0.1'), 'listening')
     return oauth
   }
 

@@ -1,9 +1,16 @@
-/** `npx tsx test/zerobus/serve.ts`: the server for the examples, until Ctrl-C. */
-import { ZerobusServer } from './server'
+/** `npm run zerobus`: the server for the examples, until Ctrl-C. */
+import { standIn } from './stand-in'
 
-void ZerobusServer.start({ ackDelayMs: 50 }).then((server) => {
+void standIn().then((server) => {
+  if (!server) {
+    console.error('It runs already, or something else listens on its ports.')
+    process.exitCode = 1
+    return
+  }
   const counts = new Map<string, number>()
-  console.log(JSON.stringify(server.config('main.default.readings'), undefined, 2))
+  const { endpoint, unityCatalogUrl, clientId, clientSecret } = server.config('')
+  console.log('Takes rows for any table until Ctrl-C, and counts them. Settings of the table node:')
+  console.log(JSON.stringify({ endpoint, workspace: unityCatalogUrl, clientId, clientSecret }, undefined, 2))
   setInterval(() => {
     for (const table of server.kept.keys()) {
       const count = server.count(table)

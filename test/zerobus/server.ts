@@ -56,6 +56,8 @@ export interface ServerOptions {
   maxReceive?: number
   /** Counts rows and forgets the rest. */
   forget?: boolean
+  /** Where the endpoint and the token endpoint listen; default: wherever there is room. */
+  ports?: [endpoint: number, tokens: number]
   tls?: { key: Buffer; cert: Buffer }
   /** Asked for each message with rows: the number of the connection and of the message on it, both from 0. */
   fault?: (connection: number, message: number) => Fault | undefined
@@ -115,15 +117,19 @@ export class ZerobusServer {
   }
 
   static async start(options: ServerOptions = {}): Promise<ZerobusServer> {
-    const oauth = await OAuth.start({
-      clientId: options.clientId ?? 'client',
-      clientSecret: options.clientSecret ?? 'secret',
-      // Clients take what stands before the first dot of the endpoint.
-      workspaceId: '127',
-      expiresIn: options.expiresIn === 0 ? undefined : (options.expiresIn ?? 3600),
-    })
+    const { clientId = 'client', clientSecret = 'secret', expiresIn = 3600, ports } = options
+    const oauth = await OAuth.start(
+      // Clients take what stands before the first dot of the endpoint for the workspace.
+      { clientId, clientSecret, workspaceId: '127', expiresIn: expiresIn === 0 ? undefined : expiresIn },
+      ports?.[1],
+    )
     const zerobus = new ZerobusServer(options, oauth)
-    await zerobus.listen()
+    try {
+      await zerobus.listen()
+    } catch (error) {
+      await zerobus.stop()
+      throw error
+    }
     return zerobus
   }
 
@@ -193,7 +199,7 @@ export class ZerobusServer {
     this.boundPort = await new Promise((resolve, reject) => {
       this.server.bindAsync('127.0.0.1:0', credentials, (error, port) => (error ? reject(error) : resolve(port)))
     })
-    this.front = await Front.start(this.boundPort)
+    this.front = await Front.start(this.boundPort, this.options.ports?.[0])
     if (tls) this.oauth.options.workspaceId = `localhost:${this.front.port}`
   }
 

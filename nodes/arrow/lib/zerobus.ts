@@ -125,7 +125,8 @@ export class TransmissionResult {
   constructor(
     readonly batch: Batch,
     result: ZerobusResult,
-    private readonly failed: ZerobusFailedRows[] = result.failed,
+    /** Rows that did not arrive: those in a row that have one reason are told as one. */
+    readonly failed: readonly ZerobusFailedRows[] = result.failed,
   ) {
     this.success = result.success
     this.spooled = result.spooled

@@ -1,0 +1,223 @@
+/** What a `millrace-arrow-zerobus` node does between its opening and its close. */
+import type { NodeStatus } from 'node-red'
+import { EngineError, type ErrorCode, quote, toEngineError } from '../shared/errors'
+import type { Host, Message, Reply } from '../shared/node'
+import { messageLimit } from '../shared/settings'
+import { age, short } from '../shared/status'
+import { Batch, type Row, type RowError, type TransmissionResult } from './lib'
+import { isForeign } from './lib/foreign'
+import { type TableHost, tableOf } from './table-host'
+import type { zerobusConfig } from './zerobus.config'
+
+type ZerobusHost = Host<(typeof zerobusConfig)['fields']>
+
+/** Rows in a row that did not arrive, for one reason. */
+interface Failed {
+  first: number
+  count: number
+  code: ErrorCode
+  message: string
+}
+
+/** What a message brings. */
+interface Parcel {
+  batch: Batch
+  /** As they were given, with what became no part of the batch. */
+  rows?: { given: readonly Row[]; rejected: readonly RowError[] }
+}
+
+const FAILURES = 1
+/** So many messages are in hand at most. */
+const MOST = 1000
+/** And so many times the bytes that may be on their way. */
+const MOST_ROOMS = 2
+/** So long a close waits for what is on its way; Node-RED waits for eight seconds. */
+const PATIENCE_MS = 6000
+
+export class Shipper {
+  private readonly table: TableHost
+  private readonly most: number
+  private readonly inHand = new Set<Promise<unknown>>()
+  private bytes = 0
+  /** Batches go in the order of their messages. */
+  private turn: Promise<unknown> = Promise.resolve()
+  /** Of the last message, where none of its rows arrived. */
+  private failure: EngineError | undefined
+  private rows = 0
+  private failedRows = 0
+  private rate = 0
+  private looked = { at: performance.now(), rows: 0 }
+
+  constructor(private readonly host: ZerobusHost) {
+    this.table = tableOf(host, host.config.table)
+    this.most = Math.min(messageLimit(host.RED), MOST)
+    this.table.join(this.tick)
+    this.show()
+  }
+
+  async input(message: Message, reply: Reply): Promise<void> {
+    const room = MOST_ROOMS * (this.table.options.maxInFlightBytes as number)
+    if (this.inHand.size >= this.most || this.bytes >= room) {
+      throw new EngineError('BUFFER_FULL', this.host.text('failure.inHand', { messages: this.inHand.size }))
+    }
+    const handled = this.handle(message, reply)
+    this.inHand.add(handled)
+    try {
+      await handled
+    } finally {
+      this.inHand.delete(handled)
+      this.show()
+    }
+  }
+
+  /** What is on its way may arrive. */
+  async close(): Promise<void> {
+    let patience: NodeJS.Timeout | undefined
+    const enough = new Promise((resolve) => {
+      patience = setTimeout(resolve, PATIENCE_MS)
+    })
+    await Promise.race([Promise.allSettled(this.inHand), enough])
+    clearTimeout(patience)
+    this.table.leave(this.tick)
+  }
+
+  private async handle(message: Message, reply: Reply): Promise<void> {
+    // Nobody knows what rows take before they are a batch.
+    let held = Buffer.isBuffer(message.payload) ? message.payload.length : 0
+    this.bytes += held
+    try {
+      const ready = this.turn.then(async () => {
+        const parcel = await this.pack(message.payload)
+        this.bytes += parcel.batch.byteLength - held
+        held = parcel.batch.byteLength
+        const client = await this.table.opened().catch(toEngineError)
+        // It may fail at any time from now on; who waits for it comes later.
+        const sent = client instanceof EngineError ? client : client.send(parcel.batch).catch(toEngineError)
+        return { parcel, sent: { result: sent } }
+      })
+      this.turn = ready.catch(() => {})
+      const { parcel, sent } = await ready
+      await this.answer(message, reply, parcel, await sent.result)
+    } finally {
+      this.bytes -= held
+    }
+  }
+
+  private async pack(payload: unknown): Promise<Parcel> {
+    if (Buffer.isBuffer(payload)) return { batch: await Batch.fromIPC(payload) }
+    if (payload === null || typeof payload !== 'object' || payload instanceof Uint8Array) {
+      throw new EngineError('INVALID_INPUT', this.host.text('failure.rows', { given: quote(payload) }))
+    }
+    if (isForeign(payload)) return { batch: await Batch.from(payload) }
+    const given = (Array.isArray(payload) ? payload : [payload]) as Row[]
+    const { batch, rejected } = await this.table.toBatch(given)
+    return { batch, rows: { given, rejected } }
+  }
+
+  private async answer(
+    message: Message,
+    reply: Reply,
+    parcel: Parcel,
+    result: TransmissionResult | EngineError,
+  ): Promise<void> {
+    // Nobody hears the outputs any more.
+    if (result instanceof EngineError && result.code === 'CLOSED') throw result
+    const report = reportOf(parcel, result)
+    const { totalRows, successfulCount, failedCount } = report
+    this.rows += successfulCount
+    this.failedRows += failedCount
+    const first = report.failed[0]
+    const failure = first && new EngineError(first.code, first.message)
+    const arrived = successfulCount > 0 || totalRows === 0
+    this.failure = arrived ? undefined : failure
+    const arrow = { table: this.table.options.table, ...report }
+    const told = failedCount > 0 && this.host.wired(FAILURES)
+    const payload = told ? await lostOf(parcel, report.failed) : undefined
+    reply.send([arrived ? { ...message, arrow } : null, told ? { ...message, payload, arrow } : null])
+    reply.done(told ? undefined : failure)
+  }
+
+  private readonly tick = (): void => {
+    const now = performance.now()
+    const { at, rows } = this.looked
+    this.looked = { at: now, rows: this.rows }
+    this.rate = now > at ? ((this.rows - rows) * 1000) / (now - at) : 0
+    this.show()
+  }
+
+  private show(): void {
+    this.host.status(() => this.status())
+  }
+
+  private status(): NodeStatus {
+    const { text } = this.host
+    const { stats } = this.table
+    const failure = this.failure ?? this.table.problem
+    if (failure) {
+      return { fill: failure.retryable ? 'yellow' : 'red', shape: 'ring', text: text(`error.${failure.code}`) }
+    }
+    const spooled = short(stats?.spooled ?? 0)
+    if (stats?.lastError && stats.spoolOldestMs !== null) {
+      const held = text('status.held', { spooled, age: age(Date.now() - stats.spoolOldestMs) })
+      return { fill: 'yellow', shape: 'dot', text: held }
+    }
+    const counts = { rows: short(this.rows), rate: short(this.rate), flying: short(this.inHand.size), spooled }
+    const { failedRows } = this
+    if (failedRows > 0) {
+      return { fill: 'yellow', shape: 'dot', text: text('status.failed', { ...counts, failed: short(failedRows) }) }
+    }
+    if (this.inHand.size > 0) return { fill: 'green', shape: 'dot', text: text('status.flying', counts) }
+    if (stats && stats.spooled > 0) return { fill: 'green', shape: 'dot', text: text('status.spooled', counts) }
+    if (this.rate > 0) return { fill: 'green', shape: 'dot', text: text('status.rate', counts) }
+    if (this.rows > 0) return { fill: 'green', shape: 'dot', text: text('status.sent', counts) }
+    return { fill: 'grey', shape: 'ring', text: text('status.waiting') }
+  }
+}
+
+/** What became of the rows of a message, as plain data; places are those in the message. */
+function reportOf({ batch, rows }: Parcel, result: TransmissionResult | EngineError) {
+  const isSent = !(result instanceof EngineError)
+  const all = (error: EngineError): Failed[] => {
+    const { code, message } = error
+    return batch.numRows > 0 ? [{ first: 0, count: batch.numRows, code, message }] : []
+  }
+  const unsent = isSent ? result.failed : all(result)
+  const failed = rows ? among(unsent, rows.given.length, rows.rejected) : [...unsent]
+  const totalRows = rows ? rows.given.length : batch.numRows
+  const failedCount = failed.reduce((sum, { count }) => sum + count, 0)
+  return {
+    success: failedCount === 0,
+    spooled: isSent && result.spooled,
+    attempts: isSent ? result.attempts : 0,
+    latencyMs: isSent ? result.latencyMs : 0,
+    batchSizeBytes: batch.byteLength,
+    totalRows,
+    successfulCount: totalRows - failedCount,
+    failedCount,
+    failed,
+  }
+}
+
+/** Failures of a batch, and rows that became no part of it, by their places among what was given. */
+function among(failed: readonly Failed[], total: number, rejected: readonly RowError[]): Failed[] {
+  if (rejected.length === 0) return [...failed]
+  const why = new Map<number, { code: ErrorCode; message: string }>(rejected.map((error) => [error.row, error]))
+  const kept = Array.from({ length: total }, (_, row) => row).filter((row) => !why.has(row))
+  for (const { first, count, code, message } of failed) {
+    for (const row of kept.slice(first, first + count)) why.set(row, { code, message })
+  }
+  const found: Failed[] = []
+  for (const [row, { code, message }] of [...why].sort(([one], [other]) => one - other)) {
+    const last = found.at(-1)
+    if (last && last.first + last.count === row && last.message === message) last.count += 1
+    else found.push({ first: row, count: 1, code, message })
+  }
+  return found
+}
+
+/** The rows that did not arrive, in the form in which they came. */
+async function lostOf({ batch, rows }: Parcel, failed: readonly Failed[]): Promise<unknown> {
+  if (rows) return failed.flatMap(({ first, count }) => rows.given.slice(first, first + count))
+  const parts = failed.map(({ first, count }) => batch.slice(first, first + count))
+  return Batch.join(batch.schema, parts).toIPC()
+}
