@@ -35,6 +35,8 @@ export const brokerConfig = defineConfig({
     natsUser: { type: 'text' },
     natsPassword: { type: 'password' },
     natsToken: { type: 'password' },
+    /** The text of a `.creds` file. */
+    natsCreds: { type: 'password' },
     redisUser: { type: 'text' },
     redisPassword: { type: 'password' },
   },

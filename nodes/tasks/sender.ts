@@ -33,6 +33,9 @@ export class Sender {
       throw new EngineError('INVALID_INPUT', text('failure.task', { given: quote(name) }))
     }
     if (this.waiting >= this.waitingMax) throw new EngineError('BUFFER_FULL', text('failure.waiting'))
+    if (config.output === 'result' && this.waiting + this.results >= this.waitingMax) {
+      throw new EngineError('BUFFER_FULL', text('failure.results', { max: this.waitingMax }))
+    }
     this.waiting += 1
     const result = await this.send(name, message).finally(() => {
       this.waiting -= 1

@@ -1,10 +1,11 @@
-/** A way to a server that can be cut. */
+/** A way to a server that can be cut, or be slow. */
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
 export class Cable {
   private readonly sockets = new Set<Socket>()
   private open = true
+  private delayMs = 0
 
   private constructor(
     private readonly server: Server,
@@ -23,6 +24,11 @@ export class Cable {
   cut(): void {
     this.open = false
     for (const socket of this.sockets) socket.destroy()
+  }
+
+  /** From now on what goes through takes so long, each way. */
+  slow(ms: number): void {
+    this.delayMs = ms
   }
 
   mend(): void {
@@ -48,7 +54,10 @@ export class Cable {
         this.sockets.delete(one)
         other.destroy()
       })
-      one.pipe(other)
+      one.on('data', (data) => {
+        if (this.delayMs === 0) other.write(data)
+        else setTimeout(() => other.write(data), this.delayMs)
+      })
     }
   }
 }

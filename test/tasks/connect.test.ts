@@ -4,6 +4,7 @@ import { tasks } from '../../nodes'
 import { type Certificates, certificates } from '../action/certificates'
 import { freePort, RedisServer } from '../action/redis-server'
 import { NatsServer } from './nats-server'
+import { operator } from './operator'
 import { brokerOf, Rig, sendOf, workerOf } from './rig'
 import { missing, Servers } from './servers'
 
@@ -73,6 +74,19 @@ describe('the way to NATS and Redis', function () {
       await works({ natsUrl: natsUrl.replace('//', '//mill:race@'), redisUrl: redisUrl.replace('//', '//:secret@') })
     } finally {
       await Promise.all([nats.remove(), redis.remove()])
+    }
+  })
+
+  it('gets in with the text of a .creds file', async () => {
+    const { lines, creds } = operator()
+    const nats = await NatsServer.start(lines)
+    try {
+      await works({ natsUrl: nats.url, credentials: { natsCreds: creds } })
+      await fails({ natsUrl: nats.url }, 'REFUSED', /the user/)
+      await fails({ natsUrl: nats.url, credentials: { natsCreds: operator().creds } }, 'REFUSED', /the user/)
+      await fails({ natsUrl: nats.url, credentials: { natsCreds: 'no creds' } }, 'INVALID_OPTION', /natsCreds/)
+    } finally {
+      await nats.remove()
     }
   })
 

@@ -178,6 +178,88 @@ describe('faults of a task queue on NATS and Redis', function () {
     assert.equal(await (await late).get(), 20)
   })
 
+  it('a slow Redis: nothing runs twice, and what is asked is answered', async () => {
+    const redis = await Cable.to(servers.redis.port)
+    cables.push(redis)
+    const app = await place({ redisUrl: `redis://127.0.0.1:${redis.port}` }).connect()
+    const runs = new Map<number, number>()
+    const work = app.task('work', async (n: number) => {
+      runs.set(n, (runs.get(n) ?? 0) + 1)
+      return n
+    })
+    const total = app.task('total', (numbers: number[]) => numbers.length)
+    const worker = app.worker({ concurrency: 4, leaseMs: 1000 })
+    await worker.start()
+    redis.slow(100)
+    const sent = await Promise.all(Array.from({ length: 20 }, (_, n) => work.delay(n)))
+    const chord = await tasks.chord([work.s(20), work.s(21)], total.s()).applyAsync()
+    assert.deepEqual(
+      await Promise.all(sent.map((one) => one.get())),
+      sent.map((_, n) => n),
+    )
+    assert.equal(await chord.get(), 2)
+    await worker.stop()
+    const late = await work.delay(22)
+    assert.deepEqual(await late.revoke(), { revoked: 1, signalled: 0 })
+    assert.deepEqual([...runs.values()], Array(22).fill(1))
+  })
+
+  it('a clock that jumps here: delays, leases and attempts go by the clock of Redis', async () => {
+    const { now } = Date
+    const jump = (hours: number) => {
+      Date.now = () => now() + hours * 3_600_000
+    }
+    try {
+      const app = await place().connect()
+      let runs = 0
+      const begun = gate()
+      const slow = app.task('slow', async () => {
+        runs += 1
+        begun.open()
+        await new Promise((resolve) => setTimeout(resolve, 700))
+        return runs
+      })
+      const fails = app.task('fails', (task: tasks.Running) => {
+        if (task.retries < 2) throw new Error('not yet')
+        return task.retries
+      })
+      const delayed = await app.task('add', add).applyAsync([1, 2], { countdown: 0.5 })
+      await app.worker({ leaseMs: 500 }).start()
+      const long = await slow.delay()
+      await begun.opened
+      jump(1)
+      assert.equal(await (await fails.applyAsync([], { retryDelay: 0.05 })).get(), 2)
+      assert.equal(await delayed.get(), 3)
+      jump(-2)
+      assert.equal(await (await fails.applyAsync([], { retryDelay: 0.05 })).get(), 2)
+      assert.equal(await long.get(), 1)
+    } finally {
+      Date.now = now
+    }
+  })
+
+  it('a dead task holds nothing back: what is done behind it leaves the stream, and it stays', async () => {
+    const made = place()
+    const app = await made.connect()
+    app.task('add', add)
+    app.task('never', () => {
+      throw new Error('never')
+    })
+    await app.worker().start()
+    const dead = await app.send('never', [], { maxRetries: 0 })
+    assert.equal((await dead.wait()).state, 'dead')
+    const all = await Promise.all(Array.from({ length: 50 }, (_, n) => app.send('add', [n, 1])))
+    await Promise.all(all.map((one) => one.get()))
+    const nats: NatsConnection = await connect({ servers: servers.nats.url })
+    const manager = await nats.jetstreamManager()
+    const left = async () => (await manager.streams.info(String(made.options.prefix))).state.messages
+    while ((await left()) > 1) await new Promise((resolve) => setTimeout(resolve, 20))
+    assert.equal(await left(), 1)
+    await app.control.deleteDead({ ids: [dead.id] })
+    while ((await left()) > 0) await new Promise((resolve) => setTimeout(resolve, 20))
+    await nats.close()
+  })
+
   it('a sender that ended between the stream and Redis, or knows only NATS: its task runs', async () => {
     const app = await place().connect()
     app.task('add', add)

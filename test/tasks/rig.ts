@@ -88,9 +88,12 @@ const flowOf = (nodes: Json[]): Json[] => [
 let userDir = ''
 
 export class Rig extends Log<Event> {
+  /** Of Node-RED, until the stop. */
+  static settings: Json = {}
+
   static async start(...nodes: Json[]): Promise<Rig> {
     userDir ||= mkdtempSync(join(tmpdir(), 'millrace-tasks-'))
-    helper.settings({ userDir } as never)
+    helper.settings({ userDir, ...Rig.settings } as never)
     const rig = new Rig(Object.fromEntries(HEARD.map((id) => [id, id])))
     const types = makers.map((make) => (RED: NodeAPI) => make(rig.listenTo(RED)))
     await helper.load(types as never, flowOf(nodes) as never)
@@ -107,6 +110,7 @@ export class Rig extends Log<Event> {
     await Log.stop()
     rmSync(userDir, { recursive: true, force: true })
     userDir = ''
+    Rig.settings = {}
   }
 
   async redeploy(kind: 'full' | 'flows' | 'nodes', ...nodes: Json[]): Promise<void> {

@@ -23,6 +23,17 @@ describe('millrace-tasks-send', () => {
     await rig.find('status', ({ id, text }) => id === 'send' && text === 'status.sent')
   })
 
+  it('waits for so many results at most', async () => {
+    Rig.settings = { nodeMessageBufferMaxLength: 2 }
+    const rig = await Rig.start(brokerOf(), sendOf({ output: 'result' }), workerOf())
+    for (const payload of [1, 2]) rig.send('send', { payload })
+    await rig.until('task', 2)
+    rig.send('send', { payload: 3 })
+    const [{ error }] = await rig.until('caught')
+    assert.equal(error.code, 'BUFFER_FULL')
+    assert.match(error.message, /failure\.results/)
+  })
+
   const forms: [title: string, config: Json, message: Json, expected: Json][] = [
     ['a list is the arguments', {}, { payload: [1, [2]] }, { args: [1, [2]] }],
     ['anything else is the only one', {}, { payload: { a: 1 } }, { args: [{ a: 1 }] }],

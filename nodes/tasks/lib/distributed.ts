@@ -330,7 +330,8 @@ export class Distributed implements Broker {
   }
 
   private tickIn(ms: number): void {
-    const at = Date.now() + ms
+    // Clocks jump.
+    const at = performance.now() + ms
     if (this.closing || at >= this.tickAt) return
     clearTimeout(this.tickTimer)
     this.tickAt = at
@@ -525,7 +526,7 @@ export class Distributed implements Broker {
   private async end(): Promise<void> {
     for (const timer of this.timers) clearInterval(timer)
     clearTimeout(this.tickTimer)
-    const end = Date.now() + CLOSE_MS
+    const end = performance.now() + CLOSE_MS
     await this.stream.settled(CLOSE_MS)
     this.enrolments.flush()
     this.reports.flush()
@@ -533,7 +534,7 @@ export class Distributed implements Broker {
     await new Promise((resolve) => setImmediate(resolve))
     const closings = [...this.takers.values()].map((taker) => taker.close())
     const last = Promise.all([...closings, this.step('lanes')])
-    await within(this.state.connected ? Math.max(CLOSE_MS / 2, end - Date.now()) : 0, last)
+    await within(this.state.connected ? Math.max(CLOSE_MS / 2, end - performance.now()) : 0, last)
     await this.stream.close()
     this.state.close()
     for (const id of [...this.watchers.keys()]) this.giveUp(id, closedError())

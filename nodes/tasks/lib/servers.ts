@@ -76,6 +76,11 @@ export function settingsOf(options: DistributedOptions): Settings {
     }
   }
   if (settings.tls) checkTls(settings.tls)
+  const { natsCreds } = settings.credentials
+  if (natsCreds && !(/NATS USER JWT/.test(natsCreds) && /USER NKEY SEED/.test(natsCreds))) {
+    const text = 'natsCreds is not the text of a .creds file; it must have a NATS USER JWT and a USER NKEY SEED'
+    throw new EngineError('INVALID_OPTION', text)
+  }
   return settings
 }
 

@@ -145,9 +145,9 @@ export class Stream {
 
   /** Waits for what is on its way, a while. */
   async settled(ms: number): Promise<void> {
-    const end = Date.now() + ms
+    const end = performance.now() + ms
     const busy = () => this.buffered > 0 || this.discarding
-    while (busy() && this.connected && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 5))
+    while (busy() && this.connected && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 5))
   }
 
   async close(): Promise<void> {
@@ -174,7 +174,7 @@ export class Stream {
     this.inbox = this.library.createInbox()
     this.connection.subscribe(`${this.inbox}.*`, { callback: (_, message) => this.answered(message) })
     this.listen()
-    this.watch = setInterval(() => this.repeat(Date.now() - ANSWER_MS), 1000).unref()
+    this.watch = setInterval(() => this.repeat(performance.now() - ANSWER_MS), 1000).unref()
   }
 
   private async listen(): Promise<void> {
@@ -203,7 +203,7 @@ export class Stream {
   }
 
   private emit(number: number, request: Request): void {
-    request.sentAt = Date.now()
+    request.sentAt = performance.now()
     try {
       this.connection.publish(request.subject, request.data, { reply: `${this.inbox}.${number}` })
     } catch (error) {
