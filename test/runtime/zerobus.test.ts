@@ -83,7 +83,7 @@ return { payload: [0, 1, 2].map((more) => ({ id: at * 3 + more, value: more })) 
       const flows = JSON.parse(text.replaceAll(/127\.0\.0\.1:448[01]/g, '127.0.0.1:9')) as Json[]
       await runtime.deploy(flows)
       const send = flows.find(({ type }) => type === 'millrace-arrow-zerobus')
-      await runtime.untilSent(String(send?.id), output, 2)
+      await runtime.untilSent(String(send?.id), output)
     }
     assert.deepEqual(runtime.failed, [])
   })
