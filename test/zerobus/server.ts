@@ -219,6 +219,8 @@ abstract class Session<Request> {
   private messages = 0
   private offset = -1
   private silent = false
+  /** The client was asked to leave. */
+  private asked = false
   private ended = false
   private timer: NodeJS.Timeout | undefined
 
@@ -248,6 +250,8 @@ abstract class Session<Request> {
     })
     call.on('end', () => {
       if (this.ended) return
+      // It was not asked to: it may have given up before it heard the last acknowledgements.
+      if (!this.asked) server.cut.add(this.connection)
       this.acknowledge()
       this.end()
     })
@@ -302,6 +306,7 @@ abstract class Session<Request> {
         return
       }
       case 'close':
+        this.asked = true
         this.keep(offset, rows, data)
         this.acknowledge(offset, (rowsAcked) => this.closeSignal(offset, rowsAcked, fault.ms))
         return
