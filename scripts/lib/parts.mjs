@@ -14,8 +14,8 @@ const wheel = {
 }
 const LIBCLANG = /^libclang([-.\d]*)\.(so|dylib|dll)|^libclang\.dll$/
 
-/** These need nothing but Rust and a C compiler. */
-const anywhere = ['zerobus']
+/** The Zerobus crate needs protoc while it is built, and brings it for these alone. */
+const PROTOC = ['linux-x64', 'linux-ia32', 'linux-arm64', 'linux-s390x', 'darwin-x64', 'darwin-arm64']
 
 let known
 
@@ -26,18 +26,26 @@ export async function parts() {
 }
 
 async function findParts() {
+  const { features, env } = await findRos2()
+  const { platform, arch } = process
+  if (platform === 'win32' || PROTOC.includes(`${platform}-${arch}`)) features.push('zerobus')
+  else console.log(`Without Zerobus: its crate brings no protoc for ${platform} on ${arch}. All else is built.`)
+  return { features, env }
+}
+
+async function findRos2() {
   await fetchMissing()
   const cmake = findCmake()
   const libclang = findLibclang()
   if (!cmake || !libclang) {
     const lacking = [!cmake && 'cmake', !libclang && 'libclang'].filter(Boolean).join(' and ')
     console.log(`Without ROS 2: there is no ${lacking}, and Python's pip cannot get it. All else is built.`)
-    return { features: anywhere, env: {} }
+    return { features: [], env: {} }
   }
   const env = { CMAKE: cmake, LIBCLANG_PATH: libclang }
   // The wheel has the library alone, without the compiler's own headers.
   if (libclang === wheel.libclang) env.BINDGEN_EXTRA_CLANG_ARGS = `-I${compilerHeaders()}`
-  return { features: ['ros2', ...anywhere], env }
+  return { features: ['ros2'], env }
 }
 
 const findCmake = () => which('cmake') ?? (existsSync(wheel.cmake) ? wheel.cmake : undefined)

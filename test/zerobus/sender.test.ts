@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { status } from '@grpc/grpc-js'
-import { tableToIPC } from 'apache-arrow'
+import { tableFromArrays, tableToIPC } from 'apache-arrow'
 import { Batch, ZerobusClient, type ZerobusOptions } from '../../nodes/arrow/lib'
 import { toEngineError } from '../../nodes/shared/errors'
 import { batchOf, columns, endAll, folder, idsOf, open, quick, range, sentAgain, start, table } from './rig'
@@ -54,14 +54,17 @@ describe('the Zerobus sender', () => {
   it('takes IPC bytes, tables of apache-arrow and rows, and another schema in between', async () => {
     const server = await start({ tables: { [table]: [] } })
     const client = await open(server)
-    const { tableFromArrays } = await import('apache-arrow')
     const foreign = tableFromArrays({ id: BigInt64Array.from([7n, 8n]) })
+    // Another copy of the package: the module of ES.
+    const other = (await import('apache-arrow')).tableFromArrays({ id: BigInt64Array.from([5n, 6n]) })
+    assert.notEqual(Object.getPrototypeOf(other), Object.getPrototypeOf(foreign))
     assert.equal((await client.send(await (await batchOf(0, 3)).toIPC())).successfulCount, 3)
     assert.equal((await client.send(foreign)).successfulCount, 2)
+    assert.equal((await client.send(other)).successfulCount, 2)
     assert.equal((await client.send(Buffer.from(tableToIPC(foreign)))).successfulCount, 2)
     assert.equal((await client.send([{ id: 9 }], { schema: columns })).successfulCount, 1)
     assert.equal((await client.send(await batchOf(0, 0))).success, true)
-    assert.deepEqual(idsOf(server), [0, 1, 2, 7, 8, 7, 8, 9])
+    assert.deepEqual(idsOf(server), [0, 1, 2, 7, 8, 5, 6, 7, 8, 9])
     assert.equal(await codeOf(client.send(Buffer.from('no Arrow'))), 'INVALID_INPUT')
   })
 

@@ -73,12 +73,17 @@ export function writtenByItself(source: Source): Uint8Array | undefined {
   for (const loaded of Object.values(require.cache)) {
     const own = loaded?.exports as Partial<Module> | undefined
     if (typeof own?.tableToIPC !== 'function' || typeof own.Table !== 'function') continue
-    if (source instanceof own.Table) return own.tableToIPC(source, 'stream')
-    if (typeof own.RecordBatch !== 'function' || !(source instanceof own.RecordBatch)) continue
+    if (isMadeBy(own.Table, source)) return own.tableToIPC(source, 'stream')
+    if (typeof own.RecordBatch !== 'function' || !isMadeBy(own.RecordBatch, source)) continue
     const table = new (own.Table as unknown as new (batches: Source[]) => Table)([source])
     return own.tableToIPC(table, 'stream')
   }
   return undefined
+}
+
+/** `instanceof` takes those of another copy for its own, and a copy writes the other's types wrongly. */
+function isMadeBy<T extends Source>(kind: Of<T>, source: Source): source is T {
+  return Object.prototype.isPrototypeOf.call(kind.prototype, source)
 }
 
 /** Its rows, and the columns that they need. */

@@ -12,6 +12,7 @@ export type { Row, RowError, RowReason } from './packer'
 export type { RowOptions } from './reading'
 export { type Column, type Declared, Schema } from './schema'
 export { Spool, type Spooled, type SpoolOptions } from './spool'
+export type { ZerobusObservability } from './telemetry'
 export {
   type FailedRow,
   TransmissionResult,

@@ -3,6 +3,7 @@ import { EngineError } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
 import { Batch, type BatchLike, type FromRowsOptions } from './batch'
 import { called, type Declared, Schema } from './schema'
+import { Telemetry, type ZerobusObservability } from './telemetry'
 
 export interface ZerobusRetry {
   /** So often it is tried in all. Default 5. */
@@ -67,6 +68,8 @@ export interface ZerobusOptions {
   writerDisabled?: boolean
   /** With it `send` is done when the batch is on disk. */
   spool?: ZerobusSpool
+  /** Figures and spans for OpenTelemetry; off without it. */
+  observability?: ZerobusObservability
 }
 
 /** A row that did not arrive. */
@@ -96,6 +99,8 @@ export interface ZerobusStats {
   spoolLost: number
   /** The last failure, until rows arrive again. */
   lastError: string | null
+  /** Why the collector of `observability` did not take the last figures. */
+  telemetryError?: string | null
 }
 
 /** What became of a batch. */
@@ -177,11 +182,18 @@ const PATIENCE_MS = 5000
 
 /** Sends batches to one table of Databricks. Calls may overlap; batches go in the order of the calls. */
 export class ZerobusClient {
-  private constructor(private readonly handle: Handle) {}
+  private readonly telemetry: Telemetry | undefined
+
+  private constructor(
+    private readonly handle: Handle,
+    { observability, table }: ZerobusOptions,
+  ) {
+    if (observability) this.telemetry = new Telemetry(observability, table, () => this.stats())
+  }
 
   /** Checks the options and opens the spool; throws `INVALID_OPTION` with all that is wrong. It connects when it sends. */
   static async open(options: ZerobusOptions): Promise<ZerobusClient> {
-    return new ZerobusClient(await called(available().open(JSON.stringify(options))))
+    return new ZerobusClient(await called(available().open(JSON.stringify(options))), options)
   }
 
   /** Opens a stream for columns like these and ends it, without sending a row. Undefined, or why that fails. */
@@ -200,7 +212,10 @@ export class ZerobusClient {
    */
   async send(source: BatchLike, options?: FromRowsOptions): Promise<TransmissionResult> {
     const batch = await Batch.from(source, options)
-    return new TransmissionResult(batch, await called(this.handle.send(batch.handle)))
+    const startedMs = Date.now()
+    const result = new TransmissionResult(batch, await called(this.handle.send(batch.handle)))
+    this.telemetry?.record({ ...result, startedMs })
+    return result
   }
 
   /** Resolves when nothing is on its way, and the spool is empty. */
@@ -209,12 +224,14 @@ export class ZerobusClient {
   }
 
   stats(): ZerobusStats {
-    return JSON.parse(engine(() => this.handle.stats())) as ZerobusStats
+    const stats = JSON.parse(engine(() => this.handle.stats())) as ZerobusStats
+    return this.telemetry ? { ...stats, telemetryError: this.telemetry.lastError } : stats
   }
 
   /** Takes nothing more. What is on its way has a few seconds to arrive; what is in the spool stays there. */
   async close(patienceMs = PATIENCE_MS): Promise<void> {
     await called(this.handle.close(patienceMs))
+    await this.telemetry?.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

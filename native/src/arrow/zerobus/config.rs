@@ -115,6 +115,21 @@ fn spool_bytes() -> u64 {
     1 << 30
 }
 
+/// Where figures and spans go. The engine keeps the figures; whoever opened it sends them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Observability {
+    /// Of an OpenTelemetry collector that takes OTLP over HTTP.
+    pub endpoint: String,
+    /// So often they are sent.
+    #[serde(default = "observability_interval")]
+    pub interval_ms: u64,
+}
+
+fn observability_interval() -> u64 {
+    10_000
+}
+
 /// The options of a [`super::Client`].
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -149,6 +164,8 @@ pub struct ZerobusConfig {
     pub writer_disabled: bool,
     /// `send` is done when it is on disk.
     pub spool: Option<SpoolConfig>,
+    /// None: off.
+    pub observability: Option<Observability>,
 }
 
 impl Default for ZerobusConfig {
@@ -169,6 +186,7 @@ impl Default for ZerobusConfig {
             debug: Debug::default(),
             writer_disabled: false,
             spool: None,
+            observability: None,
         }
     }
 }
@@ -236,6 +254,14 @@ impl ZerobusConfig {
         let spool_room = spool.is_none_or(|spool| spool.max_bytes >= 1 << 20);
         let held = spool.map_or(0, |spool| spool.max_bytes);
         rule(spool_room, "spool.maxBytes", &held, "and has to be 1 MiB or more");
+        if let Some(Observability { endpoint, interval_ms }) = &self.observability {
+            let http = ["http://", "https://"]
+                .iter()
+                .any(|scheme| endpoint.len() > scheme.len() && endpoint.starts_with(scheme));
+            rule(http, "observability.endpoint", endpoint, "which is no http:// or https:// address");
+            let interval = (100..=MAX_WAIT_MS).contains(interval_ms);
+            rule(interval, "observability.intervalMs", interval_ms, "and has to be from 100 to a day");
+        }
         if problems.is_empty() { Ok(()) } else { Err(SendError::Configuration(problems)) }
     }
 
@@ -291,6 +317,8 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_told_at_once() {
         assert_eq!(fields(&good()), [""; 0]);
+        let observability = serde_json::from_str(r#"{ "endpoint": "http://collector:4318" }"#).unwrap();
+        assert_eq!(fields(&ZerobusConfig { observability: Some(observability), ..good() }), [""; 0]);
         let everything = [
             "table",
             "endpoint",
@@ -308,12 +336,15 @@ mod tests {
             "debug.maxFileBytes",
             "ca",
             "spool.maxBytes",
+            "observability.endpoint",
+            "observability.intervalMs",
         ];
         let bad: ZerobusConfig = serde_json::from_value(serde_json::json!({
             "endpoint": "http://far.example.com", "table": "two.parts", "ackTimeoutMs": 0, "connectTimeoutMs": 0,
             "retry": { "maxAttempts": 0, "baseDelayMs": 0, "maxDelayMs": u64::MAX }, "maxInFlightBytes": 0,
             "debug": { "arrow": true, "flushMs": 0, "maxFileBytes": 0 }, "ca": "no PEM",
-            "spool": { "folder": "/tmp", "maxBytes": 1 }
+            "spool": { "folder": "/tmp", "maxBytes": 1 },
+            "observability": { "endpoint": "collector:4318", "intervalMs": 1 }
         }))
         .unwrap();
         assert_eq!(fields(&bad), everything);

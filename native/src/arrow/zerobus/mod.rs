@@ -30,6 +30,6 @@ mod tls;
 mod wire;
 
 pub use client::{Client, try_to_open};
-pub use config::{Debug, Delivery, Problem, Retry, Secret, SpoolConfig, WhenSpoolFull, ZerobusConfig};
+pub use config::{Debug, Delivery, Observability, Problem, Retry, Secret, SpoolConfig, WhenSpoolFull, ZerobusConfig};
 pub use error::SendError;
 pub use report::{FailedRows, Stats, TransmissionResult};

@@ -12,3 +12,15 @@ impl TlsConfig for OwnCa {
         endpoint.tls_config(config).map_err(|_| ZerobusError::FailedToEstablishTlsConnectionError)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_certificates_are_trusted() {
+        let endpoint = || Endpoint::from_static("https://localhost");
+        let empty = OwnCa("-----BEGIN CERTIFICATE-----\nnot base64!\n-----END CERTIFICATE-----\n".into());
+        assert!(empty.configure_endpoint(endpoint()).is_err());
+    }
+}

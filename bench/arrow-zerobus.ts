@@ -1,0 +1,166 @@
+/**
+ * Sending to the Zerobus test server, in a process of its own: 20 batches of 13.6 MB as IPC bytes, by arrow.ZerobusClient and
+ * by Databricks' own npm binary, in turns. Medians. Blocked: how long the JavaScript thread was held, by the call of a
+ * batch, and at a stretch while all were under way.
+ */
+import { type ChildProcess, execFileSync, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { tableFromArrays, tableToIPC } from 'apache-arrow'
+import { arrow } from '../nodes'
+
+const ROUNDS = 7
+const BATCHES = 20
+const ROWS = 200_000
+const numbers = (length: number) => Float64Array.from({ length }, (_, n) => n / 7)
+const data = {
+  id: BigInt64Array.from({ length: ROWS }, (_, n) => BigInt(n)),
+  ...Object.fromEntries(Array.from({ length: 7 }, (_, place) => [`value${place}`, numbers(ROWS)])),
+  count: Int32Array.from({ length: ROWS }, (_, n) => n),
+}
+const kinds = new Map<unknown, string>([
+  [BigInt64Array, 'Int64'],
+  [Float64Array, 'Float64'],
+  [Int32Array, 'Int32'],
+])
+
+interface Config {
+  endpoint: string
+  table: string
+  unityCatalogUrl: string
+  clientId: string
+  clientSecret: string
+}
+
+/** Sends one batch; resolves when it is acknowledged. */
+interface Sender {
+  send(ipc: Buffer): Promise<unknown>
+  close(): Promise<void>
+}
+
+interface PeerStream {
+  ingestBatch(ipc: Buffer): Promise<bigint>
+  waitForOffset(offset: bigint): Promise<void>
+  close(): Promise<void>
+}
+
+interface PeerModule {
+  ArrowDataType: Record<string, number>
+  ZerobusSdk: new (
+    endpoint: string,
+    catalog: string,
+  ) => { createArrowStream(table: object, id: string, secret: string, options?: object): Promise<PeerStream> }
+}
+
+function ask<T>(server: ChildProcess): Promise<T> {
+  server.send('count')
+  return once(server, 'message').then(([said]) => said as T)
+}
+
+async function ours(config: Config): Promise<Sender> {
+  const client = await arrow.ZerobusClient.open({ ...config })
+  return {
+    async send(ipc) {
+      const { error } = await client.send(ipc)
+      if (error) throw error
+    },
+    close: () => client.close(),
+  }
+}
+
+const PEER = '@databricks/zerobus-ingest-sdk-linux-x64-gnu'
+
+/** Databricks' binary, as npm has it for this platform. */
+function peerModule(): PeerModule | undefined {
+  if (process.platform !== 'linux' || process.arch !== 'x64') return undefined
+  const folder = join(__dirname, '../.cache/zerobus-peer')
+  if (!existsSync(join(folder, 'node_modules', PEER))) {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(join(folder, 'package.json'), '{"private":true}')
+    execFileSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', `${PEER}@1.3.0`], { cwd: folder })
+  }
+  return require(join(folder, 'node_modules', PEER)) as PeerModule
+}
+
+async function theirs(peer: PeerModule, config: Config): Promise<Sender> {
+  const sdk = new peer.ZerobusSdk(config.endpoint, config.unityCatalogUrl)
+  const schemaFields = Object.entries(data).map(([name, values]) => {
+    return { name, dataType: peer.ArrowDataType[kinds.get(values.constructor) ?? ''], nullable: false }
+  })
+  const { table, clientId, clientSecret } = config
+  const stream = await sdk.createArrowStream({ tableName: table, schemaFields }, clientId, clientSecret)
+  return {
+    send: async (ipc) => stream.waitForOffset(await stream.ingestBatch(ipc)),
+    close: () => stream.close(),
+  }
+}
+
+/** Bytes a second, and how long the thread was held. */
+interface Round {
+  rate: number
+  call: number
+  stretch: number
+}
+
+async function run(sender: Sender, ipc: Buffer): Promise<Round> {
+  // Each call has bytes of its own, as each would in a flow.
+  const all = Array.from({ length: BATCHES }, () => Buffer.from(ipc))
+  const calls: number[] = []
+  let stretch = 0
+  let last = performance.now()
+  let running = true
+  const look = () => {
+    const now = performance.now()
+    stretch = Math.max(stretch, now - last)
+    last = now
+    if (running) setImmediate(look)
+  }
+  setImmediate(look)
+  const start = performance.now()
+  const sent: Promise<unknown>[] = []
+  for (const bytes of all) {
+    const before = performance.now()
+    sent.push(sender.send(bytes))
+    calls.push(performance.now() - before)
+    await new Promise(setImmediate)
+  }
+  await Promise.all(sent)
+  const seconds = (performance.now() - start) / 1000
+  running = false
+  return { rate: (BATCHES * ipc.length) / 1e6 / seconds, call: median(calls), stretch }
+}
+
+function median(values: number[]): number {
+  return values.sort((a, b) => a - b)[values.length >> 1] as number
+}
+
+async function main(): Promise<void> {
+  const server = fork(join(__dirname, 'arrow/server.ts'), { execArgv: ['--import', 'tsx'] })
+  const [config] = (await once(server, 'message')) as [Config]
+  const ipc = Buffer.from(tableToIPC(tableFromArrays(data), 'stream'))
+  const peer = peerModule()
+  const senders: Record<string, Sender> = { 'arrow.ZerobusClient': await ours(config) }
+  if (peer) senders[`${PEER} 1.3.0`] = await theirs(peer, config)
+  else console.log('Without the peer: npm has no binary of it for this platform.')
+  const rounds = Object.fromEntries(Object.keys(senders).map((name) => [name, [] as Round[]]))
+  for (const sender of Object.values(senders)) await run(sender, ipc)
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const [name, sender] of Object.entries(senders)) rounds[name]?.push(await run(sender, ipc))
+  }
+  for (const sender of Object.values(senders)) await sender.close()
+  const wanted = (ROUNDS + 1) * BATCHES * ROWS * Object.keys(senders).length
+  const count = await ask<number>(server)
+  server.disconnect()
+  if (count !== wanted) throw new Error(`${count} rows arrived, and ${wanted} were sent`)
+  console.log(`\n${BATCHES} batches of ${(ipc.length / 1e6).toFixed(1)} MB to the Zerobus test server`)
+  for (const [name, all] of Object.entries(rounds)) {
+    const [rate, call, stretch] = (['rate', 'call', 'stretch'] as const).map((key) => median(all.map((it) => it[key])))
+    console.log(
+      `  ${name.padEnd(56)} ${rate?.toFixed(0)} MB/s   blocked ${call?.toFixed(2)} ms a call, ${stretch?.toFixed(1)} ms at a stretch`,
+    )
+  }
+}
+
+main()

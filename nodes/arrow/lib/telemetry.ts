@@ -1,0 +1,210 @@
+/** Figures and spans of a Zerobus client, sent to an OpenTelemetry collector as OTLP over HTTP, in JSON. */
+import { randomBytes } from 'node:crypto'
+import { native } from '../../shared/native'
+import type { ZerobusStats } from './zerobus'
+
+export interface ZerobusObservability {
+  /** Of a collector that takes OTLP over HTTP: `http://localhost:4318`. */
+  endpoint: string
+  /** So often figures and spans are sent, ms. Default 10 000. */
+  intervalMs?: number
+}
+
+/** What is told of a batch. */
+export interface SentBatch {
+  /** When it was given, ms since the epoch. */
+  startedMs: number
+  latencyMs: number
+  batchSizeBytes: number
+  totalRows: number
+  failedCount: number
+  attempts: number
+  success: boolean
+  spooled: boolean
+  /** Why not all of it arrived. */
+  error?: { code: string; message: string } | undefined
+}
+
+type Value = string | number | boolean
+type Attributes = Record<string, Value>
+
+const INTERVAL_MS = 10_000
+/** Whoever closes waits so long for a collector that does not answer. */
+const TIMEOUT_MS = 1500
+/** More spans than these are not kept for a collector that is away. */
+const MAX_SPANS = 2048
+const CUMULATIVE = 2
+const CLIENT = 3
+const STATUS = { ok: 1, error: 2 }
+
+/** Counts of values up to bounds, and beyond the last. */
+class Histogram {
+  private readonly counts: number[]
+  private sum = 0
+
+  constructor(private readonly bounds: number[]) {
+    this.counts = [...bounds.map(() => 0), 0]
+  }
+
+  add(value: number): void {
+    const place = this.bounds.findIndex((bound) => value <= bound)
+    const index = place < 0 ? this.bounds.length : place
+    this.counts[index] = (this.counts[index] ?? 0) + 1
+    this.sum += value
+  }
+
+  point(): object {
+    const count = this.counts.reduce((sum, one) => sum + one, 0)
+    return { count: `${count}`, sum: this.sum, bucketCounts: this.counts.map(String), explicitBounds: this.bounds }
+  }
+}
+
+export class Telemetry {
+  private readonly started = nanos(Date.now())
+  private readonly sizes = new Histogram([1e3, 1e4, 1e5, 1e6, 1e7, 1e8])
+  private readonly latencies = new Histogram([5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000])
+  private readonly outcomes = { true: 0, false: 0 }
+  private spans: object[] = []
+  private readonly timer: NodeJS.Timeout
+  private sending: Promise<void> = Promise.resolve()
+  /** Why the last export failed; null after one that did not. */
+  lastError: string | null = null
+
+  constructor(
+    private readonly options: ZerobusObservability,
+    private readonly table: string,
+    private readonly stats: () => ZerobusStats,
+  ) {
+    this.timer = setInterval(() => void this.export(), options.intervalMs ?? INTERVAL_MS)
+    this.timer.unref()
+  }
+
+  record(batch: SentBatch): void {
+    this.sizes.add(batch.batchSizeBytes)
+    this.latencies.add(batch.latencyMs)
+    this.outcomes[`${batch.success}`] += 1
+    if (this.spans.length >= MAX_SPANS) this.spans.shift()
+    const { error } = batch
+    this.spans.push({
+      traceId: randomBytes(16).toString('hex'),
+      spanId: randomBytes(8).toString('hex'),
+      name: 'zerobus.send_batch',
+      kind: CLIENT,
+      startTimeUnixNano: nanos(batch.startedMs),
+      endTimeUnixNano: nanos(batch.startedMs + batch.latencyMs),
+      attributes: attributes({
+        'zerobus.table': this.table,
+        'zerobus.batch.size_bytes': batch.batchSizeBytes,
+        'zerobus.batch.rows': batch.totalRows,
+        'zerobus.batch.rows_failed': batch.failedCount,
+        'zerobus.batch.attempts': batch.attempts,
+        'zerobus.batch.spooled': batch.spooled,
+        ...(error ? { 'error.type': error.code } : {}),
+      }),
+      status: batch.success ? { code: STATUS.ok } : { code: STATUS.error, message: error?.message ?? '' },
+    })
+  }
+
+  /** Sends what there is, behind an export that is under way. It never fails: see `lastError`. */
+  export(): Promise<void> {
+    this.sending = this.sending.then(() => this.send())
+    return this.sending
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.timer)
+    await this.export()
+  }
+
+  private async send(): Promise<void> {
+    const spans = this.spans.splice(0)
+    try {
+      await this.post('metrics', { resourceMetrics: [this.resource('scopeMetrics', { metrics: this.metrics() })] })
+      if (spans.length > 0) {
+        await this.post('traces', { resourceSpans: [this.resource('scopeSpans', { spans })] })
+      }
+      this.lastError = null
+    } catch (error) {
+      // Counts are told whole each time; spans wait for the next.
+      this.spans = [...spans, ...this.spans].slice(-MAX_SPANS)
+      const { message, cause } = error as Error
+      this.lastError = cause instanceof Error ? `${message}: ${cause.message}` : message
+    }
+  }
+
+  private async post(kind: 'metrics' | 'traces', body: object): Promise<void> {
+    const response = await fetch(`${this.options.endpoint.replace(/\/+$/, '')}/v1/${kind}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    })
+    await response.arrayBuffer()
+    if (!response.ok) throw new Error(`the collector answers ${response.status} to ${kind}`)
+  }
+
+  private resource(kind: string, content: object): object {
+    const version = native().engineVersion()
+    return {
+      resource: { attributes: attributes({ 'service.name': 'millrace', 'service.version': version }) },
+      [kind]: [{ scope: { name: 'millrace.arrow', version }, ...content }],
+    }
+  }
+
+  private metrics(): object[] {
+    const stats = this.stats()
+    const now = Date.now()
+    const point = (more: object, extra: Attributes = {}) => ({
+      startTimeUnixNano: this.started,
+      timeUnixNano: nanos(now),
+      attributes: attributes({ 'zerobus.table': this.table, ...extra }),
+      ...more,
+    })
+    const histogram = (name: string, unit: string, values: Histogram) => ({
+      name,
+      unit,
+      histogram: { aggregationTemporality: CUMULATIVE, dataPoints: [point(values.point())] },
+    })
+    const sum = (name: string, unit: string, dataPoints: object[]) => ({
+      name,
+      unit,
+      sum: { aggregationTemporality: CUMULATIVE, isMonotonic: true, dataPoints },
+    })
+    const count = (name: string, unit: string, value: number) => sum(name, unit, [point({ asInt: `${value}` })])
+    const gauge = (name: string, unit: string, value: number) => ({
+      name,
+      unit,
+      gauge: { dataPoints: [point({ asInt: `${value}` })] },
+    })
+    const outcomes = (['true', 'false'] as const).map((success) =>
+      point({ asInt: `${this.outcomes[success]}` }, { success: success === 'true' }),
+    )
+    return [
+      histogram('zerobus.batch.size_bytes', 'By', this.sizes),
+      histogram('zerobus.batch.latency_ms', 'ms', this.latencies),
+      sum('zerobus.batch.success', '{batch}', outcomes),
+      count('zerobus.rows.ok', '{row}', stats.rows),
+      count('zerobus.rows.failed', '{row}', stats.rowsFailed),
+      count('zerobus.bytes', 'By', stats.bytes),
+      count('zerobus.retries', '{retry}', stats.retries),
+      gauge('zerobus.in_flight_bytes', 'By', stats.inFlightBytes),
+      gauge('zerobus.spool.batches', '{batch}', stats.spooled),
+      gauge('zerobus.spool.bytes', 'By', stats.spoolBytes),
+      gauge('zerobus.spool.age_ms', 'ms', stats.spoolOldestMs === null ? 0 : Math.max(0, now - stats.spoolOldestMs)),
+    ]
+  }
+}
+
+/** Text, as a number does not hold them. */
+function nanos(ms: number): string {
+  return `${BigInt(Math.round(ms * 1000))}000`
+}
+
+function attributes(values: Attributes): object[] {
+  return Object.entries(values).map(([key, value]) => ({ key, value: anyValue(value) }))
+}
+
+function anyValue(value: Value): object {
+  if (typeof value === 'string') return { stringValue: value }
+  return typeof value === 'boolean' ? { boolValue: value } : { intValue: `${value}` }
+}
