@@ -70,15 +70,16 @@ export class Shipper {
     }
   }
 
-  /** What is on its way may arrive. */
+  /** What is in hand is given to the client, and may arrive. */
   async close(): Promise<void> {
+    await this.turn
+    this.table.leave(this.tick)
     let patience: NodeJS.Timeout | undefined
     const enough = new Promise((resolve) => {
       patience = setTimeout(resolve, PATIENCE_MS)
     })
     await Promise.race([Promise.allSettled(this.inHand), enough])
     clearTimeout(patience)
-    this.table.leave(this.tick)
   }
 
   private async handle(message: Message, reply: Reply): Promise<void> {

@@ -15,6 +15,8 @@ const MB = 2 ** 20
 const TICK_MS = 1000
 /** A client that cannot be opened is tried again, but not with every tick. */
 const REOPEN_MS = 5000
+/** So long a close waits for those who have rows in hand to give them to the client. */
+const LEAVE_MS = 1500
 /** What a loss of power can take where not each batch waits for the disk. */
 const SOON_MS = 200
 
@@ -28,6 +30,7 @@ export class TableHost {
   private timer: NodeJS.Timeout | undefined
   private nextTry = 0
   private closed = false
+  private allLeft: (() => void) | undefined
   /** Why it could not be opened. */
   problem: EngineError | undefined
   /** What was told already. */
@@ -63,6 +66,7 @@ export class TableHost {
     if (this.users.size > 0) return
     clearInterval(this.timer)
     this.timer = undefined
+    this.allLeft?.()
   }
 
   /** The client, opened where it is not. A failure is that of this call: the next one tries again. */
@@ -91,10 +95,22 @@ export class TableHost {
   }
 
   /** What is on its way has a few seconds to arrive. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
+    await this.left()
     this.closed = true
     clearInterval(this.timer)
     return this.lent.close()
+  }
+
+  private async left(): Promise<void> {
+    if (this.users.size === 0) return
+    await new Promise<void>((resolve) => {
+      const limit = setTimeout(resolve, LEAVE_MS)
+      this.allLeft = () => {
+        clearTimeout(limit)
+        resolve()
+      }
+    })
   }
 
   private async open(): Promise<ZerobusClient> {

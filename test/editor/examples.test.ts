@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { examples, type Json, moduleName, readJson, root } from '../runtime/harness'
+import type { ZerobusServer } from '../zerobus/server'
+import { standIn } from '../zerobus/stand-in'
 import { flowOf } from './flows'
 import { editorSuite } from './suite'
 
@@ -19,7 +21,12 @@ editorSuite('examples', {}, (editor) => {
     await dialog().locator('.red-ui-treeList-label.selected:visible').waitFor()
   }
 
-  before(() => editor().load(flowOf({ only: { topics: [] } })))
+  let zerobus: ZerobusServer | undefined
+  before(async () => {
+    zerobus = await standIn()
+    await editor().load(flowOf({ only: { topics: [] } }))
+  })
+  after(() => zerobus?.stop())
 
   it('are opened by the link in the dialog', async () => {
     await editor().edit('only')

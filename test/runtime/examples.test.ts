@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
+import type { ZerobusServer } from '../zerobus/server'
+import { standIn } from '../zerobus/stand-in'
 import { examples, type Json, Runtime, readJson, root } from './harness'
 
 const flowsOf = (example: string) => readJson(join(root, `examples/${example}.json`)) as unknown as Json[]
@@ -8,10 +10,15 @@ const rescued = new Set(examples.flatMap(flowsOf).flatMap(({ type, scope }) => (
 
 describe('every example', () => {
   let runtime: Runtime
+  let zerobus: ZerobusServer | undefined
   before(async () => {
+    zerobus = await standIn()
     runtime = await Runtime.boot()
   })
-  after(() => runtime.remove())
+  after(async () => {
+    await runtime.remove()
+    await zerobus?.stop()
+  })
 
   for (const example of examples) {
     it(`${example} deploys, and each of our nodes in it sends what it is there for`, async () => {

@@ -50,12 +50,18 @@ describe('a secret', () => {
       ['PLAIN', 'SCRAM-SHA-256', 'OAUTHBEARER'].map((sasl) => ({
         ...{ brokers: `127.0.0.1:${port}`, sasl, retries: 0, timeoutMs: 1000 },
       })),
+    'millrace-arrow-zerobus-table': (port) =>
+      [false, true].map((spool) => ({
+        ...{ endpoint: `http://127.0.0.1:${port}`, unityCatalogUrl: `http://127.0.0.1:${port}`, table: 'a.b.c' },
+        ...{ spool, spoolMb: spool ? 0.5 : 64, attempts: 2, copiesArrow: true, copiesProtobuf: true },
+      })),
     'millrace-tasks-broker': (port) => [
       { kind: 'servers', natsUrl: `nats://127.0.0.1:${port}`, redisUrl: `redis://127.0.0.1:${port}`, offline: 'fail' },
     ],
   }
   /** Who makes a config node use them. */
   const users: Record<string, (config: string) => Json> = {
+    'millrace-arrow-zerobus-table': (table) => ({ type: 'millrace-arrow-zerobus', table }),
     'millrace-tasks-broker': (broker) => ({ type: 'millrace-tasks-send', task: 'any', broker }),
   }
 

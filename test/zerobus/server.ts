@@ -225,6 +225,8 @@ abstract class Session<Request> {
   private messages = 0
   private offset = -1
   private silent = false
+  /** The client was asked to leave. */
+  private asked = false
   private ended = false
   private timer: NodeJS.Timeout | undefined
 
@@ -254,6 +256,8 @@ abstract class Session<Request> {
     })
     call.on('end', () => {
       if (this.ended) return
+      // It was not asked to: it may have given up before it heard the last acknowledgements.
+      if (!this.asked) server.cut.add(this.connection)
       this.acknowledge()
       this.end()
     })
@@ -308,6 +312,7 @@ abstract class Session<Request> {
         return
       }
       case 'close':
+        this.asked = true
         this.keep(offset, rows, data)
         this.acknowledge(offset, (rowsAcked) => this.closeSignal(offset, rowsAcked, fault.ms))
         return

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { endAll, idsOf, start, table } from '../zerobus/rig'
+import { type Json, ZerobusRig } from './zerobus-rig'
+
+describe('millrace-arrow-zerobus-table', () => {
+  let rig: ZerobusRig
+  afterEach(async () => {
+    await rig.remove()
+    await endAll()
+  })
+
+  const faultOf = async (setup: { config?: Json; credentials?: Json }) => {
+    const server = await start()
+    rig = await ZerobusRig.start(server, setup)
+    const { status, body } = await rig.test()
+    assert.equal(status, 200)
+    assert.equal(server.count(table), 0)
+    return body.ok ? 'none' : body.fault
+  }
+
+  for (const [title, setup, fault] of [
+    ['nothing', {}, 'none'],
+    ['nothing without columns', { config: { columns: [] } }, 'none'],
+    ['a wrong secret', { credentials: { clientSecret: 'wrong' } }, 'auth'],
+    ['a table that is not there', { config: { table: 'main.default.other' } }, 'missing'],
+    ['other columns', { config: { columns: [{ name: 'other', type: 'utf8' }] } }, 'schema'],
+    ['an unknown name', { config: { endpoint: 'https://127.millrace.invalid' } }, 'dns'],
+    ['an unknown name of the workspace', { config: { unityCatalogUrl: 'https://millrace.invalid' } }, 'dns'],
+    ['a port where nothing listens', { config: { endpoint: 'http://127.0.0.1:9' } }, 'refused'],
+    ['no endpoint', { config: { endpoint: '' } }, 'configuration'],
+    ['a disabled writer', { config: { copiesArrow: true, writerDisabled: true } }, 'disabled'],
+  ] as const) {
+    it(`its test finds ${title}`, async () => {
+      assert.equal(await faultOf(setup as { config?: Json }), fault)
+    })
+  }
+
+  it('its test finds an endpoint without TLS, and one that does not answer as it should', async () => {
+    const other = createServer((socket) => socket.end('HTTP/1.1 400 no\r\n\r\n').on('error', () => {}))
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+    const { port } = other.address() as { port: number }
+    try {
+      assert.equal(await faultOf({ config: { endpoint: `https://127.0.0.1:${port}` } }), 'tls')
+      await rig.remove()
+      assert.equal(await faultOf({ config: { endpoint: `http://127.0.0.1:${port}` } }), 'answer')
+    } finally {
+      other.close()
+    }
+  })
+
+  it('its test says so where it is not deployed, or has a wrong setting', async () => {
+    rig = await ZerobusRig.start(await start(), { config: { spool: true, spoolFolder: '../beside' } })
+    assert.equal((await rig.test('other')).body, null)
+    const { status, body } = await rig.test()
+    assert.deepEqual([status, body.code], [500, 'INVALID_OPTION'])
+  })
+
+  it('takes its settings from the environment', async () => {
+    const server = await start()
+    const { endpoint, unityCatalogUrl, clientId, clientSecret } = server.config(table) as Record<string, string>
+    const { env } = process
+    Object.assign(env, {
+      MR_PORT: endpoint?.split(':').at(-1),
+      MR_URL: unityCatalogUrl,
+      MR_NAME: 'readings',
+      MR_SECRET: clientSecret,
+    })
+    try {
+      const config = {
+        endpoint: `http://127.0.0.1:\${MR_PORT}`,
+        unityCatalogUrl: `\${MR_URL}`,
+        table: `main.default.\${MR_NAME}`,
+      }
+      rig = await ZerobusRig.start(server, { config, credentials: { clientId, clientSecret: `\${MR_SECRET}` } })
+      rig.send({ payload: { id: 1 } })
+      await rig.until('out')
+      assert.deepEqual(idsOf(server), [1])
+    } finally {
+      for (const name of ['MR_PORT', 'MR_URL', 'MR_NAME', 'MR_SECRET']) delete env[name]
+    }
+  })
+
+  it('writes copies, and nothing else where its writer is disabled', async () => {
+    const server = await start()
+    const config = { copiesArrow: true, copiesProtobuf: true, writerDisabled: true, endpoint: '' }
+    rig = await ZerobusRig.start(server, { config })
+    rig.send({ payload: [{ id: 1 }] })
+    assert.equal((await rig.until('out'))[0].arrow.success, true)
+    await rig.stop()
+    assert.equal(server.count(table), 0)
+    const folder = join(rig.userDir, 'millrace', 'arrow', 'copies-table')
+    assert.equal(readdirSync(join(folder, 'arrow')).filter((name) => name.endsWith('.arrow')).length, 1)
+    assert.ok(readdirSync(join(folder, 'protobuf')).length > 0)
+  })
+
+  it('infers columns from the first rows that have any, and keeps them', async () => {
+    const server = await start({ tables: { [table]: [] } })
+    rig = await ZerobusRig.start(server, { config: { columns: [], unknown: 'ignore' } })
+    rig.send({ payload: [1] })
+    await rig.until('caught')
+    rig.send({ payload: { id: 1 } })
+    await rig.until('out')
+    rig.send({ payload: { id: 2, more: 'x' } })
+    await rig.until('out', 2)
+    assert.deepEqual(server.rows(table), [{ id: 1n }, { id: 2n }])
+  })
+
+  it('says at once what is wrong with it', async () => {
+    rig = await ZerobusRig.start(await start(), { credentials: { clientSecret: '' } })
+    assert.deepEqual(await rig.until('warn'), ['warning.open'])
+    await rig.find('status', ({ fill, text }) => fill === 'red' && text === 'error.INVALID_OPTION')
+  })
+})
