@@ -12,6 +12,11 @@ const answers = {
   /** What keeps the process alive, by kind. */
   resources: () => process.getActiveResourcesInfo().sort(),
   rss: () => process.memoryUsage().rss,
+  /** Who listens to the process and to Node-RED's own events. */
+  listeners: () =>
+    [process, runtime('@node-red/util').events].flatMap((emitter) =>
+      emitter.eventNames().map((name) => `${String(name)} ${emitter.listenerCount(name)}`),
+    ),
   /** The admin routes of our nodes: `METHOD path`. */
   routes: () => {
     const { httpAdmin } = runtime('@node-red/runtime')
@@ -39,8 +44,10 @@ module.exports = (nodeRed) => {
     }
   })
   events.on('node-status', ({ id, status }) => process.send({ status: { node: id, ...status } }))
-  hooks.add('onComplete.probe', ({ error, node }) => {
+  hooks.add('onComplete.probe', ({ error, msg, node }) => {
     if (error) process.send({ failed: { node: node.id, code: error.code } })
+    // A message that is counted.
+    else if (msg?.n !== undefined) process.send({ done: { node: node.id, n: msg.n } })
   })
 }
 
