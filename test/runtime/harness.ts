@@ -192,7 +192,7 @@ module.exports = {
   }
 
   /** A question to the probe. */
-  async ask<T>(question: 'timers' | 'resources' | 'rss' | 'listeners' | 'routes'): Promise<T> {
+  async ask<T>(question: 'timers' | 'resources' | 'rss' | 'cpu' | 'listeners' | 'routes'): Promise<T> {
     this.questions += 1
     const id = this.questions
     const answered = once(this.events, `answer ${id}`)

@@ -11,6 +11,8 @@ const answers = {
   timers: () => timers.size,
   /** What keeps the process alive, by kind. */
   resources: () => process.getActiveResourcesInfo().sort(),
+  /** Time of the processor so far, of all threads, in ms. */
+  cpu: () => (process.cpuUsage().user + process.cpuUsage().system) / 1000,
   rss: () => process.memoryUsage().rss,
   /** Who listens to the process and to Node-RED's own events. */
   listeners: () =>
