@@ -11,6 +11,9 @@ type Operation = ReadConfig['operation']
 type Given = Record<Input | 'after', unknown>
 type Answer = Promise<Record<string, unknown>>
 
+/** Without a limit a list is whole, where the engine would begin a page. */
+const MOST = 1_000_000
+
 export function reading({ RED, node, config }: Host<(typeof readConfig)['fields']>): Job<Given> {
   const { operation } = config
   const limit = config.limit === null ? {} : { limit: config.limit }
@@ -21,7 +24,7 @@ export function reading({ RED, node, config }: Host<(typeof readConfig)['fields'
 
   async function list(db: Database, given: Given): Answer {
     const { namespace, key, after } = given
-    const options = { ...limit, ...(blank(key) ? {} : { prefix: nameOf(key) }), ...pageOf(after) }
+    const options = { limit: config.limit ?? MOST, ...(blank(key) ? {} : { prefix: nameOf(key) }), ...pageOf(after) }
     if (blank(namespace)) {
       const { namespaces, next } = await db.namespaces(options)
       return { payload: namespaces, next }

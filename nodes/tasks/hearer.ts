@@ -1,20 +1,22 @@
 /** What a `millrace-tasks-events` node does between its opening and its close. */
 import type { NodeStatus } from 'node-red'
 import type { Host } from '../shared/node'
+import { fits } from '../shared/pattern'
 import { short } from '../shared/status'
 import type { eventsConfig } from './events.config'
 import { brokerOf } from './host'
 import type { App, Events, TaskEvent } from './lib'
 import { Opener } from './opener'
 
+type Pattern = ReturnType<typeof fits>
 type EventsHost = Host<(typeof eventsConfig)['fields']>
 
 export class Hearer {
   private readonly opener: Opener
   private events: Events | undefined
   private heard = 0
-  private readonly tasks: RegExp[]
-  private readonly queues: RegExp[]
+  private readonly tasks: Pattern[]
+  private readonly queues: Pattern[]
 
   constructor(private readonly host: EventsHost) {
     const broker = brokerOf(host, host.config.broker)
@@ -74,15 +76,11 @@ export class Hearer {
 }
 
 /** Workers' events have neither a name nor a queue. */
-function among(patterns: readonly RegExp[], name: string | undefined): boolean {
-  return patterns.length === 0 || (name !== undefined && patterns.some((pattern) => pattern.test(name)))
+function among(patterns: readonly Pattern[], name: string | undefined): boolean {
+  return patterns.length === 0 || (name !== undefined && patterns.some((fitting) => fitting(name)))
 }
 
 /** `*` stands for any text, `?` for one character. */
-function patternOf(typed: string): RegExp {
-  const source = typed
-    .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.')
-  return new RegExp(`^${source}$`, 's')
+function patternOf(typed: string): Pattern {
+  return fits(typed, '?')
 }

@@ -38,6 +38,7 @@ export interface Sent {
 interface Said {
   sent?: Sent
   failed?: Runtime['failed'][number]
+  done?: Runtime['done'][number]
   status?: Runtime['statuses'][number]
   id?: number
   answer?: unknown
@@ -90,6 +91,8 @@ export class Runtime {
   readonly sent: Sent[] = []
   /** Codes of failed messages. */
   readonly failed: { node: string; code: string }[] = []
+  /** Messages with a number that nodes were done with. */
+  readonly done: { node: string; n: number }[] = []
   readonly statuses: { node: string; fill: string; shape: string; text: string }[] = []
   log = ''
   base = ''
@@ -129,9 +132,10 @@ module.exports = {
         this.events.emit('news')
       })
     }
-    this.process.on('message', ({ sent, failed, status, id, answer }: Said) => {
+    this.process.on('message', ({ sent, failed, done, status, id, answer }: Said) => {
       if (sent) this.sent.push(sent)
       if (failed) this.failed.push(failed)
+      if (done) this.done.push(done)
       if (status) this.statuses.push(status)
       if (id) this.events.emit(`answer ${id}`, answer)
       this.events.emit('news')
@@ -188,7 +192,7 @@ module.exports = {
   }
 
   /** A question to the probe. */
-  async ask<T>(question: 'timers' | 'resources' | 'rss' | 'routes'): Promise<T> {
+  async ask<T>(question: 'timers' | 'resources' | 'rss' | 'cpu' | 'listeners' | 'routes'): Promise<T> {
     this.questions += 1
     const id = this.questions
     const answered = once(this.events, `answer ${id}`)

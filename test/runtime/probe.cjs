@@ -11,7 +11,14 @@ const answers = {
   timers: () => timers.size,
   /** What keeps the process alive, by kind. */
   resources: () => process.getActiveResourcesInfo().sort(),
+  /** Time of the processor so far, of all threads, in ms. */
+  cpu: () => (process.cpuUsage().user + process.cpuUsage().system) / 1000,
   rss: () => process.memoryUsage().rss,
+  /** Who listens to the process and to Node-RED's own events. */
+  listeners: () =>
+    [process, runtime('@node-red/util').events].flatMap((emitter) =>
+      emitter.eventNames().map((name) => `${String(name)} ${emitter.listenerCount(name)}`),
+    ),
   /** The admin routes of our nodes: `METHOD path`. */
   routes: () => {
     const { httpAdmin } = runtime('@node-red/runtime')
@@ -39,8 +46,10 @@ module.exports = (nodeRed) => {
     }
   })
   events.on('node-status', ({ id, status }) => process.send({ status: { node: id, ...status } }))
-  hooks.add('onComplete.probe', ({ error, node }) => {
+  hooks.add('onComplete.probe', ({ error, msg, node }) => {
     if (error) process.send({ failed: { node: node.id, code: error.code } })
+    // A message that is counted.
+    else if (msg?.n !== undefined) process.send({ done: { node: node.id, n: msg.n } })
   })
 }
 

@@ -1,5 +1,6 @@
 /** What a watch looks for. No import of Node.js here: the editor bundles this file. */
 import { choice, optionalNumber, Problem, parsed, text } from '../../shared/config'
+import { fits } from '../../shared/pattern'
 
 /** How a rule judges: the first five by a number, `silence` by the lack of data, `jsonata` by an expression. */
 export const ruleKinds = ['above', 'below', 'outside', 'rate', 'deviation', 'silence', 'jsonata'] as const
@@ -122,8 +123,5 @@ export function excess(rule: Rule, value: number): number {
 /** Whether a rule is about a source: `*` stands for anything. */
 export function concerns(pattern: string): (source: string) => boolean {
   if (pattern === '') return () => true
-  if (!pattern.includes('*')) return (source) => source === pattern
-  const parts = pattern.split('*').map((part) => part.replaceAll(/[\\^$.|?+()[\]{}]/g, '\\$&'))
-  const whole = new RegExp(`^${parts.join('.*')}$`, 's')
-  return (source) => whole.test(source)
+  return fits(pattern)
 }

@@ -1,0 +1,259 @@
+/**
+ * All families under load, while the flows are deployed again and again and servers are killed: a minute with the other
+ * tests, half an hour by `npm run soak`. What a node was done with must be where it was to go, and nothing may grow.
+ */
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { Batch } from '../../nodes/arrow/lib'
+import { missing as noRedis, RedisServer } from '../action/redis-server'
+import { NatsServer, missing as noNats } from '../tasks/nats-server'
+import { type Json, Runtime } from './harness'
+
+const minutes = Number(process.env.MILLRACE_SOAK_MINUTES ?? 1)
+const lastsMs = minutes * 60_000
+const deployMs = Math.min(20_000, lastsMs / 9)
+/** Growth that is none: what V8 has not collected yet, caches that fill. */
+const graceMb = 64
+const MB = 1 << 20
+const kinds = ['full', 'flows', 'nodes'] as const
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+const place = { z: 'tab', x: 0, y: 0 }
+const delivery = { accept: 'any', durable: true, breakAfter: 5, breakMs: 500, maxBackoffMs: 500, timeoutMs: 2000 }
+
+interface Addresses {
+  http: number
+  redis: number | undefined
+  nats: number | undefined
+}
+
+/** A source of numbered messages, and for each family who takes them. `round` changes with every deploy. */
+function flowOf(round: number, { http, redis, nats }: Addresses): Json[] {
+  const takers = ['send', 'put', 'batch', 'http', 'a', 'say', ...(redis ? ['redis'] : []), ...(nats ? ['far'] : [])]
+  const count = `const n = (global.get('n') || 0) + 1
+global.set('n', n)
+return { n, payload: { n }, topic: String(n), timestamp: Date.now() }`
+  const row = (topic: string) => ({ topic, required: true, minPeriodMs: '' })
+  const stream = (topic: string) => `return { topic: '${topic}', timestamp: msg.timestamp, payload: msg.n }`
+  const name = `round ${round}`
+  const worker = (prefix: string, broker: string): Json[] => [
+    { id: `${prefix}worker`, type: 'millrace-tasks-worker', broker, name, wires: [[`${prefix}work`], []] },
+    { id: `${prefix}work`, type: 'function', func: 'msg.n = msg.tasks.args[0].n; return msg', outputs: 1 },
+    { id: `${prefix}done`, type: 'millrace-tasks-done', name, wires: [[]] },
+  ]
+  const nodes: Json[] = [
+    { id: 'tick', type: 'inject', props: [], repeat: '0.05', once: true, onceDelay: '0', wires: [['count']] },
+    { id: 'count', type: 'function', func: count, outputs: 1, wires: [takers] },
+    { id: 'end', type: 'junction', wires: [[]] },
+    // sync
+    { id: 'a', type: 'function', func: stream('a'), outputs: 1, wires: [['sync', 'b']] },
+    { id: 'b', type: 'function', func: stream('b'), outputs: 1, wires: [['sync']] },
+    { id: 'sync', type: 'millrace-sync', name, topics: [row('a'), row('b')], wires: [['watch'], ['end']] },
+    // ros2
+    { id: 'say', type: 'function', func: 'return { payload: { data: msg.n } }', outputs: 1, wires: [['out']] },
+    { id: 'out', type: 'millrace-ros2-out', name, context: 'ros2', topic: '/soak', messageType: 'std_msgs/msg/Int32' },
+    { id: 'in', type: 'millrace-ros2-in', name, context: 'ros2', topic: '/soak', messageType: 'std_msgs/msg/Int32' },
+    // action
+    {
+      ...{ id: 'watch', type: 'millrace-action-watch', name, value: 'payload.a', valueType: 'msg', updateMs: 100 },
+      ...{ source: '_msgid', maxSources: 50, rules: [], wires: [['end'], ['end'], ['end']] },
+    },
+    {
+      id: 'http',
+      type: 'millrace-action-http',
+      name,
+      url: `http://127.0.0.1:${http}/`,
+      wires: [['end'], []],
+      ...delivery,
+    },
+    // tasks
+    { id: 'send', type: 'millrace-tasks-send', name, broker: 'broker', task: 'work', wires: [['end']] },
+    ...worker('', 'broker'),
+    // memory
+    {
+      ...{ id: 'put', type: 'millrace-memory-write', name, store: 'store', namespace: 'soak', wires: [['end'], []] },
+      ...{ key: 'topic', keyType: 'msg' },
+    },
+    {
+      ...{ id: 'ask', type: 'inject', props: [], repeat: '5', once: true, onceDelay: '1', wires: [['list']] },
+    },
+    {
+      ...{ id: 'list', type: 'millrace-memory-read', name, store: 'store', operation: 'list', namespace: 'soak' },
+      ...{ key: '', keyType: 'str', limit: '', wires: [['end'], []] },
+    },
+    // arrow
+    {
+      ...{ id: 'batch', type: 'millrace-arrow-batch', name, columns: [{ name: 'n', type: 'int32', nullable: false }] },
+      ...{ maxMs: 200, wires: [['write'], []] },
+    },
+    { id: 'write', type: 'millrace-arrow-file', name, folder: 'arrow/soak', maxAgeS: 1, wires: [['read']] },
+    { id: 'read', type: 'millrace-arrow-file', name, action: 'read', folder: 'arrow/soak', wires: [['rows']] },
+    { id: 'rows', type: 'millrace-arrow-rows', name, messages: 'each', int64: 'number', wires: [['end']] },
+  ]
+  if (redis) {
+    const settings = { hosts: `127.0.0.1:${redis}`, mode: 'stream', key: 'soak', maxLength: 1_000_000 }
+    nodes.push({ id: 'redis', type: 'millrace-action-redis', name, ...settings, wires: [['end'], []], ...delivery })
+  }
+  if (nats) {
+    nodes.push({ id: 'far', type: 'millrace-tasks-send', name, broker: 'bus', task: 'work', wires: [['end']] })
+    nodes.push(...worker('far', 'bus'))
+  }
+  for (const node of nodes) if (/work$/.test(String(node.id))) node.wires = [[String(node.id).replace('work', 'done')]]
+  const urls = { natsUrl: `nats://127.0.0.1:${nats}`, redisUrl: `redis://127.0.0.1:${redis}` }
+  return [
+    { id: 'tab', type: 'tab', label: name },
+    ...nodes.map((node) => ({ wires: [['end']], ...place, ...node })),
+    { id: 'broker', type: 'millrace-tasks-broker', kind: 'embedded', resultTtl: 60 },
+    { id: 'store', type: 'millrace-memory-store', keepHours: 1 },
+    { id: 'ros2', type: 'millrace-ros2-context', domain: 176, discovery: 'localhost' },
+    ...(nats ? [{ id: 'bus', type: 'millrace-tasks-broker', kind: 'servers', prefix: 'soak', ...urls }] : []),
+  ]
+}
+
+/** Takes what the outbox brings, and is away at times. */
+class Receiver {
+  readonly got = new Set<number>()
+  port = 0
+  private server: Server | undefined
+
+  async start(): Promise<void> {
+    this.server = createServer(async (request, response) => {
+      let body = ''
+      for await (const part of request) body += part
+      this.got.add(JSON.parse(body).n)
+      response.writeHead(204).end()
+    })
+    await new Promise<void>((resolve) => this.server?.listen(this.port, '127.0.0.1', resolve))
+    this.port = (this.server.address() as AddressInfo).port
+  }
+
+  stop(): void {
+    this.server?.closeAllConnections()
+    this.server?.close()
+  }
+}
+
+/** The numbers in all Arrow files of a folder. */
+async function rowsOf(folder: string): Promise<number[]> {
+  const numbers: number[] = []
+  for (const file of readdirSync(folder).filter((name) => name.endsWith('.arrow'))) {
+    const batch = await Batch.fromIPC(readFileSync(join(folder, file)))
+    for (const { n } of await batch.toRows()) numbers.push(Number(n))
+  }
+  return numbers
+}
+
+describe(`a soak of ${minutes} min`, function suite() {
+  this.timeout(lastsMs * 1.5 + 240_000)
+  let runtime: Runtime
+  const receiver = new Receiver()
+  let redis: RedisServer | undefined
+  let nats: NatsServer | undefined
+
+  before(async () => {
+    await receiver.start()
+    // What it was told must be there after a kill.
+    if (noRedis) console.log(`\nSKIPPED soak with Redis: ${noRedis}\n`)
+    else redis = await RedisServer.start(['appendonly yes', 'appendfsync always'])
+    if (noNats || noRedis) console.log(`\nSKIPPED soak with NATS: ${noNats ?? noRedis}\n`)
+    else nats = await NatsServer.start()
+    runtime = await Runtime.boot()
+  })
+  after(async () => {
+    await runtime?.remove()
+    receiver.stop()
+    await redis?.remove()
+    await nats?.remove()
+  })
+
+  it('loses nothing, leaves nothing behind, and does not grow', async () => {
+    const addresses = { http: receiver.port, redis: redis?.port, nats: nats?.port }
+    const done = new Map<string, Set<number>>()
+    let listed: string[] = []
+    /** What the probe told: it is not kept as it comes, there is too much of it. */
+    const digest = () => {
+      for (const { node, n } of runtime.done.splice(0)) done.set(node, (done.get(node) ?? new Set()).add(n))
+      for (const { node, port, payload } of runtime.sent.splice(0)) {
+        if (node === 'list' && port === 0) listed = payload as string[]
+      }
+      runtime.statuses.length = 0
+    }
+    const missing = (from: string, to: Iterable<number>) => {
+      const there = new Set(to)
+      return [...(done.get(from) ?? [])].filter((n) => !there.has(n))
+    }
+    const left = async () => {
+      const steady = (names: string[]) => names.filter((name) => !/TCP|Immediate|FSReq|Pipe|Timeout|TTY/.test(name))
+      return {
+        timers: await runtime.ask<number>('timers'),
+        handles: steady(await runtime.ask<string[]>('resources')),
+        listeners: await runtime.ask<string[]>('listeners'),
+      }
+    }
+    const rest = async () => {
+      await runtime.deploy([])
+      await pause(2000)
+      return left()
+    }
+
+    await runtime.deploy(flowOf(0, addresses))
+    await pause(3000)
+    const before = await rest()
+    // Who deletes a flow deletes what is on its way in it.
+    runtime.done.length = 0
+    const memory: number[] = []
+    const begun = performance.now()
+    for (let round = 1; performance.now() - begun < lastsMs; round += 1) {
+      await runtime.deploy(flowOf(round, addresses), kinds[round % kinds.length])
+      await pause(deployMs / 3)
+      const [away, back] = [
+        [() => receiver.stop(), () => receiver.start()],
+        [() => redis?.stop(), () => redis?.run()],
+        [() => nats?.kill(), () => nats?.run()],
+      ][round % 3] as [() => unknown, () => unknown]
+      await away()
+      await pause(deployMs / 6)
+      await back()
+      await pause(deployMs / 2)
+      memory.push((await runtime.ask<number>('rss')) / MB)
+      digest()
+    }
+
+    // No more comes in; what is under way arrives, and all keys are read.
+    const last = flowOf(-1, addresses).map((node) => (node.id === 'tick' ? { ...node, d: true } : node))
+    await runtime.deploy(last, 'nodes')
+    const lost = () => ({
+      tasks: missing('send', done.get('done') ?? []),
+      'tasks on servers': missing('far', done.get('fardone') ?? []),
+      documents: missing('put', listed.map(Number)),
+      calls: missing('http', receiver.got),
+    })
+    const giveUp = performance.now() + 60_000
+    while (Object.values(lost()).some((some) => some.length > 0) && performance.now() < giveUp) {
+      await pause(500)
+      digest()
+    }
+    if (redis) {
+      const client = redis.client()
+      const entries = (await client.xrange('soak', '-', '+')) as [string, string[]][]
+      const there = entries.map(([, fields]) => Number(/"n":(\d+)/.exec(fields.join(' '))?.[1]))
+      assert.deepEqual(missing('redis', there), [], 'records of Redis')
+    }
+    const counts = [...done].map(([node, some]) => `${node} ${some.size}`).join(', ')
+    const codes = new Set(runtime.failed.map(({ node, code }) => `${node} ${code}`))
+    console.log(`      failed meanwhile: ${[...codes].join(', ') || 'nothing'}`)
+    console.log(`      ${memory.length} deploys; ${counts}; MB: ${memory.map((mb) => mb.toFixed(0)).join(' ')}`)
+    const counted = ['send', 'put', 'batch', 'http', ...(redis ? ['redis'] : []), ...(nats ? ['far'] : [])]
+    for (const node of counted) assert.ok((done.get(node)?.size ?? 0) > 100, node)
+    assert.deepEqual(lost(), { tasks: [], 'tasks on servers': [], documents: [], calls: [] })
+    const part = Math.ceil(memory.length / 4)
+    const [first, most] = [memory.slice(part, 2 * part), memory.slice(-part)].map((some) => Math.min(...some))
+    assert.ok((most as number) - (first as number) < graceMb, `grew: ${memory.map((mb) => mb.toFixed(0)).join(' ')}`)
+    assert.deepEqual(await rest(), before)
+    assert.deepEqual(missing('batch', await rowsOf(join(runtime.userDir, 'arrow/soak'))), [], 'rows')
+    assert.equal(/Uncaught|nhandled/.test(runtime.log), false, runtime.log)
+  })
+})
