@@ -1,12 +1,12 @@
 /** What a `millrace-tasks-control` node does between its opening and its close. */
 import { EngineError, quote } from '../shared/errors'
+import { toJson } from '../shared/json'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
 import { type CommandName, commandNames, commands } from './commands'
 import type { controlConfig } from './control.config'
 import { type BrokerHost, brokerOf } from './host'
 import type { Control, Filter, Rate, Schedule, WhichDead } from './lib'
-import { toJson } from './lib/json'
 
 type ControlHost = Host<(typeof controlConfig)['fields']>
 type Params = Record<string, unknown>

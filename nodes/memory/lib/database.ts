@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { MemoryDatabase } from '#native'
 import { EngineError, quote, toEngineError } from '../../shared/errors'
+import { toJson } from '../../shared/json'
 import { native } from '../../shared/native'
 import { type Outcome, Reads, Writes } from './batches'
 import {
@@ -15,7 +16,6 @@ import {
   type SearchOptions,
   vectorOf,
 } from './embeddings'
-import { toJson } from './values'
 import { type Event, Watch, type WatchOptions } from './watch'
 
 export type { Change, Event, Gap, WatchOptions } from './watch'

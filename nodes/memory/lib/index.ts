@@ -1,3 +1,4 @@
+export { toJson } from '../../shared/json'
 export {
   AgentMemory,
   type AgentOptions,
@@ -38,5 +39,4 @@ export {
 } from './database'
 export { BuiltInEmbedder, diverse, fuse, WordIndex } from './embedder'
 export type { Embeddable, Embedder, EmbeddingInfo, EmbedOptions, SearchHit, SearchOptions } from './embeddings'
-export { toJson } from './values'
 export { type VectorHit, VectorIndex, type VectorOptions, type VectorQuery, type VectorResult } from './vectors'

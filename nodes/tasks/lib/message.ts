@@ -1,6 +1,6 @@
 /** The options of a task, and the message that they become: see docs/tasks-message.md. */
 import { EngineError, quote } from '../../shared/errors'
-import { toJson } from './json'
+import { toJson } from '../../shared/json'
 
 export interface RetryPolicy {
   delayMs?: number

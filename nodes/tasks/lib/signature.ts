@@ -1,8 +1,8 @@
 /** Work that is described and not yet sent, and how several of it go together. */
 import { EngineError } from '../../shared/errors'
+import { toJson } from '../../shared/json'
 import type { Broker } from './broker'
 import { newId } from './id'
-import { toJson } from './json'
 import { fieldsOf, type SendOptions, seconds } from './message'
 import { AsyncResult, GroupResult } from './result'
 

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { EngineError } from '../../shared/errors'
+import { toJson } from '../../shared/json'
 import type { Broker, Failure, Rate, Report, Taken, Taker } from './broker'
-import { toJson } from './json'
 
 export interface WorkerOptions {
   /** Names or patterns with `*` and `?`. Default: all. */

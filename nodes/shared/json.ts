@@ -1,10 +1,29 @@
 /** What JSON can hold, and what it cannot: the latter is refused by its path, never lost without a word. */
-import { EngineError, quote } from '../../shared/errors'
+import { EngineError, quote } from './errors'
 
-/** The JSON text of a value; `INVALID_INPUT` names the path of what JSON cannot hold. */
-export function toJson(value: unknown, name = 'value'): string {
-  check(value, name, [])
+/** The JSON text of a value; `INVALID_INPUT` names the path, below `root`, of what JSON cannot hold. */
+export function toJson(value: unknown, root = 'value'): string {
+  if (!isPlain(value, 0)) check(value, root, [])
   return JSON.stringify(value)
+}
+
+/** So deep a value is looked at without its path. */
+const PLAIN_DEPTH = 32
+const MOST_DEPTH = 500
+
+/** Whether nothing has to be looked at more closely, which is so of almost all and costs a tenth. */
+function isPlain(value: unknown, depth: number): boolean {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true
+  if (typeof value === 'number') return Number.isFinite(value)
+  if (typeof value !== 'object' || depth === PLAIN_DEPTH) return false
+  if (Array.isArray(value)) {
+    // `every` would not look at holes.
+    for (let index = 0; index < value.length; index += 1) if (!isPlain(value[index], depth + 1)) return false
+    return true
+  }
+  if (Object.getPrototypeOf(value) !== Object.prototype) return false
+  for (const item of Object.values(value)) if (item !== undefined && !isPlain(item, depth + 1)) return false
+  return true
 }
 
 function check(value: unknown, path: string, above: unknown[]): void {
@@ -25,7 +44,8 @@ function check(value: unknown, path: string, above: unknown[]): void {
 
 function checkObject(value: object, path: string, above: unknown[]): void {
   if (above.includes(value)) refuse(path, 'a part of itself')
-  if (above.length > 500) refuse(path, 'nested deeper than 500 levels')
+  if (above.length > MOST_DEPTH) refuse(path, `nested deeper than ${MOST_DEPTH} levels`)
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) refuse(path, 'binary data')
   const { toJSON } = value as { toJSON?: unknown }
   if (typeof toJSON === 'function') {
     const made: unknown = toJSON.call(value, '')
@@ -50,8 +70,6 @@ function checkObject(value: object, path: string, above: unknown[]): void {
 }
 
 function refuse(path: string, what: string): never {
-  throw new EngineError(
-    'INVALID_INPUT',
-    `${path} is ${what}, which JSON cannot hold; leave it out or make a text of it`,
-  )
+  const text = `${path} is ${what}, which JSON cannot hold; leave it out or make a text of it`
+  throw new EngineError('INVALID_INPUT', text)
 }
