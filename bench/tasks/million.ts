@@ -1,12 +1,14 @@
 /** An embedded queue in a process of its own, which says what it measured and waits to be killed. */
+import { createRequire } from 'node:module'
 import { performance } from 'node:perf_hooks'
-import { tasks } from '../../nodes'
+import type { tasks as Tasks } from '../../nodes'
 
+const { tasks } = createRequire(__filename)('../../dist') as { tasks: typeof Tasks }
 const SOME = 100_000
 const [path = '', what = '', size = ''] = process.argv.slice(2)
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
-async function send(task: tasks.Task, count: number, options = {}): Promise<number> {
+async function send(task: Tasks.Task, count: number, options = {}): Promise<number> {
   const start = performance.now()
   for (let sent = 0; sent < count; sent += 1000) {
     await task.applyMany(
@@ -17,7 +19,7 @@ async function send(task: tasks.Task, count: number, options = {}): Promise<numb
   return count / ((performance.now() - start) / 1000)
 }
 
-async function take(app: tasks.App, count: number): Promise<number> {
+async function take(app: Tasks.App, count: number): Promise<number> {
   let left = count
   let end = () => {}
   const all = new Promise<void>((resolve) => {

@@ -1,4 +1,5 @@
 /** What a `millrace-tasks-done` node does with a message: it reports on the task that the message carries. */
+import type { NodeStatus } from 'node-red'
 import { EngineError, quote } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
@@ -22,12 +23,14 @@ export class Closer {
       throw new EngineError('NOT_FOUND', this.host.text('failure.late', { id: tasks.id }))
     }
     this.recorded += 1
-    this.host.status(() => {
-      const text = this.host.text('status.recorded', { recorded: short(this.recorded) })
-      return { fill: 'green', shape: 'dot', text }
-    })
+    this.host.status(this.status)
     reply.send(message)
     reply.done()
+  }
+
+  private readonly status = (): NodeStatus => {
+    const text = this.host.text('status.recorded', { recorded: short(this.recorded) })
+    return { fill: 'green', shape: 'dot', text }
   }
 
   private report(running: Running, { payload, error }: Message): Promise<boolean> {

@@ -1,9 +1,10 @@
 /** What a `millrace-tasks-send` node does between its opening and its close. */
+import type { NodeStatus } from 'node-red'
 import { EngineError, quote, toEngineError } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
 import { type BrokerHost, brokerOf } from './host'
-import type { SendOptions } from './lib'
+import type { App, SendOptions, Task } from './lib'
 import { mostWaiting } from './limits'
 import type { SendConfig, sendConfig } from './send.config'
 
@@ -17,6 +18,8 @@ export class Sender {
   private sent = 0
   private results = 0
   private closed = false
+  /** Of the message before: it has its options as text. */
+  private last: { app: App; task: Task } | undefined
 
   constructor(private readonly host: SendHost) {
     this.broker = brokerOf(host, host.config.broker)
@@ -70,17 +73,25 @@ export class Sender {
 
   private async send(name: string, { payload, kwargs, options }: Message) {
     const args = Array.isArray(payload) ? payload : payload === undefined ? [] : [payload]
-    const more = { ...plainOf(kwargs, 'kwargs'), ...optionsFrom(options) }
     const app = await this.broker.app()
-    return app.send(name, args, { ...this.options, ...more })
+    if (kwargs !== undefined || options !== undefined || this.options.countdown !== undefined) {
+      const more = { ...plainOf(kwargs, 'kwargs'), ...optionsFrom(options) }
+      return app.send(name, args, { ...this.options, ...more })
+    }
+    if (this.last?.app !== app || this.last.task.name !== name) {
+      this.last = { app, task: app.task(name, null, this.options) }
+    }
+    return this.last.task.applyAsync(args)
   }
 
   private show(): void {
-    this.host.status(() => {
-      const params = { sent: short(this.sent), waiting: short(this.results) }
-      const text = this.results > 0 ? this.host.text('status.awaiting', params) : this.host.text('status.sent', params)
-      return { fill: this.sent > 0 ? 'green' : 'grey', shape: this.sent > 0 ? 'dot' : 'ring', text }
-    })
+    this.host.status(this.status)
+  }
+
+  private readonly status = (): NodeStatus => {
+    const params = { sent: short(this.sent), waiting: short(this.results) }
+    const text = this.results > 0 ? this.host.text('status.awaiting', params) : this.host.text('status.sent', params)
+    return { fill: this.sent > 0 ? 'green' : 'grey', shape: this.sent > 0 ? 'dot' : 'ring', text }
   }
 }
 

@@ -59,9 +59,9 @@ export class Source {
   }
 
   private emit(running: Running): void {
-    const ticket = handOut(running)
+    const { id, delivery } = handOut(running)
     const { name, queue, args, kwargs, headers, retries, deliveries } = running
-    const tasks = { ...ticket, name, queue, args, kwargs, headers, retries, deliveries }
+    const tasks = { id, delivery, name, queue, args, kwargs, headers, retries, deliveries }
     this.taken += 1
     running.onStop = ({ code }) => {
       if (!this.opener.closed) this.host.node.send([null, { topic: name, payload: code, tasks: { ...tasks } }])
@@ -73,10 +73,10 @@ export class Source {
   }
 
   private show(): void {
-    this.host.status(() => this.status())
+    this.host.status(this.status)
   }
 
-  private status(): NodeStatus {
+  private readonly status = (): NodeStatus => {
     const { worker, host } = this
     const { failure } = this.opener
     if (failure) {

@@ -47,6 +47,8 @@ interface Said {
 interface Setup {
   /** Without: the package as it arrives on a platform that has no binary. */
   binary?: boolean
+  /** Without: nobody hears what its nodes do, and it runs as fast as any other. */
+  probe?: boolean
   /** JavaScript: more properties of the settings. */
   settings?: string
   flows?: Json[]
@@ -101,13 +103,14 @@ export class Runtime {
   private questions = 0
   private readonly events = new EventEmitter().setMaxListeners(0)
 
-  static async boot({ binary = true, settings = '', flows = [] }: Setup = {}): Promise<Runtime> {
+  static async boot({ binary = true, probe = true, settings = '', flows = [] }: Setup = {}): Promise<Runtime> {
     const runtime = new Runtime()
     install(runtime.userDir, binary)
     writeFileSync(join(runtime.userDir, 'flows.json'), JSON.stringify(flows))
     runtime.port = await freePort()
     runtime.base = `http://127.0.0.1:${runtime.port}`
-    const text = `require(${JSON.stringify(join(__dirname, 'probe.cjs'))})(${JSON.stringify(nodeRed)})
+    const hears = `require(${JSON.stringify(join(__dirname, 'probe.cjs'))})(${JSON.stringify(nodeRed)})`
+    const text = `${probe ? hears : ''}
 module.exports = {
   uiHost: '127.0.0.1', uiPort: ${runtime.port}, flowFile: 'flows.json', credentialSecret: false,
   telemetry: { enabled: false }, editorTheme: { tours: false, palette: { catalogues: [] } },

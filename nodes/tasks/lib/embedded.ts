@@ -47,6 +47,7 @@ const REOPEN_MAX_MS = 10_000
 const AT_ONCE = 256
 /** Accepted, and no duplicate. */
 const ACCEPTED = Promise.resolve('')
+const acceptedLater = () => new Promise<string>((resolve) => setImmediate(resolve, ''))
 
 const KINDS: Record<Report, number> = {
   started: 0,
@@ -66,12 +67,14 @@ interface Waiting<T> {
   reject(error: EngineError): void
 }
 
+/** The smallest buffer: some of them are one piece of Node.js's own pool. */
+const BUFFER = 1024
 /** Bytes of a report before its text: kind and token. */
 const REPORT_HEAD = 9
 
 /** Frames that wait for the end of the turn, each with who waits for its answer. */
 class Outgoing<T> {
-  private buffer = Buffer.allocUnsafe(4096)
+  private buffer = Buffer.allocUnsafe(BUFFER)
   private used = 0
   private waiting: Waiting<T>[] = []
   private due = false
@@ -105,7 +108,7 @@ class Outgoing<T> {
     if (this.used === 0) return
     const { buffer, used, waiting } = this
     // The engine reads it later, so the next frames need another one.
-    this.buffer = Buffer.allocUnsafe(Math.max(4096, Math.min(used * 2, CROSSING)))
+    this.buffer = Buffer.allocUnsafe(Math.max(BUFFER, Math.min(used * 2, CROSSING)))
     this.used = 0
     this.waiting = []
     this.cross(buffer.subarray(0, used), waiting)
@@ -192,7 +195,8 @@ export class Embedded implements Broker {
         })
       }
       this.atOnce -= 1
-      if (this.queue.takeIn(message)) return ACCEPTED
+      // Who waits for the last one goes on in the next turn; what others send in this one crosses together.
+      if (this.queue.takeIn(message)) return this.atOnce > 0 ? ACCEPTED : acceptedLater()
       // It has its reasons, which last a while.
       this.atOnce = 0
     }
