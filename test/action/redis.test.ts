@@ -276,23 +276,42 @@ suite('driver redis: TLS', () => {
   }
   after(() => made.remove())
   afterEach(closeAll)
+  const linesOf = (port: number) => [
+    `tls-port ${port}`,
+    `tls-cert-file ${made.path('server.pem')}`,
+    `tls-key-file ${made.path('server.key')}`,
+    `tls-ca-cert-file ${made.path('ca.pem')}`,
+  ]
+  const tls = { ca: made.read('ca.pem'), cert: made.read('client.pem'), key: made.read('client.key') }
 
   it('with an own authority and a client certificate', async () => {
     const port = await freePort()
-    const files = [
-      ['tls-port', String(port)],
-      ['tls-cert-file', made.path('server.pem')],
-      ['tls-key-file', made.path('server.key')],
-      ['tls-ca-cert-file', made.path('ca.pem')],
-    ]
-    const server = await RedisServer.start(files.map((line) => line.join(' ')))
-    const tls = { ca: made.read('ca.pem'), cert: made.read('client.pem'), key: made.read('client.key') }
+    const server = await RedisServer.start(linesOf(port))
     const good = driverOf(port, { tls })
     await good.onMeasurement(measurement(1) as never)
     assert.match(await good.test(), /^Redis/)
     assert.equal((await fails(driverOf(port, { tls: { ...tls, ca: made.read('other.pem') } }).test())).fault, 'tls')
     assert.notEqual((await fails(driverOf(port, { tls: { ca: tls.ca } }).test())).fault, 'other')
     await closeAll()
+    await server.remove()
+  })
+
+  it('behind sentinels, where a handshake that fails is an error of the driver alone', async () => {
+    const [port, ofSentinel] = [await freePort(), await freePort()]
+    const server = await RedisServer.start(linesOf(port))
+    const monitor = ['tls-replication yes', `sentinel monitor main 127.0.0.1 ${port} 1`]
+    const sentinel = await RedisServer.start([...linesOf(ofSentinel), ...monitor], ['--sentinel'])
+    const sentinels = { topology: 'sentinel', master: 'main' } as const
+    const good = driverOf(ofSentinel, { ...sentinels, tls })
+    await good.onMeasurement(measurement(1) as never)
+    assert.match(await good.test(), /^Redis/)
+    for (const bad of [{ ca: tls.ca }, { ...tls, ca: made.read('other.pem') }]) {
+      for (let round = 0; round < 5; round += 1) {
+        assert.equal((await fails(driverOf(ofSentinel, { ...sentinels, tls: bad }).test())).code, 'TRANSPORT')
+      }
+    }
+    await closeAll()
+    await sentinel.remove()
     await server.remove()
   })
 })
