@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import type { Redis } from 'ioredis'
+import { once } from 'node:events'
+import * as ioredis from 'ioredis'
 import {
   type ActionDriver,
   createDriver,
@@ -8,9 +9,17 @@ import {
   type RedisConfig,
 } from '../../nodes/action/lib'
 import redisNode from '../../nodes/action/redis'
+import { safeSentinelConnector } from '../../nodes/shared/redis'
 import { certificates } from './certificates'
 import { freePort, missing, RedisServer } from './redis-server'
 import { alert, type Json, measurement, Rig } from './rig'
+
+/** What ioredis keeps to itself. */
+interface Sentinels {
+  connect(tell: () => void): Promise<NodeJS.EventEmitter>
+  connectToSentinel(at: object): ioredis.Redis
+  disconnect(): void
+}
 
 const at = 1_700_000_000_123
 const fast: DeliveryOptions = { backoffMs: 20, timeoutMs: 3000 }
@@ -48,7 +57,7 @@ describe('driver redis: wrong settings', () => {
 
 suite('driver redis', () => {
   let server: RedisServer
-  let client: Redis
+  let client: ioredis.Redis
   before(async () => {
     server = await RedisServer.start()
     client = server.client()
@@ -350,6 +359,26 @@ suite('driver redis: many servers', () => {
     assert.equal(await server.client().exists('millrace:latest:sensor'), 1)
     assert.match(await redis.test(), /^Redis/)
     await closeAll()
+    await sentinel.remove()
+    await server.remove()
+  })
+})
+
+suite('driver redis: a connection that fails twice', () => {
+  it('through sentinels, and to them, is heard each time', async () => {
+    const server = await RedisServer.start()
+    const monitor = `sentinel monitor main 127.0.0.1 ${server.port} 1`
+    const sentinel = await RedisServer.start([monitor], ['--sentinel'])
+    const at = { host: '127.0.0.1', port: sentinel.port }
+    const Connector = safeSentinelConnector(ioredis)
+    const connector = new Connector({ sentinels: [at], name: 'main' }) as unknown as Sentinels
+    const through = await connector.connect(() => {})
+    const own = connector.connectToSentinel(at)
+    own.on('error', () => {})
+    await once(own, 'ready')
+    for (const stream of [through, own.stream, through, own.stream]) stream.emit('error', new Error('again'))
+    own.disconnect()
+    connector.disconnect()
     await sentinel.remove()
     await server.remove()
   })
