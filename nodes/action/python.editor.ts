@@ -36,6 +36,8 @@ export default defineEditor(
 function oneditprepare(node: PanelNode): void {
   const { createEditor } = RED.editor as unknown as { createEditor(options: object): CodeEditor }
   editor = createEditor({ id: 'millrace-python-code', mode: 'ace/mode/python', value: String(node.code ?? '') })
+  // A call that takes too long is tried so often with an outbox, too.
+  $('#node-input-retries').closest('.form-row').removeClass('millrace-direct')
   prepareDelivery(pythonConfig, node.id, given)
   showFor('script', ['code', 'file'])
   showFor('mode', ['pool'])

@@ -7,7 +7,10 @@ import { connect } from 'node:tls'
 import type * as IoRedis from 'ioredis'
 import type { RedisOptions } from 'ioredis'
 
-export function safeConnector(library: typeof IoRedis): NonNullable<RedisOptions['Connector']> {
+type Connector = NonNullable<RedisOptions['Connector']>
+type Sentinel = (endpoint: object, options?: object) => IoRedis.Redis
+
+export function safeConnector(library: typeof IoRedis): Connector {
   return class extends library.AbstractConnector {
     constructor(private readonly options: RedisOptions) {
       super(options.disconnectTimeout ?? 2000)
@@ -23,5 +26,24 @@ export function safeConnector(library: typeof IoRedis): NonNullable<RedisOptions
       this.stream = stream
       return stream
     }
-  } as NonNullable<RedisOptions['Connector']>
+  } as Connector
+}
+
+/** The same behind sentinels: of the connections to these, too. */
+export function safeSentinelConnector(library: typeof IoRedis): Connector {
+  const Connector = safeConnector(library)
+  const { connectToSentinel } = library.SentinelConnector.prototype as unknown as { connectToSentinel: Sentinel }
+  return class extends library.SentinelConnector {
+    constructor(options: RedisOptions) {
+      super(options)
+      const connect: Sentinel = (endpoint, own) => connectToSentinel.call(this, endpoint, { ...own, Connector })
+      Object.assign(this, { connectToSentinel: connect })
+    }
+
+    override async connect(tell: Parameters<IoRedis.SentinelConnector['connect']>[0]) {
+      const stream = await super.connect(tell)
+      stream.on('error', () => {})
+      return stream
+    }
+  } as Connector
 }

@@ -347,6 +347,32 @@ describe('outbox', () => {
     assert.deepEqual(arrived, [0, 0, 1, 2, 4])
   })
 
+  it('an acknowledgement that fails is said, and tried again by itself; nothing leaves twice', async () => {
+    const { prototype } = native().Spool
+    const { ack } = prototype
+    let left = 2
+    prototype.ack = function (numbers) {
+      left -= 1
+      if (left < 0) return ack.call(this, numbers)
+      return Promise.reject(Object.assign(new Error('no disk'), { code: 'STORE_FAILED' }))
+    }
+    try {
+      const transport = new Scripted()
+      const sender = outbox(transport)
+      await sender.send(message('a', 's'))
+      await sender.send(message('b', 's'))
+      await eventually(() => sender.status().lastError?.code === 'STORE_FAILED')
+      assert.equal(sender.status().outbox?.records, 2)
+      await empty(sender)
+      await eventually(() => sender.status().lastError === null)
+      assert.equal(sender.status().state, 'ready')
+      assert.deepEqual(dataOf(transport), ['a', 'b'])
+      assert.ok(left < 0)
+    } finally {
+      prototype.ack = ack
+    }
+  })
+
   it('a record that nobody can read is given as it is', async () => {
     const spool = await native().Spool.open(join(folder, 'box'), '{}')
     await spool.append([Buffer.from('no delivery')])

@@ -4,6 +4,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 import { action, type EngineError } from '../../nodes'
 import { closeAll, eventually, file, folder, interpreter, isAlive, pythonSuite, run, Told } from './interpreter'
@@ -111,6 +112,29 @@ def on_alert(data):
       order,
       [...order].sort((a, b) => a - b),
     )
+  })
+
+  it('stays awake while calls come one by one, and sleeps while none comes or one takes long', async () => {
+    const code = `
+import resource, time
+def on_measurement(data): return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+def on_alert(data): time.sleep(data)
+`
+    const { python } = await run(code)
+    const slept = async (during: () => Promise<unknown>) => {
+      const [before, own] = [(await python.call('measurement', null)) as number, performance.eventLoopUtilization()]
+      for (let round = 0; round < 10; round += 1) {
+        for (let index = 0; index < 30; index += 1) await python.call('measurement', null)
+        await during()
+      }
+      const { idle } = performance.eventLoopUtilization(own)
+      return [((await python.call('measurement', null)) as number) - before, idle]
+    }
+    for (const during of [() => new Promise((resolve) => setTimeout(resolve, 100)), () => python.call('alert', 0.1)]) {
+      const [times = 0, idle = 0] = await slept(during)
+      assert.ok(times >= 10, `Python slept ${times} times`)
+      assert.ok(idle > 500, `Node.js slept ${idle} ms`)
+    }
   })
 
   it('tells what the script prints as lines of the log, and loses no frame to it', async () => {

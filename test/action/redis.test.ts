@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import type { Redis } from 'ioredis'
+import { once } from 'node:events'
+import * as ioredis from 'ioredis'
 import {
   type ActionDriver,
   createDriver,
@@ -8,9 +9,17 @@ import {
   type RedisConfig,
 } from '../../nodes/action/lib'
 import redisNode from '../../nodes/action/redis'
+import { safeSentinelConnector } from '../../nodes/shared/redis'
 import { certificates } from './certificates'
 import { freePort, missing, RedisServer } from './redis-server'
 import { alert, type Json, measurement, Rig } from './rig'
+
+/** What ioredis keeps to itself. */
+interface Sentinels {
+  connect(tell: () => void): Promise<NodeJS.EventEmitter>
+  connectToSentinel(at: object): ioredis.Redis
+  disconnect(): void
+}
 
 const at = 1_700_000_000_123
 const fast: DeliveryOptions = { backoffMs: 20, timeoutMs: 3000 }
@@ -48,7 +57,7 @@ describe('driver redis: wrong settings', () => {
 
 suite('driver redis', () => {
   let server: RedisServer
-  let client: Redis
+  let client: ioredis.Redis
   before(async () => {
     server = await RedisServer.start()
     client = server.client()
@@ -276,23 +285,42 @@ suite('driver redis: TLS', () => {
   }
   after(() => made.remove())
   afterEach(closeAll)
+  const linesOf = (port: number) => [
+    `tls-port ${port}`,
+    `tls-cert-file ${made.path('server.pem')}`,
+    `tls-key-file ${made.path('server.key')}`,
+    `tls-ca-cert-file ${made.path('ca.pem')}`,
+  ]
+  const tls = { ca: made.read('ca.pem'), cert: made.read('client.pem'), key: made.read('client.key') }
 
   it('with an own authority and a client certificate', async () => {
     const port = await freePort()
-    const files = [
-      ['tls-port', String(port)],
-      ['tls-cert-file', made.path('server.pem')],
-      ['tls-key-file', made.path('server.key')],
-      ['tls-ca-cert-file', made.path('ca.pem')],
-    ]
-    const server = await RedisServer.start(files.map((line) => line.join(' ')))
-    const tls = { ca: made.read('ca.pem'), cert: made.read('client.pem'), key: made.read('client.key') }
+    const server = await RedisServer.start(linesOf(port))
     const good = driverOf(port, { tls })
     await good.onMeasurement(measurement(1) as never)
     assert.match(await good.test(), /^Redis/)
     assert.equal((await fails(driverOf(port, { tls: { ...tls, ca: made.read('other.pem') } }).test())).fault, 'tls')
     assert.notEqual((await fails(driverOf(port, { tls: { ca: tls.ca } }).test())).fault, 'other')
     await closeAll()
+    await server.remove()
+  })
+
+  it('behind sentinels, where a handshake that fails is an error of the driver alone', async () => {
+    const [port, ofSentinel] = [await freePort(), await freePort()]
+    const server = await RedisServer.start(linesOf(port))
+    const monitor = ['tls-replication yes', `sentinel monitor main 127.0.0.1 ${port} 1`]
+    const sentinel = await RedisServer.start([...linesOf(ofSentinel), ...monitor], ['--sentinel'])
+    const sentinels = { topology: 'sentinel', master: 'main' } as const
+    const good = driverOf(ofSentinel, { ...sentinels, tls })
+    await good.onMeasurement(measurement(1) as never)
+    assert.match(await good.test(), /^Redis/)
+    for (const bad of [{ ca: tls.ca }, { ...tls, ca: made.read('other.pem') }]) {
+      for (let round = 0; round < 5; round += 1) {
+        assert.equal((await fails(driverOf(ofSentinel, { ...sentinels, tls: bad }).test())).code, 'TRANSPORT')
+      }
+    }
+    await closeAll()
+    await sentinel.remove()
     await server.remove()
   })
 })
@@ -331,6 +359,26 @@ suite('driver redis: many servers', () => {
     assert.equal(await server.client().exists('millrace:latest:sensor'), 1)
     assert.match(await redis.test(), /^Redis/)
     await closeAll()
+    await sentinel.remove()
+    await server.remove()
+  })
+})
+
+suite('driver redis: a connection that fails twice', () => {
+  it('through sentinels, and to them, is heard each time', async () => {
+    const server = await RedisServer.start()
+    const monitor = `sentinel monitor main 127.0.0.1 ${server.port} 1`
+    const sentinel = await RedisServer.start([monitor], ['--sentinel'])
+    const at = { host: '127.0.0.1', port: sentinel.port }
+    const Connector = safeSentinelConnector(ioredis)
+    const connector = new Connector({ sentinels: [at], name: 'main' }) as unknown as Sentinels
+    const through = await connector.connect(() => {})
+    const own = connector.connectToSentinel(at)
+    own.on('error', () => {})
+    await once(own, 'ready')
+    for (const stream of [through, own.stream, through, own.stream]) stream.emit('error', new Error('again'))
+    own.disconnect()
+    connector.disconnect()
     await sentinel.remove()
     await server.remove()
   })

@@ -69,6 +69,23 @@ editorSuite('action python', {}, (editor) => {
     assert.deepEqual(await editor().properties('script', 'code'), { code: 'x = 1\n' })
   })
 
+  it('lets retries be set with an outbox, too', async () => {
+    await editor().edit('script')
+    const visible = (name: string) => editor().field(name).isVisible()
+    const summaries = editor().page.locator('.millrace-form summary:visible')
+    for (const summary of await summaries.all()) await summary.click()
+    assert.deepEqual(
+      [await visible('retries'), await visible('whenFull'), await visible('outboxWhenFull')],
+      [true, true, false],
+    )
+    await editor().field('durable').setChecked(true)
+    assert.deepEqual(
+      [await visible('retries'), await visible('whenFull'), await visible('outboxWhenFull')],
+      [true, false, true],
+    )
+    await editor().cancel()
+  })
+
   it('shows what the choices need', async () => {
     await editor().edit('script')
     const path = editor().page.locator('#node-input-scriptPath')

@@ -96,6 +96,8 @@ export class OutboxSender implements Sender {
   private trying = 0
   private unacked: number[] = []
   private acking: Promise<void> | undefined
+  /** The failure of the store that the latest acknowledgement was. */
+  private ackError: SenderStatus['lastError'] = null
   private failed = 0
   private storeError: SenderStatus['lastError'] = null
   private closing = false
@@ -418,9 +420,11 @@ export class OutboxSender implements Sender {
     await new Promise(setImmediate)
     try {
       while (this.unacked.length > 0 && this.spool) await this.acknowledgeTo(this.spool)
+      if (this.storeError === this.ackError) this.storeError = null
     } catch (error) {
       // They leave again after a restart, if no later turn does better.
       this.storeFailed(toEngineError(error))
+      this.ackError = this.storeError
       this.later(() => this.acknowledgeSoon(), STORE_PAUSE_MS)
     } finally {
       this.acking = undefined

@@ -1,5 +1,6 @@
 /** A Python script that acts: its functions are called in processes that the native engine starts and supervises. */
 import { Socket } from 'node:net'
+import { availableParallelism } from 'node:os'
 import type { PythonEvent, PythonEvents, PythonScript } from '#native'
 import { EngineError, toEngineError } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
@@ -92,9 +93,20 @@ interface Waiting {
 }
 
 /** Read at a time. */
-const READ_BYTES = 1 << 16
+const READ_BYTES = 1 << 18
 /** So many events are dealt with before others get their turn. */
 const TURN = 2000
+/** Calls that begin so soon after each other come one by one. */
+const SOON_MS = 0.25
+/** So long the answer of such a call is looked for without sleeping: to be woken takes longer than most answers. */
+const LINGER_MS = 0.1
+/** Where it is not there by then, this is left alone for a while: a busy machine does better without. */
+const LEAST_REST_MS = 2
+const MOST_REST_MS = 500
+/** Each answer that is there in time makes the next rest so much shorter. */
+const TRUST = 0.97
+/** With one core it would keep Python from its work. */
+const MAY_LINGER = availableParallelism() > 1
 /** A call is slow from this part of its timeout on. */
 const SLOW = 0.5
 /** Slow calls are told so often at most. */
@@ -105,6 +117,9 @@ export class Python {
   private readonly waiting = new Map<number, Waiting>()
   private nextId = 1
   private draining = false
+  private calledAt = Number.NEGATIVE_INFINITY
+  private lingering = false
+  private rest = { ms: LEAST_REST_MS, until: Number.NEGATIVE_INFINITY }
   /** To each worker's process: what it answers is read here, which saves the way through a thread. */
   private readonly sockets = new Set<Socket>()
   private state: PythonStatus['state'] = 'starting'
@@ -220,6 +235,28 @@ export class Python {
       }
       this.calls += 1
       this.waiting.set(id, { target, resolve, reject })
+      this.stayAwake()
+    })
+  }
+
+  /** While one call follows the other, the event loop goes around instead of sleeping until the answer is there. */
+  private stayAwake(): void {
+    const now = performance.now()
+    const isSoon = now - this.calledAt < SOON_MS
+    this.calledAt = now
+    if (!isSoon || this.waiting.size > 1 || now < this.rest.until || this.lingering || !MAY_LINGER) return
+    this.lingering = true
+    this.linger()
+  }
+
+  private linger(): void {
+    setImmediate(() => {
+      const now = performance.now()
+      if (this.waiting.size === 1 && now - this.calledAt < LINGER_MS) return this.linger()
+      this.lingering = false
+      if (this.waiting.size !== 1) return
+      const ms = Math.min(MOST_REST_MS, this.rest.ms * 2)
+      this.rest = { ms, until: now + ms }
     })
   }
 
@@ -314,6 +351,7 @@ export class Python {
     const call = this.waiting.get(event.id)
     if (!call) return
     this.waiting.delete(event.id)
+    if (this.lingering) this.rest.ms = Math.max(LEAST_REST_MS, this.rest.ms * TRUST)
     this.tellSlow(call.target, event.tookMs ?? 0)
     const outcome = outcomeOf(event, call.target)
     if ('value' in outcome) return call.resolve(outcome.value)

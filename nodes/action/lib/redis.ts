@@ -13,7 +13,7 @@ import type * as IoRedis from 'ioredis'
 import type { ClusterOptions, RedisOptions } from 'ioredis'
 import { EngineError, quote } from '../../shared/errors'
 import { optional } from '../../shared/optional'
-import { safeConnector } from '../../shared/redis'
+import { safeConnector, safeSentinelConnector } from '../../shared/redis'
 import { type Delivery, DriverError, type Fault, type Transport } from './driver'
 import { checkTls, networkError, type TlsOptions } from './network'
 import { json } from './payload'
@@ -176,6 +176,7 @@ export class RedisTransport implements Transport {
         ...(sentinelPassword && { sentinelPassword }),
         ...(tls && { sentinelTLS: tls, enableTLSForSentinelMode: true }),
         sentinelRetryStrategy: pause,
+        Connector: safeSentinelConnector(this.library),
       }
       return new this.library.Redis({ ...calls, ...access, ...sentinel, db })
     }

@@ -2,6 +2,7 @@
 //! each part, the JSON, the parts. Numbers are little-endian.
 
 use std::io::{ErrorKind, Read, Result};
+use std::vec::IntoIter;
 
 pub(super) const CALL: u8 = 0;
 pub(super) const LOAD: u8 = 1;
@@ -12,6 +13,8 @@ const LENGTH: usize = 8;
 const READ_BYTES: usize = 1 << 16;
 const KEPT_BYTES: usize = 1 << 20;
 const MOST_BYTES: usize = 1 << 31;
+/// Kept ready for a part that is announced; it may never come.
+const MOST_AHEAD: usize = 1 << 26;
 
 /// What a frame from the harness says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +79,53 @@ pub(super) struct Reader {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    /// A frame whose parts are still to come.
+    open: Option<Open>,
+}
+
+struct Open {
+    /// The last of its parts may be one that still comes,
+    frame: Frame,
+    /// of this length.
+    length: usize,
+    /// Of the parts after it.
+    lengths: IntoIter<usize>,
+}
+
+impl Open {
+    /// The part that comes, and how much of it is missing; none where all are there.
+    fn part(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        while self.frame.parts.last().is_none_or(|part| part.len() == self.length) {
+            self.length = self.lengths.next()?;
+            self.frame.parts.push(Vec::with_capacity(self.length.min(MOST_AHEAD)));
+        }
+        let part = self.frame.parts.last_mut()?;
+        let missing = self.length - part.len();
+        Some((part, missing))
+    }
 }
 
 impl Reader {
     /// Reads what is there: true while more may come, false at the end.
     pub fn fill(&mut self, socket: &mut impl Read) -> Result<bool> {
+        let read = match &mut self.open {
+            // A large part is not copied again.
+            Some(open) if self.start == self.end => {
+                let Some((part, missing)) = open.part() else { return Ok(true) };
+                let before = part.len();
+                let read = socket.take(missing as u64).read_to_end(part);
+                if part.len() > before { Ok(part.len() - before) } else { read }
+            }
+            _ => self.fill_buffer(socket),
+        };
+        match read {
+            Ok(read) => Ok(read > 0),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn fill_buffer(&mut self, socket: &mut impl Read) -> Result<usize> {
         let wanted = self.wanted()?.unwrap_or(0).max(READ_BYTES);
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -94,53 +139,64 @@ impl Reader {
             (self.start, self.end) = (0, self.end - self.start);
             self.buffer.resize(self.buffer.len().max(wanted + READ_BYTES), 0);
         }
-        match socket.read(self.buffer.get_mut(self.end..).unwrap_or_default()) {
-            Ok(read) => {
-                self.end += read;
-                Ok(read > 0)
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(true),
-            Err(error) => Err(error),
-        }
+        let read = socket.read(self.buffer.get_mut(self.end..).unwrap_or_default())?;
+        self.end += read;
+        Ok(read)
     }
 
     /// The next whole frame.
     pub fn next(&mut self) -> Result<Option<Frame>> {
-        let Some(wanted) = self.wanted()? else { return Ok(None) };
-        let ahead = self.buffer.get(self.start..self.end).unwrap_or_default();
-        let Some(frame) = ahead.get(..wanted).and_then(decode) else { return Ok(None) };
-        self.start += wanted;
-        Ok(Some(frame))
+        if self.open.is_none() {
+            let Some(wanted) = self.wanted()? else { return Ok(None) };
+            self.open = self.ahead().get(..wanted).and_then(begin);
+            if self.open.is_some() {
+                self.start += wanted;
+            }
+        }
+        let Some(open) = &mut self.open else { return Ok(None) };
+        while let Some((part, missing)) = open.part() {
+            let ahead = self.buffer.get(self.start..self.end).unwrap_or_default();
+            let ahead = ahead.get(..missing).unwrap_or(ahead);
+            if ahead.is_empty() {
+                return Ok(None);
+            }
+            part.extend(ahead);
+            self.start += ahead.len();
+        }
+        Ok(self.open.take().map(|open| open.frame))
     }
 
-    /// The size of the next frame, once it is known. A script may have written to the socket: then nothing is.
+    fn ahead(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The size of the next frame without its parts, once it is known. A script may have written to the socket: then
+    /// nothing is.
     fn wanted(&self) -> Result<Option<usize>> {
-        let ahead = self.buffer.get(self.start..self.end).unwrap_or_default();
+        let ahead = self.ahead();
         if ahead.first().is_some_and(|kind| Kind::of(*kind).is_none()) {
             return Err(ErrorKind::InvalidData.into());
         }
         let Some((json, count)) = sizes(ahead) else { return Ok(None) };
-        let mut size = HEAD + LENGTH * count + json;
+        let size = HEAD + LENGTH * count + json;
+        let mut whole = size;
         for index in 0..count {
             let Some(part) = number(ahead, HEAD + LENGTH * index, LENGTH) else { return Ok(None) };
-            size = size.saturating_add(part);
+            whole = whole.saturating_add(part);
         }
-        if size > MOST_BYTES { Err(ErrorKind::InvalidData.into()) } else { Ok(Some(size)) }
+        if whole > MOST_BYTES { Err(ErrorKind::InvalidData.into()) } else { Ok(Some(size)) }
     }
 }
 
-fn decode(whole: &[u8]) -> Option<Frame> {
-    let (json_bytes, count) = sizes(whole)?;
-    let lengths = (0..count).map(|index| number(whole, HEAD + LENGTH * index, LENGTH)).collect::<Option<Vec<_>>>()?;
-    let mut rest = whole.get(HEAD + LENGTH * count..)?;
-    let mut piece = |size: usize| {
-        let (piece, after) = rest.split_at_checked(size)?;
-        rest = after;
-        Some(piece)
-    };
-    let json = String::from_utf8_lossy(piece(json_bytes)?).into_owned();
-    let parts = lengths.into_iter().map(|size| piece(size).map(<[u8]>::to_vec)).collect::<Option<_>>()?;
-    Some(Frame { kind: Kind::of(*whole.first()?)?, json, parts })
+fn begin(ahead: &[u8]) -> Option<Open> {
+    let (_, count) = sizes(ahead)?;
+    let lengths = (0..count).map(|index| number(ahead, HEAD + LENGTH * index, LENGTH)).collect::<Option<Vec<_>>>()?;
+    let json = String::from_utf8_lossy(ahead.get(HEAD + LENGTH * count..)?).into_owned();
+    Some(Open {
+        frame: Frame { kind: Kind::of(*ahead.first()?)?, json, parts: Vec::new() },
+        length: 0,
+        lengths: lengths.into_iter(),
+    })
 }
 
 fn sizes(frame: &[u8]) -> Option<(usize, usize)> {
@@ -189,6 +245,20 @@ mod tests {
             assert_eq!(frames[0].json, "[1]");
             assert_eq!(frames[1].parts, [large.clone(), vec![], b"ab".to_vec()]);
         }
+    }
+
+    #[test]
+    fn an_end_within_a_part_is_an_end() {
+        let bytes = encode(1, "[null,[[]]]", &[&[7; 1000]]);
+        let (mut reader, mut source) = (Reader::default(), Trickle(&bytes[..500], 100));
+        while reader.fill(&mut source).unwrap() {
+            assert_eq!(reader.next().unwrap(), None);
+        }
+        let mut rest = Trickle(&bytes[500..], 100);
+        while !rest.0.is_empty() {
+            assert!(reader.fill(&mut rest).unwrap());
+        }
+        assert_eq!(reader.next().unwrap().unwrap().parts, [vec![7; 1000]]);
     }
 
     #[test]
