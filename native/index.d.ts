@@ -297,6 +297,10 @@ export declare class TextEmbedder {
   embed(texts: Array<string>): Promise<Coded<Float32Array>>
   /** Where the pieces of a text end, in bytes of its UTF-8: what lengths in tokens are counted by. */
   ends(text: string): Promise<Coded<Uint32Array>>
+  /** A document in chunks; `options` and the answer are JSON. */
+  chunks(text: string, options: string): Promise<Coded<string>>
+  /** A prompt for a language model; `question` and the answer are JSON. */
+  prompt(question: string): Promise<Coded<string>>
 }
 export type EmbedderHandle = TextEmbedder
 

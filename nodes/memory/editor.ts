@@ -64,9 +64,14 @@ function textType(value: string, autoComplete: Search): object {
   return { value, label, icon: 'red/images/typedInput/az.svg', autoComplete }
 }
 
+/** The row of `namespace.html`. */
+export function prepareNamespace(): void {
+  typedInput('namespace', nameKinds, namespaces)
+}
+
 /** The rows of `place.html`. */
 export function preparePlace(): void {
-  typedInput('namespace', nameKinds, namespaces)
+  prepareNamespace()
   typedInput('key', nameKinds, keys)
 }
 

@@ -1,10 +1,13 @@
 /** Saved properties that several nodes of the word have. No import of Node.js: the editor bundles this file. */
-import { choice, type Field, Problem, parsed, reference, text, verbatim } from '../shared/config'
+import { choice, type Field, optionalReference, Problem, parsed, reference, text, verbatim } from '../shared/config'
 
 export const STORE = 'millrace-memory-store'
 
 /** The id of a store node. */
 export const store = reference(STORE)
+
+/** The id of an embedder node; blank: the built-in one. */
+export const embedder = optionalReference('millrace-memory-embedder')
 
 /** As it is typed, without the blanks around it. */
 export const plain: Field<string> = parsed('', (typed) => typed)
@@ -31,6 +34,12 @@ export const agent: Field<string> = parsed('agent', (typed) => typed)
 
 export const namespaceFields = {
   namespace: text('main'),
+  namespaceType: choice('str', nameKinds),
+}
+
+/** Where documents for retrieval are. */
+export const documentFields = {
+  namespace: text('documents'),
   namespaceType: choice('str', nameKinds),
 }
 

@@ -1,5 +1,5 @@
 import { choice, defineConfig, number, text, type Values, verbatim } from '../shared/config'
-import { agent, names, store, valueKinds } from './fields'
+import { agent, embedder, names, store, valueKinds } from './fields'
 
 export const recallConfig = defineConfig({
   type: 'millrace-memory-recall',
@@ -9,6 +9,7 @@ export const recallConfig = defineConfig({
     configVersion: number(1, { min: 1, max: 1, whole: true }),
     store,
     agent,
+    embedder,
     query: verbatim('payload'),
     queryType: choice('msg', valueKinds),
     kind: choice('any', ['any', 'episode', 'fact', 'procedure']),

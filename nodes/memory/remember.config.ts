@@ -1,5 +1,5 @@
 import { choice, defineConfig, number, optionalNumber, text, type Values, verbatim } from '../shared/config'
-import { agent, names, store, valueKinds } from './fields'
+import { agent, embedder, names, store, valueKinds } from './fields'
 
 export const rememberConfig = defineConfig({
   type: 'millrace-memory-remember',
@@ -9,6 +9,7 @@ export const rememberConfig = defineConfig({
     configVersion: number(1, { min: 1, max: 1, whole: true }),
     store,
     agent,
+    embedder,
     kind: choice('episode', ['episode', 'fact', 'procedure']),
     text: verbatim('payload'),
     textType: choice('msg', valueKinds),

@@ -1,6 +1,7 @@
 /** What a `millrace-memory-remember` node does: it keeps a text for an agent. */
 import type { Host } from '../shared/node'
 import type { Job } from './clerk'
+import { embedderOf } from './embedding'
 import { AgentMemory, type RememberOptions } from './lib'
 import type { rememberConfig } from './remember.config'
 import { reader } from './typed'
@@ -12,9 +13,11 @@ interface Given {
 
 const methods = { episode: 'remember', fact: 'learn', procedure: 'procedure' } as const
 
-export function remembering({ RED, node, config }: Host<(typeof rememberConfig)['fields']>): Job<Given> {
+export function remembering(host: Host<(typeof rememberConfig)['fields']>): Job<Given> {
+  const { RED, node, config } = host
   const { agent, kind, importance, tags } = config
   const text = reader(RED, node, config.text, config.textType)
+  const by = embedderOf(host, config.embedder)
 
   return {
     async read(message) {
@@ -26,7 +29,7 @@ export function remembering({ RED, node, config }: Host<(typeof rememberConfig)[
     },
 
     async run(db, { text, options }) {
-      const id = await new AgentMemory(db, agent)[methods[kind]](text, options)
+      const id = await new AgentMemory(db, agent, by)[methods[kind]](text, options)
       return { memory: { id, kind, agent } }
     },
   }

@@ -42,6 +42,9 @@ const CODES: Record<string, [fault: NetworkFault, what: string]> = {
   ETIMEDOUT: ['timeout', 'it does not answer; see whether a firewall is between'],
   ECONNRESET: ['reset', 'it closed the connection'],
   EPIPE: ['reset', 'it closed the connection'],
+  // Of `fetch`.
+  UND_ERR_SOCKET: ['reset', 'it closed the connection'],
+  UND_ERR_CONNECT_TIMEOUT: ['timeout', 'it does not answer; see whether a firewall is between'],
   ECONNABORTED: ['reset', 'the connection was broken off'],
 }
 
@@ -59,4 +62,16 @@ function guess(code: string, message: string): [NetworkFault, string] {
   if (TLS.test(code) || /\b(certificate|TLS|SSL)\b/i.test(message)) return ['tls', `no TLS with it: ${message}`]
   if (/^HPE_/.test(code)) return ['answer', `it does not answer in HTTP: ${message}`]
   return ['other', message]
+}
+
+/** How long to wait before a try: any part of a growing time, so that those who failed together do not come back together. */
+export function backoff(attempt: number, firstMs: number, longestMs: number, random = Math.random): number {
+  return random() * Math.min(longestMs, firstMs * 2 ** (attempt - 1))
+}
+
+/** What a `Retry-After` asks for, in ms; it has seconds, or a date. */
+export function retryAfter(header: string | null | undefined): number {
+  if (!header) return 0
+  const ms = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - Date.now()
+  return ms > 0 ? ms : 0
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { EmbeddingServer } from '../memory/embedding-server'
 import { flowOf, text } from './flows'
 import { faint, nameless, overflowing } from './looks'
 import { editorSuite } from './suite'
@@ -14,9 +15,13 @@ editorSuite('memory', {}, (editor) => {
     return names.filter((_, place) => shown[place])
   }
 
-  before(() =>
-    editor().load([
+  let server: EmbeddingServer
+  before(async () => {
+    server = await EmbeddingServer.start()
+    server.key = 'sk-1'
+    await editor().load([
       { id: 'store', type: 'millrace-memory-store', path: 'editor' },
+      { id: 'embedder', type: 'millrace-memory-embedder', url: server.url, model: 'test-model' },
       ...flowOf({
         fill: {
           type: 'inject',
@@ -33,10 +38,13 @@ editorSuite('memory', {}, (editor) => {
         search: { type: 'millrace-memory-search', store: 'store', namespace: 'devices' },
         remember: { type: 'millrace-memory-remember', store: 'store' },
         recall: { type: 'millrace-memory-recall', store: 'store' },
+        ingest: { type: 'millrace-memory-ingest', store: 'store', embedder: 'embedder' },
+        retrieve: { type: 'millrace-memory-retrieve', store: 'store' },
         watch: { type: 'millrace-memory-watch', store: 'store', namespace: 'devices' },
       }),
-    ]),
-  )
+    ])
+  })
+  after(() => server.stop())
 
   it('the test of a store lists its namespaces', async () => {
     await page().evaluate(() => RED.editor.editConfig('', 'millrace-memory-store', 'store'))
@@ -108,6 +116,53 @@ editorSuite('memory', {}, (editor) => {
     await editor().cancel()
   })
 
+  it('an ingestion asks for what its operation needs', async () => {
+    await editor().edit('ingest')
+    const operations: [operation: string, shown: string[]][] = [
+      ['ingest', ['namespace', 'source', 'text', 'format', 'chunks']],
+      ['remove', ['namespace', 'source']],
+      ['sources', ['namespace']],
+    ]
+    for (const [operation, shown] of operations) {
+      await page().locator('#node-input-operation').selectOption(operation)
+      assert.deepEqual(await visible(['namespace', 'source', 'text', 'format', 'chunks']), shown, operation)
+    }
+    await editor().cancel()
+  })
+
+  it('a retrieval asks for the budget of a prompt', async () => {
+    await editor().edit('retrieve')
+    assert.deepEqual(await visible(['budget', 'instructions']), [])
+    await page().locator('#node-input-output').selectOption('prompt')
+    assert.deepEqual(await visible(['budget', 'instructions']), ['budget', 'instructions'])
+    await page().locator('#node-input-instructions').fill('Be brief.')
+    await editor().save()
+    assert.deepEqual(await editor().properties('retrieve', 'output', 'instructions', 'embedder', 'namespace'), {
+      output: 'prompt',
+      instructions: 'Be brief.',
+      embedder: '',
+      namespace: 'documents',
+    })
+  })
+
+  it('the test of an embedder says what fails, or what came', async () => {
+    await page().evaluate(() => RED.editor.editConfig('', 'millrace-memory-embedder', 'embedder'))
+    const form = page().locator('.millrace-form')
+    await page().locator('.millrace-form details summary').click()
+    assert.deepEqual(await form.evaluate(nameless), [])
+    assert.deepEqual(await form.evaluate(overflowing), [])
+    await page().locator('#millrace-memory-test').click()
+    const found = page().locator('#millrace-memory-found')
+    await found.filter({ hasText: 'Incorrect API key' }).waitFor()
+    server.key = undefined
+    await page().locator('#millrace-memory-test').click()
+    const good = { model: 'test-model', dimensions: 8, ms: '' }
+    const said = text('test.good', good, 'en-US', ['memory', 'embedder']).split(',')[0] as string
+    await found.filter({ hasText: said }).waitFor()
+    await page().locator('#node-config-dialog-cancel').click()
+    await found.waitFor({ state: 'detached' })
+  })
+
   it('names are offered from the running store', async () => {
     await editor().edit('read')
     const key = page().locator('#node-input-key + .red-ui-typedInput-container .red-ui-typedInput-input')
@@ -138,7 +193,7 @@ editorSuite('memory', {}, (editor) => {
     assert.deepEqual(await editor().properties('watch', 'filter'), { filter: '{"rpm": {"gt": 1}}' })
   })
 
-  for (const id of ['write', 'read', 'search', 'remember', 'recall', 'watch']) {
+  for (const id of ['write', 'read', 'search', 'remember', 'recall', 'ingest', 'retrieve', 'watch']) {
     it(`can be read and used: ${id}`, async () => {
       await editor().edit(id)
       const form = page().locator('.millrace-form')

@@ -5,9 +5,12 @@ import { join } from 'node:path'
 import type { NodeAPI } from 'node-red'
 import helper from 'node-red-node-test-helper'
 import browser from '../../nodes/memory/browser'
+import embedderNode from '../../nodes/memory/embedder'
+import ingestNode from '../../nodes/memory/ingest'
 import readNode from '../../nodes/memory/read'
 import recallNode from '../../nodes/memory/recall'
 import rememberNode from '../../nodes/memory/remember'
+import retrieveNode from '../../nodes/memory/retrieve'
 import searchNode from '../../nodes/memory/search'
 import storeNode from '../../nodes/memory/store'
 import watchNode from '../../nodes/memory/watch'
@@ -50,6 +53,21 @@ export const recallOf = (more: Json = {}): Json => ({
   ...more,
 })
 
+export const embedderOf = (more: Json = {}): Json => ({
+  ...{ id: 'embedder', type: 'millrace-memory-embedder', model: 'test-model' },
+  ...more,
+})
+
+export const ingestOf = (more: Json = {}): Json => ({
+  ...{ id: 'ingest', type: 'millrace-memory-ingest', store: 'store', ...place, wires: [['written']] },
+  ...more,
+})
+
+export const retrieveOf = (more: Json = {}): Json => ({
+  ...{ id: 'retrieve', type: 'millrace-memory-retrieve', store: 'store', ...place, wires: [['found']] },
+  ...more,
+})
+
 export const watchOf = (more: Json = {}): Json => ({
   ...{ id: 'watch', type: 'millrace-memory-watch', store: 'store', ...place, wires: [['change'], ['gap']] },
   ...more,
@@ -73,13 +91,26 @@ export class Rig extends Log<Event> {
     userDir ||= mkdtempSync(join(tmpdir(), 'millrace-memory-'))
     helper.settings({ userDir } as never)
     const rig = new Rig()
-    const types = [storeNode, writeNode, readNode, watchNode, searchNode, rememberNode, recallNode, browser].map(
-      (node) => (RED: NodeAPI) => node(rig.listenTo(RED)),
-    )
-    await helper.load(types as never, flowOf(nodes) as never)
+    const types = [
+      storeNode,
+      writeNode,
+      readNode,
+      watchNode,
+      searchNode,
+      rememberNode,
+      recallNode,
+      embedderNode,
+      ingestNode,
+      retrieveNode,
+      browser,
+    ].map((node) => (RED: NodeAPI) => node(rig.listenTo(RED)))
+    await helper.load(types as never, flowOf(nodes) as never, Rig.credentials as never)
     rig.attach()
     return rig
   }
+
+  /** By node, for the next start. */
+  static credentials: Json = {}
 
   /** Ends Node-RED's flows; its user directory stays. */
   static async halt(): Promise<void> {
@@ -90,6 +121,7 @@ export class Rig extends Log<Event> {
     await Log.stop()
     rmSync(userDir, { recursive: true, force: true })
     userDir = ''
+    Rig.credentials = {}
   }
 
   /** A file in the user directory. */

@@ -4,12 +4,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use napi::bindgen_prelude::{Float32Array, Uint32Array, spawn_blocking};
 use napi_derive::napi;
+use serde::Serialize;
 
 use super::coded::Coded;
 use crate::error::EngineError;
 use crate::memory::embedder::Embedder;
+use crate::memory::rag::{chunk, prompt};
 use crate::memory::vectors::{Filter, Hit};
 use crate::memory::words::{Fusion, Terms, Words, fuse, mmr};
+use crate::options::from_json;
 
 /// In the binary, so that it comes with the platform's package, is never of another version, and is found.
 static TABLE: &[u8] = include_bytes!("../../embedding/table.bin");
@@ -51,6 +54,24 @@ impl EmbedderHandle {
         behind(move || Ok(embedder.pieces(&text).into_iter().map(|(_, end)| end as u32).collect::<Vec<_>>().into()))
             .await
     }
+
+    /// A document in chunks; `options` and the answer are JSON.
+    #[napi]
+    pub async fn chunks(&self, text: String, options: String) -> Coded<String> {
+        let embedder = Arc::clone(&self.embedder);
+        behind(move || told(&chunk(&text, &from_json(&options)?, |text| embedder.measure(text))?)).await
+    }
+
+    /// A prompt for a language model; `question` and the answer are JSON.
+    #[napi]
+    pub async fn prompt(&self, question: String) -> Coded<String> {
+        let embedder = Arc::clone(&self.embedder);
+        behind(move || told(&prompt(&from_json(&question)?, |text| embedder.pieces(text).len()))).await
+    }
+}
+
+fn told(answer: &impl Serialize) -> Result<String, EngineError> {
+    serde_json::to_string(answer).map_err(|error| EngineError::internal(&error))
 }
 
 /// What was found, best first.

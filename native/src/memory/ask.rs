@@ -13,6 +13,7 @@ use super::filter::Filter;
 use super::lineage::Way;
 use super::near::Near;
 use super::query::{Query, ms};
+use super::rag::passages::Retrieve;
 use super::read::{At, HistoryRange};
 use super::record::Record;
 use super::retention::Retention;
@@ -151,6 +152,7 @@ pub enum Ask {
     Query(Query),
     Near(Near),
     NearWhat(String),
+    Retrieve(Retrieve),
     CreateIndex(Named),
     DropIndex(Named),
     Indexes(String),
@@ -341,6 +343,7 @@ impl Database {
             Ask::Query(query) => text(&self.query(query)?),
             Ask::Near(near) => text(&self.nearest(&near)?),
             Ask::NearWhat(namespace) => text(&self.nearest_what(&namespace)?),
+            Ask::Retrieve(it) => text(&self.retrieve(&it)?),
             Ask::CreateIndex(it) => text(&self.create_index(&it.namespace, &it.path)?),
             Ask::DropIndex(it) => text(&self.drop_index(&it.namespace, &it.path)?),
             Ask::Indexes(namespace) => {

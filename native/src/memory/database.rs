@@ -142,6 +142,7 @@ pub struct Database {
     pub(super) views: Mutex<Views>,
     pub(super) suggest: Suggest,
     pub(super) near: super::near::Indexes,
+    pub(super) passages: super::rag::passages::Passages,
     keeper: Mutex<Option<JoinHandle<()>>>,
     closing: Arc<(Mutex<bool>, Condvar)>,
 }
@@ -173,6 +174,7 @@ impl Database {
             views: Mutex::new(Views::read_all(&store)?),
             suggest: Suggest::default(),
             near: super::near::Indexes::default(),
+            passages: super::rag::passages::Passages::default(),
             store: RwLock::new(Some(store)),
             options,
             keeper: Mutex::default(),

@@ -19,6 +19,7 @@
 //! | [`embedder`] | vectors of texts, without a model server |
 //! | [`vectors`] | vectors by id, and the nearest of them |
 //! | `near` | vectors of documents: the index that follows the log |
+//! | [`rag`] | documents in chunks, found again by meaning and words |
 //! | [`words`] | texts by their words, and findings of several kinds brought together |
 //! | `ask` | all that is asked rarely, as JSON |
 //!
@@ -43,6 +44,7 @@ mod lineage;
 mod names;
 mod near;
 mod query;
+pub mod rag;
 mod read;
 mod record;
 mod retention;

@@ -62,7 +62,7 @@ struct Row {
 }
 
 /// The namespace of the vectors of a namespace's documents.
-fn beside(namespace: &str) -> String {
+pub(super) fn beside(namespace: &str) -> String {
     format!("{namespace}#vectors")
 }
 
@@ -210,7 +210,7 @@ impl Kept {
 }
 
 /// The floats of a base64 text.
-fn components(text: &str) -> Option<Vec<f32>> {
+pub(super) fn components(text: &str) -> Option<Vec<f32>> {
     let bytes = text.trim_end_matches('=').as_bytes();
     let mut raw = Vec::with_capacity(bytes.len() * 3 / 4);
     for four in bytes.chunks(4) {

@@ -6,5 +6,6 @@ mod ask;
 mod crash;
 mod documents;
 mod near;
+mod rag;
 mod random;
 mod support;

@@ -7,6 +7,7 @@
  * what comes meanwhile fails at once.
  */
 import { EngineError, quote, toEngineError } from '../../shared/errors'
+import { backoff } from '../../shared/network'
 import { type Delivery, DriverError, type Receipt, type Sender, type SenderStatus, type Transport } from './driver'
 import { Ring, statsOf } from './history'
 import type { OutboxOptions } from './outbox'
@@ -246,10 +247,8 @@ export class DirectSender implements Sender {
     )
   }
 
-  /** Full jitter: any part of the pause, so that those who failed together do not come back together. */
   private pauseOf(attempt: number): number {
-    const { backoffMs, maxBackoffMs } = this.options
-    return this.random() * Math.min(maxBackoffMs, backoffMs * 2 ** (attempt - 1))
+    return backoff(attempt, this.options.backoffMs, this.options.maxBackoffMs, this.random)
   }
 
   private wake(job: Job): void {

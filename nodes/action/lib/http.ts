@@ -8,6 +8,7 @@ import * as http from 'node:http'
 import * as https from 'node:https'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { EngineError, quote } from '../../shared/errors'
+import { retryAfter } from '../../shared/network'
 import { type Delivery, DriverError, type Transport } from './driver'
 import { checkTls, networkError, type TlsOptions } from './network'
 import { asJson, fill } from './template'
@@ -192,13 +193,6 @@ function judge({ status, headers, body }: Answer, url: URL): void {
     throw new DriverError('REFUSED', `${text}; ${way}`, { fault: 'answer' })
   }
   throw new DriverError('REFUSED', `${text}; see the address and what it expects`, { fault: 'answer' })
-}
-
-/** In ms; the header has seconds, or a date. */
-function retryAfter(header: string | undefined): number {
-  if (header === undefined) return 0
-  const ms = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - Date.now()
-  return ms > 0 ? ms : 0
 }
 
 function parse({ headers, body }: Answer): unknown {

@@ -9,6 +9,7 @@ import { deserialize, serialize } from 'node:v8'
 import type { Spool, SpoolRecord } from '#native'
 import { EngineError, quote, toEngineError } from '../../shared/errors'
 import { native } from '../../shared/native'
+import { backoff } from '../../shared/network'
 import { type DeliveryOptions, DirectSender, type Seams } from './delivery'
 import {
   type Delivery,
@@ -388,7 +389,7 @@ export class OutboxSender implements Sender {
   }
 
   private retry(item: Item, wantedMs: number): void {
-    const pause = this.random() * Math.min(this.maxBackoffMs, this.backoffMs * 2 ** (item.attempts - 1))
+    const pause = backoff(item.attempts, this.backoffMs, this.maxBackoffMs, this.random)
     this.later(
       () => {
         if (item.era === this.era) this.ready.push(item)

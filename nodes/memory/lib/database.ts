@@ -360,6 +360,11 @@ export class Database implements AsyncDisposable {
     return this.embeddings.search(namespace, vector, options)
   }
 
+  /** Chunks of documents that fit a question. @internal */
+  passages<Row>(question: object): Promise<Row[]> {
+    return this.ask('retrieve', question)
+  }
+
   createIndex(namespace: string, path: string): Promise<void> {
     return this.ask('createIndex', { namespace, path })
   }

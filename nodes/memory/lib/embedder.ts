@@ -1,6 +1,42 @@
 import type { TextEmbedder, WordIndex as WordHandle } from '#native'
 import { native } from '../../shared/native'
+import { toJson } from './values'
 import { coded, type VectorHit } from './vectors'
+
+/** How a document is written. */
+export type Format = 'text' | 'markdown' | 'html'
+
+/** Tokens are those of the built-in embedder. */
+export interface ChunkOptions {
+  /** `text` by default. */
+  format?: Format
+  /** Tokens a chunk has at most; 512 by default. */
+  size?: number
+  /** Tokens that it shares with the one before, at most; 128 by default. */
+  overlap?: number
+}
+
+/** A part of a document. */
+export interface Chunk {
+  text: string
+  /** Those above it, the outermost first. */
+  headings: string[]
+  /** Where it stands in the document: `document.slice(start, end)`. */
+  start: number
+  end: number
+  /** The line in which it begins, from 1. */
+  line: number
+  tokens: number
+}
+
+export interface PromptQuestion {
+  question: string
+  /** The best first. */
+  passages: { label: string; text: string }[]
+  /** Tokens of the whole. */
+  budget: number
+  instructions?: string
+}
 
 /** Vectors of texts without a model server: small, quick, and for English. */
 export class BuiltInEmbedder {
@@ -31,6 +67,16 @@ export class BuiltInEmbedder {
   /** Where the pieces of a text end, in bytes of its UTF-8: lengths in tokens are counted by them. */
   ends(text: string): Promise<Uint32Array> {
     return coded(this.embedder.ends(text))
+  }
+
+  /** A document in chunks, and its title. */
+  async chunks(text: string, options: ChunkOptions = {}): Promise<{ title: string | null; chunks: Chunk[] }> {
+    return JSON.parse(await coded(this.embedder.chunks(text, toJson(options, 'options'))))
+  }
+
+  /** A prompt of passages, and the places of those that are in it. */
+  async prompt(asked: PromptQuestion): Promise<{ text: string; tokens: number; used: number[] }> {
+    return JSON.parse(await coded(this.embedder.prompt(toJson(asked, 'question'))))
   }
 }
 

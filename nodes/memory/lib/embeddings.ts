@@ -7,7 +7,8 @@ import { BuiltInEmbedder } from './embedder'
 export interface Embedder {
   /** Stored with the vectors: those of different models cannot be compared. */
   readonly model: string
-  readonly dimensions: number
+  /** Components a vector, where that is known before the first one. */
+  readonly dimensions: number | undefined
   /** Lying one after the other. */
   embed(texts: string[]): Promise<Float32Array>
 }
@@ -83,7 +84,7 @@ export class Embeddings {
     const kind = { dimensions: vector.length, model }
     await this.agree(namespace, kind)
     const { ttlMs } = options
-    const value = { model, vector: base64(vector), ...(metadata !== undefined && { metadata }) }
+    const value = embeddingOf(vector, model, metadata)
     try {
       const put = { namespace: beside(namespace), key, value, ...(ttlMs !== undefined && { ttlMs }) }
       const [written] = await this.db.write([put])
@@ -140,6 +141,11 @@ export function beside(namespace: string): string {
   return `${namespace}#vectors`
 }
 
+/** A vector as a document. */
+export function embeddingOf(vector: Float32Array, model: string, metadata: unknown): Record<string, unknown> {
+  return { model, vector: base64(vector), ...(metadata !== undefined && { metadata }) }
+}
+
 /** The vector that a document holds. */
 export function vectorOf(value: { vector: string }): Float32Array {
   return floats(Buffer.from(value.vector, 'base64'))
@@ -163,7 +169,7 @@ async function make(given: Embeddable, { embedder, model }: EmbedOptions): Promi
   return { vector: checked(Float32Array.from(numbers)), model }
 }
 
-function checked(vector: Float32Array): Float32Array {
+export function checked(vector: Float32Array): Float32Array {
   const place = vector.findIndex((component) => !Number.isFinite(component))
   if (place >= 0) {
     throw new EngineError('INVALID_INPUT', `component ${place} of the vector is ${vector[place]}; give finite numbers`)
@@ -182,6 +188,6 @@ function floats(bytes: Buffer): Float32Array {
   return new Float32Array(whole.buffer)
 }
 
-function base64(vector: Float32Array): string {
+export function base64(vector: Float32Array): string {
   return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('base64')
 }

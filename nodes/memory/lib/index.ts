@@ -37,6 +37,18 @@ export {
   type WatchOptions,
   type Written,
 } from './database'
-export { BuiltInEmbedder, diverse, fuse, WordIndex } from './embedder'
+export { BuiltInEmbedder, type Chunk, type ChunkOptions, diverse, type Format, fuse, WordIndex } from './embedder'
 export type { Embeddable, Embedder, EmbeddingInfo, EmbedOptions, SearchHit, SearchOptions } from './embeddings'
+export {
+  type Document,
+  type Ingested,
+  type Passage,
+  type Prompt,
+  type PromptOptions,
+  Rag,
+  type RagOptions,
+  type RetrieveOptions,
+  type Source,
+} from './rag'
+export { embedder, RemoteEmbedder, type RemoteOptions } from './remote'
 export { type VectorHit, VectorIndex, type VectorOptions, type VectorQuery, type VectorResult } from './vectors'

@@ -6,6 +6,7 @@
 mod table;
 mod tokenizer;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -106,6 +107,17 @@ impl Embedder {
             } else {
                 found.push((None, range.end));
             }
+        });
+        found
+    }
+
+    /// A text's words: where they stand, and how many pieces each has.
+    pub fn measure(&self, text: &str) -> Vec<(Range<usize>, usize)> {
+        let (mut found, mut pieces) = (Vec::new(), Vec::new());
+        words(text, |word, range| {
+            // One that is unknown counts, too.
+            let count = if self.table.vocabulary.cut(word, &mut pieces) { pieces.len() } else { 1 };
+            found.push((range, count));
         });
         found
     }

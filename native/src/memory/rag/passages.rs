@@ -1,0 +1,259 @@
+//! Chunks as they lie in the memory, each a document with its text: the words of all chunks of a namespace, in an index
+//! that is made by the first question and before each follows the log; and what fits a question.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::super::database::{Database, Store};
+use super::super::filter::Filter;
+use super::super::near::{Near, beside, components};
+use super::super::vectors::{self, Hit};
+use super::super::words::{Fusion, Terms, Words, fuse, mmr};
+use super::super::{MemoryError, Result, changes, names};
+
+/// So many times as many as are wanted are looked at, and at least so many.
+const MORE: usize = 4;
+const CANDIDATES: usize = 50;
+const RANK_CONSTANT: f32 = 60.0;
+
+/// A question for passages. With a text and a vector of it both are looked for, and ranks decide.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Retrieve {
+    namespace: String,
+    /// Whose words are looked for.
+    text: Option<String>,
+    /// Base64 of little-endian f32.
+    vector: Option<String>,
+    model: Option<String>,
+    top_k: usize,
+    /// How much passages must differ from each other: 0 to 1.
+    #[serde(default)]
+    diversity: f32,
+    /// What must hold for the metadata, where `source` is one of them.
+    filter: Option<Value>,
+}
+
+type Index = Arc<RwLock<Kept>>;
+
+/// By namespace.
+#[derive(Default)]
+pub(in crate::memory) struct Passages(Mutex<HashMap<String, Index>>);
+
+/// An index, and up to where in the log it knows.
+struct Kept {
+    /// None: not made yet.
+    place: Option<u64>,
+    words: Words,
+    ids: HashMap<String, u32>,
+    /// By id; none where one was given up.
+    rows: Vec<Option<Row>>,
+    free: Vec<u32>,
+}
+
+struct Row {
+    key: String,
+    metadata: Value,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        let words = Words::new(Terms::Words);
+        Kept { place: None, words, ids: HashMap::new(), rows: Vec::new(), free: Vec::new() }
+    }
+}
+
+/// A passage that was found: its key, its score, and what that is made of.
+struct Found {
+    key: String,
+    score: f32,
+    similarity: Option<f64>,
+    words: Option<f32>,
+}
+
+impl Database {
+    /// The passages that fit best, best first.
+    pub(in crate::memory) fn retrieve(&self, ask: &Retrieve) -> Result<Value> {
+        if !(0.0..=1.0).contains(&ask.diversity) {
+            return Err(MemoryError::input("diversity", format!("{} is not from 0 to 1", ask.diversity)));
+        }
+        let many = ask.top_k.saturating_mul(MORE).max(CANDIDATES);
+        let near = match &ask.vector {
+            Some(vector) => self.by_meaning(ask, vector, many)?,
+            None => Vec::new(),
+        };
+        let worded = match &ask.text {
+            Some(text) => self.by_words(ask, text, many)?,
+            None => Vec::new(),
+        };
+        let mut found = together(near, worded);
+        if ask.diversity > 0.0 {
+            found = self.varied(ask, found)?;
+        }
+        found.truncate(ask.top_k);
+        let store = self.store()?;
+        let mut told = Vec::with_capacity(found.len());
+        for Found { key, score, similarity, words } in found {
+            // What was deleted meanwhile is no passage any more.
+            let Some(record) = self.find(&store, &names::document(&ask.namespace, &key)?, None)? else { continue };
+            let Ok(Value::Object(mut passage)) = serde_json::from_str(record.json()) else { continue };
+            passage.insert("key".into(), key.into());
+            passage.insert("score".into(), score.into());
+            passage.insert("why".into(), json!({ "similarity": similarity, "words": words }));
+            told.push(Value::Object(passage));
+        }
+        Ok(told.into())
+    }
+
+    fn by_meaning(&self, ask: &Retrieve, vector: &str, many: usize) -> Result<Vec<(String, f64)>> {
+        let mut question = Map::new();
+        question.insert("namespace".into(), ask.namespace.clone().into());
+        question.insert("vector".into(), vector.into());
+        question.insert("topK".into(), many.into());
+        question.insert("model".into(), ask.model.clone().into());
+        question.insert("filter".into(), ask.filter.clone().into());
+        let near: Near = serde_json::from_value(question.into())
+            .map_err(|error| MemoryError::input("the question", error.to_string()))?;
+        let answer = self.nearest(&near)?;
+        let hits = answer["hits"].as_array().map_or(&[][..], |hits| hits);
+        Ok(hits.iter().filter_map(|hit| Some((hit["key"].as_str()?.to_owned(), hit["score"].as_f64()?))).collect())
+    }
+
+    fn by_words(&self, ask: &Retrieve, text: &str, many: usize) -> Result<Vec<(String, f32)>> {
+        let filter = ask.filter.as_ref().map(Filter::read).transpose()?;
+        let kept = self.worded(&*self.store()?, &ask.namespace)?;
+        let kept = kept.read().unwrap_or_else(PoisonError::into_inner);
+        let holds = |id: u32| {
+            let row = kept.rows.get(id as usize).and_then(Option::as_ref);
+            row.is_some_and(|row| filter.as_ref().is_none_or(|filter| filter.holds(&row.metadata)))
+        };
+        let hits = kept.words.search(text, many, &vectors::Filter::Test(&holds));
+        let key = |hit: &Hit| kept.rows.get(hit.id as usize)?.as_ref().map(|row| row.key.clone());
+        Ok(hits.iter().filter_map(|hit| Some((key(hit)?, hit.score))).collect())
+    }
+
+    /// Those that do not say the same again first.
+    fn varied(&self, ask: &Retrieve, found: Vec<Found>) -> Result<Vec<Found>> {
+        let store = self.store()?;
+        let best = found.first().map_or(1.0, |first| first.score).max(f32::MIN_POSITIVE);
+        let relevance: Vec<f32> = found.iter().map(|it| it.score / best).collect();
+        let mut all = Vec::with_capacity(found.len());
+        for it in &found {
+            let record = self.find(&store, &names::document(&beside(&ask.namespace), &it.key)?, None)?;
+            let value = record.and_then(|record| serde_json::from_str::<Value>(record.json()).ok());
+            let vector = value.and_then(|value| components(value["vector"].as_str()?)).unwrap_or_default();
+            let length = vector.iter().map(|part| part * part).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
+            all.push(vector.into_iter().map(|part| part / length).collect::<Vec<_>>());
+        }
+        let order = mmr(&relevance, &all, 1.0 - ask.diversity, ask.top_k);
+        let mut found: Vec<Option<Found>> = found.into_iter().map(Some).collect();
+        Ok(order.into_iter().filter_map(|place| found[place].take()).collect())
+    }
+
+    /// The words of a namespace as of now.
+    fn worded(&self, store: &Store, namespace: &str) -> Result<Index> {
+        let base = names::all(namespace)?;
+        let kept = {
+            let mut all = self.passages.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(namespace.to_owned()).or_default())
+        };
+        {
+            let mut index = kept.write().unwrap_or_else(PoisonError::into_inner);
+            let known = index.place.filter(|&place| changes::trimmed(store).is_ok_and(|trimmed| place >= trimmed));
+            let mut place = match known {
+                Some(place) => place,
+                // What it missed is not in the log any more.
+                None => {
+                    *index = Kept::default();
+                    let place = self.published();
+                    for row in store.documents.prefix(&base) {
+                        self.note_words(store, &mut index, &row?.0)?;
+                    }
+                    place
+                }
+            };
+            while self.follow(store, &mut place, usize::MAX, |_, document| {
+                if document.starts_with(&base) {
+                    self.note_words(store, &mut index, document)?;
+                }
+                Ok(true)
+            })? {}
+            index.place = Some(place);
+        }
+        Ok(kept)
+    }
+
+    /// Brings the index what a key has now.
+    fn note_words(&self, store: &Store, kept: &mut Kept, document: &[u8]) -> Result<()> {
+        let Some((_, key)) = names::of_document(document) else { return Ok(()) };
+        let found = self.find(store, document, None)?;
+        match found.and_then(|record| serde_json::from_str::<Value>(record.json()).ok()) {
+            Some(value) => kept.put(key, &value),
+            None => kept.remove(key),
+        }
+        Ok(())
+    }
+}
+
+impl Kept {
+    /// What has no text is no passage.
+    fn put(&mut self, key: &str, value: &Value) {
+        let Some(text) = value["text"].as_str() else { return self.remove(key) };
+        let headings = value["headings"].as_array().map_or(&[][..], |all| all).iter().filter_map(Value::as_str);
+        let words: String = headings.flat_map(|heading| [heading, "\n"]).chain([text]).collect();
+        let mut metadata = value["metadata"].as_object().cloned().unwrap_or_default();
+        metadata.insert("source".into(), value["source"].clone());
+        let id = match self.ids.get(key) {
+            Some(&id) => id,
+            None => self.free.pop().unwrap_or_else(|| {
+                self.rows.push(None);
+                self.rows.len() as u32 - 1
+            }),
+        };
+        self.words.put(id, &words);
+        self.ids.insert(key.to_owned(), id);
+        self.rows[id as usize] = Some(Row { key: key.to_owned(), metadata: metadata.into() });
+    }
+
+    fn remove(&mut self, key: &str) {
+        let Some(id) = self.ids.remove(key) else { return };
+        self.words.remove(id);
+        self.rows[id as usize] = None;
+        self.free.push(id);
+    }
+}
+
+/// One list: as it is where there is one, and by ranks where there are two.
+fn together(near: Vec<(String, f64)>, worded: Vec<(String, f32)>) -> Vec<Found> {
+    let mut all: Vec<Found> = Vec::with_capacity(near.len() + worded.len());
+    let mut places: HashMap<String, u32> = HashMap::new();
+    let fused = !near.is_empty() && !worded.is_empty();
+    let mut lists = [Vec::new(), Vec::new()];
+    let both = near
+        .into_iter()
+        .map(|(key, score)| (0, key, score))
+        .chain(worded.into_iter().map(|(key, score)| (1, key, f64::from(score))));
+    for (list, key, score) in both {
+        let id = *places.entry(key.clone()).or_insert_with(|| {
+            all.push(Found { key, score: score as f32, similarity: None, words: None });
+            all.len() as u32 - 1
+        });
+        let found = &mut all[id as usize];
+        if list == 0 {
+            found.similarity = Some(score)
+        } else {
+            found.words = Some(score as f32)
+        }
+        lists[list].push(Hit { id, score: score as f32 });
+    }
+    if !fused {
+        return all;
+    }
+    let order = fuse(&[(1.0, &lists[0]), (1.0, &lists[1])], Fusion::Rrf { constant: RANK_CONSTANT });
+    let mut all: Vec<Option<Found>> = all.into_iter().map(Some).collect();
+    let scored = |hit: Hit| all[hit.id as usize].take().map(|found| Found { score: hit.score, ..found });
+    order.into_iter().filter_map(scored).collect()
+}
