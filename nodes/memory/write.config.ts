@@ -8,7 +8,7 @@ export const writeConfig = defineConfig({
     name: text(),
     configVersion: number(1, { min: 1, max: 1, whole: true }),
     store,
-    operation: choice('put', ['put', 'batch', 'delete', 'restore', 'embed']),
+    operation: choice('put', ['put', 'batch', 'delete', 'restore', 'embed', 'retain', 'index']),
     ...namespaceFields,
     ...keyFields,
     value: verbatim('payload'),

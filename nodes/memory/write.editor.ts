@@ -22,6 +22,8 @@ export default defineEditor(
         delete: ['key', 'missing'],
         restore: ['key', 'time', 'missing'],
         embed: ['key', 'value', 'ttl'],
+        retain: ['value'],
+        index: ['value'],
       })
     },
   },

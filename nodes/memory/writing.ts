@@ -1,8 +1,11 @@
-/** What a `millrace-memory-write` node does: a put, many of them at once, a delete, the return of an old version, a vector. */
+/**
+ * What a `millrace-memory-write` node does: a put, many of them at once, a delete, the return of an old
+ * version, a vector; and it says how much of a namespace is kept, and what is found quickly.
+ */
 import { EngineError, quote } from '../shared/errors'
 import type { Host } from '../shared/node'
 import { type Job, nameOf } from './clerk'
-import type { Database, Embeddable, Moment, Operation, PutOptions, Written } from './lib'
+import type { Database, Embeddable, Moment, Operation, PutOptions, Retention, Written } from './lib'
 import { reader } from './typed'
 import type { writeConfig } from './write.config'
 
@@ -16,7 +19,8 @@ interface Given {
   options: PutOptions
 }
 
-const WITH_VALUE = ['put', 'batch', 'embed']
+const WITH_VALUE = ['put', 'batch', 'embed', 'retain', 'index']
+const WITHOUT_KEY = ['batch', 'retain', 'index']
 const NOTHING = { version: null, time: null, previous: null }
 
 export function writing({ RED, node, config }: Host<(typeof writeConfig)['fields']>): Job<Given> {
@@ -31,7 +35,7 @@ export function writing({ RED, node, config }: Host<(typeof writeConfig)['fields
       const { ifVersion, causes } = message as PutOptions
       return {
         namespace: nameOf(await namespace(message)),
-        key: operation === 'batch' ? '' : nameOf(await key(message)),
+        key: WITHOUT_KEY.includes(operation) ? '' : nameOf(await key(message)),
         value: WITH_VALUE.includes(operation) ? await value(message) : undefined,
         metadata: message.metadata,
         time: operation === 'restore' ? ((await time(message)) as Moment) : 0,
@@ -45,6 +49,8 @@ export function writing({ RED, node, config }: Host<(typeof writeConfig)['fields
 
     async run(db, given) {
       if (operation === 'batch') return { memory: await writeAll(db, given) }
+      if (operation === 'retain') return { memory: await retain(db, given) }
+      if (operation === 'index') return { memory: await index(db, given) }
       const { namespace, key } = given
       return { memory: { namespace, key, ...((await write(db, given)) ?? NOTHING) } }
     },
@@ -56,6 +62,31 @@ export function writing({ RED, node, config }: Host<(typeof writeConfig)['fields
     if (operation === 'embed') return db.embed(namespace, key, value as Embeddable, metadata, options)
     return db.put(namespace, key, value, options)
   }
+}
+
+/** Says how much history a namespace keeps, and gives up the rest. */
+async function retain(db: Database, { namespace, value }: Given): Promise<object> {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    throw new EngineError(
+      'INVALID_INPUT',
+      `${quote(value)} is no retention; give {versions}, {ageMs} or both; {} keeps all`,
+    )
+  }
+  await db.retain(namespace, value as Retention)
+  return { namespace, retention: value, givenUp: await db.compact() }
+}
+
+/** Makes the indexes that are missing; there may be more. */
+async function index(db: Database, { namespace, value }: Given): Promise<object> {
+  const paths: unknown[] = Array.isArray(value) ? value : [value]
+  if (!paths.every((path) => typeof path === 'string')) {
+    throw new EngineError('INVALID_INPUT', `${quote(value)} is no path; give one such as "site", or a list of them`)
+  }
+  const there = await db.indexes(namespace)
+  for (const path of new Set(paths as string[])) {
+    if (!there.includes(path)) await db.createIndex(namespace, path)
+  }
+  return { namespace, indexes: await db.indexes(namespace) }
 }
 
 async function writeAll(db: Database, { namespace, value, options: { ttlMs } }: Given): Promise<object[]> {

@@ -104,8 +104,8 @@ for (const theme of nodeRedMajor < 5 ? ['light'] : ['light', 'dark']) {
       await value(page()).filter({ hasText: '"n": 0' }).waitFor()
       assert.equal(await versions(page()).first().getAttribute('aria-pressed'), 'true')
       await page().evaluate(() => {
-        const { $ } = globalThis as unknown as { $: { ajax(options: object): unknown } }
-        $.ajax({ method: 'POST', url: 'inject/start' })
+        const { $ } = globalThis as unknown as { $: { ajax(options: object): PromiseLike<unknown> } }
+        return $.ajax({ method: 'POST', url: 'inject/start' })
       })
       await value(page()).filter({ hasText: '"n": 24' }).waitFor()
     })

@@ -100,6 +100,8 @@ editorSuite('memory', {}, (editor) => {
       ['delete', ['namespace', 'key', 'missing']],
       ['restore', ['namespace', 'key', 'time', 'missing']],
       ['embed', ['namespace', 'key', 'value', 'ttl']],
+      ['retain', ['namespace', 'value']],
+      ['index', ['namespace', 'value']],
     ]
     for (const [operation, shown] of writes) {
       await page().locator('#node-input-operation').selectOption(operation)

@@ -70,6 +70,9 @@ describe('millrace-memory-write', () => {
       { payload: [{ key: 'a', value: 1, ttlMs: 'x' }] },
       'INVALID_INPUT',
     ],
+    ['a retention that is none', { operation: 'retain' }, { payload: 5 }, 'INVALID_INPUT'],
+    ['a retention of no version', { operation: 'retain' }, { payload: { versions: 0 } }, 'INVALID_INPUT'],
+    ['an index of no path', { operation: 'index' }, { payload: ['site', 5] }, 'INVALID_INPUT'],
     ['a moment that is none', { operation: 'restore', time: 'noon' }, { topic: 'a' }, 'INVALID_INPUT'],
   ]
   for (const [title, config, message, code] of wrong) {
@@ -107,6 +110,32 @@ describe('millrace-memory-write', () => {
     rig.send('write', { payload: [{ key: 'b' }, { key: 'c', value: 5, ifVersion: null }] })
     assert.equal((await rig.until('missing'))[0].error.code, 'CONFLICT')
     assert.deepEqual((await rig.answer({})).payload, ['b', 'c'])
+  })
+
+  it('says how much history is kept, and what is found quickly', async () => {
+    const rig = await Rig.start(
+      ...[
+        storeOf(),
+        writeOf(),
+        writeOf({ id: 'retain', operation: 'retain' }),
+        writeOf({ id: 'index', operation: 'index' }),
+      ],
+      ...[
+        readOf({ operation: 'history' }),
+        readOf({ id: 'ask', operation: 'query', query: '{"filter":{"site":"A"}}' }),
+      ],
+    )
+    await rig.put(...[1, 2, 3, 4].map((n) => ({ topic: 'a', payload: { n, site: 'A' } })))
+    rig.send('retain', { payload: { versions: 2 } })
+    assert.deepEqual((await rig.until('written', 5))[4].memory, {
+      ...{ namespace: 'n', retention: { versions: 2 }, givenUp: 2 },
+    })
+    assert.equal((await rig.answer({ topic: 'a' })).payload.length, 2)
+    rig.send('index', { payload: ['site', 'n', 'site'] })
+    assert.deepEqual((await rig.until('written', 6))[5].memory, { namespace: 'n', indexes: ['n', 'site'] })
+    rig.send('index', { payload: 'site' })
+    assert.deepEqual((await rig.until('written', 7))[6].memory.indexes, ['n', 'site'])
+    assert.equal((await rig.answer({}, 'ask')).plan.index, 'site')
   })
 
   it('writes only over the version that it knows', async () => {
