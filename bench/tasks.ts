@@ -76,7 +76,7 @@ async function embedded(durability: 'bounded' | 'fsync'): Promise<Side> {
   return millrace(`millrace, ${durability === 'fsync' ? 'fsync' : '≤ 200 ms to disk'}`, app)
 }
 
-function millrace(label: string, app: tasks.App): Side {
+function millrace(label: string, app: Tasks.App): Side {
   const task = app.task('work')
   const list = Array.from({ length: 1000 }, (_, place) => [place, 2])
   return {

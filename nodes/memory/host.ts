@@ -5,7 +5,7 @@ import { EngineError, toEngineError } from '../shared/errors'
 import { Lent } from '../shared/lent'
 import { type Host, stateOf } from '../shared/node'
 import { keyPage, type View, view } from './browsing'
-import { Database } from './lib'
+import { Database, type NamespaceInfo } from './lib'
 import type { StoreConfig } from './store.config'
 
 const DEFAULT_PATH = join('millrace', 'memory')

@@ -1,6 +1,6 @@
 import type { TextEmbedder, WordIndex as WordHandle } from '#native'
+import { toJson } from '../../shared/json'
 import { native } from '../../shared/native'
-import { toJson } from './values'
 import { coded, type VectorHit } from './vectors'
 
 /** How a document is written. */

@@ -3,10 +3,10 @@ import { createHash } from 'node:crypto'
 import { extname } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { EngineError, quote } from '../../shared/errors'
+import { toJson } from '../../shared/json'
 import type { Database, Operation } from './database'
 import { BuiltInEmbedder, type Chunk, type Format } from './embedder'
 import { base64, beside, type Embedder, embeddingOf, vectorOf } from './embeddings'
-import { toJson } from './values'
 
 /** What is ingested. */
 export interface Document {
