@@ -60,7 +60,7 @@ impl Default for Options {
 }
 
 /// Why the store cannot do it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum KvError {
     /// Another process has it, or this one has it twice.
     #[error(
@@ -121,7 +121,7 @@ struct Shared {
     dirty: AtomicBool,
     closing: Mutex<bool>,
     wake: Condvar,
-    /// The first failure of the thread that syncs; the next commit tells it.
+    /// The first failure of the thread that syncs: every commit from then on fails with it.
     failure: Mutex<Option<KvError>>,
     /// Held as long as the store is open.
     _lock: File,
@@ -275,19 +275,30 @@ impl Shared {
         let mut closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
         while !*closing {
             // It sleeps without an end while nothing is written.
-            closing = if self.dirty.load(Ordering::Acquire) {
-                self.wake.wait_timeout(closing, time).unwrap_or_else(PoisonError::into_inner).0
-            } else {
-                self.wake.wait(closing).unwrap_or_else(PoisonError::into_inner)
-            };
+            let idle = |closing: &mut bool| !*closing && !self.dirty.load(Ordering::Acquire);
+            closing = self.wake.wait_while(closing, idle).unwrap_or_else(PoisonError::into_inner);
+            // More comes meanwhile, which is brought to the disk together.
+            closing = self
+                .wake
+                .wait_timeout_while(closing, time, |closing| !*closing)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
             if self.dirty.swap(false, Ordering::AcqRel) {
                 drop(closing);
-                if let Err(error) = self.persist() {
+                if let Err(error) = self.persist_beside() {
                     self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                 }
                 closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
             }
         }
+    }
+
+    /// Brings what was committed to the disk while others commit: fjall's own call holds all of them up. Each commit
+    /// has handed its bytes to the system, and a journal that is not the newest was synced before the newest was made.
+    fn persist_beside(&self) -> Result<()> {
+        let io = |error: std::io::Error| failed_io(&self.path, &error);
+        let Some(journal) = journal::active(&self.path).map_err(io)? else { return self.persist() };
+        File::options().write(true).open(journal).and_then(|journal| journal.sync_data()).map_err(io)
     }
 
     fn persist(&self) -> Result<()> {
@@ -353,8 +364,8 @@ impl Batch {
         if self.is_empty() {
             return Ok(());
         }
-        if let Some(error) = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            return Err(error);
+        if let Some(error) = &*self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error.clone());
         }
         self.batch.commit().map_err(|error| self.shared.failed(error))?;
         if self.shared.sync != Sync::Each && !self.shared.dirty.swap(true, Ordering::AcqRel) {

@@ -80,22 +80,24 @@ impl Engine {
         let message = if flags & HAS_THEN != 0 || state == State::Dead { Some(self.message(index)?) } else { None };
         let held_by = self.tasks[index as usize].worker;
         let released = self.release(index);
-        let (started, worker) = released.map_or((None, None), |(at, name, _)| (Some(at), Some(name)));
+        let started = released.map(|(at, _)| at);
         if let Some(worker) = self.workers.get_mut(&held_by) {
             worker.finished += 1;
         }
         self.step(index, state);
         let mut extra = self.tasks[index as usize].extra.take().map_or_else(Extra::default, |extra| *extra);
+        let worker = started.map(|_| self.worker_name(held_by));
         if let (Some(error), false) = (failure, extra.attempts.is_empty() && state != State::Dead) {
             let started_at = started.unwrap_or(now);
-            let worker_id = worker.clone().unwrap_or_default();
+            let worker_id = worker.unwrap_or_default().to_owned();
             extra.attempts.push(Attempt { started_at, ended_at: now, worker_id, error: error.clone() });
         }
         let progress = extra.progress.as_ref().and_then(|text| RawValue::from_string(text.to_string()).ok());
         let task = &self.tasks[index as usize];
         let (id, root) = (task.id, extra.root);
         let (queue, name) = self.names_of(index);
-        let text = json(&TaskResult {
+        let expires = now.saturating_add(self.ttl(flags, message.as_deref(), index)?);
+        let record = ResultHead { state, expires }.record(&TaskResult {
             id,
             state,
             name,
@@ -108,7 +110,7 @@ impl Engine {
             completed_at: now,
             runtime_ms: started.map(|at| now - at),
             retries: task.retries,
-            worker_id: worker.as_deref(),
+            worker_id: worker,
             progress: progress.as_deref(),
             attempts: &extra.attempts,
         })?;
@@ -124,19 +126,22 @@ impl Engine {
             && let Some(message) = &message
         {
             let raw = |text: &[u8]| RawValue::from_string(String::from_utf8_lossy(text).into_owned());
-            let (Ok(message), Ok(result)) = (raw(message), raw(&text)) else { return Err(foreign("tasks", &id.0)) };
+            let (Ok(message), Ok(result)) = (raw(message), raw(&record[RESULT_HEAD..])) else {
+                return Err(foreign("tasks", &id.0));
+            };
             let place = &self.lanes[task.lane as usize];
             let place = (place.queue, place.name);
             let dead = DeadTask { queue: queue.into(), name: name.into(), died_at: now, message, result };
             self.batch.put(&self.spaces.dead, id.0, json(&dead)?);
             self.dead.insert(id, place);
         }
-        let ttl = self.ttl(flags, message.as_deref(), index)?;
-        self.keep(id, state, text, flags & IGNORE_RESULT != 0 && state == State::Success, ttl, now);
+        self.keep(id, record, flags & IGNORE_RESULT != 0 && state == State::Success, expires);
         self.event(Kind::of(state), index, now, "");
         let queue = self.queue_of(index);
         queue.meter.count(now);
-        queue.counts[state as usize] -= 1;
+        if state != State::Dead {
+            queue.counts[state as usize] -= 1;
+        }
         self.forget(index);
         if let Some(root) = root {
             self.count_in_flow(root, state == State::Success);
@@ -164,15 +169,15 @@ impl Engine {
         Ok(Message::parse(message)?.result_ttl_ms.unwrap_or(self.options.result_ttl_ms) as i64)
     }
 
-    /// Records a result, and has who waits for it told.
-    pub(super) fn keep(&mut self, id: Id, state: State, text: Vec<u8>, ignore: bool, ttl: i64, now: i64) {
-        if !ignore {
-            let expires = now.saturating_add(ttl);
-            self.batch.put(&self.spaces.results, id.0, ResultHead { state, expires }.record(&text));
-            self.results.push(Reverse((expires, id)));
-        }
+    /// Records a result, and has who waits for it told. `record`: [`ResultHead`] and the result.
+    pub(super) fn keep(&mut self, id: Id, record: Vec<u8>, ignore: bool, expires: i64) {
         if self.watched.remove(&id) {
-            self.finished.push(text);
+            self.finished.push(record[RESULT_HEAD..].to_vec());
+        }
+        if !ignore {
+            self.batch.put(&self.spaces.results, id.0, record);
+            self.results.push(Reverse((expires, id)));
+            self.newest_result = self.newest_result.max(id);
         }
     }
 
@@ -230,7 +235,9 @@ impl Engine {
     /// Deletes a dead task.
     pub(super) fn delete_dead(&mut self, id: Id) -> bool {
         self.batch.remove(&self.spaces.dead, id.0);
-        self.dead.remove(&id).is_some()
+        let Some((queue, _)) = self.dead.remove(&id) else { return false };
+        self.queues[queue as usize].counts[State::Dead as usize] -= 1;
+        true
     }
 
     pub(super) fn restore_dead(&mut self) -> Result<()> {
@@ -239,6 +246,7 @@ impl Engine {
             let dead: Option<DeadTask> = serde_json::from_slice(&value).ok();
             let (Some(id), Some(dead)) = (Id::from_bytes(&key), dead) else { return Err(foreign("dead", &key)) };
             let place = (self.queue(&dead.queue), self.name(&dead.name));
+            self.queues[place.0 as usize].counts[State::Dead as usize] += 1;
             self.dead.insert(id, place);
         }
         Ok(())

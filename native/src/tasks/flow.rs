@@ -9,7 +9,7 @@ use super::engine::{Engine, Sent};
 use super::id::Id;
 use super::retry::Failure;
 use super::state::State;
-use super::store::{Flow, foreign, json};
+use super::store::{Flow, ResultHead, foreign, json};
 use super::workflow::{self, Context, Effects, Join, Outcome, PartDone, Record};
 use super::{Message, Result, TaskError};
 
@@ -153,7 +153,8 @@ impl Engine {
             self.count_in_flow(root, false);
         }
         let flow = self.flows.get(&id).cloned();
-        let text = json(&Whole {
+        let expires = now.saturating_add(self.options.result_ttl_ms as i64);
+        let kept = ResultHead { state, expires }.record(&Whole {
             id: &record.id,
             state,
             name: record.skipped.as_deref(),
@@ -167,7 +168,7 @@ impl Engine {
             self.flows.remove(&id);
             self.dirty_flows.insert(id);
         }
-        self.keep(id, state, text, false, self.options.result_ttl_ms as i64, now);
+        self.keep(id, kept, false, expires);
         Ok(())
     }
 

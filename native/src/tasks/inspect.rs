@@ -191,23 +191,23 @@ impl Engine {
 
     /// Live tasks by state, and the dead, that fit.
     pub(super) fn count(&self, filter: &Filter) -> Result<Value> {
+        const COUNTED: [State; 6] = [LIVE[0], LIVE[1], LIVE[2], LIVE[3], LIVE[4], State::Dead];
         let mut counts = [0_u64; 10];
         if filter.name.is_none() && filter.workflow.is_none() {
             for queue in self.queues.iter().filter(|queue| filter.queue.as_ref().is_none_or(|it| *it == queue.name)) {
-                LIVE.iter().for_each(|&state| counts[state as usize] += u64::from(queue.counts[state as usize]));
+                COUNTED.iter().for_each(|&state| counts[state as usize] += u64::from(queue.counts[state as usize]));
             }
         } else {
             for index in self.live().filter(|&index| self.fits(filter, index)) {
                 counts[self.tasks[index as usize].state as usize] += 1;
             }
+            let dead = self.dead.values().filter(|(queue, name)| {
+                filter.queue.as_ref().is_none_or(|it| *it == self.queues[*queue as usize].name)
+                    && filter.name.as_ref().is_none_or(|it| *it == self.names[*name as usize].name)
+            });
+            counts[State::Dead as usize] = if filter.workflow.is_none() { dead.count() as u64 } else { 0 };
         }
-        let dead = self.dead.values().filter(|(queue, name)| {
-            filter.queue.as_ref().is_none_or(|it| *it == self.queues[*queue as usize].name)
-                && filter.name.as_ref().is_none_or(|it| *it == self.names[*name as usize].name)
-        });
-        counts[State::Dead as usize] = if filter.workflow.is_none() { dead.count() as u64 } else { 0 };
-        let named =
-            LIVE.iter().chain(&[State::Dead]).map(|&state| (state.name().to_owned(), counts[state as usize].into()));
+        let named = COUNTED.iter().map(|&state| (state.name().to_owned(), counts[state as usize].into()));
         Ok(Value::Object(named.collect()))
     }
 
@@ -220,7 +220,6 @@ impl Engine {
                 *place = (*place).min(task.created);
             }
         }
-        let dead = |number: usize| self.dead.values().filter(|(queue, _)| *queue as usize == number).count();
         let all = self.queues.iter().enumerate().map(|(number, queue)| {
             let counts = |state: State| queue.counts[state as usize];
             value!({
@@ -232,7 +231,7 @@ impl Engine {
                 "scheduled": counts(State::Scheduled),
                 "retry": counts(State::Retry),
                 "running": queue.running,
-                "dead": dead(number),
+                "dead": counts(State::Dead),
                 "oldestAgeMs": (oldest[number] < i64::MAX).then(|| (now - oldest[number]).max(0)),
                 "finished": queue.meter.finished,
                 "perSecond": queue.meter.per_second(now),

@@ -253,8 +253,12 @@ impl Engine {
         self.workers.get_mut(&task.worker)?.held.get_mut(task.place as usize)
     }
 
-    /// Takes a task from its worker: when it was begun, the worker's name, and the take.
-    pub(super) fn release(&mut self, index: u32) -> Option<(i64, String, u64)> {
+    pub(super) fn worker_name(&self, worker: u32) -> &str {
+        self.workers.get(&worker).map_or("", |worker| &worker.options.name)
+    }
+
+    /// Takes a task from its worker: when it was begun, and the take.
+    pub(super) fn release(&mut self, index: u32) -> Option<(i64, u64)> {
         let task = &self.tasks[index as usize];
         let worker = self.workers.get_mut(&task.worker)?;
         let place = task.place as usize;
@@ -262,7 +266,6 @@ impl Engine {
             return None;
         }
         let held = worker.held.swap_remove(place);
-        let name = worker.options.name.clone();
         if let Some(moved) = worker.held.get(place) {
             self.tasks[moved.index as usize].place = place as u32;
         }
@@ -279,7 +282,7 @@ impl Engine {
                 self.batch.remove(&self.spaces.takes, held.take.to_be_bytes());
             }
         }
-        Some((if held.started > 0 { held.started } else { held.at }, name, held.take))
+        Some((if held.started > 0 { held.started } else { held.at }, held.take))
     }
 
     /// Reads reports. The places, in their order, of those that came too late: their task is finished, or
@@ -375,7 +378,7 @@ impl Engine {
 
     /// Back to its queue as if it had never been handed out.
     fn give_back(&mut self, index: u32) -> Result<()> {
-        let Some((_, _, take)) = self.release(index) else { return Ok(()) };
+        let Some((_, take)) = self.release(index) else { return Ok(()) };
         self.step(index, State::Pending);
         self.tasks[index as usize].deliveries = self.tasks[index as usize].deliveries.saturating_sub(1);
         self.extra(index).seen_take = take;
@@ -403,7 +406,8 @@ impl Engine {
 
     /// Waits for the next attempt.
     fn again(&mut self, index: u32, failure: Failure, due: i64, now: i64) -> Result<()> {
-        let Some((started, worker, take)) = self.release(index) else { return Ok(()) };
+        let worker = self.worker_name(self.tasks[index as usize].worker).to_owned();
+        let Some((started, take)) = self.release(index) else { return Ok(()) };
         let extra = self.extra(index);
         extra.seen_take = take;
         extra.progress = None;
@@ -425,7 +429,8 @@ impl Engine {
         if u32::from(self.tasks[index as usize].retries) >= max {
             return self.end(index, State::Dead, failure, now);
         }
-        let Some((started, worker, take)) = self.release(index) else { return Ok(()) };
+        let worker = self.worker_name(self.tasks[index as usize].worker).to_owned();
+        let Some((started, take)) = self.release(index) else { return Ok(()) };
         self.step(index, State::Pending);
         self.count_lost(
             index,

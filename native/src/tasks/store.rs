@@ -110,14 +110,17 @@ pub(super) struct ResultHead {
 }
 
 pub(super) const RESULT_HEAD: usize = 2 + 8;
+/// As large as most are.
+const RESULT: usize = 384;
 
 impl ResultHead {
-    pub fn record(&self, result: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(RESULT_HEAD + result.len());
+    /// With the result behind it.
+    pub fn record<T: Serialize>(&self, result: &T) -> Result<Vec<u8>> {
+        let mut out = Vec::with_capacity(RESULT_HEAD + RESULT);
         out.extend([VERSION, self.state as u8]);
         out.extend(self.expires.to_be_bytes());
-        out.extend(result);
-        out
+        write_json(&mut out, result)?;
+        Ok(out)
     }
 
     pub fn read(record: &[u8]) -> Option<ResultHead> {
@@ -206,7 +209,14 @@ pub(super) fn foreign(space: &str, key: &[u8]) -> TaskError {
 }
 
 pub(super) fn json<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|error| TaskError::Message { path: "value".into(), problem: error.to_string() })
+    let mut out = Vec::new();
+    write_json(&mut out, value)?;
+    Ok(out)
+}
+
+fn write_json<T: Serialize>(out: &mut Vec<u8>, value: &T) -> Result<()> {
+    let wrong = |error: serde_json::Error| TaskError::Message { path: "value".into(), problem: error.to_string() };
+    serde_json::to_writer(out, value).map_err(wrong)
 }
 
 #[cfg(test)]
@@ -233,7 +243,7 @@ mod tests {
         assert_eq!(TaskHead::read(&record[..TASK_HEAD - 1]), None);
         assert_eq!(TaskHead::read(b"\x02"), None);
         let head = ResultHead { state: State::Dead, expires: 9 };
-        let record = head.record(b"1");
+        let record = head.record(&1).unwrap();
         assert_eq!((ResultHead::read(&record), &record[RESULT_HEAD..]), (Some(head), b"1".as_slice()));
         assert_eq!(ResultHead::read(b"\x01\x63"), None);
     }

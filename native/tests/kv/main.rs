@@ -107,6 +107,24 @@ fn the_bounded_mode_reaches_the_disk_by_itself_and_sleeps_then() {
 }
 
 #[test]
+fn what_cannot_be_brought_to_the_disk_later_ends_the_store() {
+    let folder = Folder::new("unsynced");
+    let options = Options { sync: Sync::Within(Duration::from_millis(1)), ..Options::default() };
+    let kv = Kv::open(&folder.0, &options).unwrap();
+    put(&kv, "a", "v").unwrap();
+    // It looks like the journal to sync.
+    std::fs::create_dir(folder.0.join("999.jnl")).unwrap();
+    let failed = || put(&kv, "b", "v").err();
+    let begin = std::time::Instant::now();
+    while failed().is_none() && begin.elapsed() < Duration::from_secs(20) {
+        std::thread::yield_now();
+    }
+    for _ in 0..3 {
+        assert_eq!(failed().map(|error| error.code()), Some(ErrorCode::StoreFailed));
+    }
+}
+
+#[test]
 fn one_owner_at_a_time() {
     let folder = Folder::new("owner");
     let kv = Kv::open(&folder.0, &Options::default()).unwrap();

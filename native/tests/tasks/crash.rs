@@ -135,7 +135,7 @@ fn kill_9_loses_and_doubles_nothing_of_what_was_sent_one_by_one() {
                 _ => {}
             }
             // What it has told until then is read to its end.
-            if number == 5_000 {
+            if number >= 5_000 && done.len() > 100 {
                 child.kill().unwrap();
             }
         }

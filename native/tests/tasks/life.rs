@@ -147,10 +147,19 @@ fn dead_tasks_are_deleted_or_sent_again_by_queue() {
     for taken in rig.take(worker) {
         rig.fail(&taken, "Error");
     }
-    assert_eq!(rig.count("dead"), 3);
+    let by_queue = |rig: &mut Rig| {
+        let queues = rig.control(json!({ "op": "queues" }));
+        json!(queues.as_array().unwrap().iter().map(|it| (&it["name"], &it["dead"])).collect::<Vec<_>>())
+    };
+    assert_eq!((rig.count("dead"), by_queue(&mut rig)), (3, json!([["a", 2], ["b", 1]])));
+    rig.restart();
+    let worker = rig.worker(10);
+    assert_eq!((rig.count("dead"), by_queue(&mut rig)), (3, json!([["a", 2], ["b", 1]])));
     assert_eq!(rig.control(json!({ "op": "deleteDead", "queue": "a" })), json!({ "deleted": 2 }));
+    assert_eq!(by_queue(&mut rig), json!([["a", 0], ["b", 1]]));
     assert_eq!(rig.control(json!({ "op": "retryDead", "queue": "a" })), json!({ "sent": 0 }));
     assert_eq!(rig.control(json!({ "op": "retryDead" })), json!({ "sent": 1 }));
+    assert_eq!((rig.count("dead"), by_queue(&mut rig)), (0, json!([["a", 0], ["b", 0]])));
     let unknown = rig.new_id();
     let error = rig.try_control(json!({ "op": "deleteDead", "ids": [unknown] })).unwrap_err();
     assert_eq!(error.code(), ErrorCode::NotFound);

@@ -38,7 +38,7 @@ const CROSSING = 4 << 20
 /** So many sends cross at once. */
 const SENDS = 4096
 /** So many reports do not wait for the end of the turn: the engine goes on with them while the next are made. */
-const REPORTS_AT_ONCE = 32
+const REPORTS_AT_ONCE = 64
 /** What may be over after a while: then the queue is opened again. */
 const MENDS: readonly string[] = ['DISK_FULL', 'STORE_FAILED']
 const REOPEN_MIN_MS = 500
