@@ -74,6 +74,7 @@ editorSuite('zerobus', {}, (editor) => {
       ['spoolFolder', '../beside', 'config.folder'],
     ] as const) {
       await field(name).fill(value)
+      await field(name).dispatchEvent('change')
       await page().locator(`#node-config-input-${name}.input-error`).waitFor()
       assert.equal(await editor().tooltipOf(field(name)), say(problem))
     }
@@ -116,6 +117,7 @@ for (const language of ['en-US', 'fr', 'de', 'ja', 'zh-CN']) {
         )
         await page.evaluate((type) => RED.editor.editConfig('', type, 'table'), TYPE)
         const form = page.locator('.millrace-form')
+        await page.locator('.millrace-form summary').last().waitFor()
         for (const summary of await page.locator('.millrace-form summary').all()) await summary.click()
         await page.locator('#node-config-dialog-ok').click({ trial: true })
         const label = page.locator('label[for=node-config-input-endpoint]')
