@@ -81,7 +81,9 @@ describe('the tour', () => {
     const full = await measure(tour)
     const cores = full.cores - plain.cores
     const mb = (full.rss - plain.rss) / MB
-    console.log(`      ${(cores * 100).toFixed(1)} % of a core and ${mb.toFixed(0)} MB more than a plain Node-RED of ${(plain.rss / MB).toFixed(0)} MB`)
+    console.log(
+      `      ${(cores * 100).toFixed(1)} % of a core and ${mb.toFixed(0)} MB more than a plain Node-RED of ${(plain.rss / MB).toFixed(0)} MB`,
+    )
     assert.deepEqual(full.complaints, [])
     assert.ok(mb < 150, `${mb} MB`)
     assert.ok(cores < 0.15, `${cores} cores`)
