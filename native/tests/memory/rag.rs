@@ -101,7 +101,11 @@ fn words_follow_what_is_written_and_survive_a_restart() {
     keep(&database, "valve", "b.md", "Open it", NORTH);
     keep(&database, "new", "c.md", "Never close it", WEST);
     assert_eq!(found(&database, json!({"text": "close"})), ["new"]);
-    write(&database, json!([{"delete": {"namespace": "d", "key": "new"}}, {"delete": {"namespace": "d", "key": "none"}}])).unwrap();
+    write(
+        &database,
+        json!([{"delete": {"namespace": "d", "key": "new"}}, {"delete": {"namespace": "d", "key": "none"}}]),
+    )
+    .unwrap();
     // Its vector is still there, and is no passage.
     assert_eq!(found(&database, json!({"text": "close", "vector": WEST})), ["valve", "oil", "twin"]);
     let other = json!([{"put": {"namespace": "d", "key": "oil", "value": 7}}, {"put": {"namespace": "e", "key": "x", "value": {"text": "grade"}}}]);
