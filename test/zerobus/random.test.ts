@@ -44,7 +44,8 @@ async function live(seed: number, spooled: boolean): Promise<void> {
     reject: (rows) => poison.size > 0 && rows.some(({ id }) => poison.has(Number(id))),
   })
   const client = await open(server, {
-    ackTimeoutMs: 150,
+    // Shorter than a busy machine may take, it would give up on what is about to be acknowledged.
+    ackTimeoutMs: 500,
     retry: { maxAttempts: 200, baseDelayMs: 1, maxDelayMs: 4 },
     ...(spooled ? { spool: { folder: folder(), syncMs: 1000 } } : {}),
   })

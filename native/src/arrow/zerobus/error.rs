@@ -148,6 +148,7 @@ impl SendError {
             ZerobusError::UnexpectedStreamResponseError(text) => SendError::Transmission(said(text)),
             // A claim of more rows than were sent, or an acknowledgement that makes no sense: the stream is of no use.
             ZerobusError::InvalidStateError(text) => SendError::Transmission(said(text)),
+            ZerobusError::InvalidArgument(text) if is_about_size(text) => SendError::TooLarge(said(text)),
             ZerobusError::InvalidArgument(text) => SendError::Rejected(said(text)),
             other => SendError::Rejected(said(&other.to_string())),
         }
@@ -210,6 +211,11 @@ mod tests {
             assert_eq!((error.kind(), error.is_retryable()), (kind, retryable), "{code} {text}");
             assert!(!error.to_string().contains("hush"));
         }
+        let of = |error| SendError::of(&error, &config).kind();
+        assert_eq!(of(ZerobusError::InvalidArgument("Ingest payload too large: 9 bytes".into())), "too-large");
+        assert_eq!(of(ZerobusError::InvalidArgument("no".into())), "rejected");
+        assert_eq!(of(ZerobusError::InvalidStateError("odd".into())), "transmission");
+        assert_eq!(of(ZerobusError::UnexpectedStreamResponseError("odd".into())), "transmission");
         let opening = ZerobusError::CreateStreamError(Status::unavailable("away"));
         assert_eq!(SendError::of(&opening, &config).kind(), "connection");
     }

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use databricks_zerobus_ingest_sdk::ZerobusSdk;
+use databricks_zerobus_ingest_sdk::{ZerobusError, ZerobusSdk};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::sleep;
 
@@ -107,6 +107,18 @@ impl Job {
             piece.payload = piece.payload.slice(rows, left);
             piece.first += rows;
         }
+    }
+
+    /// The first piece is refused alone: closer to the rows at fault, or these are found.
+    fn narrow(&mut self, error: SendError) {
+        let rows = self.pieces.front().map_or(0, |piece| piece.payload.rows());
+        if rows > 1 && self.halvings < MAX_HALVINGS {
+            self.halve();
+        } else {
+            self.refuse(error);
+        }
+        // What was found is no reason to wait.
+        self.failures = 0;
     }
 
     fn halve(&mut self) {
@@ -276,8 +288,15 @@ impl Lane {
                     self.under_way.push_back((offset, job));
                 }
                 Err(error) => {
-                    self.waiting.push_front(job);
-                    return Err(SendError::of(&error, &self.config));
+                    let by_client = matches!(error, ZerobusError::InvalidArgument(_));
+                    let error = SendError::of(&error, &self.config);
+                    // Other errors are those of a stream that ended meanwhile, whoever's fault that was.
+                    if !by_client {
+                        self.waiting.push_front(job);
+                        return Err(error);
+                    }
+                    job.narrow(error);
+                    if job.pieces.is_empty() { self.finish(job) } else { self.waiting.push_front(job) }
                 }
             }
         }
@@ -355,18 +374,11 @@ impl Lane {
     /// No row arrived. The first job may be at fault; its failures so far.
     fn blame(&mut self, error: SendError, under_way: usize) -> u32 {
         let Some(mut job) = self.waiting.pop_front() else { return 0 };
-        let refused = matches!(error, SendError::Rejected(_) | SendError::TooLarge(_) | SendError::Schema { .. });
+        let refused = is_refusal(&error);
         // One of those that were under way is refused; a failure of another kind says less.
         self.careful = self.careful.max(if refused { under_way } else { 1 });
         if under_way == 1 && refused {
-            let rows = job.pieces.front().map_or(0, |piece| piece.payload.rows());
-            if rows > 1 && job.halvings < MAX_HALVINGS {
-                job.halve();
-            } else {
-                job.refuse(error);
-            }
-            // What was found is no reason to wait.
-            job.failures = 0;
+            job.narrow(error);
         } else if !refused {
             job.failures += 1;
             if job.failures >= self.config.retry.max_attempts {
@@ -409,4 +421,9 @@ impl Lane {
 
 fn exhausted(job: &Job, error: &SendError) -> SendError {
     SendError::RetryExhausted { attempts: job.attempts, last: Box::new(error.clone()) }
+}
+
+/// Whether rows are at fault, and not the way there.
+fn is_refusal(error: &SendError) -> bool {
+    matches!(error, SendError::Rejected(_) | SendError::TooLarge(_) | SendError::Schema { .. })
 }

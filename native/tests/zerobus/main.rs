@@ -1,0 +1,513 @@
+//! Stories of the sender to Zerobus, against a small server in this process: what arrives, what does not, and why.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod server;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, UInt64Array};
+use millrace::arrow::zerobus::{
+    Client, Debug, Delivery, Retry, SendError, SpoolConfig, TransmissionResult, WhenSpoolFull, ZerobusConfig,
+    try_to_open,
+};
+use millrace::arrow::{Batch, Compression};
+use millrace::error::ErrorCode;
+use server::{Reply, Server};
+use tonic::Status;
+
+const QUICK: Retry = Retry { max_attempts: 4, base_delay_ms: 1, max_delay_ms: 4 };
+
+fn config(server: &Server) -> ZerobusConfig {
+    ZerobusConfig {
+        endpoint: server.endpoint.clone(),
+        unity_catalog_url: server.tokens.clone(),
+        table: "main.default.readings".into(),
+        client_id: "id".into(),
+        client_secret: "hush-hush".into(),
+        retry: QUICK,
+        ..ZerobusConfig::default()
+    }
+}
+
+async fn open(config: ZerobusConfig) -> Arc<Client> {
+    Arc::new(Client::open(config).await.unwrap())
+}
+
+fn of_column(name: &str, column: ArrayRef) -> Batch {
+    let part = RecordBatch::try_from_iter([(name, column)]).unwrap();
+    Batch::new(part.schema(), vec![part])
+}
+
+fn batch(first: i64, rows: i64) -> Batch {
+    of_column("id", Arc::new((first..first + rows).collect::<Int64Array>()))
+}
+
+/// The numbers and codes of rows that did not arrive.
+fn failed(result: &TransmissionResult) -> Vec<(usize, usize, ErrorCode)> {
+    result.failed.iter().map(|rows| (rows.first, rows.count, rows.code)).collect()
+}
+
+fn kind(result: &TransmissionResult) -> &'static str {
+    result.error.as_ref().map_or("", SendError::kind)
+}
+
+fn keep(_: usize, _: &[i64]) -> Reply {
+    Reply::Keep
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("millrace-zerobus-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        Folder(path)
+    }
+
+    fn spool(&self, when_full: WhenSpoolFull) -> Option<SpoolConfig> {
+        Some(SpoolConfig { folder: self.0.clone(), sync_ms: 1000, max_bytes: 1 << 20, when_full })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn all_arrive_once_and_in_order_whatever_the_form() {
+    for delivery in [Delivery::Flight, Delivery::Protobuf, Delivery::Json] {
+        for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
+            let server = Server::start(keep).await;
+            let client = open(ZerobusConfig { delivery, compression, ..config(&server) }).await;
+            let sends: Vec<_> = (0..10).map(|number| client.send(batch(number * 100, 100))).collect();
+            for send in sends {
+                let result = send.await.unwrap();
+                assert!(result.success && !result.spooled, "{result:?}");
+                assert_eq!((result.attempts, result.successful_count(), result.failed_count()), (1, 100, 0));
+                assert_eq!(result.batch_size_bytes, 800);
+            }
+            client.flush().await;
+            assert_eq!(server.kept(), (0..1000).collect::<Vec<_>>());
+            let stats = client.stats();
+            assert_eq!((stats.batches, stats.rows, stats.streams, stats.in_flight_bytes), (10, 1000, 1, 0));
+            client.close(Duration::from_secs(5)).await;
+            assert!(matches!(client.send(batch(0, 1)).await, Err(SendError::Closed)));
+            assert_eq!(server.kept().len(), 1000);
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_what_was_not_acknowledged_goes_again() {
+    for delivery in [Delivery::Flight, Delivery::Protobuf, Delivery::Json] {
+        let turn = AtomicUsize::new(0);
+        let server = Server::start(move |_, _| match turn.fetch_add(1, Ordering::Relaxed) {
+            // A record stream acknowledges whole messages alone.
+            2 if delivery == Delivery::Flight => Reply::Part(40),
+            4 => Reply::Fail(Status::unavailable("for a while")),
+            6 => Reply::End,
+            8 => Reply::Leave,
+            _ => Reply::Keep,
+        })
+        .await;
+        let client = open(ZerobusConfig { delivery, ..config(&server) }).await;
+        for number in 0..10 {
+            let result = client.send(batch(number * 100, 100)).await.unwrap();
+            assert!(result.success, "{result:?}");
+        }
+        assert_eq!(server.kept(), (0..1000).collect::<Vec<_>>(), "{delivery:?}");
+        assert!(server.streams() >= 3);
+        assert!(client.stats().retries > 0);
+    }
+}
+
+#[tokio::test]
+async fn many_that_are_under_way_keep_their_order_when_streams_fail() {
+    let turn = AtomicUsize::new(0);
+    let server = Server::start(move |_, _| match turn.fetch_add(1, Ordering::Relaxed) % 7 {
+        3 => Reply::Part(5),
+        6 => Reply::Fail(Status::internal("now and then")),
+        _ => Reply::Keep,
+    })
+    .await;
+    let client = open(ZerobusConfig { retry: Retry { max_attempts: 100, ..QUICK }, ..config(&server) }).await;
+    let sends: Vec<_> = (0..40).map(|number| tokio::spawn(client.send(batch(number * 10, 10)))).collect();
+    for send in sends {
+        assert!(send.await.unwrap().unwrap().success);
+    }
+    assert_eq!(server.kept(), (0..400).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_row_that_is_refused_is_found_and_the_rest_arrives() {
+    for delivery in [Delivery::Flight, Delivery::Protobuf, Delivery::Json] {
+        for (status, code) in [
+            (Status::invalid_argument("not so"), ErrorCode::Refused),
+            (Status::resource_exhausted("Received message larger than max (9 vs. 4)"), ErrorCode::TooLarge),
+        ] {
+            let server = Server::start(move |_, ids| match ids.contains(&13) {
+                true => Reply::Fail(status.clone()),
+                false => Reply::Keep,
+            })
+            .await;
+            let client = open(ZerobusConfig { delivery, ..config(&server) }).await;
+            let sends: Vec<_> = (0..4).map(|number| tokio::spawn(client.send(batch(number * 10, 10)))).collect();
+            for (number, send) in sends.into_iter().enumerate() {
+                let result = send.await.unwrap().unwrap();
+                let wanted = if number == 1 { vec![(3, 1, code)] } else { Vec::new() };
+                assert_eq!(failed(&result), wanted, "{delivery:?} {number} {:?}", result.error);
+            }
+            let kept = server.kept();
+            assert_eq!(kept.len(), 39);
+            assert_eq!(kept.into_iter().collect::<HashSet<_>>(), (0..40).filter(|id| *id != 13).collect());
+            assert_eq!(client.stats().rows_failed, 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_bad_rows_alone_is_given_up_as_a_whole() {
+    let server = Server::start(|_, _| Reply::Fail(Status::invalid_argument("none of it"))).await;
+    let client = open(config(&server)).await;
+    let result = client.send(batch(0, 300)).await.unwrap();
+    assert_eq!((result.failed_count(), kind(&result)), (300, "rejected"));
+    // Not one by one.
+    assert!(server.streams() < 300, "{}", server.streams());
+}
+
+#[tokio::test]
+async fn it_is_given_up_after_so_many_attempts() {
+    let server = Server::start(|_, _| Reply::Fail(Status::unavailable("not today"))).await;
+    let client = open(config(&server)).await;
+    let result = client.send(batch(0, 5)).await.unwrap();
+    assert_eq!(failed(&result), [(0, 5, ErrorCode::Transport)]);
+    assert_eq!((kind(&result), result.attempts, server.streams()), ("retry-exhausted", 4, 4));
+    assert!(client.stats().last_error.unwrap().contains("not today"));
+}
+
+#[tokio::test]
+async fn no_stream_opens() {
+    let server = Server::start(keep).await;
+    let refused = |status: Status, wanted: (&'static str, u32)| {
+        let server = server.clone();
+        async move {
+            let client = open(config(&server)).await;
+            server.refuse(status.clone());
+            let result = client.send(batch(0, 5)).await.unwrap();
+            assert_eq!((kind(&result), result.attempts), wanted, "{status}");
+            assert_eq!(result.failed_count(), 5);
+        }
+    };
+    refused(Status::not_found("no such table"), ("missing", 1)).await;
+    refused(Status::invalid_argument("not these columns"), ("rejected", 1)).await;
+    assert_eq!(server.streams(), 0);
+
+    // What goes away is waited for.
+    let client = open(config(&server)).await;
+    server.refuse(Status::unavailable("soon"));
+    server.refuse(Status::resource_exhausted("quota"));
+    let result = client.send(batch(0, 5)).await.unwrap();
+    assert_eq!((result.success, result.attempts), (true, 3));
+
+    let nobody = ZerobusConfig { endpoint: "http://127.0.0.1:9".into(), ..config(&server) };
+    let result = open(nobody).await.send(batch(0, 5)).await.unwrap();
+    assert_eq!((kind(&result), result.attempts), ("retry-exhausted", 4));
+}
+
+#[tokio::test]
+async fn a_schema_that_is_not_taken_does_not_hold_up_another() {
+    let server = Server::start(keep).await;
+    let client = open(config(&server)).await;
+    server.refuse(Status::invalid_argument("no column of this name"));
+    let wide = of_column("other", Arc::new(Int64Array::from(vec![1])));
+    let sends = [client.send(wide), client.send(batch(7, 2)), client.send(batch(9, 1))];
+    let mut kinds = Vec::new();
+    for send in sends.map(tokio::spawn) {
+        kinds.push(kind(&send.await.unwrap().unwrap()));
+    }
+    assert_eq!(kinds, ["rejected", "", ""]);
+    // And back to one that is: a stream each.
+    assert!(client.send(of_column("more", Arc::new(Int64Array::from(vec![1])))).await.unwrap().success);
+    assert_eq!((server.kept(), server.streams()), (vec![7, 8, 9, 1], 2));
+}
+
+#[tokio::test]
+async fn credentials_decide() {
+    let server = Server::start(keep).await;
+    let answers = |answers: &[(u16, &'static str)]| server.inner.tokens.lock().unwrap().extend(answers);
+    answers(&[(401, "who is hush-hush?"); 2]);
+    let client = open(config(&server)).await;
+    let result = client.send(batch(0, 1)).await.unwrap();
+    assert_eq!(failed(&result), [(0, 1, ErrorCode::Unauthorized)]);
+    assert!(!format!("{result:?}{:?}", client.stats()).contains("hush"), "{result:?}");
+    // An endpoint that fails may come back; one that says nothing sensible, too.
+    answers(&[(503, "later")]);
+    assert!(open(config(&server)).await.send(batch(0, 1)).await.unwrap().success);
+    // A stream that is not let in gets a new token, once.
+    let before = server.inner.asked_for_tokens.load(Ordering::Relaxed);
+    let client = open(config(&server)).await;
+    server.refuse(Status::unauthenticated("expired"));
+    assert!(client.send(batch(1, 1)).await.unwrap().success);
+    assert_eq!(server.inner.asked_for_tokens.load(Ordering::Relaxed), before + 2);
+    assert_eq!(server.kept(), [0, 1]);
+}
+
+#[tokio::test]
+async fn a_connection_can_be_tried_without_a_row() {
+    let server = Server::start(keep).await;
+    let schema = batch(0, 0).schema().clone();
+    for delivery in [Delivery::Flight, Delivery::Protobuf, Delivery::Json] {
+        try_to_open(ZerobusConfig { delivery, ..config(&server) }, &schema).await.unwrap();
+    }
+    server.refuse(Status::permission_denied("no"));
+    let error = try_to_open(config(&server), &schema).await.unwrap_err();
+    assert_eq!(error.kind(), "authentication");
+    assert_eq!(try_to_open(ZerobusConfig::default(), &schema).await.unwrap_err().kind(), "configuration");
+    assert_eq!(server.kept().len(), 0);
+}
+
+#[tokio::test]
+async fn a_stream_without_acknowledgements_is_left() {
+    let server = Server::start(|stream, _| if stream == 0 { Reply::Silent } else { Reply::Keep }).await;
+    let client = open(ZerobusConfig { ack_timeout_ms: 100, ..config(&server) }).await;
+    let result = client.send(batch(0, 5)).await.unwrap();
+    assert_eq!((result.success, result.attempts), (true, 2));
+}
+
+#[tokio::test]
+async fn rows_that_do_not_fit_are_told_and_the_rest_arrives() {
+    let server = Server::start(keep).await;
+    let client = open(config(&server)).await;
+    let rows = of_column("id", Arc::new(UInt64Array::from(vec![1, u64::MAX, 3])));
+    let result = client.send(rows).await.unwrap();
+    assert_eq!((failed(&result), kind(&result)), (vec![(1, 1, ErrorCode::Conversion)], "conversion"));
+    assert!(!result.success);
+    assert_eq!((server.kept(), client.stats().rows_failed), (vec![1, 3], 1));
+    // A batch without rows, and one that has none left.
+    assert!(client.send(batch(0, 0)).await.unwrap().success);
+    let none = of_column("id", Arc::new(UInt64Array::from(vec![u64::MAX])));
+    assert_eq!(client.send(none).await.unwrap().failed_count(), 1);
+    assert_eq!(server.kept().len(), 2);
+}
+
+#[tokio::test]
+async fn a_record_that_no_call_takes_is_told() {
+    for delivery in [Delivery::Protobuf, Delivery::Json] {
+        let server = Server::start(keep).await;
+        let client = open(ZerobusConfig { delivery, ..config(&server) }).await;
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["a".to_owned(), "b".repeat(11 << 20), "c".to_owned()]));
+        let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+        let part = RecordBatch::try_from_iter([("id", ids), ("text", text)]).unwrap();
+        let result = client.send(Batch::new(part.schema(), vec![part])).await.unwrap();
+        assert_eq!(failed(&result).iter().map(|(row, ..)| *row).collect::<Vec<_>>(), [1], "{:?}", result.error);
+        assert_eq!(server.kept(), [1, 3]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_memory_is_bounded() {
+    let open_gate = Arc::new(AtomicBool::new(false));
+    let gate = open_gate.clone();
+    let server = Server::start(move |_, _| match gate.load(Ordering::Relaxed) {
+        true => Reply::Keep,
+        false => Reply::Silent,
+    })
+    .await;
+    let config = ZerobusConfig { max_in_flight_bytes: 1 << 20, ack_timeout_ms: 300, ..config(&server) };
+    let client = open(config).await;
+    // 400 kB each: two have room.
+    let sends: Vec<_> = (0..6).map(|number| tokio::spawn(client.send(batch(number * 50_000, 50_000)))).collect();
+    while client.stats().in_flight_bytes < 700 << 10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(client.stats().in_flight_bytes <= 1 << 20);
+    open_gate.store(true, Ordering::Relaxed);
+    for send in sends {
+        assert!(send.await.unwrap().unwrap().success);
+    }
+    assert_eq!(server.kept().into_iter().collect::<HashSet<_>>().len(), 300_000);
+}
+
+#[tokio::test]
+async fn whoever_closes_waits_no_longer_than_he_said() {
+    let server = Server::start(|_, _| Reply::Silent).await;
+    let client = open(config(&server)).await;
+    let send = tokio::spawn(client.send(batch(0, 5)));
+    while server.kept().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    client.close(Duration::from_millis(1)).await;
+    assert!(matches!(send.await.unwrap(), Err(SendError::Closed)));
+}
+
+#[tokio::test]
+async fn without_a_writer_there_are_copies_alone() {
+    let folder = Folder::new("copies");
+    let debug = Debug { arrow: true, protobuf: true, folder: Some(folder.0.clone()), ..Debug::default() };
+    let config = ZerobusConfig { table: "a.b.c".into(), debug, writer_disabled: true, ..ZerobusConfig::default() };
+    let client = open(config).await;
+    assert!(client.send(batch(0, 3)).await.unwrap().success);
+    client.close(Duration::ZERO).await;
+    let count = |kind: &str, end: &str| {
+        let files = std::fs::read_dir(folder.0.join(kind)).unwrap().map(|file| file.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|it| it == end)).count()
+    };
+    assert_eq!((count("arrow", "arrow"), count("protobuf", "pb"), count("protobuf", "binpb")), (1, 1, 1));
+    // A folder that cannot be had is told of.
+    let file = folder.0.join("file");
+    std::fs::write(&file, "").unwrap();
+    let debug = Debug { protobuf: true, folder: Some(file), ..Debug::default() };
+    let config = ZerobusConfig { table: "a.b.c".into(), debug, writer_disabled: true, ..ZerobusConfig::default() };
+    let result = open(config).await.send(batch(0, 3)).await.unwrap();
+    assert_eq!(result.failed_count(), 3);
+}
+
+#[tokio::test]
+async fn the_spool_takes_what_cannot_be_sent_now_and_sends_it_later() {
+    let folder = Folder::new("later");
+    let server = Server::start(keep).await;
+    let spool = folder.spool(WhenSpoolFull::Block);
+    let away = ZerobusConfig { endpoint: "http://127.0.0.1:9".into(), spool: spool.clone(), ..config(&server) };
+    let first = open(away.clone()).await;
+    for number in 0..5 {
+        let result = first.send(batch(number * 10, 10)).await.unwrap();
+        assert!(result.success && result.spooled);
+    }
+    assert!(matches!(Client::open(away).await, Err(SendError::Spool { code: ErrorCode::StoreLocked, .. })));
+    let stats = first.stats();
+    assert_eq!((stats.spooled, stats.spool_bytes > 0, stats.spool_oldest_ms.is_some()), (5, true, true));
+    first.close(Duration::ZERO).await;
+    assert!(matches!(first.send(batch(0, 1)).await, Err(SendError::Closed)));
+
+    let second = open(ZerobusConfig { spool, ..config(&server) }).await;
+    second.flush().await;
+    assert!(second.send(batch(50, 10)).await.unwrap().spooled);
+    second.flush().await;
+    assert_eq!((server.kept(), second.stats().spooled), ((0..60).collect::<Vec<_>>(), 0));
+    second.close(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn a_full_spool_refuses_drops_or_waits() {
+    let server = Server::start(keep).await;
+    let noise = |seed: i64| {
+        let ids = (0..20_000_i64).map(|number| (number + seed).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64));
+        of_column("id", Arc::new(ids.collect::<Int64Array>()))
+    };
+    let away = |name: &Folder, when_full| ZerobusConfig {
+        endpoint: "http://127.0.0.1:9".into(),
+        spool: name.spool(when_full),
+        ..config(&server)
+    };
+    let folder = Folder::new("refuse");
+    let client = open(away(&folder, WhenSpoolFull::Refuse)).await;
+    let mut last = Vec::new();
+    for seed in 0..10 {
+        last = failed(&client.send(noise(seed)).await.unwrap());
+    }
+    assert_eq!(last, [(0, 20_000, ErrorCode::BufferFull)]);
+
+    let folder = Folder::new("drop");
+    let client = open(away(&folder, WhenSpoolFull::DropOldest)).await;
+    for seed in 0..10 {
+        assert!(client.send(noise(seed)).await.unwrap().success);
+    }
+    assert!(client.stats().spool_lost > 0);
+
+    // One that waits is freed by what arrives, or by the end.
+    let folder = Folder::new("block");
+    let client = open(away(&folder, WhenSpoolFull::Block)).await;
+    let sends: Vec<_> = (0..10).map(|seed| tokio::spawn(client.send(noise(seed)))).collect();
+    while client.stats().spool_bytes < 800 << 10 {
+        tokio::task::yield_now().await;
+    }
+    client.close(Duration::ZERO).await;
+    let mut closed = 0;
+    for send in sends {
+        closed += usize::from(matches!(send.await.unwrap(), Err(SendError::Closed)));
+    }
+    assert!(closed > 0);
+    let client = open(ZerobusConfig { endpoint: server.endpoint.clone(), ..away(&folder, WhenSpoolFull::Block) }).await;
+    for send in (0..10).map(|seed| tokio::spawn(client.send(noise(seed)))).collect::<Vec<_>>() {
+        assert!(send.await.unwrap().unwrap().success);
+    }
+    client.flush().await;
+    assert_eq!(server.kept().len(), (20 - closed) * 20_000);
+}
+
+#[tokio::test]
+async fn what_is_refused_is_put_beside_the_spool() {
+    let folder = Folder::new("aside");
+    let server = Server::start(|_, ids| match ids.contains(&14) || ids.contains(&17) {
+        true => Reply::Fail(Status::invalid_argument("not so")),
+        false => Reply::Keep,
+    })
+    .await;
+    let client = open(ZerobusConfig { spool: folder.spool(WhenSpoolFull::Block), ..config(&server) }).await;
+    for number in 0..3 {
+        assert!(client.send(batch(number * 10, 10)).await.unwrap().success);
+    }
+    client.flush().await;
+    let kept: HashSet<i64> = server.kept().into_iter().collect();
+    assert_eq!(kept, (0..30).filter(|id| ![14, 17].contains(id)).collect());
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder.0.join("rejected")).unwrap().map(|it| it.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["1-4.arrow", "1-4.json"]);
+    let reasons = std::fs::read(folder.0.join("rejected/1-4.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Vec<String>>(&reasons).unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn one_that_never_arrives_does_not_stop_the_others_and_is_set_aside() {
+    let folder = Folder::new("stuck");
+    // Not refused: it fails as a network would, each time.
+    let server = Server::start(|_, ids| match ids.contains(&5) {
+        true => Reply::Fail(Status::unavailable("for ever")),
+        false => Reply::Keep,
+    })
+    .await;
+    let client = open(ZerobusConfig { spool: folder.spool(WhenSpoolFull::Block), ..config(&server) }).await;
+    for number in 0..40 {
+        assert!(client.send(batch(number * 10, 10)).await.unwrap().success);
+        // One after the other: each is an arrival beside the one that is stuck.
+        while client.stats().spooled > 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+    client.flush().await;
+    let kept: HashSet<i64> = server.kept().into_iter().collect();
+    assert_eq!(kept, (10..400).collect());
+    assert!(folder.0.join("rejected/0-0.arrow").exists());
+}
+
+#[tokio::test]
+async fn a_table_that_is_missing_is_waited_for() {
+    let folder = Folder::new("missing");
+    let server = Server::start(keep).await;
+    for _ in 0..3 {
+        server.refuse(Status::not_found("not yet"));
+    }
+    let client = open(ZerobusConfig { spool: folder.spool(WhenSpoolFull::Block), ..config(&server) }).await;
+    assert!(client.send(batch(0, 10)).await.unwrap().success);
+    client.flush().await;
+    assert_eq!(server.kept(), (0..10).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn options_that_cannot_work_are_told_when_it_opens() {
+    assert!(matches!(Client::open(ZerobusConfig::default()).await, Err(SendError::Configuration(_))));
+    let server = Server::start(keep).await;
+    let folder = Folder::new("file");
+    std::fs::write(&folder.0, "").unwrap();
+    let with_file = ZerobusConfig { spool: folder.spool(WhenSpoolFull::Block), ..config(&server) };
+    assert!(matches!(Client::open(with_file).await, Err(SendError::Spool { .. })));
+    std::fs::remove_file(&folder.0).unwrap();
+}
