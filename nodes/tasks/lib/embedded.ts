@@ -35,10 +35,8 @@ export interface EmbeddedOptions {
 const MAX_PAYLOAD = 1 << 20
 /** So many bytes cross at once. */
 const CROSSING = 4 << 20
-/** So many sends cross at once. */
-const SENDS = 4096
-/** So many reports do not wait for the end of the turn: the engine goes on with them while the next are made. */
-const REPORTS_AT_ONCE = 64
+/** So many frames cross at once. Fewer would let the engine begin earlier, but each crossing is a commit. */
+const FRAMES = 4096
 /** What may be over after a while: then the queue is opened again. */
 const MENDS: readonly string[] = ['DISK_FULL', 'STORE_FAILED']
 const REOPEN_MIN_MS = 500
@@ -79,11 +77,7 @@ class Outgoing<T> {
   private waiting: Waiting<T>[] = []
   private due = false
 
-  constructor(
-    /** With so many frames they cross at once. */
-    private readonly most: number,
-    private readonly cross: (frames: Buffer, waiting: Waiting<T>[]) => void,
-  ) {}
+  constructor(private readonly cross: (frames: Buffer, waiting: Waiting<T>[]) => void) {}
 
   get isEmpty(): boolean {
     return this.used === 0
@@ -128,7 +122,7 @@ class Outgoing<T> {
     const end = at + this.buffer.write(text, at)
     this.buffer.writeUInt32LE(end - this.used - 4, this.used)
     this.used = end
-    if (this.waiting.push(waiting) >= this.most) return this.flush()
+    if (this.waiting.push(waiting) >= FRAMES) return this.flush()
     if (this.due) return
     this.due = true
     setImmediate(() => {
@@ -168,10 +162,8 @@ export class Embedded implements Broker {
   private closing: Promise<void> | undefined
   private atOnce = AT_ONCE
 
-  private readonly sends = new Outgoing<string>(SENDS, (frames, waiting) => this.crossSends(frames, waiting))
-  private readonly reports = new Outgoing<boolean>(REPORTS_AT_ONCE, (frames, waiting) =>
-    this.crossReports(frames, waiting),
-  )
+  private readonly sends = new Outgoing<string>((frames, waiting) => this.crossSends(frames, waiting))
+  private readonly reports = new Outgoing<boolean>((frames, waiting) => this.crossReports(frames, waiting))
 
   static async open(path: string, options: EmbeddedOptions = {}): Promise<Embedded> {
     const broker = new Embedded(path, options)
