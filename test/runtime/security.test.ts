@@ -66,7 +66,7 @@ describe('a secret', () => {
   }
 
   it('is in nothing that can be seen', async function () {
-    this.timeout(60_000)
+    this.timeout(120_000)
     const server = createServer((_request, response) => response.writeHead(401).end('no')).listen(0, '127.0.0.1')
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo

@@ -18,7 +18,7 @@ describe('a Zerobus table', () => {
   })
 
   it('loses nothing that its spool took, over an outage and kill -9 of Node-RED', async function () {
-    this.timeout(60_000)
+    this.timeout(120_000)
     const server = await start()
     server.away = true
     const { clientId, clientSecret, endpoint, unityCatalogUrl } = server.config(table)
@@ -72,7 +72,8 @@ return { payload: [0, 1, 2].map((more) => ({ id: at * 3 + more, value: more })) 
     assert.ok(runtime.sent.every(({ node, port }) => node !== 'send' || port === 0))
   })
 
-  it('ends nothing where no endpoint answers: the examples take rows, or say that they did not arrive', async () => {
+  it('ends nothing where no endpoint answers: the examples take rows, or say that they did not arrive', async function () {
+    this.timeout(120_000)
     runtime = await Runtime.boot()
     for (const [example, output] of [
       ['sensor-to-zerobus', 1],
