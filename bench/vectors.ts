@@ -1,17 +1,19 @@
 /**
- * The vector index through JavaScript beside hnswlib-node and sqlite-vec, in one run, alternating: 100,000 real
- * sentence embeddings of 384 components (`native/embedding/corpus.py` makes them). Peers are not dependencies: they
- * are looked for in `.cache/bench-peers` (`npm install hnswlib-node sqlite-vec better-sqlite3` there) and left out,
- * by name, where they are not.
+ * The vector index through JavaScript beside hnswlib-node, usearch, LanceDB and sqlite-vec, in one run, alternating: 100,000
+ * real sentence embeddings of 384 components (`native/embedding/corpus.py` makes them). Then the same through the database,
+ * and the embedder.
  */
-import { existsSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
+import { memory } from '../nodes'
 import { VectorIndex } from '../nodes/memory/lib/vectors'
+import { peer } from './memory/peers'
 
 const DIMENSIONS = 384
-const BASE = 100_000
+/** At most: where the file has fewer, it is said. */
+const WANTED = 100_000
 const QUERIES = 1_000
 const FEW = 100
 const ROUNDS = 5
@@ -19,18 +21,12 @@ const K = 10
 
 const root = join(__dirname, '..')
 const file = join(root, '.cache/embedding/wordnet.f32')
+const BASE = existsSync(file) ? Math.min(WANTED, statSync(file).size / 4 / DIMENSIONS - QUERIES) : 0
+const glosses = join(root, '.cache/embedding/wordnet.json')
+const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-vectors-'))
 
 /** Searches; gives the ids of each question. */
 type Search = (queries: Float32Array[]) => Promise<ArrayLike<number>[]> | ArrayLike<number>[]
-
-function peer<T>(name: string): T | undefined {
-  try {
-    return createRequire(join(root, '.cache/bench-peers/package.json'))(name)
-  } catch {
-    console.log(`without ${name}: it is not in .cache/bench-peers`)
-    return undefined
-  }
-}
 
 function nearest(base: Float32Array, query: Float32Array, allowed: (id: number) => boolean): Set<number> {
   const scored: [number, number][] = []
@@ -61,19 +57,21 @@ async function timed(work: () => unknown): Promise<number> {
 async function measure(label: string, ways: Record<string, Search>, queries: Float32Array[], truth: Set<number>[]) {
   const rates: Record<string, number[]> = {}
   const right: Record<string, number> = {}
+  const counts: Record<string, number> = {}
   for (let round = 0; round < ROUNDS; round += 1) {
     for (const [name, search] of Object.entries(ways)) {
       let found: ArrayLike<number>[] = []
       const seconds = await timed(async () => {
         found = await search(queries)
       })
-      rates[name] = [...(rates[name] ?? []), queries.length / seconds]
+      rates[name] = [...(rates[name] ?? []), found.length / seconds]
+      counts[name] = found.length
       right[name] = found.reduce((sum, ids, at) => sum + Array.from(ids).filter((id) => truth[at]?.has(id)).length, 0)
     }
   }
   for (const [name, all] of Object.entries(rates)) {
     const spread = `${Math.round(Math.min(...all))}–${Math.round(Math.max(...all))}`
-    const recall = ((right[name] ?? 0) / (K * queries.length)).toFixed(4)
+    const recall = ((right[name] ?? 0) / (K * (counts[name] ?? 1))).toFixed(4)
     console.log(
       `${`${label}, ${name}`.padEnd(44)}${median(all).toFixed(0).padStart(8)}/s  (${spread})  recall ${recall}`,
     )
@@ -94,6 +92,7 @@ const awaited =
 
 async function main(): Promise<void> {
   if (!existsSync(file)) return console.log('No vectors: run native/embedding/corpus.py first.')
+  console.log(`${BASE} vectors of ${DIMENSIONS} components`)
   const bytes = readFileSync(file)
   const all = new Float32Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength / 4)
   const row = (at: number): Float32Array => all.subarray(at * DIMENSIONS, (at + 1) * DIMENSIONS)
@@ -138,6 +137,8 @@ async function main(): Promise<void> {
       }
     }
   }
+  await lancedb(base, ways)
+  usearch(base, ids, ways)
   await measure('nearest', ways, queries, truth)
 
   interface Statement {
@@ -149,6 +150,7 @@ async function main(): Promise<void> {
     prepare(sql: string): Statement
   }
   const exactWays: Record<string, Search> = { millrace: awaited(exact) }
+  const filteredWays: Record<string, Search> = { millrace: awaited(index, kept) }
   const sqlite = peer<new (path: string) => Sqlite>('better-sqlite3')
   const vec = peer<{ load(db: Sqlite): void }>('sqlite-vec')
   if (sqlite && vec) {
@@ -160,13 +162,125 @@ async function main(): Promise<void> {
     db.exec('commit')
     const select = db.prepare(`select rowid from v where e match ? and k = ${K} order by distance`)
     exactWays['sqlite-vec'] = (queries) => queries.map((query) => select.all(query).map(({ rowid }) => rowid))
+    // Of its own filters, by a list of ids.
+    const some = `select rowid from v where e match ? and k = ${K} and rowid in (${Array.from(kept).join()}) order by distance`
+    const filtered = db.prepare(some)
+    filteredWays['sqlite-vec'] = (queries) => queries.map((query) => filtered.all(query).map(({ rowid }) => rowid))
   }
   await measure('exact', exactWays, few, truth)
-  await measure('a filter that keeps 1 %', { millrace: awaited(index, kept) }, few, keptTruth)
+  await measure('a filter that keeps 1 %', filteredWays, few, keptTruth)
   await Promise.all([index.close(), exact.close()])
+  await throughDatabase(base, few, truth)
+  await embedding()
 }
 
-main().catch((error) => {
-  console.error(error)
-  process.exitCode = 1
-})
+function usearch(base: Float32Array, ids: Uint32Array, ways: Record<string, Search>): void {
+  interface Index {
+    add(keys: BigUint64Array, vectors: Float32Array, threads: number): void
+    search(vector: Float32Array, k: number, threads: number): { keys: BigUint64Array }
+  }
+  const library = peer<{ Index: new (options: object) => Index }>('usearch')
+  if (!library) return
+  const options = { metric: 'ip', dimensions: DIMENSIONS, connectivity: 16, quantization: 'f32' }
+  const index = new library.Index({ ...options, expansion_add: 128, expansion_search: 96, multi: false })
+  const start = performance.now()
+  index.add(BigUint64Array.from(ids, BigInt), base, 1)
+  console.log(`built, usearch: ${Math.round(BASE / ((performance.now() - start) / 1000))}/s`)
+  ways['usearch ef 96'] = (queries) => queries.map((query) => Array.from(index.search(query, K, 1).keys, Number))
+}
+
+async function lancedb(base: Float32Array, ways: Record<string, Search>): Promise<void> {
+  interface Query {
+    distanceType(type: string): Query
+    ef(ef: number): Query
+    select(columns: string[]): Query
+    limit(k: number): Query
+    toArray(): Promise<{ id: number }[]>
+  }
+  interface Table {
+    add(rows: object[]): Promise<void>
+    createIndex(column: string, options: object): Promise<void>
+    vectorSearch(vector: Float32Array): Query
+  }
+  interface Library {
+    connect(path: string): Promise<{ createTable(name: string, rows: object[]): Promise<Table> }>
+    Index: { hnswSq(options: object): unknown }
+  }
+  const library = peer<Library>('@lancedb/lancedb')
+  if (!library) return
+  const db = await library.connect(join(folder, 'lance'))
+  const rows = (from: number) =>
+    Array.from({ length: 10_000 }, (_, at) => ({
+      id: from + at,
+      vector: Array.from(base.subarray((from + at) * DIMENSIONS, (from + at + 1) * DIMENSIONS)),
+    }))
+  const table = await db.createTable('v', rows(0))
+  for (let from = 10_000; from < BASE; from += 10_000) await table.add(rows(from))
+  const config = library.Index.hnswSq({ distanceType: 'dot', numPartitions: 1, m: 16, efConstruction: 128 })
+  const seconds = await timed(() => table.createIndex('vector', { config }))
+  console.log(`built, LanceDB: ${Math.round(BASE / seconds)}/s`)
+  ways['LanceDB HNSW_SQ ef 96'] = async (queries) => {
+    const found: number[][] = []
+    for (const query of queries.slice(0, FEW)) {
+      const hits = await table
+        .vectorSearch(query)
+        .distanceType('dot')
+        .ef(96)
+        .select(['id', '_distance'])
+        .limit(K)
+        .toArray()
+      found.push(hits.map(({ id }) => id))
+    }
+    return found
+  }
+}
+
+/** Kept with the documents: all have a key, and are found again after a restart. */
+async function throughDatabase(base: Float32Array, few: Float32Array[], truth: Set<number>[]): Promise<void> {
+  const path = join(folder, 'db')
+  let db = await memory.Database.open({ path })
+  const row = (id: number) => base.subarray(id * DIMENSIONS, (id + 1) * DIMENSIONS)
+  const written = await timed(async () => {
+    for (let from = 0; from < BASE; from += 1000) {
+      const put = (_: unknown, at: number) =>
+        db.embed('n', String(from + at), row(from + at), null, { model: 'minilm' })
+      await Promise.all(Array.from({ length: 1000 }, put))
+    }
+  })
+  console.log(`embedded, database: ${Math.round(BASE / written)}/s`)
+  await db.close()
+  db = await memory.Database.open({ path })
+  const first = await timed(() => db.search('n', few[0] as Float32Array))
+  console.log(`first search after a restart, database: ${first.toFixed(2)} s`)
+  const way: Search = async (queries) => {
+    const found: number[][] = []
+    for (const query of queries) found.push((await db.search('n', query, { topK: K })).map(({ key }) => Number(key)))
+    return found
+  }
+  await measure('while the graph is made', { database: way }, few, truth)
+  await db.close()
+}
+
+async function embedding(): Promise<void> {
+  const embedder = await memory.BuiltInEmbedder.open()
+  const texts = existsSync(glosses)
+    ? (JSON.parse(readFileSync(glosses, 'utf8')) as [unknown, string][]).slice(0, 20_000).map(([, gloss]) => gloss)
+    : []
+  const all: number[] = []
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const seconds = await timed(async () => {
+      for (let from = 0; from < texts.length; from += 1000) await embedder.embed(texts.slice(from, from + 1000))
+    })
+    all.push(texts.length / seconds)
+  }
+  console.log(
+    `embedded, texts: ${Math.round(median(all))}/s (${Math.round(Math.min(...all))}–${Math.round(Math.max(...all))})`,
+  )
+}
+
+main()
+  .catch((error) => {
+    console.error(error)
+    process.exitCode = 1
+  })
+  .finally(() => rmSync(folder, { recursive: true, force: true }))
