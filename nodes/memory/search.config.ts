@@ -1,4 +1,4 @@
-import { choice, defineConfig, number, optionalNumber, text, type Values, verbatim } from '../shared/config'
+import { choice, defineConfig, flag, number, optionalNumber, text, type Values, verbatim } from '../shared/config'
 import { filter, namespaceFields, store, valueKinds } from './fields'
 
 export const searchConfig = defineConfig({
@@ -15,6 +15,8 @@ export const searchConfig = defineConfig({
     topK: number(10, { min: 1, max: 10_000, whole: true }),
     /** Blank: any score. */
     threshold: optionalNumber('', { min: -1, max: 1 }),
+    /** The words of the text count beside its meaning. */
+    words: flag(false),
     /** What must hold for the metadata, and for the document. */
     filter,
     documents: filter,

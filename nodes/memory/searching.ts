@@ -5,6 +5,9 @@ import type { Embeddable, SearchOptions } from './lib'
 import type { searchConfig } from './search.config'
 import { reader } from './typed'
 
+/** As much as does well with the built-in embedder. */
+const WORDS = 0.5
+
 interface Given {
   namespace: string
   query: Embeddable
@@ -13,9 +16,10 @@ interface Given {
 export function searching({ RED, node, config }: Host<(typeof searchConfig)['fields']>): Job<Given> {
   const namespace = reader(RED, node, config.namespace, config.namespaceType)
   const query = reader(RED, node, config.query, config.queryType)
-  const { topK, threshold, filter, documents } = config
+  const { topK, threshold, words, filter, documents } = config
   const options: SearchOptions = {
     topK,
+    ...(words && { words: WORDS }),
     ...(threshold !== null && { threshold }),
     ...(filter && { filter }),
     ...(documents && { documents }),

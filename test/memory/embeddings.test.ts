@@ -128,6 +128,52 @@ describe('memory.Database: vectors', () => {
     })
   }
 
+  it('words count beside the meaning, in one call', async () => {
+    await db.embed('n', 'valve', 'The valve in the hall leaks', { site: 'A' })
+    await db.embed('n', 'part', 'KX-4711', { site: 'B' })
+    await db.embed('n', 'oil', 'Oil drips from the pump')
+    const query = 'what leaks, KX-4711?'
+    assert.notEqual((await keys(query))[0], 'part')
+    const [first, ...others] = await db.search('n', query, { words: 5 })
+    assert.deepEqual([first?.key, first?.words, first?.metadata], ['part', 1, { site: 'B' }])
+    const alone = await db.search('n', query)
+    const near = new Map(alone.map(({ key, score }) => [key, score]))
+    for (const hit of [...others, first]) assert.ok(Math.abs((hit?.near ?? 2) - (near.get(hit?.key ?? '') ?? 0)) < 1e-6)
+    assert.deepEqual(await keys(query, { words: 5, filter: { site: 'A' } }), ['valve'])
+    const embedder = await memory.BuiltInEmbedder.open()
+    const vector = await embedder.embed(['oil'])
+    assert.equal((await keys(vector, { words: 5, text: 'KX-4711' }))[0], 'part')
+    await assert.rejects(keys(vector, { words: 5 }), { code: 'INVALID_OPTION' })
+    await assert.rejects(keys(query, { words: -1 }), { code: 'INVALID_INPUT' })
+    await assert.rejects(keys(query, { words: 1, threshold: 0.1 }), { code: 'INVALID_INPUT' })
+  })
+
+  it('searches as of a time', async () => {
+    const { time } = await db.embed('n', 'a', [1, 0])
+    await db.embed('n', 'b', [0, 1])
+    await db.deleteEmbedding('n', 'a')
+    assert.deepEqual(await keys([1, 0]), ['b'])
+    assert.equal((await keys([1, 0], { asOf: time }))[0], 'a')
+    assert.deepEqual(await keys([1, 0], { asOf: new Date(0) }), [])
+    assert.deepEqual(await keys([1, 0], { asOf: '2020-01-01T00:00:00Z' }), [])
+    await assert.rejects(keys([1, 0], { asOf: 'yesterday or so' }), { code: 'INVALID_INPUT' })
+  })
+
+  it('keeps the index in less memory, and tells when it is full', async () => {
+    await db.embed('n', 'east', [1, 0])
+    await db.embed('n', 'north', [0.2, 1])
+    for (const storage of ['f16', 'i8'] as const) {
+      await db.close()
+      await open({ vectors: { storage } })
+      assert.deepEqual(await keys([1, 0.1]), ['east', 'north'], storage)
+    }
+    const { vector } = await db.embedding('n', 'north')
+    assert.deepEqual(vector, Float32Array.of(0.2, 1))
+    await db.close()
+    await open({ vectors: { maxBytes: 1 } })
+    await assert.rejects(keys([1, 0]), { code: 'BUFFER_FULL' })
+  })
+
   it('refuses other dimensions, whoever is the first', async () => {
     const given = [
       [1, 2],

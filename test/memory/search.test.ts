@@ -37,6 +37,13 @@ describe('millrace-memory-search', () => {
     await rig.find('status', ({ id, text }) => id === 'search' && text === 'status.counts')
   })
 
+  it('finds words as they stand, where they count, too', async () => {
+    const rig = await start({ words: true })
+    const { payload } = await rig.answer({ payload: 'rain' }, 'search')
+    assert.deepEqual([payload[0].key, payload[0].words], ['weather', 1])
+    assert.ok(payload[0].near > payload[1].near)
+  })
+
   const filters: [title: string, config: Json, keys: string[]][] = [
     ['by metadata', { filter: '{"length": {"lt": 40}}' }, ['menu']],
     ['by the document', { documents: '{"text": {"contains": "rain"}}' }, ['weather']],

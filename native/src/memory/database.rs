@@ -49,6 +49,8 @@ pub struct Options {
     pub changes_kept: u64,
     /// Cut a damaged journal where the damage begins.
     pub repair: bool,
+    /// How the indexes of vectors are kept.
+    pub vectors: super::near::VectorOptions,
 }
 
 impl Default for Options {
@@ -61,6 +63,7 @@ impl Default for Options {
             value_bytes: 16 << 20,
             changes_kept: 1_000_000,
             repair: false,
+            vectors: super::near::VectorOptions::default(),
         }
     }
 }

@@ -59,6 +59,7 @@ mod write;
 
 pub use database::{Database, Durability, Options};
 pub use error::MemoryError;
+pub use near::VectorOptions;
 pub use read::{At, HistoryRange};
 pub use record::VersionId;
 pub use write::{Outcome, Write};

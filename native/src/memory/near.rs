@@ -1,18 +1,38 @@
 //! Vectors of documents, and the nearest of them.
 //!
 //! A vector is a document itself, in a namespace beside its document's: so it has history, and is copied and exported like any
-//! other. The index over the vectors of a namespace is made by the first search, and before each search follows the log.
+//! other. The index over the vectors of a namespace is made by the first search, and before each search follows the log. So does
+//! the index over the words of their texts, once a search asked for words, too. A search of the past looks at what there was, one by one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::database::{Database, Store};
 use super::filter::Filter;
-use super::vectors::{self, Metric, Search, Vectors, Way};
+use super::read::At;
+use super::vectors::{self, Hit, Metric, Search, Storage, VectorError, Vectors, Way};
+use super::words::{Fusion, Terms, Words, fuse};
 use super::{MemoryError, Result, changes, names};
+
+/// How the indexes of vectors are kept in memory. The vectors in the store are whole.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct VectorOptions {
+    /// Fewer bytes for rounded scores.
+    pub storage: Storage,
+    /// The most memory that the index of a namespace takes.
+    pub max_bytes: u64,
+}
+
+impl Default for VectorOptions {
+    fn default() -> Self {
+        let vectors::Options { storage, max_bytes, .. } = vectors::Options::new(1);
+        VectorOptions { storage, max_bytes }
+    }
+}
 
 /// A search as it crosses.
 #[derive(Debug, Deserialize)]
@@ -33,6 +53,18 @@ pub struct Near {
     /// What must hold for the document of the same key.
     documents: Option<Value>,
     model: Option<String>,
+    /// Words count, too.
+    words: Option<Wanted>,
+    /// As it was at a time, in milliseconds.
+    as_of: Option<f64>,
+}
+
+/// What words are looked for, and how much they count beside the vector.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    text: String,
+    weight: f32,
 }
 
 /// Many search at a time; one brings it what is new.
@@ -43,12 +75,14 @@ type Index = Arc<RwLock<Kept>>;
 pub(super) struct Indexes(Mutex<HashMap<(String, Metric), Index>>);
 
 /// An index, and up to where in the log it knows.
-#[derive(Default)]
 struct Kept {
+    options: vectors::Options,
     /// None: not made yet.
     place: Option<u64>,
     /// None: there is no vector yet, so that nobody knows how many components they have.
     vectors: Option<Vectors>,
+    /// None: nobody asked for words yet.
+    words: Option<Words>,
     model: String,
     ids: HashMap<String, u32>,
     /// By id; none where one was given up.
@@ -61,6 +95,17 @@ struct Row {
     metadata: Value,
 }
 
+/// What a search by words adds to a finding.
+struct Both {
+    fused: Hit,
+    near: f32,
+    /// Of the best, which has 1.
+    words: f32,
+}
+
+/// Of each kind so many are brought together at least.
+const CANDIDATES: usize = 100;
+
 /// The namespace of the vectors of a namespace's documents.
 pub(super) fn beside(namespace: &str) -> String {
     format!("{namespace}#vectors")
@@ -71,12 +116,14 @@ impl Database {
     pub(super) fn nearest(&self, ask: &Near) -> Result<Value> {
         let vector =
             components(&ask.vector).ok_or_else(|| MemoryError::input("vector", "it is no base64 of floats"))?;
-        let filter = ask.filter.as_ref().map(Filter::read).transpose()?;
-        let documents = ask.documents.as_ref().map(Filter::read).transpose()?;
+        let at = ask.as_of.map(At::from_ms).transpose()?;
         let store = self.store()?;
-        let kept = self.followed(&store, &ask.namespace, ask.metric)?;
-        let kept = kept.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(index) = &kept.vectors else { return Ok(json!({ "hits": [], "exact": true })) };
+        let index = match at {
+            None => self.followed(&store, &ask.namespace, ask.metric, ask.words.is_some())?,
+            Some(_) => Arc::new(RwLock::new(self.past(&store, ask, at)?)),
+        };
+        let kept = index.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(vectors) = &kept.vectors else { return Ok(json!({ "hits": [], "exact": true })) };
         if ask.model.as_ref().is_some_and(|model| *model != kept.model) {
             let problem = format!(
                 "it is of model '{}', and those in '{}' are of '{}'; use one model for all",
@@ -86,36 +133,55 @@ impl Database {
             );
             return Err(MemoryError::input("the vector", problem));
         }
-        let all = ask.prefix.is_empty() && filter.is_none() && documents.is_none();
-        let mut chosen = Vec::new();
-        if !all {
-            for (id, row) in kept.rows.iter().enumerate() {
-                let Some(row) = row.as_ref().filter(|row| row.key.starts_with(&ask.prefix)) else { continue };
-                if filter.as_ref().is_some_and(|filter| !filter.holds(&row.metadata)) {
-                    continue;
-                }
-                if let Some(documents) = &documents {
-                    let found = self.find(&store, &names::document(&ask.namespace, &row.key)?, None)?;
-                    let value = found.and_then(|record| serde_json::from_str::<Value>(record.json()).ok());
-                    if !value.is_some_and(|value| documents.holds(&value)) {
-                        continue;
-                    }
-                }
-                chosen.push(id as u32);
-            }
+        let chosen = self.chosen(&store, &kept, ask, at)?;
+        let filter = || chosen.as_ref().map_or(vectors::Filter::All, |ids| vectors::Filter::Ids(ids));
+        if let Some(wanted) = &ask.words {
+            let hits = both(&kept, vectors, &vector, ask, wanted, filter)?;
+            let rows = hits.iter().filter_map(|it| {
+                let row = kept.row(it.fused.id)?;
+                let (near, words) = (it.near, it.words);
+                Some(
+                    json!({ "key": row.key, "score": it.fused.score, "near": near, "words": words, "metadata": row.metadata }),
+                )
+            });
+            return Ok(json!({ "hits": rows.collect::<Vec<_>>(), "exact": false }));
         }
-        let filter = if all { vectors::Filter::All } else { vectors::Filter::Ids(&chosen) };
-        let found = index.search(&vector, &Search { k: ask.top_k, threshold: ask.threshold, filter })?;
+        let found = vectors.search(&vector, &Search { k: ask.top_k, threshold: ask.threshold, filter: filter() })?;
         let rows = found.hits.iter().filter_map(|hit| {
-            let row = kept.rows.get(hit.id as usize)?.as_ref()?;
+            let row = kept.row(hit.id)?;
             Some(json!({ "key": row.key, "score": hit.score, "metadata": row.metadata }))
         });
         Ok(json!({ "hits": rows.collect::<Vec<_>>(), "exact": found.way == Way::Exact }))
     }
 
+    /// The ids that pass the filters; none: there is no filter.
+    fn chosen(&self, store: &Store, kept: &Kept, ask: &Near, at: Option<At>) -> Result<Option<Vec<u32>>> {
+        let filter = ask.filter.as_ref().map(Filter::read).transpose()?;
+        let documents = ask.documents.as_ref().map(Filter::read).transpose()?;
+        if ask.prefix.is_empty() && filter.is_none() && documents.is_none() {
+            return Ok(None);
+        }
+        let mut chosen = Vec::new();
+        for (id, row) in kept.rows.iter().enumerate() {
+            let Some(row) = row.as_ref().filter(|row| row.key.starts_with(&ask.prefix)) else { continue };
+            if filter.as_ref().is_some_and(|filter| !filter.holds(&row.metadata)) {
+                continue;
+            }
+            if let Some(documents) = &documents {
+                let found = self.find(store, &names::document(&ask.namespace, &row.key)?, at)?;
+                let value = found.and_then(|record| serde_json::from_str::<Value>(record.json()).ok());
+                if !value.is_some_and(|value| documents.holds(&value)) {
+                    continue;
+                }
+            }
+            chosen.push(id as u32);
+        }
+        Ok(Some(chosen))
+    }
+
     /// What the vectors of a namespace are: components and model, where there are any.
     pub(super) fn nearest_what(&self, namespace: &str) -> Result<Value> {
-        let kept = self.followed(&*self.store()?, namespace, Metric::Cosine)?;
+        let kept = self.followed(&*self.store()?, namespace, Metric::Cosine, false)?;
         let kept = kept.read().unwrap_or_else(PoisonError::into_inner);
         Ok(kept.vectors.as_ref().map_or(Value::Null, |vectors| {
             json!({ "dimensions": vectors.options().dimensions, "model": kept.model, "vectors": kept.ids.len() })
@@ -123,13 +189,21 @@ impl Database {
     }
 
     /// The index of a namespace as of now.
-    fn followed(&self, store: &Store, namespace: &str, metric: Metric) -> Result<Index> {
+    fn followed(&self, store: &Store, namespace: &str, metric: Metric, words: bool) -> Result<Index> {
         let space = beside(namespace);
         let base = names::all(&space)?;
         let kept = {
             let mut all = self.near.0.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(all.entry((space, metric)).or_default())
+            let made = || Arc::new(RwLock::new(Kept::new(self.options.vectors, metric)));
+            Arc::clone(all.entry((space, metric)).or_insert_with(made))
         };
+        // Who only reads does not wait for others who do.
+        let is_new = |index: RwLockReadGuard<'_, Kept>| {
+            index.place == Some(self.published()) && (index.words.is_some() || !words)
+        };
+        if is_new(kept.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(kept);
+        }
         {
             let mut index = kept.write().unwrap_or_else(PoisonError::into_inner);
             let known = index.place.filter(|&place| changes::trimmed(store).is_ok_and(|trimmed| place >= trimmed));
@@ -137,64 +211,166 @@ impl Database {
                 Some(place) => place,
                 // What it missed is not in the log any more.
                 None => {
-                    *index = Kept::default();
+                    let words = index.words.is_some();
+                    *index = Kept::new(self.options.vectors, metric);
+                    index.words = words.then(|| Words::new(Terms::Trigrams));
                     let place = self.published();
                     for row in store.documents.prefix(&base) {
-                        self.note(store, &mut index, metric, &row?.0)?;
+                        self.note(store, &mut index, &row?.0, None)?;
                     }
                     place
                 }
             };
+            // Where it fails it is made anew.
+            index.place = None;
             while self.follow(store, &mut place, usize::MAX, |_, document| {
                 if document.starts_with(&base) {
-                    self.note(store, &mut index, metric, document)?;
+                    self.note(store, &mut index, document, None)?;
                 }
                 Ok(true)
             })? {}
+            if words && index.words.is_none() {
+                index.words = Some(self.words_of(store, &beside(namespace), &index)?);
+            }
             index.place = Some(place);
         }
         Ok(kept)
     }
 
-    /// Brings the index what a key has now.
-    fn note(&self, store: &Store, kept: &mut Kept, metric: Metric, document: &[u8]) -> Result<()> {
-        let Some((_, key)) = names::of_document(document) else { return Ok(()) };
-        let found = self.find(store, document, None)?;
-        match found.and_then(|record| serde_json::from_str::<Map<String, Value>>(record.json()).ok()) {
-            Some(row) => kept.put(key, row, metric),
-            None => kept.remove(key),
+    /// The words of all texts whose vectors are in the index.
+    fn words_of(&self, store: &Store, space: &str, index: &Kept) -> Result<Words> {
+        let mut words = Words::new(Terms::Trigrams);
+        for (key, &id) in &index.ids {
+            let found = self.find(store, &names::document(space, key)?, None)?;
+            let row = found.and_then(|record| serde_json::from_str::<Value>(record.json()).ok());
+            words.put(id, row.as_ref().and_then(|row| row["text"].as_str()).unwrap_or_default());
         }
-        Ok(())
+        Ok(words)
+    }
+
+    /// An index of what there was at a time.
+    fn past(&self, store: &Store, ask: &Near, at: Option<At>) -> Result<Kept> {
+        let mut kept = Kept::new(self.options.vectors, ask.metric);
+        kept.options.exact_up_to = usize::MAX;
+        kept.words = ask.words.is_some().then(|| Words::new(Terms::Trigrams));
+        for row in store.documents.prefix(&names::all(&beside(&ask.namespace))?) {
+            self.note(store, &mut kept, &row?.0, at)?;
+        }
+        Ok(kept)
+    }
+
+    /// Brings the index what a key has.
+    fn note(&self, store: &Store, kept: &mut Kept, document: &[u8], at: Option<At>) -> Result<()> {
+        let Some((_, key)) = names::of_document(document) else { return Ok(()) };
+        let found = self.find(store, document, at)?;
+        match found.and_then(|record| serde_json::from_str::<Map<String, Value>>(record.json()).ok()) {
+            Some(row) => kept.put(key, row),
+            None => {
+                kept.remove(key);
+                Ok(())
+            }
+        }
     }
 }
 
+/// What is near, and what has the words, in one order. Of both kinds the best are looked at in both ways.
+fn both<'a>(
+    kept: &Kept,
+    vectors: &Vectors,
+    vector: &[f32],
+    ask: &Near,
+    wanted: &Wanted,
+    filter: impl Fn() -> vectors::Filter<'a>,
+) -> Result<Vec<Both>> {
+    if ask.threshold.is_some() || ask.metric == Metric::L2 {
+        return Err(MemoryError::input("words", "they go with cosine or dot, and without a threshold"));
+    }
+    if !(wanted.weight.is_finite() && wanted.weight > 0.0) {
+        return Err(MemoryError::input("words", format!("weight {}; it must be more than 0", wanted.weight)));
+    }
+    let Some(words) = &kept.words else { return Ok(Vec::new()) };
+    let k = CANDIDATES.max(ask.top_k.saturating_mul(4));
+    let near = vectors.search(vector, &Search { k, threshold: None, filter: filter() })?.hits;
+    let mut ids: Vec<u32> = near.iter().chain(&words.search(&wanted.text, k, &filter())).map(|hit| hit.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let of_these = || vectors::Filter::Ids(&ids);
+    let near = vectors.search(vector, &Search { k: ids.len(), threshold: None, filter: of_these() })?.hits;
+    let said = words.search(&wanted.text, ids.len(), &of_these());
+    let best = said.first().map_or(1.0, |hit| hit.score);
+    let shares: HashMap<u32, f32> = said.iter().map(|hit| (hit.id, hit.score / best)).collect();
+    let nearness: HashMap<u32, f32> = near.iter().map(|hit| (hit.id, hit.score)).collect();
+    let fused = fuse(&[(1.0, &near), (wanted.weight, &said)], Fusion::ZSum);
+    Ok(fused
+        .into_iter()
+        .take(ask.top_k)
+        .map(|fused| Both {
+            near: nearness.get(&fused.id).copied().unwrap_or_default(),
+            words: shares.get(&fused.id).copied().unwrap_or_default(),
+            fused,
+        })
+        .collect())
+}
+
 impl Kept {
+    fn new(VectorOptions { storage, max_bytes }: VectorOptions, metric: Metric) -> Self {
+        Kept {
+            options: vectors::Options { metric, storage, max_bytes, ..vectors::Options::new(1) },
+            place: None,
+            vectors: None,
+            words: None,
+            model: String::new(),
+            ids: HashMap::new(),
+            rows: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
+    fn row(&self, id: u32) -> Option<&Row> {
+        self.rows.get(id as usize)?.as_ref()
+    }
+
     /// What does not fit to the others was not put by the library, and is not found.
-    fn put(&mut self, key: &str, mut row: Map<String, Value>, metric: Metric) {
+    fn put(&mut self, key: &str, mut row: Map<String, Value>) -> Result<()> {
         let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
         let (model, vector) = (text(row.get("model")), components(&text(row.get("vector"))).unwrap_or_default());
         let metadata = row.remove("metadata").unwrap_or_default();
         if self.vectors.is_none() {
-            let options = vectors::Options { metric, ..vectors::Options::new(vector.len()) };
-            let Ok(made) = Vectors::new(options) else { return };
+            let options = vectors::Options { dimensions: vector.len(), ..self.options.clone() };
+            let Ok(made) = Vectors::new(options) else { return Ok(()) };
             (self.vectors, self.model) = (Some(made), model.clone());
         }
         let id = self.ids.get(key).copied().or_else(|| self.free.last().copied()).unwrap_or(self.rows.len() as u32);
-        let fits = model == self.model && self.vectors.as_ref().is_some_and(|all| all.put(&[id], &vector, 0).is_ok());
+        let fits = match &self.vectors {
+            Some(all) if model == self.model => match all.put(&[id], &vector, 0) {
+                // To leave some out would be a wrong answer.
+                Err(full @ VectorError::Full { .. }) => return Err(full.into()),
+                answer => answer.is_ok(),
+            },
+            _ => false,
+        };
         if !fits {
             self.remove(key);
-            return self.forget();
+            self.forget();
+            return Ok(());
         }
         if self.ids.insert(key.to_owned(), id).is_none() && self.free.pop().is_none() {
             self.rows.push(None);
         }
         self.rows[id as usize] = Some(Row { key: key.to_owned(), metadata });
+        if let Some(words) = &mut self.words {
+            words.put(id, &text(row.get("text")));
+        }
+        Ok(())
     }
 
     fn remove(&mut self, key: &str) {
         let Some(id) = self.ids.remove(key) else { return };
         if let Some(vectors) = &self.vectors {
             vectors.remove(&[id], 0);
+        }
+        if let Some(words) = &mut self.words {
+            words.remove(id);
         }
         self.rows[id as usize] = None;
         self.free.push(id);
@@ -204,7 +380,9 @@ impl Kept {
     /// Where no vector is left the next ones may be of another model.
     fn forget(&mut self) {
         if self.ids.is_empty() {
-            *self = Kept { place: self.place, ..Kept::default() };
+            (self.vectors, self.model) = (None, String::new());
+            (self.rows, self.free) = (Vec::new(), Vec::new());
+            self.words = self.words.as_ref().map(|_| Words::new(Terms::Trigrams));
         }
     }
 }

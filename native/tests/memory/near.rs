@@ -117,3 +117,94 @@ fn what_does_not_fit_is_refused_or_not_found() {
         assert_eq!(ask(&database, question.clone()).unwrap_err().code(), ErrorCode::InvalidInput, "{question}");
     }
 }
+
+fn keep_text(database: &Database, key: &str, vector: &str, text: &str) {
+    let value = json!({"model": "m", "vector": vector, "text": text, "metadata": {"of": key}});
+    write(database, json!([{"put": {"namespace": "n#vectors", "key": key, "value": value}}])).unwrap();
+}
+
+#[test]
+fn words_count_beside_the_vector() {
+    let folder = Folder::new("near-words");
+    let database = open(&folder);
+    keep_text(&database, "a", EAST, "the valve leaks");
+    keep_text(&database, "b", NORTH, "part KX-4711 of the pump");
+    assert_eq!(found(&database, EAST, json!({})), ["a", "b"]);
+    let words = |weight: f32| json!({"words": {"text": "KX-4711", "weight": weight}});
+    assert_eq!(found(&database, EAST, words(5.0)), ["b", "a"]);
+    let answer = asked(&database, near(EAST, words(5.0)));
+    let [hit, other] = [&answer["hits"][0], &answer["hits"][1]];
+    assert_eq!((&hit["near"], &hit["words"], &hit["metadata"]), (&json!(0.0), &json!(1.0), &json!({"of": "b"})));
+    assert_eq!((&other["near"], &other["words"]), (&json!(1.0), &json!(0.0)));
+    // From now on the words follow the log, too.
+    keep_text(&database, "b", NORTH, "nothing of that");
+    keep_text(&database, "c", WEST, "KX-4711");
+    assert_eq!(found(&database, EAST, words(9.0))[0], "c");
+    drop_vector(&database, "c");
+    assert_eq!(found(&database, EAST, words(9.0)), ["a", "b"]);
+    assert_eq!(found(&database, EAST, json!({"prefix": "b", "words": {"text": "valve", "weight": 9}})), ["b"]);
+    for key in ["a", "b"] {
+        drop_vector(&database, key);
+    }
+    assert_eq!(found(&database, EAST, words(1.0)), [""; 0]);
+    keep_text(&database, "d", THREE, "valve");
+    assert_eq!(found(&database, THREE, json!({"words": {"text": "valve", "weight": 1}})), ["d"]);
+    for wrong in [
+        json!({"threshold": 0.5, "words": {"text": "x", "weight": 1}}),
+        json!({"metric": "l2", "words": {"text": "x", "weight": 1}}),
+        json!({"words": {"text": "x", "weight": 0}}),
+    ] {
+        let error = ask(&database, near(THREE, wrong.clone())).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidInput, "{wrong}");
+    }
+}
+
+#[test]
+fn a_search_of_the_past_sees_what_there_was() {
+    let folder = Folder::new("near-past");
+    let database = open(&folder);
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as f64 / 1e3;
+    // A fraction, so that it is not the end of the millisecond.
+    let moment = || {
+        let time = (now() * 1e3).round() / 1e3;
+        let time = if time.fract() == 0.0 { time + 0.001 } else { time };
+        while now() <= time + 0.01 {
+            std::hint::spin_loop();
+        }
+        time
+    };
+    let before = moment();
+    keep_text(&database, "a", EAST, "valve");
+    keep_text(&database, "b", NORTH, "pump");
+    put(&database, "b", json!({"site": "A"}));
+    let first = moment();
+    keep_text(&database, "a", WEST, "valve");
+    drop_vector(&database, "b");
+    put(&database, "b", json!({"site": "B"}));
+    assert_eq!(found(&database, EAST, json!({})), ["a"]);
+    assert_eq!(found(&database, EAST, json!({"asOf": first})), ["a", "b"]);
+    let answer = asked(&database, near(EAST, json!({"asOf": first})));
+    assert_eq!((&answer["hits"][0]["score"], &answer["exact"]), (&json!(1.0), &json!(true)));
+    assert_eq!(found(&database, EAST, json!({"asOf": first, "documents": {"site": "A"}})), ["b"]);
+    assert_eq!(found(&database, EAST, json!({"asOf": first, "documents": {"site": "B"}})), [""; 0]);
+    let words = json!({"asOf": first, "words": {"text": "pump", "weight": 9}});
+    assert_eq!(found(&database, EAST, words), ["b", "a"]);
+    assert_eq!(found(&database, EAST, json!({"asOf": before})), [""; 0]);
+}
+
+#[test]
+fn the_index_is_kept_as_is_wanted_and_tells_when_it_is_full() {
+    let folder = Folder::new("near-kept");
+    let options = |vectors: Value| -> Options { serde_json::from_value(json!({ "vectors": vectors })).unwrap() };
+    for storage in ["f32", "f16", "i8"] {
+        let database = Database::open(&folder.0, options(json!({ "storage": storage }))).unwrap();
+        keep(&database, "a", EAST, json!(null));
+        keep(&database, "b", NORTH, json!(null));
+        assert_eq!(found(&database, EAST, json!({})), ["a", "b"], "{storage}");
+        database.close().unwrap();
+    }
+    let database = Database::open(&folder.0, options(json!({ "maxBytes": 1 }))).unwrap();
+    for _ in 0..2 {
+        assert_eq!(ask(&database, near(EAST, json!({}))).unwrap_err().code(), ErrorCode::BufferFull);
+    }
+}

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { EngineError, quote } from '../../shared/errors'
 import type { Database, Operation } from './database'
 import { BuiltInEmbedder } from './embedder'
-import { beside, type Embedder } from './embeddings'
+import { beside, type Embedder, type SearchOptions } from './embeddings'
 
 /** What happened, what is so, how to do it. */
 export type Kind = 'episode' | 'fact' | 'procedure'
@@ -84,6 +84,8 @@ const DECAY_DAYS = 30
 const USES = 10
 /** What is more important, or was used more often, does not fade. */
 const FADES = { importance: 0.8, uses: 5 }
+/** How much words count in the choice of those that are ranked. */
+const WORDS = 0.5
 /** So many of the nearest are ranked, at least. */
 const CANDIDATES = 200
 
@@ -226,7 +228,7 @@ export class AgentMemory {
     return this.options.embedder ? { embedder: this.options.embedder } : {}
   }
 
-  private search(query: string, options: { topK: number; threshold?: number; filter: Record<string, unknown> }) {
+  private search(query: string, options: SearchOptions) {
     return this.db.search(this.namespace, query, { ...options, ...this.by })
   }
 
@@ -238,16 +240,17 @@ export class AgentMemory {
       ...tags.map((tag) => ({ tags: { contains: tag } })),
     ]
     const topK = Math.max(CANDIDATES, limit * 4)
-    const hits = await this.search(query, { topK, filter: { and: conditions } })
+    const hits = await this.search(query, { topK, words: WORDS, filter: { and: conditions } })
     const ids = hits.map(({ key }) => key)
     const [memories, uses] = await Promise.all([this.db.getMany<Kept>(this.namespace, ids), this.usesOf(ids)])
     const weights = { ...WEIGHTS, ...this.options.weights, ...options.weights }
-    const found = hits.flatMap(({ key, score }, place) => {
+    const found = hits.flatMap(({ key, near = 0, words = 0 }, place) => {
       const kept = memories[place]
       if (!kept) return []
       const used = uses[place] as number
       const why: Weights = {
-        similarity: Math.max(0, score),
+        // Words that are the same make up for a meaning that is not seen, and take nothing away.
+        similarity: Math.max(0, near, (near + words) / 2),
         importance: kept.importance,
         recency: Math.exp(-Math.max(0, this.now() - kept.time) / (DECAY_DAYS * DAY_MS)),
         use: Math.min(used / USES, 1),

@@ -37,6 +37,13 @@ export interface Config {
   changesKept?: number
   /** Cut a damaged journal where the damage begins. */
   repair?: boolean
+  /** How the indexes of vectors are kept in memory; those in the store are whole. */
+  vectors?: {
+    /** `f32` by default, `f16` in half the memory, `i8` in a fourth and with scores that are rounded. */
+    storage?: 'f32' | 'f16' | 'i8'
+    /** The most that the index of a namespace takes, 2 GiB by default: beyond it a search fails with `BUFFER_FULL`. */
+    maxBytes?: number
+  }
 }
 
 /** A time (a `Date`, milliseconds, or a text with a date), or the id of a version. */
