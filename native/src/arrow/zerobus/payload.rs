@@ -34,7 +34,7 @@ impl Payload {
 
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Payload::Flight(batch) => batch.columns().iter().map(|column| size_of_column(column)).sum(),
+            Payload::Flight(batch) => batch.columns().iter().map(size_of_column).sum(),
             Payload::Protobuf(records) => records.iter().map(Vec::len).sum(),
             Payload::Json(records) => records.iter().map(String::len).sum(),
         }

@@ -32,7 +32,7 @@ pub(super) fn client(config: &ZerobusConfig) -> Result<ZerobusSdk, ZerobusError>
 
 /// An open stream.
 pub(super) enum Wire {
-    Flight(ZerobusArrowStream),
+    Flight(Box<ZerobusArrowStream>),
     Records(Box<ZerobusStream>),
 }
 
@@ -55,7 +55,7 @@ impl Wire {
                 };
                 let builder = builder.connection_timeout_ms(config.connect_timeout_ms);
                 let builder = builder.max_inflight_batches(MAX_MESSAGES).ipc_compression(compression);
-                builder.arrow(shape.schema.clone()).build_arrow().await.map(Wire::Flight)
+                builder.arrow(shape.schema.clone()).build_arrow().await.map(|stream| Wire::Flight(Box::new(stream)))
             }
             Delivery::Protobuf => {
                 let bytes = shape.descriptor.as_ref().map_or(&[][..], |descriptor| descriptor.bytes());
