@@ -17,6 +17,7 @@ use databricks_zerobus_ingest_sdk::databricks::zerobus as proto;
 use proto::ephemeral_stream_request::Payload as Ask;
 use proto::ephemeral_stream_response::Payload as Answer;
 use proto::ingest_record_batch_request::Batch as Records;
+use proto::ingest_record_request::Record;
 use proto::zerobus_server::{Zerobus, ZerobusServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -200,19 +201,14 @@ impl Zerobus for Server {
         tokio::spawn(async move {
             let say = |payload| proto::EphemeralStreamResponse { payload: Some(payload) };
             while let Some(Ok(request)) = input.next().await {
-                let batch = match request.payload {
-                    Some(Ask::IngestRecordBatch(batch)) => batch,
-                    _ => {
+                let (offset, ids) = match request.payload.unwrap() {
+                    Ask::IngestRecord(one) => (one.offset_id.unwrap(), vec![id_of(one.record.unwrap())]),
+                    Ask::IngestRecordBatch(batch) => (batch.offset_id.unwrap(), ids_of(batch.batch.unwrap())),
+                    Ask::CreateStream(_) => {
                         let opened = proto::CreateIngestStreamResponse { stream_id: Some("one".into()) };
                         let _ = session.out.send(Ok(say(Answer::CreateStreamResponse(opened))));
                         continue;
                     }
-                };
-                let offset = batch.offset_id.unwrap();
-                let ids: Vec<i64> = match batch.batch.unwrap() {
-                    Records::JsonBatch(batch) => batch.records.iter().map(|record| id_of_json(record)).collect(),
-                    Records::ProtoEncodedBatch(batch) => batch.records.iter().map(|it| id_of_record(it)).collect(),
-                    Records::AvroBatch(_) => panic!("nobody sends Avro"),
                 };
                 let ack = |_, whole: bool| {
                     let up_to = whole.then_some(offset)?;
@@ -241,6 +237,22 @@ impl Zerobus for Server {
         _: Request<proto::RetireStreamRequest>,
     ) -> Result<Response<proto::RetireStreamResponse>, Status> {
         Err(Status::unimplemented(""))
+    }
+}
+
+fn id_of(record: Record) -> i64 {
+    match record {
+        Record::JsonRecord(record) => id_of_json(&record),
+        Record::ProtoEncodedRecord(record) => id_of_record(&record),
+        Record::AvroEncodedRecord(_) => panic!("nobody sends Avro"),
+    }
+}
+
+fn ids_of(batch: Records) -> Vec<i64> {
+    match batch {
+        Records::JsonBatch(batch) => batch.records.iter().map(|record| id_of_json(record)).collect(),
+        Records::ProtoEncodedBatch(batch) => batch.records.iter().map(|record| id_of_record(record)).collect(),
+        Records::AvroBatch(_) => panic!("nobody sends Avro"),
     }
 }
 
