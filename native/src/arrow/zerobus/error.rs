@@ -214,9 +214,28 @@ mod tests {
         let of = |error| SendError::of(&error, &config).kind();
         assert_eq!(of(ZerobusError::InvalidArgument("Ingest payload too large: 9 bytes".into())), "too-large");
         assert_eq!(of(ZerobusError::InvalidArgument("no".into())), "rejected");
+        assert_eq!(of(ZerobusError::InvalidUCTokenError("no".into())), "authentication");
+        assert_eq!(of(ZerobusError::TokenFetchError("away".into())), "token-refresh");
+        assert_eq!(of(ZerobusError::ConnectionTimeout("away".into())), "connection");
+        assert_eq!(of(ZerobusError::FailedToEstablishTlsConnectionError), "connection");
         assert_eq!(of(ZerobusError::InvalidStateError("odd".into())), "transmission");
         assert_eq!(of(ZerobusError::UnexpectedStreamResponseError("odd".into())), "transmission");
         let opening = ZerobusError::CreateStreamError(Status::unavailable("away"));
         assert_eq!(SendError::of(&opening, &config).kind(), "connection");
+    }
+    #[test]
+    fn each_has_the_code_of_its_cause() {
+        let exhausted = SendError::RetryExhausted { attempts: 5, last: Box::new(SendError::TooLarge("big".into())) };
+        let schema = SendError::Schema { message: "no".into(), causes: "FieldNotInTable".into() };
+        for (error, code, kind) in [
+            (exhausted, ErrorCode::TooLarge, "retry-exhausted"),
+            (schema, ErrorCode::Refused, "schema"),
+            (SendError::TokenRefresh("away".into()), ErrorCode::Transport, "token-refresh"),
+            (SendError::Closed, ErrorCode::Closed, "closed"),
+            (SendError::Internal("odd".into()), ErrorCode::Internal, "internal"),
+        ] {
+            assert_eq!((error.code(), error.kind()), (code, kind));
+            assert_eq!(error.is_retryable(), kind == "token-refresh");
+        }
     }
 }
