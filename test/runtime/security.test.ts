@@ -55,6 +55,7 @@ describe('a secret', () => {
         ...{ endpoint: `http://127.0.0.1:${port}`, unityCatalogUrl: `http://127.0.0.1:${port}`, table: 'a.b.c' },
         ...{ spool, spoolMb: spool ? 0.5 : 64, attempts: 2, copiesArrow: true, copiesProtobuf: true },
       })),
+    'millrace-memory-embedder': (port) => [{ url: `http://127.0.0.1:${port}/v1`, model: 'any', retries: 0 }],
     'millrace-tasks-broker': (port) => [
       { kind: 'servers', natsUrl: `nats://127.0.0.1:${port}`, redisUrl: `redis://127.0.0.1:${port}`, offline: 'fail' },
     ],
@@ -62,6 +63,10 @@ describe('a secret', () => {
   /** Who makes a config node use them. */
   const users: Record<string, (config: string) => Json> = {
     'millrace-arrow-zerobus-table': (table) => ({ type: 'millrace-arrow-zerobus', table }),
+    'millrace-memory-embedder': (embedder) => ({
+      ...{ type: 'millrace-memory-ingest', store: 'store', embedder },
+      ...{ source: 'a', sourceType: 'str', text: 'words', textType: 'str' },
+    }),
     'millrace-tasks-broker': (broker) => ({ type: 'millrace-tasks-send', task: 'any', broker }),
   }
 
@@ -103,6 +108,7 @@ describe('a secret', () => {
           wires: [acting.map(({ id }) => id)],
         },
         ...nodes.filter(({ type }) => users[type]),
+        { id: 'store', type: 'millrace-memory-store' },
         ...acting.map((node) => ({ ...place, ...node, accept: 'any', wires: [['say'], ['say']] })),
         { ...place, id: 'catch', type: 'catch', wires: [['say']] },
         say,
