@@ -5,13 +5,14 @@ import type { GraphEndpoint, Qos, Refused } from './lib'
 import { firstMismatch, type Mismatch } from './match'
 import type { MemberHost } from './member'
 
+const toldByGraph = new Set<string>(['reliability', 'durability', 'deadline', 'liveliness'] satisfies Mismatch[])
+
 export class Others {
   /** None known before the first look. */
   count = 0
   private mismatch: Mismatch | null = null
-  /** So many refusals are known, and this is what the graph told of one. */
+  /** So many refusals are known. */
   private refusals = 0
-  private told: Mismatch | null = null
 
   constructor(
     private readonly host: Pick<MemberHost, 'node' | 'text'>,
@@ -29,12 +30,11 @@ export class Others {
     const found = firstMismatch(others, this.type, this.refuses)
     if (found && found.reason !== this.mismatch) this.host.node.warn(this.warning(found.other, found.reason))
     this.mismatch = found?.reason ?? null
-    this.told = found?.reason ?? this.told
   }
 
-  /** The transport knows of policies that the graph says nothing of. */
+  /** The transport knows of policies that the graph says nothing of; of the others it may know before the graph does. */
   heed({ count, policy }: Refused): void {
-    if (count > this.refusals && policy && policy !== this.told) {
+    if (count > this.refusals && policy && !toldByGraph.has(policy)) {
       this.host.node.warn(this.host.text('mismatch.policy', { topic: this.topic, policy }))
     }
     this.refusals = count
@@ -44,7 +44,6 @@ export class Others {
   forget(): void {
     this.count = 0
     this.refusals = 0
-    this.told = null
   }
 
   /** What is wrong between the two. */
