@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { EngineError, memory } from '../../nodes'
 
 describe('memory.Database', () => {
@@ -81,6 +82,25 @@ describe('memory.Database', () => {
     assert.deepEqual(found[42], { number: 42 })
     assert.deepEqual(found.slice(100), Array(10).fill('KEY_NOT_FOUND'))
     await rejected(Promise.all([db.get('n', 'k1'), db.get('n', '')]), 'INVALID_INPUT')
+  })
+
+  it('writes are done in the order of their calls, and those before a close are done', async () => {
+    const path = join(folder, 'ordered')
+    const first = await memory.Database.open({ path })
+    const all: Promise<unknown>[] = []
+    for (let number = 0; number < 300; number += 1) {
+      // Large ones take longer.
+      all.push(first.put('n', 'k', { number, pad: 'x'.repeat(number % 7 === 0 ? 30_000 : 1) }))
+      await nextTurn()
+    }
+    await Promise.all([first.close(), ...all])
+    const again = await memory.Database.open({ path })
+    const history = (await again.history('n', 'k')) as { value: { number: number } }[]
+    assert.deepEqual(
+      history.map(({ value }) => value.number),
+      Array.from({ length: 300 }, (_, place) => 299 - place),
+    )
+    await again.close()
   })
 
   it('batches are atomic, and name a key once', async () => {

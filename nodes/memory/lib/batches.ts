@@ -2,6 +2,9 @@
 import type { MemoryDatabase } from '#native'
 import { EngineError, toEngineError } from '../../shared/errors'
 
+/** Of the text of writes that cross together. */
+const MAX_LENGTH = 8 << 20
+
 interface Waiting<Result> {
   text: string
   resolve(result: Result): void
@@ -10,7 +13,7 @@ interface Waiting<Result> {
 
 /** Gathers calls until the turn ends. */
 abstract class Batches<Result> {
-  private waiting: Waiting<Result>[] = []
+  protected waiting: Waiting<Result>[] = []
 
   add(text: string): Promise<Result> {
     return new Promise((resolve, reject) => {
@@ -19,10 +22,14 @@ abstract class Batches<Result> {
     })
   }
 
-  private flush(): void {
+  protected flush(): void {
     const batch = this.waiting
     this.waiting = []
-    this.cross(batch).catch((error: unknown) => {
+    this.send(batch)
+  }
+
+  protected send(batch: Waiting<Result>[]): Promise<void> {
+    return this.cross(batch).catch((error: unknown) => {
       const failure = toEngineError(error)
       for (const { reject } of batch) reject(failure)
     })
@@ -35,8 +42,33 @@ abstract class Batches<Result> {
 export type Outcome = [version: string | null, previous: string | null]
 
 export class Writes extends Batches<Outcome[]> {
+  private isCrossing = false
+
   constructor(private readonly database: MemoryDatabase) {
     super()
+  }
+
+  /** One crossing after the other: what is written first is there first. */
+  protected override flush(): void {
+    if (this.isCrossing || this.waiting.length === 0) return
+    this.isCrossing = true
+    this.send(this.take()).then(() => {
+      this.isCrossing = false
+      // Who was answered can join.
+      process.nextTick(() => this.flush())
+    })
+  }
+
+  /** As many as make a text of bearable length, at least one. */
+  private take(): Waiting<Outcome[]>[] {
+    let length = 0
+    let count = 0
+    for (const { text } of this.waiting) {
+      length += text.length
+      if (count > 0 && length > MAX_LENGTH) break
+      count += 1
+    }
+    return this.waiting.splice(0, count)
   }
 
   protected override async cross(batch: Waiting<Outcome[]>[]): Promise<void> {

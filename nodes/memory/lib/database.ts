@@ -464,6 +464,8 @@ export class Database implements AsyncDisposable {
 
   private async end(): Promise<void> {
     for (const watch of this.watches) await watch.return()
+    // A write of nothing: behind it all that was asked for before is done.
+    await this.writes.add('[]').catch(() => {})
     await coded(() => this.handle.close())
     if (this.temporary) await rm(this.path, { recursive: true, force: true })
   }
