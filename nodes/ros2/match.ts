@@ -1,8 +1,11 @@
 /** Whether the two ends of a topic find each other. */
 import type { GraphEndpoint, Qos } from './lib'
 
+/** What of the quality can keep the ends of a topic apart. */
+export const policies = ['reliability', 'durability', 'deadline', 'liveliness'] as const
+
 /** What keeps the ends of a topic apart: also keys of the catalogue. */
-export type Mismatch = 'type' | 'reliability' | 'durability' | 'deadline' | 'liveliness'
+export type Mismatch = 'type' | (typeof policies)[number]
 
 /** Why a subscription that wants one quality gets nothing from a publisher that offers the other. */
 export function refusal(wanted: Required<Qos>, offered: Required<Qos>): Mismatch | null {

@@ -2,10 +2,10 @@
 import type { NodeStatus } from 'node-red'
 import { absolute } from './fields'
 import type { GraphEndpoint, Qos, Refused } from './lib'
-import { firstMismatch, type Mismatch } from './match'
+import { firstMismatch, type Mismatch, policies } from './match'
 import type { MemberHost } from './member'
 
-const toldByGraph = new Set<string>(['reliability', 'durability', 'deadline', 'liveliness'] satisfies Mismatch[])
+const toldByGraph = new Set<string>(policies)
 
 export class Others {
   /** None known before the first look. */
