@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { tableFromArrays, tableToIPC } from 'apache-arrow'
 import { arrow } from '../nodes'
+import { median, watchThread } from './lib/figures'
 
 const ROUNDS = 7
 const BATCHES = 20
@@ -108,16 +109,7 @@ async function run(sender: Sender, ipc: Buffer): Promise<Round> {
   // Each call has bytes of its own, as each would in a flow.
   const all = Array.from({ length: BATCHES }, () => Buffer.from(ipc))
   const calls: number[] = []
-  let stretch = 0
-  let last = performance.now()
-  let running = true
-  const look = () => {
-    const now = performance.now()
-    stretch = Math.max(stretch, now - last)
-    last = now
-    if (running) setImmediate(look)
-  }
-  setImmediate(look)
+  const stop = watchThread()
   const start = performance.now()
   const sent: Promise<unknown>[] = []
   for (const bytes of all) {
@@ -128,12 +120,7 @@ async function run(sender: Sender, ipc: Buffer): Promise<Round> {
   }
   await Promise.all(sent)
   const seconds = (performance.now() - start) / 1000
-  running = false
-  return { rate: (BATCHES * ipc.length) / 1e6 / seconds, call: median(calls), stretch }
-}
-
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[values.length >> 1] as number
+  return { rate: (BATCHES * ipc.length) / 1e6 / seconds, call: median(calls), stretch: stop() }
 }
 
 async function main(): Promise<void> {

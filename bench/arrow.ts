@@ -5,6 +5,7 @@
 import { performance } from 'node:perf_hooks'
 import { tableFromIPC, tableFromJSON, tableToIPC } from 'apache-arrow'
 import { arrow } from '../nodes'
+import { median, watchThread } from './lib/figures'
 
 const ROUNDS = 15
 const ROWS = 100_000
@@ -41,27 +42,13 @@ interface Measured {
 }
 
 async function measure(call: () => unknown): Promise<Measured> {
-  let blocked = 0
-  let running = true
-  let last = performance.now()
-  const look = () => {
-    const now = performance.now()
-    blocked = Math.max(blocked, now - last)
-    last = now
-    if (running) setImmediate(look)
-  }
-  setImmediate(look)
+  const stop = watchThread()
   const start = performance.now()
   await call()
   const ms = performance.now() - start
-  look()
-  running = false
+  const blocked = stop()
   await new Promise((resolve) => setTimeout(resolve, 5))
   return { ms, blocked }
-}
-
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[values.length >> 1] as number
 }
 
 /** Runs all of them in turns, and prints the medians. */

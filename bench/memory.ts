@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { memory } from '../nodes'
+import { median } from './lib/figures'
 import { peer } from './memory/peers'
 
 const long = process.env.MILLRACE_LONG === '1'
@@ -116,9 +117,8 @@ async function opening(count: number): Promise<void> {
     gets.push(performance.now() - opened)
     await again.close()
   }
-  const median = (all: number[]) => all.sort((a, b) => a - b)[1]?.toFixed(1)
-  say(`opening ${count.toLocaleString('en')} keys`, `${median(times)} ms`)
-  say('  its first get', `${median(gets)} ms`)
+  say(`opening ${count.toLocaleString('en')} keys`, `${median(times).toFixed(1)} ms`)
+  say('  its first get', `${median(gets).toFixed(1)} ms`)
 }
 
 async function amplification(): Promise<void> {

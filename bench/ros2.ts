@@ -11,6 +11,7 @@ import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type Json, nodeRed, Runtime, root } from '../test/runtime/harness'
+import { median } from './lib/figures'
 
 const long = process.env.MILLRACE_LONG === '1'
 const ROUNDS = long ? 7 : 3
@@ -152,10 +153,6 @@ async function seen(runtime: Runtime): Promise<Seen> {
   })
   runtime.process.send({ bench: true })
   return answered
-}
-
-function median(values: number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] as number
 }
 
 function row(label: string, values: number[], unit: string, rest = ''): void {

@@ -11,6 +11,7 @@ import helper from 'node-red-node-test-helper'
 import { sync } from '../nodes'
 import syncNode from '../nodes/sync/sync'
 import { generator } from '../test/shared/random'
+import { median } from './lib/figures'
 
 const require = createRequire(__filename)
 const joinNode = require('@node-red/nodes/core/sequence/17-split.js') as (RED: NodeAPI) => void
@@ -99,10 +100,6 @@ async function node(type: 'millrace-sync' | 'join', messages: Stamped[]): Promis
   const seconds = (performance.now() - start) / 1000
   await helper.unload()
   return { rate: messages.length / seconds, pairs, meanSkewMs: skew / pairs }
-}
-
-function median(values: number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] as number
 }
 
 function row(label: string, rates: number[], rest = ''): void {

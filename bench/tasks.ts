@@ -17,6 +17,7 @@ import { connect } from 'nats'
 import type { tasks as Tasks } from '../nodes'
 import { Runtime, root } from '../test/runtime/harness'
 import { NatsServer } from '../test/tasks/nats-server'
+import { median } from './lib/figures'
 
 // As it is installed, and not as it is compiled on the way.
 const { tasks } = createRequire(__filename)('../dist') as { tasks: typeof Tasks }
@@ -226,10 +227,6 @@ async function rateOf(count: number, run: () => Promise<void>): Promise<number> 
     throw error
   }
   return count / ((performance.now() - start) / 1000)
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] as number
 }
 
 function row(label: string, values: readonly number[], unit: string, rest = ''): void {

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { memory } from '../nodes'
 import { VectorIndex } from '../nodes/memory/lib/vectors'
+import { median } from './lib/figures'
 import { peer } from './memory/peers'
 
 const DIMENSIONS = 384
@@ -42,10 +43,6 @@ function nearest(base: Float32Array, query: Float32Array, allowed: (id: number) 
       .slice(0, K)
       .map(([, id]) => id),
   )
-}
-
-function median(values: number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] as number
 }
 
 async function timed(work: () => unknown): Promise<number> {
