@@ -288,7 +288,11 @@ describe('millrace-action-watch: over a restart', () => {
     userDir = mkdtempSync(join(tmpdir(), 'millrace-watch-'))
     helper.settings({ userDir } as never)
   })
-  afterEach(() => rmSync(userDir, { recursive: true, force: true }))
+  afterEach(async () => {
+    // What it keeps is written while it runs.
+    await Rig.stop()
+    rmSync(userDir, { recursive: true, force: true })
+  })
 
   /** As another process would begin: nothing of the node is in memory. */
   async function restart(config: Json): Promise<Rig> {

@@ -115,6 +115,9 @@ peersSuite('ros2 services with peers', () => {
       const server = context.serve('/ours', TYPE, giveBack, { int64: 'string' })
       // Until we know who asks, which takes longer here, its requests are lost.
       while ((await own.ask({ call: ['/ours', [], 0] })).error);
+      // So are its answers until it knows us.
+      const known = () => context.call('/theirs', TYPE, {}, { timeoutMs: 1000 }).then(Boolean, () => false)
+      while (!(await known()));
       for (let depth = 0; depth < 30; depth += 1) {
         const prefixes = depth % 10 === 9 ? many : ['a']
         const answer = await own.ask({ call: ['/ours', prefixes, depth] })
