@@ -54,6 +54,8 @@ pub struct Page {
 
 /// A page looks at so many keys at most: those that are deleted cost, too.
 const SCAN_MAX: usize = 20_000;
+/// So many versions back are read one by one: each costs a fraction of a range.
+const NEAR: usize = 3;
 
 impl Database {
     /// The newest version, deleted or not.
@@ -84,12 +86,24 @@ impl Database {
     /// The version that was the newest at a time, deleted or not.
     pub(super) fn version_at(&self, store: &Store, document: &[u8], time: u64) -> Result<Option<Record>> {
         match self.current(store, document)? {
-            Some(record) if record.head.id.stamp > time => self.older(store, document, time),
+            Some(record) if record.head.id.stamp > time => self.older(store, document, &record, time),
             found => Ok(found),
         }
     }
 
-    fn older(&self, store: &Store, document: &[u8], time: u64) -> Result<Option<Record>> {
+    /// The version of that time, which is older than `newest`.
+    fn older(&self, store: &Store, document: &[u8], newest: &Record, time: u64) -> Result<Option<Record>> {
+        let mut previous = newest.head.previous;
+        for _ in 0..NEAR {
+            let Some(id) = previous else { return Ok(None) };
+            // What retention gave up: so it did with all that is older.
+            let Some(bytes) = store.history.get(&names::version(document, id.stamp))? else { return Ok(None) };
+            let record = Record::read(bytes).map_err(|_| damaged(document))?;
+            if id.stamp <= time {
+                return Ok(Some(record));
+            }
+            previous = record.head.previous;
+        }
         let range = names::version(document, 0)..=names::version(document, time);
         match store.history.range(range).next_back() {
             Some(row) => Ok(Some(Record::read(row?.1).map_err(|_| damaged(document))?)),
