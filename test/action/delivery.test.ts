@@ -234,7 +234,7 @@ describe('delivery: open and close', () => {
     assert.equal(sender.status().state, 'opening')
     assert.equal(await code(sender.open()), 'TRANSPORT')
     assert.deepEqual([sender.status().state, sender.status().lastError?.code], ['failed', 'TRANSPORT'])
-    await once(transport.events, 'open', { signal: AbortSignal.timeout(5000) })
+    await once(transport.events, 'open', { signal: AbortSignal.timeout(45_000) })
     await new Promise(setImmediate)
     assert.deepEqual([sender.status().state, transport.opens], ['ready', 3])
   })

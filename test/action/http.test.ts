@@ -55,7 +55,7 @@ class Target {
   }
 
   async until(count: number): Promise<Asked[]> {
-    while (this.asked.length < count) await once(this.events, 'asked', { signal: AbortSignal.timeout(8000) })
+    while (this.asked.length < count) await once(this.events, 'asked', { signal: AbortSignal.timeout(45_000) })
     return this.asked
   }
 

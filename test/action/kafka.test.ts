@@ -151,7 +151,14 @@ suite('driver kafka', function () {
   /** Reads so many records of a topic, in the order of each partition. */
   async function read(name: string, enough: number | ((found: Read[]) => boolean)): Promise<Read[]> {
     const bootstrapBrokers = [{ host: '127.0.0.1', port: broker.ports.plain as number }]
-    const consumer = new Consumer({ groupId: `${name}-${Math.random()}`, clientId: 'test', bootstrapBrokers })
+    // The first group makes the broker's own topic for groups, which may take it a while.
+    const patience = { retries: 100, retryDelay: 200 }
+    const consumer = new Consumer({
+      groupId: `${name}-${Math.random()}`,
+      clientId: 'test',
+      bootstrapBrokers,
+      ...patience,
+    })
     const stream = await consumer.consume({ topics: [name], mode: 'earliest', autocommit: false, maxWaitTime: 100 })
     const found: Read[] = []
     for await (const { key, value, headers, partition } of stream) {
@@ -250,7 +257,7 @@ suite('driver kafka', function () {
   it('many of which one is too large: the others arrive', async () => {
     topic += '-small'
     await broker.make([`${topic}.display`], [{ name: 'max.message.bytes', value: '2000' }])
-    const kafka = driver({ batch: 500 })
+    const kafka = driver({ batch: 500, retries: 100 })
     const sends = Array.from({ length: 40 }, (_, value) =>
       kafka.onMeasurement(
         measurement(value, { sourceNodeId: `s${value}`, fill: 'x'.repeat(value === 7 ? 3000 : 9) }) as never,

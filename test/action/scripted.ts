@@ -44,7 +44,7 @@ export class Scripted implements Transport {
   }
 
   async until(count: number): Promise<void> {
-    while (this.calls.length < count) await once(this.events, 'call', { signal: AbortSignal.timeout(5000) })
+    while (this.calls.length < count) await once(this.events, 'call', { signal: AbortSignal.timeout(45_000) })
   }
 }
 

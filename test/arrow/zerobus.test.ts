@@ -150,7 +150,7 @@ describe('millrace-arrow-zerobus', () => {
   })
 
   it('waits for what is on its way when it is closed, but not for long', async function () {
-    this.timeout(30_000)
+    this.timeout(90_000)
     const server = await start({ ackDelayMs: 300 })
     rig = await ZerobusRig.start(server)
     rig.send({ payload: rows(0, 10) })
@@ -226,7 +226,7 @@ describe('millrace-arrow-zerobus', () => {
     })
 
     it('has it alone: another table says so, and tries again', async function () {
-      this.timeout(40_000)
+      this.timeout(90_000)
       const server = await start()
       const path = { ...config, spoolFolder: 'one' }
       const first = await ZerobusRig.start(server, { config: path })

@@ -33,7 +33,7 @@ export function editorSuite(title: string, options: Options, body: (editor: () =
     return
   }
   describe(name, function suite() {
-    this.timeout(20_000)
+    this.timeout(60_000)
     let editor: Editor | undefined
 
     before(async function openEditor() {

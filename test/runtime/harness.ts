@@ -148,7 +148,7 @@ module.exports = {
   }
 
   /** Waits until `fits`, looked at whenever the process says something. */
-  async until(what: string, fits: () => boolean, withinMs = 15_000): Promise<void> {
+  async until(what: string, fits: () => boolean, withinMs = 45_000): Promise<void> {
     const giveUp = AbortSignal.timeout(withinMs)
     while (!fits()) {
       const ended = this.process.exitCode ?? this.process.signalCode

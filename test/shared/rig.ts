@@ -10,7 +10,7 @@ export type Seen = any
 const SAID = ['status', 'log', 'warn', 'error'] as const
 type Said = (typeof SAID)[number]
 
-const GIVE_UP_MS = 15_000
+const GIVE_UP_MS = 45_000
 
 export abstract class Log<Event extends string> {
   readonly seen: Record<Event | Said, Seen[]>

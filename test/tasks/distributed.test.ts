@@ -7,7 +7,7 @@ describe('the tasks library on NATS and Redis', function () {
     it.skip(missing)
     return
   }
-  this.timeout(30_000)
+  this.timeout(90_000)
   let servers: Servers
   before(async () => {
     servers = await Servers.start()
