@@ -426,6 +426,9 @@ export declare function completeJoin(join: string, outcomes: string): Coded<stri
 /** The places of `k` that fit and do not say the same again; vectors of length 1 lie one after the other. */
 export declare function diverse(relevance: Float32Array, vectors: Float32Array, balance: number, k: number): Uint32Array
 
+/** Bytes that the engines hold in memory, without what the C libraries among their parts hold. */
+export declare function engineMemory(): number
+
 /** The version of the engines. */
 export declare function engineVersion(): string
 

@@ -26,6 +26,7 @@ await main()
 async function main() {
   rmSync(join(root, 'dist'), { recursive: true, force: true })
   await buildRuntime()
+  loadWordsLate()
   declareLibrary()
   for (const editor of files.filter((file) => file.endsWith('.editor.ts'))) await buildPanel(editor)
   for (const page of files.filter((file) => isSidebar.test(file))) await buildSidebar(page)
@@ -45,6 +46,19 @@ async function buildRuntime() {
     target: 'node20.19',
     logLevel: 'warning',
   })
+}
+
+/** A word of the library loads when it is asked for: who needs one need not wait for six. */
+function loadWordsLate() {
+  const code = readFileSync(join(root, 'dist/index.js'), 'utf8')
+  const words = [...code.matchAll(/^var (\w+) = __toESM\((require\("\.\/\w+\/lib"\))\);\n/gm)]
+  const late = words.reduce((code, [line, word, load]) => {
+    return code.replace(line, '').replace(`${word}: () => ${word}`, `${word}: () => ${load}`)
+  }, code)
+  if (words.length === 0 || words.some(([, word, load]) => !late.includes(`${word}: () => ${load}`))) {
+    throw new Error('dist/index.js: its words are not where they were')
+  }
+  write('dist/index.js', late)
 }
 
 /** The types of `require('@millrace/node-red')`. */
@@ -148,7 +162,7 @@ function sharedRows(word, page) {
 function mergeCatalogues() {
   for (const file of files.filter((file) => /^nodes\/[^/]+\/locales\/[^/]+\/.+\.(json|html)$/.test(file))) {
     const [, word, , language, page] = file.split('/')
-    if (page === 'shared.json' || (word === 'shared' && page !== 'sidebar.json')) continue
+    if (page === 'shared.json' || (word === 'shared' && !isOfSidebar(page))) continue
     const target = join('dist', word, 'locales', language, page)
     if (page.endsWith('.html')) write(target, readFileSync(join(root, file), 'utf8'))
     else {
@@ -158,6 +172,11 @@ function mergeCatalogues() {
       write(target, JSON.stringify(parts.map(read).reduce(merge)))
     }
   }
+}
+
+/** The sidebar's own texts, and those of its sections that are of no word. */
+function isOfSidebar(page) {
+  return page === 'sidebar.json' || files.includes(`nodes/shared/${page.replace('.json', '.sidebar.ts')}`)
 }
 
 function merge(base, extra) {

@@ -5,6 +5,7 @@
 //! | [`action`] | runs users' Python scripts in processes of their own |
 //! | [`arrow`] | rows to Arrow batches, and these to files |
 //! | [`error`] | the product's one list of error codes |
+//! | [`heap`] | counts what the engines hold in memory |
 //! | [`memory`] | a versioned memory: documents with their whole history |
 //! | [`options`] | reads options that cross as JSON |
 //! | `ros2` | ROS 2 topics and services over an embedded DDS; behind feature `ros2` |
@@ -23,6 +24,7 @@ pub mod arrow;
 #[allow(missing_docs, reason = "what has no comment says it by its name; comments go to index.d.ts")]
 pub mod bindings;
 pub mod error;
+pub mod heap;
 pub mod kv;
 pub mod memory;
 pub mod options;

@@ -5,6 +5,7 @@ import { action, lookup } from '../shared/admin'
 import type { ConfigSpec, Fields, Values } from '../shared/config'
 import { EngineError, quote, toEngineError } from '../shared/errors'
 import { defineNode, type Host, type Message, type Reply, stateOf } from '../shared/node'
+import type { Backlog, Link } from '../shared/running'
 import { age, short } from '../shared/status'
 import type { deliveryFields } from './delivery.config'
 import type {
@@ -43,7 +44,7 @@ export class Outlet {
   ) {
     this.show()
     driver.initialize().catch((error) => {
-      if (!this.closed) host.node.error(toEngineError(error).message)
+      if (!this.closed) host.node.error(toEngineError(error))
     })
   }
 
@@ -79,11 +80,22 @@ export class Outlet {
       delivery: failureOf(error, attempts),
     }
     if (this.host.wired(FAILURES)) node.send([null, message])
-    else node.error(error.message, message)
+    else node.error(error, message)
   }
 
   test(): Promise<Tested> {
     return tested(() => this.driver.test())
+  }
+
+  get link(): Link {
+    const { state, circuit, lastError, recovered } = this.driver.state
+    if (lastError && (!recovered || circuit !== 'closed')) return { state: 'failed', error: lastError }
+    return { state: state === 'opening' ? 'opening' : 'open' }
+  }
+
+  get backlog(): Backlog | undefined {
+    const { outbox, dropped } = this.driver.state
+    return outbox && { records: outbox.records, bytes: outbox.bytes, oldestMs: outbox.oldestMs, dropped }
   }
 
   show(): void {
@@ -186,6 +198,8 @@ export function defineOutlet<F extends Accepts>(
     },
     input: (outlet, message, reply) => outlet.input(message, reply),
     close: (outlet) => outlet.close(),
+    link: (outlet) => outlet.link,
+    backlog: (outlet) => outlet.backlog,
   })
   lookup(RED, config.type, 'status', (id) => stateOf<Outlet>(RED, id)?.driver.status())
   lookup(RED, config.type, 'history', (id, { limit }) => {

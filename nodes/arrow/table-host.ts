@@ -6,6 +6,7 @@ import type { Fields } from '../shared/config'
 import { EngineError, toEngineError } from '../shared/errors'
 import { Lent } from '../shared/lent'
 import { type Host, stateOf } from '../shared/node'
+import type { Backlog, Link } from '../shared/running'
 import { folderBelow } from './folder'
 import { Batch, type Converted, type Row, Schema, ZerobusClient, type ZerobusOptions, type ZerobusStats } from './lib'
 import { type Tested, tryOut } from './reach'
@@ -76,6 +77,19 @@ export class TableHost {
 
   get stats(): ZerobusStats | undefined {
     return this.client?.stats()
+  }
+
+  get link(): Link {
+    const lastError = this.stats?.lastError ?? null
+    if (lastError === null) return this.lent.link
+    return { state: 'failed', error: { code: '', message: lastError } }
+  }
+
+  get backlog(): Backlog | undefined {
+    const { spool } = this.options
+    if (!spool || !this.stats) return undefined
+    const { spooled, spoolBytes, spoolOldestMs, spoolLost } = this.stats
+    return { records: spooled, bytes: spoolBytes, oldestMs: spoolOldestMs, dropped: spoolLost }
   }
 
   /** Rows in the columns of the table; without any, the first rows tell them. */

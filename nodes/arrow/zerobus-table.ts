@@ -14,6 +14,8 @@ export = (RED: NodeAPI): void => {
       return new TableHost(options, config, tell)
     },
     close: (host) => host.close(),
+    link: (host) => host.link,
+    backlog: (host) => host.backlog,
   })
   action(RED, tableConfig.type, 'test', (id) => openedBy<TableHost>(RED, id)?.test())
 }

@@ -2,7 +2,7 @@
 import type { EditorRED } from 'node-red'
 import { act, ask, text } from '../shared/editor'
 import { keyed } from '../shared/keyed'
-import { button, choose, chosenIn, div, part, showFigures } from '../shared/pieces'
+import { button, choose, chosenIn, div, megabytes, part, showFigures } from '../shared/pieces'
 import { type Plugins, SECTION, type Section } from '../shared/section'
 import { short } from '../shared/status'
 import type { KeyPage, Shown, Timeline, View } from './browsing'
@@ -165,12 +165,11 @@ class Browser {
   }
 
   private showStats({ stats }: View): void {
-    const mb = Number((stats.diskBytes / (1 << 20)).toPrecision(2))
     showFigures(this.figures, [
       ['namespaces', label('count.namespaces'), short(stats.namespaces)],
       ['keys', label('count.keys'), short(stats.keys)],
       ['versions', label('count.versions'), short(stats.versions)],
-      ['disk', label('count.disk'), mb < 1000 ? String(mb) : short(mb)],
+      ['disk', label('count.disk'), megabytes(stats.diskBytes)],
     ])
   }
 

@@ -13,6 +13,8 @@ export = (RED: NodeAPI): void => {
       const { apiKey } = (node.credentials ?? {}) as { apiKey?: string }
       return new EmbedderHost(config, String(resolve(RED, node, apiKey ?? '')))
     },
+    // Each request has a connection of its own.
+    link: () => ({ state: 'ready' }),
   })
   // It costs a request there, which may have its price.
   action(RED, embedderConfig.type, 'test', async (id) => {

@@ -112,7 +112,7 @@ export class Feed {
   }
 
   private fail(error: EngineError): void {
-    if (!this.failure) this.host.node.error(error.message)
+    if (!this.failure) this.host.node.error(error)
     this.failure = error
     this.listening = false
     this.show()

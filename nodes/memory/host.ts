@@ -4,6 +4,7 @@ import type { Fields } from '../shared/config'
 import { EngineError, toEngineError } from '../shared/errors'
 import { Lent } from '../shared/lent'
 import { type Host, stateOf } from '../shared/node'
+import type { Link } from '../shared/running'
 import { keyPage, type View, view } from './browsing'
 import { Database, type NamespaceInfo } from './lib'
 import type { StoreConfig } from './store.config'
@@ -57,6 +58,10 @@ export class StoreHost {
   /** The database, opened where it is not. A failure is that of this call: the next one tries again. */
   database(): Promise<Database> {
     return this.lent.get()
+  }
+
+  get link(): Link {
+    return this.lent.link
   }
 
   /** Hears what a call failed with: a store that could not write wants to be opened anew. */

@@ -10,6 +10,7 @@ export = (RED: NodeAPI): void => {
     config: storeConfig,
     open: ({ config }) => new StoreHost(config, RED.settings.userDir ?? process.cwd()),
     close: (host) => host.close(),
+    link: (host) => host.link,
   })
   lookup(RED, storeConfig.type, 'view', (id, given) => openedBy<StoreHost>(RED, id)?.view(given))
   lookup(RED, storeConfig.type, 'namespaces', (id, { prefix }) => hostOf(id)?.namespaces(String(prefix ?? '')))

@@ -70,7 +70,7 @@ export class Commander implements MemberRole<End> {
     const { int64, onClose } = this.host.config
     const [goal] = context.definitions.resolveAction(this.type).goal
     this.asksNothing = goal?.definitions.every((field) => field.isConstant) ?? true
-    const onError = (error: Error) => this.host.node.error(error.message)
+    const onError = (error: Error) => this.host.node.error(error)
     const client = context.action(this.action, this.type, { int64, onError })
     return { client, close: () => client.close({ cancel: onClose === 'cancel' }) }
   }

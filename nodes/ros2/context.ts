@@ -11,10 +11,11 @@ export = (RED: NodeAPI): void => {
   defineNode(RED, {
     config: contextConfig,
     open({ config, node, text }) {
-      const report = (error: EngineError) => node.error(error.message)
+      const report = (error: EngineError) => node.error(error)
       return new ContextHost(config, report, (transport) => node.log(saidOf(transport, text).join('; ')))
     },
     close: (host) => host.close(),
+    link: (host) => host.link,
   })
   lookup(RED, contextConfig.type, 'interfaces', interfaces)
   lookup(RED, contextConfig.type, 'graph', (id) => openedBy<ContextHost>(RED, id)?.look())

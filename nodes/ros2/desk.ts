@@ -35,7 +35,7 @@ export class Desk implements MemberRole<ServiceServer> {
 
   open(context: Context): ServiceServer {
     const { int64 } = this.host.config
-    const onError = (error: Error) => this.host.node.error(error.message)
+    const onError = (error: Error) => this.host.node.error(error)
     const handler = (request: object, info: RequestInfo) => this.ask(request, info)
     this.server = context.serve(this.service, this.type, handler, { int64, onError })
     return this.server

@@ -37,7 +37,7 @@ export class Foreman implements MemberRole<ActionServer> {
 
   open(context: Context): ActionServer {
     const { int64 } = this.host.config
-    const onError = (error: Error) => this.host.node.error(error.message)
+    const onError = (error: Error) => this.host.node.error(error)
     const handler = (goal: object, run: GoalRun) => this.work(goal, run)
     // A flow that does not hear of it does not cancel.
     const options = { int64, onError, allowCancel: () => this.host.wired(CANCELS) }

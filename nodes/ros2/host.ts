@@ -2,6 +2,7 @@
 import type { Fields } from '../shared/config'
 import { EngineError, toEngineError } from '../shared/errors'
 import { type Host, stateOf } from '../shared/node'
+import type { Link } from '../shared/running'
 import type { ContextConfig } from './context.config'
 import { absolute } from './fields'
 import {
@@ -24,14 +25,18 @@ export interface User {
   changed(graph: Graph): void
 }
 
-/** What a context discovers, for the dialogs. */
-export interface View {
+/** What a context discovers. */
+export interface Seen {
   /** What carries the messages. */
   transport: TransportInUse
   nodes: string[]
   topics: { topic: string; types: string[] }[]
   services: { service: string; types: string[] }[]
   actions: { action: string; types: string[] }[]
+}
+
+/** The same with all that can be chosen, for the dialogs. */
+export interface View extends Seen {
   /** All known types of messages. */
   types: string[]
   /** All known types of services. */
@@ -68,6 +73,8 @@ export class ContextHost {
   private linger: NodeJS.Timeout | undefined
   private graphDue: NodeJS.Timeout | undefined
   private unwatch: (() => void) | undefined
+  /** What was seen, until something changes. */
+  private known: Seen | undefined
 
   /** `report` is told once of each failure, `joined` of each opening. */
   constructor(
@@ -107,6 +114,18 @@ export class ContextHost {
   /** The absolute name of a topic. */
   nameOf(topic: string): string {
     return absolute(topic, this.config.namespace)
+  }
+
+  get link(): Link {
+    if (this.context) return { state: 'open' }
+    if (this.error) return { state: 'failed', error: this.error }
+    return { state: this.opening ? 'opening' : 'idle' }
+  }
+
+  /** What is there, where the context is open. */
+  seen(): Seen | undefined {
+    this.known ??= this.context && seenBy(this.context)
+    return this.known
   }
 
   /** What is there, for the dialogs. Opens the context where nobody else did. */
@@ -202,6 +221,7 @@ export class ContextHost {
     this.graphDue = undefined
     const context = this.context
     this.context = undefined
+    this.known = undefined
     this.error = undefined
     if (context) this.queue(() => context.close())
   }
@@ -212,6 +232,7 @@ export class ContextHost {
 
   /** Changes come in bursts: users look once. */
   private changed(): void {
+    this.known = undefined
     if (!this.context || this.graphDue) return
     this.graphDue = setTimeout(() => {
       this.graphDue = undefined
@@ -276,7 +297,10 @@ const SEND_GOAL = /\/_action\/send_goal$/
 const SEND_GOAL_TYPE = /_SendGoal_Request$/
 
 async function viewOf(context: Context): Promise<View> {
-  const { definitions } = context
+  return { ...seenBy(context), ...(await context.definitions.offered()) }
+}
+
+function seenBy(context: Context): Seen {
   const graph = context.graph()
   const ends = [...graph.publishers, ...graph.subscriptions]
   const isAlone = ({ topic }: GraphEndpoint) => !OF_ACTION.test(topic)
@@ -297,7 +321,6 @@ async function viewOf(context: Context): Promise<View> {
       action: name.replace(SEND_GOAL, ''),
       types: types.map((type) => type.replace(SEND_GOAL_TYPE, '')),
     })),
-    ...(await definitions.offered()),
   }
 }
 

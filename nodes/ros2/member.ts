@@ -65,7 +65,7 @@ export class Member<End extends { close(): Promise<void> }> implements User {
       const failure = toEngineError(error)
       // Then the context is no good any more.
       if (failure.code === 'TRANSPORT') throw failure
-      this.host.node.error(failure.message)
+      this.host.node.error(failure)
       return this.failed(failure)
     }
     this.failure = undefined

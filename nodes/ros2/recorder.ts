@@ -144,7 +144,7 @@ export class Recorder {
     } catch (error) {
       // Messages that were not written have told of it.
       const isKnown = this.failure !== undefined
-      if (!isKnown) this.host.node.error(this.fail(error).message)
+      if (!isKnown) this.host.node.error(this.fail(error))
     } finally {
       if (this.current?.writer === writer) this.current = undefined
       this.show()

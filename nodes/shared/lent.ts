@@ -1,5 +1,6 @@
 /** What a config node opens for its first user, shares, and closes behind the last. */
 import { EngineError, toEngineError } from './errors'
+import type { Link } from './running'
 
 /** Without users it stays open so long: a deploy may bring new ones. */
 const LINGER_MS = 10_000
@@ -9,6 +10,9 @@ export class Lent<T> {
   private opened: Promise<T> | undefined
   /** Each opening waits for the closing before it. */
   private closings: Promise<void> = Promise.resolve()
+  private isOpen = false
+  /** Of the latest opening. */
+  private failure: EngineError | undefined
   private closed = false
   private linger: NodeJS.Timeout | undefined
 
@@ -36,6 +40,12 @@ export class Lent<T> {
     return this.opened
   }
 
+  get link(): Link {
+    const { opened, isOpen, failure } = this
+    if (opened) return { state: isOpen ? 'open' : 'opening' }
+    return failure ? { state: 'failed', error: failure } : { state: 'idle' }
+  }
+
   /** Uses it as one more user. */
   async use<R>(use: (opened: T) => Promise<R>): Promise<R> {
     this.join()
@@ -50,6 +60,7 @@ export class Lent<T> {
   drop(): void {
     const { opened } = this
     this.opened = undefined
+    this.isOpen = false
     if (!opened) return
     // What never opened needs no close.
     this.closings = opened.then(this.shut, () => {})
@@ -68,10 +79,14 @@ export class Lent<T> {
   private async begin(): Promise<T> {
     try {
       await this.closings
-      return await this.open()
+      const opened = await this.open()
+      this.isOpen = true
+      this.failure = undefined
+      return opened
     } catch (error) {
       this.opened = undefined
-      throw toEngineError(error)
+      this.failure = toEngineError(error)
+      throw this.failure
     }
   }
 }

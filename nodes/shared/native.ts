@@ -14,6 +14,11 @@ export function native(): typeof Native {
   return loaded
 }
 
+/** The binary where something has needed it already; why it does not load, where it does not. */
+export function loadedNative(): typeof Native | EngineError | undefined {
+  return loaded
+}
+
 function load(): typeof Native | EngineError {
   try {
     return require('#native') as typeof Native

@@ -1,5 +1,4 @@
 /** What goes wrong on the way to another side, told precisely. */
-import { createSecureContext } from 'node:tls'
 import type { NodeAPI } from 'node-red'
 import { EngineError } from './errors'
 
@@ -15,6 +14,8 @@ export interface TlsOptions {
 
 /** What cannot be read is said now, not with every connection. */
 export function checkTls(tls: TlsOptions): void {
+  // Its load takes longer than that of all else here.
+  const { createSecureContext } = require('node:tls') as typeof import('node:tls')
   try {
     createSecureContext(tls)
   } catch (cause) {

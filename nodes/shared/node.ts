@@ -2,6 +2,7 @@
 import type { Node, NodeAPI, NodeDef, NodeMessageInFlow, NodeStatus } from 'node-red'
 import type { ConfigSpec, Fields, Values } from './config'
 import { type EngineError, toEngineError } from './errors'
+import { type Backlog, type Link, listen, type Runner, running } from './running'
 import { readConfig } from './settings'
 import { StatusLine } from './status'
 
@@ -41,6 +42,10 @@ export interface NodeSpec<F extends Fields, State> {
   input?(state: State, message: Message, reply: Reply): void | Promise<void>
   /** Frees everything; `removed` when the node is gone for good. */
   close?(state: State, removed: boolean): void | Promise<void>
+  /** For the sidebar: how it stands with what the node is connected to. */
+  link?(state: State): Link
+  /** For the sidebar: what the node keeps on the disk; undefined where it keeps nothing there. */
+  backlog?(state: State): Backlog | undefined
 }
 
 const STATE = Symbol('state')
@@ -61,6 +66,7 @@ export function openedBy<State>(RED: NodeAPI, id: string): State | undefined {
 export function defineNode<F extends Fields, State>(RED: NodeAPI, spec: NodeSpec<F, State>): void {
   function construct(this: Node, saved: NodeDef): void {
     RED.nodes.createNode(this, saved)
+    listen(this)
     const line = new StatusLine(this)
     const host = (config: Values<F>): Host<F> => ({
       RED,
@@ -83,6 +89,7 @@ export function defineNode<F extends Fields, State>(RED: NodeAPI, spec: NodeSpec
     }
 
     const opened = attempt(() => spec.open(host(readConfig(RED, this, spec.config, saved))))
+    running.set(this.id, runnerOf(this, spec, opened))
     if ('error' in opened) {
       fail(opened.error)
       report(this, opened.error)
@@ -125,6 +132,7 @@ export function defineNode<F extends Fields, State>(RED: NodeAPI, spec: NodeSpec
     // Node-RED waits for `done` only where the handler names it.
     this.on('close', (removed: boolean, done: () => void) => {
       line.close()
+      running.delete(this.id)
       const limit = setTimeout(done, CLOSE_LIMIT_MS)
       const closing = 'error' in opened ? undefined : attempt(() => spec.close?.(opened.value, removed))
       const problem = closing && 'error' in closing ? Promise.reject(closing.error) : closing?.value
@@ -149,10 +157,19 @@ function report(node: Node, error: EngineError): void {
     if (missingReported) return
     missingReported = true
   }
-  node.error(error.message)
+  node.error(error)
 }
 
-function attempt<T>(call: () => T): { value: T } | { error: EngineError } {
+function runnerOf<F extends Fields, State>(node: Node, spec: NodeSpec<F, State>, opened: Attempt<State>): Runner {
+  const { link, backlog } = spec
+  if ('error' in opened) return { node, ...(link && { link: () => ({ state: 'failed', error: opened.error }) }) }
+  const { value } = opened
+  return { node, ...(link && { link: () => link(value) }), ...(backlog && { backlog: () => backlog(value) }) }
+}
+
+type Attempt<T> = { value: T } | { error: EngineError }
+
+function attempt<T>(call: () => T): Attempt<T> {
   try {
     return { value: call() }
   } catch (error) {

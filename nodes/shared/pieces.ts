@@ -1,8 +1,11 @@
 /** What the sections of the sidebar are made of. Runs in the browser. */
 import type { EditorRED } from 'node-red'
 import { keyed } from './keyed'
+import { short } from './status'
 
-declare const RED: EditorRED
+declare const RED: EditorRED & {
+  utils: { getNodeLabel(node: object, fallback: string): string }
+}
 
 export const div = (kind: string) => $('<div>', { class: kind })
 
@@ -27,6 +30,19 @@ export function button(icon: string, name: string, click: () => void, of?: strin
     .attr('aria-label', of === undefined ? name : `${name}: ${of}`)
     .append($('<i>', { class: `fa ${icon}` }))
     .on('click', click)
+}
+
+/** A node's name, which shows where the node is; `nameNode` fills it in. */
+export function nodeName(id: string): JQuery {
+  return $('<button>', { type: 'button', class: 'millrace-node' }).on('click', () => RED.view.reveal(id))
+}
+
+/** Deleted meanwhile, or not loaded here: then it leads nowhere. */
+export function nameNode(place: JQuery, { shown, name, type }: { shown: string; name: string; type: string }): void {
+  const node = RED.nodes.node(shown)
+  const text = (node && RED.utils.getNodeLabel(node, '')) || name || type
+  if (place.text() !== text) place.text(text).attr('title', `${text} · ${type}`)
+  place.prop('disabled', !node)
 }
 
 /** Figures, each under its name. */
@@ -69,6 +85,12 @@ const UNITS: [label: string, ms: number][] = [
   ['min', 60_000],
   ['s', 1000],
 ]
+
+/** Without its unit. A little is never shown as nothing. */
+export function megabytes(bytes: number): string {
+  const mb = bytes / (1 << 20)
+  return mb < 10 ? String(Math.ceil(mb * 10) / 10) : short(mb)
+}
 
 export function age(ms: number): string {
   const [unit, size] = UNITS.find(([, size]) => ms >= size) ?? ['s', 1000]

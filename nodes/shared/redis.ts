@@ -3,7 +3,6 @@
  * and the second would end Node-RED.
  */
 import { createConnection } from 'node:net'
-import { connect } from 'node:tls'
 import type * as IoRedis from 'ioredis'
 import type { RedisOptions } from 'ioredis'
 
@@ -18,6 +17,7 @@ export function safeConnector(library: typeof IoRedis): Connector {
 
     async connect(): Promise<ReturnType<typeof createConnection>> {
       const { host = '127.0.0.1', port = 6379, tls } = this.options
+      const { connect } = require('node:tls') as typeof import('node:tls')
       this.connecting = true
       const stream = tls ? connect({ ...tls, host, port }) : createConnection({ host, port })
       stream.on('error', (error) => {

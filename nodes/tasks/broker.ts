@@ -15,6 +15,7 @@ export = (RED: NodeAPI): void => {
       return new BrokerHost(connectionOf(RED, config, node.credentials as Credentials | undefined, onProblem))
     },
     close: (host) => host.close(),
+    link: (host) => host.link,
   })
   lookup(RED, brokerConfig.type, 'view', (id) => stateOf<BrokerHost>(RED, id)?.look())
 }

@@ -3,6 +3,7 @@ import type { Fields } from '../shared/config'
 import { EngineError } from '../shared/errors'
 import { Lent } from '../shared/lent'
 import { type Host, stateOf } from '../shared/node'
+import type { Link } from '../shared/running'
 import { type App, type ConnectOptions, connect, type QueueInfo, type WorkerInfo } from './lib'
 
 /** What is in the queue, for the dialogs. */
@@ -33,6 +34,10 @@ export class BrokerHost {
   /** The app, opened where it is not. A failure is that of this call: the next one tries again. */
   app(): Promise<App> {
     return this.lent.get()
+  }
+
+  get link(): Link {
+    return this.lent.link
   }
 
   /** What is there, for the dialogs. */

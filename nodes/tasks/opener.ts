@@ -55,7 +55,7 @@ export class Opener {
 
   private fail(error: EngineError): void {
     if (this.closed) return
-    if (!this.failure) this.host.node.error(error.message)
+    if (!this.failure) this.host.node.error(error)
     this.failure = error
     if (!error.retryable) return
     this.retry = setTimeout(() => {

@@ -96,7 +96,7 @@ export const keys: Rule = (collection) =>
       const [, row = ''] = /^nodes\/shared\/(\w+)\.config\.ts$/.exec(file) ?? []
       return row !== '' && !collection.sharedRows(place).includes(row)
     }
-    const shared = collection.files('nodes/shared').filter((file) => file.endsWith('.ts') && !foreign(file))
+    const shared = collection.files('nodes/shared').filter((file) => /(?<!\.sidebar)\.ts$/.test(file) && !foreign(file))
     const form = `${place.path}.html`
     const used = [
       ...all(collection.form(place), /data-i18n="(?:\[\w+\])?([^"]+)"/g).map((key) => [form, key] as const),

@@ -8,6 +8,7 @@ import actionNode from '../../nodes/ros2/action'
 import bagNode from '../../nodes/ros2/bag'
 import callNode from '../../nodes/ros2/call'
 import contextNode from '../../nodes/ros2/context'
+import domainSection from '../../nodes/ros2/domain'
 import goalsNode from '../../nodes/ros2/goals'
 import graphNode from '../../nodes/ros2/graph'
 import inNode from '../../nodes/ros2/in'
@@ -179,6 +180,7 @@ const watchers: Json[] = [
 const nodeTypes = [
   ...[contextNode, inNode, outNode, bagNode, syncNode, graphNode, matchNode],
   ...[callNode, serveNode, replyNode, parametersNode, actionNode, goalsNode],
+  domainSection,
 ]
 
 export class Rig extends Log<'heard' | 'rest' | 'told' | 'caught' | 'completed'> {

@@ -27,6 +27,14 @@ pub fn engine_version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
+/// Bytes that the engines hold in memory, without what the C libraries among their parts hold.
+#[napi]
+pub fn engine_memory() -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "no machine has 2^53 bytes")]
+    let bytes = crate::heap::held() as f64;
+    bytes
+}
+
 /// Fails on purpose with `code`, or with a panic where there is none: the proof that every failure
 /// reaches JavaScript as an error and ends nothing.
 #[napi(catch_unwind)]

@@ -5,7 +5,7 @@
 import { createHmac } from 'node:crypto'
 import { lookup } from 'node:dns'
 import * as http from 'node:http'
-import * as https from 'node:https'
+import type * as Https from 'node:https'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { EngineError, quote } from '../../shared/errors'
 import { retryAfter } from '../../shared/network'
@@ -60,10 +60,13 @@ const REDIRECTS = new Set([301, 302, SEE_OTHER, 307, 308])
 const ANSWER_MAX = 1 << 20
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
+/** It loads when a driver is made: no other part of the library needs TLS. */
+const https = () => require('node:https') as typeof Https
+
 export class HttpTransport implements Transport {
   private readonly url: URL
   private readonly headers: Record<string, string>
-  private readonly agents: { http: http.Agent; https: https.Agent }
+  private readonly agents: { http: http.Agent; https: Https.Agent }
 
   constructor(private readonly config: HttpConfig) {
     const { tls = {}, connections: maxSockets = 4, hmac, auth, body, template } = config
@@ -76,7 +79,7 @@ export class HttpTransport implements Transport {
     if (body === 'template' && !template) throw new EngineError('INVALID_OPTION', 'the template is empty; enter one')
     checkTls(tls)
     const pool = { keepAlive: true, maxSockets }
-    this.agents = { http: new http.Agent(pool), https: new https.Agent({ ...pool, ...tls }) }
+    this.agents = { http: new http.Agent(pool), https: new (https().Agent)({ ...pool, ...tls }) }
   }
 
   /** Connections are made when they are needed. */
@@ -161,7 +164,7 @@ export class HttpTransport implements Transport {
         if (isIP(host) && isPrivate(host)) return reject(privateError(host))
         options.lookup = publicLookup
       }
-      const request = (secure ? https : http).request(url, options, (response) => {
+      const request = (secure ? https() : http).request(url, options, (response) => {
         let text = ''
         response.setEncoding('utf8')
         response.on('data', (part: string) => {

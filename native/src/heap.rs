@@ -1,0 +1,98 @@
+//! How much memory the engines hold: all that Rust code of this binary allocates, and no C library's.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ptr;
+use std::sync::atomic::{AtomicIsize, Ordering};
+
+/// Threads that count in one place wait for each other; so there are several places, each in a cache line of its own.
+const PLACES: usize = 16;
+/// Stacks of threads are this far apart, at least.
+const STACK_BITS: usize = 20;
+
+#[repr(align(128))]
+struct Place(AtomicIsize);
+
+static HELD: [Place; PLACES] = [const { Place(AtomicIsize::new(0)) }; PLACES];
+
+#[global_allocator]
+static HEAP: Counted = Counted;
+
+/// The system's allocator, counted.
+struct Counted;
+
+/// Bytes that are held now.
+#[must_use]
+pub fn held() -> usize {
+    let sum: isize = HELD.iter().map(|place| place.0.load(Ordering::Relaxed)).sum();
+    usize::try_from(sum).unwrap_or(0)
+}
+
+/// A thread may count in two places, and free what another has counted: only the sum has a meaning.
+#[inline]
+fn count(bytes: isize) {
+    let here = 0_u8;
+    let place = (ptr::from_ref(&here).addr() >> STACK_BITS) % PLACES;
+    if let Some(place) = HELD.get(place) {
+        place.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+// SAFETY: each call goes on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        let memory = unsafe { System.alloc(layout) };
+        if !memory.is_null() {
+            count(layout.size().cast_signed());
+        }
+        memory
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        let memory = unsafe { System.alloc_zeroed(layout) };
+        if !memory.is_null() {
+            count(layout.size().cast_signed());
+        }
+        memory
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        let moved = unsafe { System.realloc(memory, layout, size) };
+        if !moved.is_null() {
+            count(size.cast_signed() - layout.size().cast_signed());
+        }
+        moved
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(memory, layout) };
+        count(-layout.size().cast_signed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: usize = 1 << 20;
+    /// Other tests allocate meanwhile, but not so much.
+    const LARGE: usize = 512 * MB;
+    const NEAR: usize = 128 * MB;
+
+    #[test]
+    fn what_comes_and_goes_is_counted() {
+        let before = held();
+        let mut zeroed = vec![0_u8; LARGE];
+        assert!(held().abs_diff(before + LARGE) < NEAR, "{before} then {}", held());
+        zeroed.truncate(MB);
+        zeroed.shrink_to_fit();
+        assert!(held().abs_diff(before) < NEAR, "{before} then {}", held());
+        let plain: Vec<u8> = Vec::with_capacity(LARGE);
+        // Another thread frees it.
+        assert!(std::thread::spawn(move || drop(plain)).join().is_ok());
+        assert!(held().abs_diff(before) < NEAR, "{before} then {}", held());
+    }
+}
