@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { certificates } from '../action/certificates'
 import { EmbeddingServer, silence, status } from './embedding-server'
 import {
   embedderOf,
@@ -108,6 +109,28 @@ describe('millrace-memory-embedder', () => {
     assert.equal((await test(rig)).code, 'TRANSPORT')
     assert.equal((await test(rig)).code, 'TIMEOUT')
     assert.equal(server.asked.length, 4)
+  })
+
+  it('asks by Node-RED’s own TLS settings', async function tls() {
+    const made = certificates()
+    if (!made) {
+      console.log('      SKIPPED: there is no openssl')
+      return this.skip()
+    }
+    const secure = await EmbeddingServer.start({ cert: made.read('server.pem'), key: made.read('server.key') })
+    try {
+      const tls = { id: 'tls', type: 'tls-config', cert: '', key: '', ca: made.path('ca.pem'), verifyservercert: true }
+      const to = (id: string, tls: string) => embedderOf({ id, url: secure.url, retries: 0, tls })
+      const missing = { ...tls, id: 'missing', ca: made.path('none.pem') }
+      const nodes = [tls, missing, to('known', 'tls'), to('unknown', ''), to('wrong', 'missing')]
+      const rig = await Rig.start(storeOf(), ...nodes)
+      assert.equal((await test(rig, 'known')).dimensions, 8)
+      assert.equal((await test(rig, 'unknown')).code, 'TRANSPORT')
+      assert.equal((await test(rig, 'wrong')).code, 'INVALID_OPTION')
+    } finally {
+      await secure.stop()
+      made.remove()
+    }
   })
 
   it('with a wrong setting it is red, and its test and its users say so', async () => {
