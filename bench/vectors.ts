@@ -1,7 +1,6 @@
 /**
  * The vector index through JavaScript beside hnswlib-node, usearch, LanceDB and sqlite-vec, in one run, alternating: 100,000
- * real sentence embeddings of 384 components (`native/embedding/corpus.py` makes them). Then the same through the database,
- * and the embedder.
+ * real sentence embeddings of 384 components (`native/embedding/corpus.py` makes them). Then the same through the database.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -23,7 +22,6 @@ const K = 10
 const root = join(__dirname, '..')
 const file = join(root, '.cache/embedding/wordnet.f32')
 const BASE = existsSync(file) ? Math.min(WANTED, statSync(file).size / 4 / DIMENSIONS - QUERIES) : 0
-const glosses = join(root, '.cache/embedding/wordnet.json')
 const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-vectors-'))
 
 /** Searches; gives the ids of each question. */
@@ -168,7 +166,6 @@ async function main(): Promise<void> {
   await measure('a filter that keeps 1 %', filteredWays, few, keptTruth)
   await Promise.all([index.close(), exact.close()])
   await throughDatabase(base, few, truth)
-  await embedding()
 }
 
 function usearch(base: Float32Array, ids: Uint32Array, ways: Record<string, Search>): void {
@@ -256,23 +253,6 @@ async function throughDatabase(base: Float32Array, few: Float32Array[], truth: S
   }
   await measure('while the graph is made', { database: way }, few, truth)
   await db.close()
-}
-
-async function embedding(): Promise<void> {
-  const embedder = await memory.BuiltInEmbedder.open()
-  const texts = existsSync(glosses)
-    ? (JSON.parse(readFileSync(glosses, 'utf8')) as [unknown, string][]).slice(0, 20_000).map(([, gloss]) => gloss)
-    : []
-  const all: number[] = []
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const seconds = await timed(async () => {
-      for (let from = 0; from < texts.length; from += 1000) await embedder.embed(texts.slice(from, from + 1000))
-    })
-    all.push(texts.length / seconds)
-  }
-  console.log(
-    `embedded, texts: ${Math.round(median(all))}/s (${Math.round(Math.min(...all))}–${Math.round(Math.max(...all))})`,
-  )
 }
 
 main()

@@ -1,4 +1,4 @@
-import { defineConfig, number, optionalNumber, text, type Values } from '../shared/config'
+import { defineConfig, number, optionalNumber, optionalReference, text, type Values } from '../shared/config'
 import { plain } from './fields'
 
 export const embedderConfig = defineConfig({
@@ -10,6 +10,7 @@ export const embedderConfig = defineConfig({
     /** Of the API, up to `/v1`. */
     url: plain,
     model: plain,
+    tls: optionalReference('tls-config'),
     /** Blank: as many as the model has. */
     dimensions: optionalNumber('', { min: 1, max: 65_536, whole: true }),
     /** Texts a request. */

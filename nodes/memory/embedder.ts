@@ -1,6 +1,7 @@
 import type { NodeAPI } from 'node-red'
 import { action } from '../shared/admin'
 import { toEngineError } from '../shared/errors'
+import { tlsOf } from '../shared/network'
 import { defineNode, openedBy } from '../shared/node'
 import { resolve } from '../shared/settings'
 import { embedderConfig } from './embedder.config'
@@ -11,10 +12,11 @@ export = (RED: NodeAPI): void => {
     config: embedderConfig,
     open({ node, config }) {
       const { apiKey } = (node.credentials ?? {}) as { apiKey?: string }
-      return new EmbedderHost(config, String(resolve(RED, node, apiKey ?? '')))
+      return new EmbedderHost(config, String(resolve(RED, node, apiKey ?? '')), tlsOf(RED, config.tls))
     },
     // Each request has a connection of its own.
     link: () => ({ state: 'ready' }),
+    close: (embedder) => embedder.close(),
   })
   // It costs a request there, which may have its price.
   action(RED, embedderConfig.type, 'test', async (id) => {

@@ -1,5 +1,6 @@
 /** The library's embedder behind a config node. */
 import { EngineError } from '../shared/errors'
+import type { TlsOptions } from '../shared/network'
 import { type Host, stateOf } from '../shared/node'
 import type { EmbedderConfig } from './embedder.config'
 import { type Embedder, RemoteEmbedder, type RemoteOptions } from './lib'
@@ -20,8 +21,9 @@ export class EmbedderHost {
   readonly embedder: RemoteEmbedder
   private readonly options: RemoteOptions
 
-  constructor({ url, model, dimensions, batch, timeoutMs, retries, cache }: EmbedderConfig, apiKey: string) {
-    const rest = { ...(dimensions !== null && { dimensions }), ...(apiKey !== '' && { apiKey }) }
+  constructor(config: EmbedderConfig, apiKey: string, tls?: TlsOptions) {
+    const { url, model, dimensions, batch, timeoutMs, retries, cache } = config
+    const rest = { ...(dimensions !== null && { dimensions }), ...(apiKey !== '' && { apiKey }), ...(tls && { tls }) }
     this.options = { url, model, batch, timeoutMs, retries, cache, ...rest }
     this.embedder = new RemoteEmbedder(this.options)
   }
@@ -31,8 +33,16 @@ export class EmbedderHost {
     const timeoutMs = Math.min(TEST_MS, this.options.timeoutMs ?? TEST_MS)
     const trial = new RemoteEmbedder({ ...this.options, retries: 0, timeoutMs })
     const start = performance.now()
-    const vector = await trial.embed(['test'])
-    return { model: trial.model, dimensions: vector.length, ms: Math.round(performance.now() - start) }
+    try {
+      const vector = await trial.embed(['test'])
+      return { model: trial.model, dimensions: vector.length, ms: Math.round(performance.now() - start) }
+    } finally {
+      trial.close()
+    }
+  }
+
+  close(): void {
+    this.embedder.close()
   }
 }
 

@@ -16,7 +16,7 @@ export const ingestConfig = defineConfig({
     sourceType: choice('msg', nameKinds),
     text: verbatim('payload'),
     textType: choice('msg', valueKinds),
-    format: choice('auto', ['auto', 'text', 'markdown', 'html']),
+    format: choice('auto', ['auto', 'text', 'markdown', 'html', 'pdf']),
     /** Tokens a chunk has, and shares with the one before. */
     size: number(512, { min: 16, max: 8192, whole: true }),
     overlap: number(128, { min: 0, max: 4096, whole: true }),

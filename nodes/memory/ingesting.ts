@@ -27,7 +27,7 @@ export function ingesting(host: Host<(typeof ingestConfig)['fields']>): Job<Give
       const named = operation === 'sources' ? '' : nameOf(await source(message))
       const document: Document = { source: named, text: '' }
       if (operation === 'ingest') {
-        document.text = textOf(await text(message))
+        document.text = (await text(message)) as string | Buffer
         if (format !== 'auto') document.format = format
         const { title, metadata } = message
         if (typeof title === 'string') document.title = title
@@ -43,15 +43,6 @@ export function ingesting(host: Host<(typeof ingestConfig)['fields']>): Job<Give
       return { memory: { namespace, ...(await rag.ingest(document)) } }
     },
   }
-}
-
-/** Files are read as buffers. */
-function textOf(given: unknown): string {
-  if (!Buffer.isBuffer(given)) return given as string
-  if (given.subarray(0, 5).toString('latin1') === '%PDF-') {
-    throw new EngineError('INVALID_INPUT', 'the document is a PDF, which is not read here; give the text in it')
-  }
-  return given.toString('utf8')
 }
 
 function metadataOf(given: unknown): Record<string, unknown> {

@@ -5,7 +5,7 @@ import { type Job, nameOf } from './clerk'
 import type { StoreHost } from './host'
 import type { Database, Moment, Query } from './lib'
 import { type Input, inputs, type ReadConfig, type readConfig } from './read.config'
-import { type Read, reader } from './typed'
+import { blank, type Read, reader } from './typed'
 
 type Operation = ReadConfig['operation']
 type Given = Record<Input | 'after', unknown>
@@ -77,8 +77,4 @@ function objectOf(query: unknown): Query {
   if (query === undefined) return {}
   if (query !== null && typeof query === 'object' && !Array.isArray(query)) return query
   throw new EngineError('INVALID_INPUT', `the query is ${quote(query)}; it must be an object, such as {"limit": 10}`)
-}
-
-function blank(value: unknown): boolean {
-  return value === undefined || value === null || value === ''
 }

@@ -1,5 +1,5 @@
 import { choice, defineConfig, flag, number, optionalNumber, text, type Values, verbatim } from '../shared/config'
-import { filter, namespaceFields, store, valueKinds } from './fields'
+import { embedder, filter, namespaceFields, store, timeFields, valueKinds } from './fields'
 
 export const searchConfig = defineConfig({
   type: 'millrace-memory-search',
@@ -12,6 +12,8 @@ export const searchConfig = defineConfig({
     /** A text, or a vector. */
     query: verbatim('payload'),
     queryType: choice('msg', valueKinds),
+    /** Of a text. */
+    embedder,
     topK: number(10, { min: 1, max: 10_000, whole: true }),
     /** Blank: any score. */
     threshold: optionalNumber('', { min: -1, max: 1 }),
@@ -20,6 +22,8 @@ export const searchConfig = defineConfig({
     /** What must hold for the metadata, and for the document. */
     filter,
     documents: filter,
+    /** As it was then; blank: as it is now. */
+    ...timeFields,
   },
 })
 

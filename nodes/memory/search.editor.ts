@@ -1,5 +1,5 @@
 import { defineEditor } from '../shared/editor'
-import { labelsOf, looks, preparePlace, prepareValue } from './editor'
+import { labelsOf, looks, prepareNamespace, prepareTime, prepareValue } from './editor'
 import { valueKinds } from './fields'
 import { searchConfig } from './search.config'
 
@@ -13,8 +13,9 @@ export default defineEditor(
     inputLabels: () => label('port.messages'),
     outputLabels: () => label('port.found'),
     oneditprepare() {
-      preparePlace()
+      prepareNamespace()
       prepareValue('query', valueKinds)
+      prepareTime('time')
     },
   },
 )

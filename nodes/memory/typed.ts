@@ -5,6 +5,11 @@ import type { Message } from '../shared/node'
 
 export type Read = (message: Message) => unknown | Promise<unknown>
 
+/** Nothing was given. */
+export function blank(value: unknown): boolean {
+  return value === undefined || value === null || value === ''
+}
+
 /** What cannot be read in any message is said at once. */
 export function reader(RED: NodeAPI, node: Node, given: string, type: string): Read {
   switch (type) {

@@ -1,5 +1,5 @@
 import { choice, defineConfig, number, optionalNumber, text, type Values, verbatim } from '../shared/config'
-import { keyFields, missing, namespaceFields, store, timeFields, valueKinds } from './fields'
+import { embedder, keyFields, missing, namespaceFields, store, timeFields, valueKinds } from './fields'
 
 export const writeConfig = defineConfig({
   type: 'millrace-memory-write',
@@ -13,6 +13,8 @@ export const writeConfig = defineConfig({
     ...keyFields,
     value: verbatim('payload'),
     valueType: choice('msg', valueKinds),
+    /** Of a text whose vector is kept. */
+    embedder,
     /** What is restored: as of a time, or a version. */
     ...timeFields,
     /** In seconds; blank: it stays. */

@@ -21,7 +21,7 @@ export default defineEditor(
         batch: ['value', 'ttl', 'missing'],
         delete: ['key', 'missing'],
         restore: ['key', 'time', 'missing'],
-        embed: ['key', 'value', 'ttl'],
+        embed: ['key', 'value', 'embeds', 'ttl'],
         retain: ['value'],
         index: ['value'],
       })

@@ -5,6 +5,7 @@
 import { EngineError, quote } from '../shared/errors'
 import type { Host } from '../shared/node'
 import { type Job, nameOf } from './clerk'
+import { embedderOf } from './embedding'
 import type { Database, Embeddable, Moment, Operation, PutOptions, Retention, Written } from './lib'
 import { reader } from './typed'
 import type { writeConfig } from './write.config'
@@ -23,12 +24,14 @@ const WITH_VALUE = ['put', 'batch', 'embed', 'retain', 'index']
 const WITHOUT_KEY = ['batch', 'retain', 'index']
 const NOTHING = { version: null, time: null, previous: null }
 
-export function writing({ RED, node, config }: Host<(typeof writeConfig)['fields']>): Job<Given> {
+export function writing(host: Host<(typeof writeConfig)['fields']>): Job<Given> {
+  const { RED, node, config } = host
   const { operation, ttl } = config
   const namespace = reader(RED, node, config.namespace, config.namespaceType)
   const key = reader(RED, node, config.key, config.keyType)
   const value = reader(RED, node, config.value, config.valueType)
   const time = reader(RED, node, config.time, config.timeType)
+  const by = embedderOf(host, operation === 'embed' ? config.embedder : '')
 
   return {
     async read(message) {
@@ -59,7 +62,7 @@ export function writing({ RED, node, config }: Host<(typeof writeConfig)['fields
   function write(db: Database, { namespace, key, value, time, metadata, options }: Given): Promise<Written> {
     if (operation === 'delete') return db.delete(namespace, key, options)
     if (operation === 'restore') return db.restore(namespace, key, time)
-    if (operation === 'embed') return db.embed(namespace, key, value as Embeddable, metadata, options)
+    if (operation === 'embed') return db.embed(namespace, key, value as Embeddable, metadata, { ...options, ...by })
     return db.put(namespace, key, value, options)
   }
 }

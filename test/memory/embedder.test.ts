@@ -1,6 +1,18 @@
 import assert from 'node:assert/strict'
+import { certificates } from '../action/certificates'
 import { EmbeddingServer, silence, status } from './embedding-server'
-import { embedderOf, ingestOf, type Json, Rig, recallOf, rememberOf, retrieveOf, storeOf } from './rig'
+import {
+  embedderOf,
+  ingestOf,
+  type Json,
+  Rig,
+  recallOf,
+  rememberOf,
+  retrieveOf,
+  searchOf,
+  storeOf,
+  writeOf,
+} from './rig'
 
 describe('millrace-memory-embedder', () => {
   let server: EmbeddingServer
@@ -30,6 +42,41 @@ describe('millrace-memory-embedder', () => {
       server.asked.map(({ body }) => body.input.length),
       [2, 1, 1, 1, 1],
     )
+  })
+
+  it('serves texts that are written and searched for', async () => {
+    const by = { embedder: 'embedder' }
+    const rig = await start({}, writeOf({ operation: 'embed', ...by }), writeOf({ id: 'put', ...by }), searchOf(by))
+    await rig.put({ topic: 'a', payload: 'oil' }, { topic: 'b', payload: 'water' })
+    assert.equal((await rig.answer({ payload: 'water' }, 'search')).payload[0].key, 'b')
+    assert.deepEqual(server.asked.map(({ body }) => body.input[0]).sort(), ['oil', 'water'])
+    rig.send('put', { topic: 'a', payload: 'oil' })
+    await rig.until('written', 3)
+    assert.equal(server.asked.length, 2)
+  })
+
+  it('a vector that takes longer is not written over a later one', async () => {
+    const rig = await start(
+      {},
+      writeOf({ operation: 'embed', embedder: 'embedder' }),
+      searchOf({ embedder: 'embedder' }),
+    )
+    let answer = () => {}
+    const asked = new Promise<void>((resolve) => {
+      server.faults = [
+        (response) => {
+          answer = () => status(200, { data: [{ embedding: new Array(8).fill(1) }] })?.(response, undefined as never)
+          resolve()
+        },
+      ]
+    })
+    rig.send('write', { topic: 'a', payload: 'first', metadata: 1 })
+    await asked
+    rig.send('write', { topic: 'a', payload: 'second', metadata: 2 })
+    while (server.asked.length < 2) await new Promise((resolve) => setImmediate(resolve))
+    answer()
+    await rig.until('written', 2)
+    assert.equal((await rig.answer({ payload: 'second' }, 'search')).payload[0].metadata, 2)
   })
 
   it('mixes no models', async () => {
@@ -62,6 +109,28 @@ describe('millrace-memory-embedder', () => {
     assert.equal((await test(rig)).code, 'TRANSPORT')
     assert.equal((await test(rig)).code, 'TIMEOUT')
     assert.equal(server.asked.length, 4)
+  })
+
+  it('asks by Node-RED’s own TLS settings', async function tls() {
+    const made = certificates()
+    if (!made) {
+      console.log('      SKIPPED: there is no openssl')
+      return this.skip()
+    }
+    const secure = await EmbeddingServer.start({ cert: made.read('server.pem'), key: made.read('server.key') })
+    try {
+      const tls = { id: 'tls', type: 'tls-config', cert: '', key: '', ca: made.path('ca.pem'), verifyservercert: true }
+      const to = (id: string, tls: string) => embedderOf({ id, url: secure.url, retries: 0, tls })
+      const missing = { ...tls, id: 'missing', ca: made.path('none.pem') }
+      const nodes = [tls, missing, to('known', 'tls'), to('unknown', ''), to('wrong', 'missing')]
+      const rig = await Rig.start(storeOf(), ...nodes)
+      assert.equal((await test(rig, 'known')).dimensions, 8)
+      assert.equal((await test(rig, 'unknown')).code, 'TRANSPORT')
+      assert.equal((await test(rig, 'wrong')).code, 'INVALID_OPTION')
+    } finally {
+      await secure.stop()
+      made.remove()
+    }
   })
 
   it('with a wrong setting it is red, and its test and its users say so', async () => {

@@ -1,5 +1,6 @@
 /** A server that answers as OpenAI's API for embeddings does, and fails as it is told. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createSecureServer, type ServerOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
 
 export interface Asked {
@@ -32,18 +33,21 @@ export class EmbeddingServer {
   key: string | undefined
   model = 'test-model'
 
-  private constructor(private readonly server: Server) {}
+  private constructor(
+    private readonly server: Server,
+    private readonly scheme: string,
+  ) {}
 
-  static async start(): Promise<EmbeddingServer> {
-    const server = createServer()
-    const own = new EmbeddingServer(server)
+  static async start(tls?: ServerOptions): Promise<EmbeddingServer> {
+    const server = tls ? createSecureServer(tls) : createServer()
+    const own = new EmbeddingServer(server, tls ? 'https' : 'http')
     server.on('request', (request, response) => own.answer(request, response))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     return own
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}/v1`
+    return `${this.scheme}://127.0.0.1:${(this.server.address() as AddressInfo).port}/v1`
   }
 
   async stop(): Promise<void> {

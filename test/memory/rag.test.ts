@@ -201,8 +201,8 @@ describe('memory.Rag', () => {
     const wrong: [call: () => Promise<unknown>, expected: string][] = [
       [() => rag.ingest({ source: 7 as never, text: 'x' }), 'INVALID_INPUT'],
       [() => rag.ingest({ source: 'x'.repeat(901), text: 'x' }), 'INVALID_INPUT'],
-      [() => rag.ingest({ source: 'x', text: Buffer.from('x') as never }), 'INVALID_INPUT'],
-      [() => rag.ingest({ source: 'x', text: 'x', format: 'pdf' as never }), 'INVALID_OPTION'],
+      [() => rag.ingest({ source: 'x', text: 7 as never }), 'INVALID_INPUT'],
+      [() => rag.ingest({ source: 'x', text: 'x', format: 'rtf' as never }), 'INVALID_OPTION'],
       [() => rag.ingest({ source: 'x', text: 'x', metadata: { a: 1n } }), 'INVALID_INPUT'],
       [() => rag.ingest({ source: 'x', text: 'x'.repeat((16 << 20) + 1) }), 'TOO_LARGE'],
       [() => new Rag(db, { size: 8 }).ingest({ source: 'x', text: 'x' }), 'INVALID_OPTION'],

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { AgentMemory, Database, embedder, type RemoteOptions } from '../../nodes/memory/lib'
+import { certificates } from '../action/certificates'
 import { EmbeddingServer, reset, silence, status, vectorOf } from './embedding-server'
 
 const rows = (...embeddings: unknown[]) =>
@@ -138,6 +139,8 @@ describe('memory.embedder, over HTTP', () => {
       { retries: -1 },
       { cache: -1 },
       { dimensions: 0 },
+      { apiKey: 'a\nb' },
+      { tls: { cert: 'none', key: 'none' } },
     ]
     for (const more of wrong)
       assert.throws(() => make(more), failsWith('INVALID_OPTION', /is|has/), JSON.stringify(more))
@@ -154,5 +157,50 @@ describe('memory.embedder, over HTTP', () => {
     const agent = new AgentMemory(db, 'mill', { embedder: own })
     await agent.learn('Pump two takes oil')
     assert.equal((await agent.recall('oil'))[0]?.text, 'Pump two takes oil')
+  })
+})
+
+describe('memory.embedder: TLS', () => {
+  const made = certificates()
+  if (!made) {
+    console.log('\nSKIPPED memory.embedder: TLS (no openssl)\n')
+    it.skip('there is no openssl')
+    return
+  }
+  const { read } = made
+  after(() => made.remove())
+  let server: EmbeddingServer
+  afterEach(() => server.stop())
+
+  /** The number of components, or the code and what is wrong. */
+  async function ask(tls?: RemoteOptions['tls']): Promise<unknown> {
+    const own = embedder({ url: server.url, model: 'test-model', retries: 1, ...(tls && { tls }) })
+    try {
+      return (await own.embed(['oil'])).length
+    } catch (error) {
+      const { code, message } = error as { code: string; message: string }
+      return [code, /no TLS/.test(message)]
+    } finally {
+      own.close()
+    }
+  }
+
+  it('knows the authority that it is given, and no other', async () => {
+    server = await EmbeddingServer.start({ cert: read('server.pem'), key: read('server.key') })
+    const failed = ['TRANSPORT', true]
+    assert.deepEqual(await ask({ ca: read('ca.pem') }), 8)
+    assert.deepEqual(await ask(), failed)
+    assert.deepEqual(await ask({ ca: read('other.pem') }), failed)
+    assert.deepEqual(await ask({ ca: read('ca.pem'), servername: 'elsewhere' }), failed)
+    assert.deepEqual(await ask({ rejectUnauthorized: false }), 8)
+    assert.equal(server.asked.length, 2)
+  })
+
+  it('shows its own certificate to a server that wants one', async () => {
+    const own = { cert: read('server.pem'), key: read('server.key'), ca: read('ca.pem') }
+    server = await EmbeddingServer.start({ ...own, requestCert: true, rejectUnauthorized: true })
+    assert.equal(await ask({ ca: read('ca.pem'), cert: read('client.pem'), key: read('client.key') }), 8)
+    assert.deepEqual(((await ask({ ca: read('ca.pem') })) as unknown[])[0], 'TRANSPORT')
+    assert.equal(server.asked.length, 1)
   })
 })

@@ -19,6 +19,8 @@ import { type Json, Log, type Seen } from '../shared/rig'
 
 export type { Json, Seen }
 
+const tlsNode = require('@node-red/nodes/core/network/05-tls.js') as (RED: NodeAPI) => void
+
 const HEARD = { written: 'written', found: 'found', missing: 'missing', change: 'change', gap: 'gap', caught: 'caught' }
 type Event = keyof typeof HEARD
 
@@ -104,7 +106,7 @@ export class Rig extends Log<Event> {
       retrieveNode,
       browser,
     ].map((node) => (RED: NodeAPI) => node(rig.listenTo(RED)))
-    await helper.load(types as never, flowOf(nodes) as never, Rig.credentials as never)
+    await helper.load([tlsNode, ...types] as never, flowOf(nodes) as never, Rig.credentials as never)
     rig.attach()
     return rig
   }

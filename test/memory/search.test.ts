@@ -56,6 +56,31 @@ describe('millrace-memory-search', () => {
     })
   }
 
+  it('finds what there was at a time, with the documents of then', async () => {
+    const rig = await start({ time: 'asOf', timeType: 'msg' })
+    const { time } = rig.seen.written[rig.seen.written.length - 1].memory
+    const date = new Date(Math.ceil(time))
+    // A whole millisecond means its end.
+    while (Date.now() <= date.getTime()) await new Promise((resolve) => setImmediate(resolve))
+    rig.send('write', { topic: 'pump', payload: { text: 'Bread' } })
+    await rig.until('written', 7)
+    rig.send('embed', { topic: 'pump', payload: { text: 'Bread and butter' } })
+    await rig.until('written', 8)
+    const ask = async (asOf: unknown) =>
+      (await rig.answer({ payload: 'a machine that loses lubricant', asOf }, 'search')).payload
+    for (const moment of [time, date, date.toISOString()]) {
+      const [{ key, value, metadata }] = await ask(moment)
+      assert.deepEqual([key, value, metadata], ['pump', { text: texts.pump }, { length: 41 }])
+    }
+    for (const moment of [undefined, '', null]) {
+      const { value, metadata } = (await ask(moment)).find(({ key }: Json) => key === 'pump')
+      assert.deepEqual([value, metadata], [{ text: 'Bread' }, null])
+    }
+    assert.deepEqual(await ask(0), [])
+    rig.send('search', { payload: 'oil', asOf: 'noon' })
+    assert.equal((await rig.until('caught'))[0].error.code, 'INVALID_INPUT')
+  })
+
   it('a vector need not have a document; a vector can be searched for', async () => {
     const rig = await Rig.start(storeOf(), writeOf({ operation: 'embed' }), searchOf())
     await rig.put({ topic: 'east', payload: [1, 0] }, { topic: 'north', payload: [0, 1] })

@@ -82,6 +82,9 @@ export class Embeddings {
   /** Of which kind the vectors of a namespace are, as far as was asked. */
   private readonly kinds = new Map<string, Kind>()
 
+  /** By document: what was asked for last, and all before it. */
+  private readonly turns = new Map<string, Promise<unknown>>()
+
   private readonly asked = new Map<string, Promise<EmbeddingInfo | null>>()
 
   constructor(private readonly db: Database) {}
@@ -93,11 +96,23 @@ export class Embeddings {
     metadata: unknown,
     options: EmbedOptions,
   ): Promise<Version> {
-    const { vector, model = '' } = await make(given, options)
+    const text = typeof given === 'string' ? given : undefined
+    return this.inTurn(namespace, key, make(given, options), (made) =>
+      this.write(namespace, key, made, metadata, text, options),
+    )
+  }
+
+  private async write(
+    namespace: string,
+    key: string,
+    { vector, model = '' }: Made,
+    metadata: unknown,
+    text: string | undefined,
+    { ttlMs }: EmbedOptions,
+  ): Promise<Version> {
     const kind = { dimensions: vector.length, model }
     await this.agree(namespace, kind)
-    const { ttlMs } = options
-    const value = embeddingOf(vector, model, metadata, typeof given === 'string' ? given : undefined)
+    const value = embeddingOf(vector, model, metadata, text)
     try {
       const put = { namespace: beside(namespace), key, value, ...(ttlMs !== undefined && { ttlMs }) }
       const [written] = await this.db.write([put])
@@ -128,9 +143,29 @@ export class Embeddings {
   }
 
   async remove(namespace: string, key: string): Promise<Written> {
-    const [removed = null] = await this.db.write([{ namespace: beside(namespace), key }])
-    this.kinds.delete(namespace)
-    return removed
+    return this.inTurn(namespace, key, undefined, async () => {
+      const [removed = null] = await this.db.write([{ namespace: beside(namespace), key }])
+      this.kinds.delete(namespace)
+      return removed
+    })
+  }
+
+  /** Changes of a document are written in the order of the calls, however long each vector takes to make. */
+  private inTurn<Ready, Done>(
+    namespace: string,
+    key: string,
+    ready: Promise<Ready> | Ready,
+    work: (ready: Ready) => Promise<Done>,
+  ): Promise<Done> {
+    const name = `${namespace}\0${key}`
+    const before = this.turns.get(name)
+    const mine = Promise.all([ready, before]).then(([ready]) => work(ready))
+    const settled = Promise.allSettled([mine, before])
+    this.turns.set(name, settled)
+    void settled.then(() => {
+      if (this.turns.get(name) === settled) this.turns.delete(name)
+    })
+    return mine
   }
 
   /** Who asks at the same time goes on in the order of the calls, so that the first is the first. */

@@ -5,16 +5,21 @@ import { isDeepStrictEqual } from 'node:util'
 import { EngineError, quote } from '../../shared/errors'
 import { toJson } from '../../shared/json'
 import type { Database, Operation } from './database'
-import { BuiltInEmbedder, type Chunk, type Format } from './embedder'
+import { BuiltInEmbedder, type Chunk, type ChunkOptions, type Format } from './embedder'
 import { base64, beside, type Embedder, embeddingOf, vectorOf } from './embeddings'
+import { isPdf, pdfText } from './pdf'
 
 /** What is ingested. */
 export interface Document {
   /** What it is called: a path, an address, a number. The same again replaces it. */
   source: string
-  text: string
-  /** By the end of the source's name where it is left out: `.md`, `.markdown`, `.htm`, `.html`, else text. */
-  format?: Format
+  /** Or the bytes of its file. */
+  text: string | Uint8Array
+  /**
+   * By the end of the source's name where it is left out: `.md`, `.markdown`, `.htm`, `.html`, else text; bytes of a PDF are one.
+   * A PDF is read by the package `unpdf`, which has to be installed.
+   */
+  format?: Format | 'pdf'
   /** As the document calls itself where it is left out. */
   title?: string
   /** For filters, and told with each passage. */
@@ -46,7 +51,7 @@ export interface Ingested {
 export interface Source {
   source: string
   title: string | null
-  format: Format
+  format: Format | 'pdf'
   chunks: number
   /** The model of its vectors. */
   model: string
@@ -73,11 +78,13 @@ export interface Passage extends Chunk {
   title: string | null
   /** Its place among the chunks of the document, from 0. */
   part: number
+  /** Of a PDF, from 1. `line` is one of this page, and the document is the text of all pages, a line break between two. */
+  page?: number
   metadata: Record<string, unknown>
   /** By meaning the likeness, by words what BM25 gives, by both the sum of `1 / (60 + rank)`. */
   score: number
   why: { similarity: number | null; words: number | null }
-  /** For people: source, headings and line. */
+  /** For people: source, headings, page and line. */
   citation: string
 }
 
@@ -99,6 +106,7 @@ export interface Prompt {
 type Kept = Omit<Chunk, 'tokens'> & {
   source: string
   part: number
+  page?: number
   tokens: number
   title?: string
   metadata?: Record<string, unknown>
@@ -107,12 +115,23 @@ type Kept = Omit<Chunk, 'tokens'> & {
 interface Entry {
   hash: string
   title: string | null
-  format: Format
+  format: Format | 'pdf'
   model: string
   keys: string[]
   metadata?: Record<string, unknown>
   time: number
 }
+
+/** A document as it is cut. */
+interface Readable {
+  text: string
+  format: Format | 'pdf'
+  title: string | null
+  /** Where each page begins. */
+  pages: number[]
+}
+
+type Placed = Chunk & { page?: number }
 
 const FORMATS: Record<string, Format> = { '.md': 'markdown', '.markdown': 'markdown', '.htm': 'html', '.html': 'html' }
 /** With what a key needs beside it. */
@@ -183,12 +202,7 @@ export class Rag {
       asked.model = embedder.model
     }
     const rows = await this.db.passages<Kept & Pick<Passage, 'key' | 'score' | 'why'>>(asked)
-    return rows.map(({ title = null, metadata = {}, ...row }) => ({
-      ...{ ...row, title, metadata },
-      citation: [row.source, ...(row.headings.length > 0 ? [row.headings.join(' > ')] : []), `line ${row.line}`].join(
-        ', ',
-      ),
-    }))
+    return rows.map(({ title = null, metadata = {}, ...row }) => ({ ...row, title, metadata, citation: cite(row) }))
   }
 
   /** A text for a language model: passages with numbers, as many as fit into the budget, and the question. */
@@ -220,18 +234,25 @@ export class Rag {
 
   private async take(document: Document): Promise<Ingested> {
     check(document)
-    const { source, text, metadata, format = FORMATS[extname(source).toLowerCase()] ?? 'text' } = document
+    const { source, metadata } = document
+    const read = await readable(document)
+    const { text, format, pages } = read
     const embedder = await this.embedder()
     const { size, overlap } = this.options
-    const cut = { format, ...(size !== undefined && { size }), ...(overlap !== undefined && { overlap }) }
-    const hash = hashOf(toJson([text, cut, embedder.model, document.title ?? null, metadata ?? null], 'metadata'), 64)
+    const cut = {
+      format: format === 'pdf' ? 'text' : format,
+      ...(size !== undefined && { size }),
+      ...(overlap !== undefined && { overlap }),
+    }
+    const whole = [text, cut, embedder.model, document.title ?? null, metadata ?? null, ...pages]
+    const hash = hashOf(toJson(whole, 'metadata'), 64)
     const [before] = await this.entries([source])
     if (before?.hash === hash && (await this.isWhole(before.keys))) {
       const chunks = before.keys.length
       return { source, chunks, added: 0, kept: chunks, removed: 0 }
     }
     await this.agree(embedder.model)
-    const { title: own, chunks } = await (await BuiltInEmbedder.open()).chunks(text, cut)
+    const { title: own, chunks } = await cutUp(read, cut)
     const title = document.title ?? own
     const keyed = this.keyed(source, embedder.model, chunks)
     const keys = [...keyed.keys()]
@@ -311,8 +332,8 @@ export class Rag {
   }
 
   /** Each by a key that says what is in it: what moves keeps it. */
-  private keyed(source: string, model: string, chunks: Chunk[]): Map<string, Chunk> {
-    const keyed = new Map<string, Chunk>()
+  private keyed(source: string, model: string, chunks: Placed[]): Map<string, Placed> {
+    const keyed = new Map<string, Placed>()
     for (const chunk of chunks) {
       const base = `${source}#${hashOf(`${model}\0${embedded(chunk)}`, 16)}`
       let key = base
@@ -353,12 +374,52 @@ function hashOf(text: string, digits: number): string {
   return createHash('sha256').update(text).digest('hex').slice(0, digits)
 }
 
+function cite({ source, headings, page, line }: Pick<Kept, 'source' | 'headings' | 'page' | 'line'>): string {
+  const parts = [source, headings.join(' > '), page === undefined ? '' : `page ${page}`, `line ${line}`]
+  return parts.filter(Boolean).join(', ')
+}
+
+async function readable({ source, text, format }: Document): Promise<Readable> {
+  const byName = FORMATS[extname(source).toLowerCase()] ?? 'text'
+  const pdf = typeof text !== 'string' && isPdf(text)
+  if (!pdf && format !== 'pdf') {
+    return { text: Buffer.from(text).toString('utf8'), format: format ?? byName, title: null, pages: [] }
+  }
+  if (!pdf || (format ?? 'pdf') !== 'pdf') {
+    const what = pdf ? `a PDF, which is no ${format}` : 'no PDF; give the bytes of its file'
+    throw new EngineError('INVALID_INPUT', `the document ${quote(source)} is ${what}`)
+  }
+  const { title, pages } = await pdfText(text)
+  let next = 0
+  const starts = pages.map((page) => {
+    const start = next
+    next += page.length + 1
+    return start
+  })
+  return { text: pages.join('\n'), format: 'pdf', title, pages: starts }
+}
+
+/** The chunks of a document, and its title. Each lies within a page, if there are pages. */
+async function cutUp({ text, title, pages }: Readable, options: ChunkOptions) {
+  const embedder = await BuiltInEmbedder.open()
+  if (pages.length === 0) return embedder.chunks(text, options)
+  const chunks: Placed[] = []
+  for (const [place, start] of pages.entries()) {
+    const page = text.slice(start, pages[place + 1])
+    if (page.trim() === '') continue
+    const cut = await embedder.chunks(page, options)
+    const placed = cut.chunks.map((chunk) => ({ ...chunk, start: start + chunk.start, end: start + chunk.end }))
+    chunks.push(...placed.map((chunk) => ({ ...chunk, page: place + 1 })))
+  }
+  return { title, chunks }
+}
+
 function check({ source, text }: Document): void {
   if (typeof source !== 'string' || source === '' || Buffer.byteLength(source) > SOURCE_MAX) {
     const what = `the source is ${quote(source)}; give a text of 1 to ${SOURCE_MAX} bytes, such as the document's path`
     throw new EngineError('INVALID_INPUT', what)
   }
-  if (typeof text !== 'string') {
-    throw new EngineError('INVALID_INPUT', `${quote(text)} is no document; give its text, and of a PDF the text in it`)
+  if (typeof text !== 'string' && !(text instanceof Uint8Array)) {
+    throw new EngineError('INVALID_INPUT', `${quote(text)} is no document; give its text, or the bytes of its file`)
   }
 }

@@ -1,7 +1,9 @@
 /** Vectors from a server that speaks OpenAI's protocol: OpenAI, Ollama, vLLM, llama.cpp and others. */
+import * as http from 'node:http'
+import * as https from 'node:https'
 import { setTimeout as wait } from 'node:timers/promises'
 import { EngineError, quote } from '../../shared/errors'
-import { backoff, networkFault, retryAfter } from '../../shared/network'
+import { backoff, checkTls, networkFault, retryAfter, type TlsOptions } from '../../shared/network'
 import { checked, type Embedder } from './embeddings'
 
 export interface RemoteOptions {
@@ -9,6 +11,8 @@ export interface RemoteOptions {
   url: string
   model: string
   apiKey?: string
+  /** Authorities of your own, a certificate of the client, whether the server's is checked: as Node.js takes them. */
+  tls?: TlsOptions
   /** Asked of the server, and wanted of each answer; without it the first answer says how many all have. */
   dimensions?: number
   /** Texts a request; 64 by default. */
@@ -19,6 +23,12 @@ export interface RemoteOptions {
   retries?: number
   /** So many vectors are remembered; 1000 by default. */
   cache?: number
+}
+
+interface Answer {
+  status: number
+  headers: http.IncomingHttpHeaders
+  text: string
 }
 
 const LATER = new Set([408, 425, 429])
@@ -54,6 +64,7 @@ export function embedder(options: RemoteOptions): RemoteEmbedder {
 export class RemoteEmbedder implements Embedder {
   readonly model: string
   private readonly url: URL
+  private readonly agent: http.Agent
   private readonly batch: number
   private readonly timeoutMs: number
   private readonly retries: number
@@ -62,11 +73,15 @@ export class RemoteEmbedder implements Embedder {
   private length: number | undefined
 
   constructor(private readonly options: RemoteOptions) {
-    const { model, batch = 64, timeoutMs = 30_000, retries = 3, cache = 1000, dimensions } = options
+    const { model, batch = 64, timeoutMs = 30_000, retries = 3, cache = 1000, dimensions, tls = {} } = options
     this.url = urlOf(options.url)
     if (typeof model !== 'string' || model === '') {
       throw new EngineError('INVALID_OPTION', `the model is ${quote(model)}; name one that the server has`)
     }
+    checkKey(options.apiKey)
+    checkTls(tls)
+    const pool = { keepAlive: true }
+    this.agent = this.url.protocol === 'https:' ? new https.Agent({ ...pool, ...tls }) : new http.Agent(pool)
     this.model = model
     this.batch = whole('batch', batch, 1)
     this.timeoutMs = whole('timeoutMs', timeoutMs, 1)
@@ -104,6 +119,11 @@ export class RemoteEmbedder implements Embedder {
     return all
   }
 
+  /** Gives up connections that are kept. */
+  close(): void {
+    this.agent.destroy()
+  }
+
   /** The longest unused goes first. */
   private remember(text: string, vector: Float32Array): void {
     this.cache.delete(text)
@@ -123,10 +143,8 @@ export class RemoteEmbedder implements Embedder {
   }
 
   private async request(texts: string[]): Promise<Float32Array[]> {
-    const { apiKey, dimensions } = this.options
+    const { dimensions } = this.options
     const signal = AbortSignal.timeout(this.timeoutMs)
-    const headers: Record<string, string> = { 'content-type': 'application/json' }
-    if (apiKey) headers.authorization = `Bearer ${apiKey}`
     const body = JSON.stringify({
       model: this.model,
       input: texts,
@@ -135,25 +153,44 @@ export class RemoteEmbedder implements Embedder {
     })
     const host = quote(this.url.host)
     try {
-      const response = await fetch(this.url, { method: 'POST', headers, body, signal, redirect: 'manual' })
-      const text = await textOf(response, host)
-      this.judge(response, text)
-      return this.read(text, texts.length)
+      const answer = await this.post(body, signal)
+      this.judge(answer)
+      return this.read(answer.text, texts.length)
     } catch (error) {
       if (error instanceof EngineError) throw error
       if (signal.aborted) {
         throw new Later('TIMEOUT', `${host} does not answer within ${this.timeoutMs} ms; allow more time`, 0, error)
       }
-      const { what } = networkFault((error as Error).cause ?? error)
+      const { fault, what } = networkFault(error)
+      // A certificate is as wrong with the next try.
+      if (fault === 'tls') throw new EngineError('TRANSPORT', `${host}: ${what}`, { cause: error })
       throw new Later('TRANSPORT', `${host}: ${what}`, 0, error)
     }
   }
 
-  private judge({ status, headers }: Response, text: string): void {
+  private post(body: string, signal: AbortSignal): Promise<Answer> {
+    const { apiKey } = this.options
+    const headers = {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(body),
+      ...(apiKey && { authorization: `Bearer ${apiKey}` }),
+    }
+    const { request } = this.url.protocol === 'https:' ? https : http
+    return new Promise<Answer>((resolve, reject) => {
+      const asked = request(this.url, { method: 'POST', agent: this.agent, headers, signal }, (response) => {
+        const { statusCode: status = 0, headers } = response
+        textOf(response, quote(this.url.host)).then((text) => resolve({ status, headers, text }), reject)
+      })
+      asked.on('error', reject)
+      asked.end(body)
+    })
+  }
+
+  private judge({ status, headers, text }: Answer): void {
     if (status >= 200 && status < 300) return
     const said = saidBy(text)
     const what = `${quote(this.url.host)} answers with ${status}${said ? `: ${said}` : ''}`
-    if (LATER.has(status) || status >= 500) throw new Later('TRANSPORT', what, retryAfter(headers.get('retry-after')))
+    if (LATER.has(status) || status >= 500) throw new Later('TRANSPORT', what, retryAfter(headers['retry-after']))
     const way =
       status === 401 || status === 403
         ? 'see the API key'
@@ -216,15 +253,21 @@ function urlOf(given: string): URL {
   return url
 }
 
+function checkKey(key: string | undefined): void {
+  if (key && !/^[\x20-\x7e]+$/.test(key)) {
+    throw new EngineError('INVALID_OPTION', 'the API key has signs that no key has; see that it was copied whole')
+  }
+}
+
 function whole(name: string, value: number, least: number): number {
   if (Number.isInteger(value) && value >= least) return value
   throw new EngineError('INVALID_OPTION', `${name} is ${quote(value)}; it must be a whole number from ${least}`)
 }
 
-async function textOf(response: Response, host: string): Promise<string> {
-  const parts: Uint8Array[] = []
+async function textOf(response: http.IncomingMessage, host: string): Promise<string> {
+  const parts: Buffer[] = []
   let length = 0
-  for await (const part of response.body ?? []) {
+  for await (const part of response) {
     parts.push(part)
     length += part.length
     if (length > ANSWER_MAX)
