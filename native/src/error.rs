@@ -2,7 +2,8 @@
 
 /// What went wrong, for programs. Codes are public API: shared by all families, never renamed.
 #[cfg_attr(feature = "node", napi_derive::napi(string_enum = "UPPER_SNAKE"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ErrorCode {
     /// An option has a value that cannot work.
     InvalidOption,

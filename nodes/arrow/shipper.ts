@@ -4,20 +4,13 @@ import { EngineError, type ErrorCode, quote, toEngineError } from '../shared/err
 import type { Host, Message, Reply } from '../shared/node'
 import { messageLimit } from '../shared/settings'
 import { age, short } from '../shared/status'
+import type { Aside, Failed } from './aside'
 import { Batch, type Row, type RowError, type TransmissionResult } from './lib'
 import { isForeign } from './lib/foreign'
-import { type TableHost, tableOf } from './table-host'
+import { type TableHost, type TableUser, tableOf } from './table-host'
 import type { zerobusConfig } from './zerobus.config'
 
 type ZerobusHost = Host<(typeof zerobusConfig)['fields']>
-
-/** Rows in a row that did not arrive, for one reason. */
-interface Failed {
-  first: number
-  count: number
-  code: ErrorCode
-  message: string
-}
 
 /** What a message brings. */
 interface Parcel {
@@ -34,7 +27,7 @@ const MOST_ROOMS = 2
 /** So long a close waits for what is on its way; Node-RED waits for eight seconds. */
 const PATIENCE_MS = 6000
 
-export class Shipper {
+export class Shipper implements TableUser {
   private readonly table: TableHost
   private readonly most: number
   private readonly inHand = new Set<Promise<unknown>>()
@@ -51,7 +44,7 @@ export class Shipper {
   constructor(private readonly host: ZerobusHost) {
     this.table = tableOf(host, host.config.table)
     this.most = Math.min(messageLimit(host.RED), MOST)
-    this.table.join(this.tick)
+    this.table.join(this)
     this.show()
   }
 
@@ -73,7 +66,7 @@ export class Shipper {
   /** What is in hand is given to the client, and may arrive. */
   async close(): Promise<void> {
     await this.turn
-    this.table.leave(this.tick)
+    this.table.leave(this)
     let patience: NodeJS.Timeout | undefined
     const enough = new Promise((resolve) => {
       patience = setTimeout(resolve, PATIENCE_MS)
@@ -132,17 +125,37 @@ export class Shipper {
     const arrived = successfulCount > 0 || totalRows === 0
     this.failure = arrived ? undefined : failure
     const arrow = { table: this.table.options.table, ...report }
-    const told = failedCount > 0 && this.host.wired(FAILURES)
+    const told = failedCount > 0 && this.hearsFailures
     const payload = told ? await lostOf(parcel, report.failed) : undefined
     reply.send([arrived ? { ...message, arrow } : null, told ? { ...message, payload, arrow } : null])
     reply.done(told ? undefined : failure)
   }
 
-  private readonly tick = (): void => {
+  tick(): void {
     const now = performance.now()
     const { at, rows } = this.looked
     this.looked = { at: now, rows: this.rows }
     this.rate = now > at ? ((this.rows - rows) * 1000) / (now - at) : 0
+    this.show()
+  }
+
+  get hearsFailures(): boolean {
+    return this.host.wired(FAILURES)
+  }
+
+  /** Their message is complete long since: this one is of its own. */
+  refused({ file, rows, failed }: Aside): void {
+    const failedCount = count(failed)
+    this.failedRows += failedCount
+    const { table } = this.table.options
+    const counts = { totalRows: failedCount, successfulCount: 0, failedCount }
+    const message = { payload: rows, arrow: { table, success: false, spooled: true, ...counts, failed, file } }
+    const { node, text } = this.host
+    if (this.hearsFailures) node.send([null, message] as never)
+    else {
+      const { code, message: reason } = failed[0] ?? { code: 'REFUSED', message: '' }
+      node.error(new EngineError(code, text('failure.refused', { rows: failedCount, file, reason })), message as never)
+    }
     this.show()
   }
 
@@ -175,6 +188,10 @@ export class Shipper {
   }
 }
 
+function count(failed: readonly Failed[]): number {
+  return failed.reduce((sum, { count }) => sum + count, 0)
+}
+
 /** What became of the rows of a message, as plain data; places are those in the message. */
 function reportOf({ batch, rows }: Parcel, result: TransmissionResult | EngineError) {
   const isSent = !(result instanceof EngineError)
@@ -185,7 +202,7 @@ function reportOf({ batch, rows }: Parcel, result: TransmissionResult | EngineEr
   const unsent = isSent ? result.failed : all(result)
   const failed = rows ? among(unsent, rows.given.length, rows.rejected) : [...unsent]
   const totalRows = rows ? rows.given.length : batch.numRows
-  const failedCount = failed.reduce((sum, { count }) => sum + count, 0)
+  const failedCount = count(failed)
   return {
     success: failedCount === 0,
     spooled: isSent && result.spooled,

@@ -1,5 +1,4 @@
 /** The library's client behind a config node: opened with its first user, shared, closed behind the last. */
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { NodeAPI } from 'node-red'
 import type { Fields } from '../shared/config'
@@ -7,6 +6,7 @@ import { EngineError, toEngineError } from '../shared/errors'
 import { Lent } from '../shared/lent'
 import { type Host, stateOf } from '../shared/node'
 import type { Backlog, Link } from '../shared/running'
+import { type Aside, AsideFolder, readAside } from './aside'
 import { folderBelow } from './folder'
 import { Batch, type Converted, type Row, Schema, ZerobusClient, type ZerobusOptions, type ZerobusStats } from './lib'
 import { type Tested, tryOut } from './reach'
@@ -21,11 +21,21 @@ const LEAVE_MS = 1500
 /** What a loss of power can take where not each batch waits for the disk. */
 const SOON_MS = 200
 
+/** A node that sends to the table. */
+export interface TableUser {
+  /** Each second, while it can be of use. */
+  tick(): void
+  /** Whether somebody hears of its rows that failed. */
+  readonly hearsFailures: boolean
+  /** Rows from the spool, which Zerobus did not take. */
+  refused(aside: Aside): void
+}
+
 type Tell = (key: string, params: Record<string, string | number>) => void
 
 export class TableHost {
   private readonly lent: Lent<ZerobusClient>
-  private readonly users = new Set<() => void>()
+  private readonly users = new Set<TableUser>()
   private client: ZerobusClient | undefined
   private schema: Promise<Schema> | undefined
   private timer: NodeJS.Timeout | undefined
@@ -34,10 +44,10 @@ export class TableHost {
   private allLeft: (() => void) | undefined
   /** Why it could not be opened. */
   problem: EngineError | undefined
-  /** What was told already. */
-  private held = false
-  private lost = 0
-  private aside: Set<string> | undefined
+  /** What was told of this client already. */
+  private told = { held: false, lost: 0, aside: 0 }
+  private aside: AsideFolder | undefined
+  private looking: Promise<void> = Promise.resolve()
 
   constructor(
     readonly options: ZerobusOptions,
@@ -52,17 +62,16 @@ export class TableHost {
     )
   }
 
-  /** `tick` is called each second, while it can be of use. */
-  join(tick: () => void): void {
-    this.users.add(tick)
+  join(user: TableUser): void {
+    this.users.add(user)
     this.lent.join()
     this.timer ??= setInterval(() => this.tick(), TICK_MS).unref()
     // What a spool holds leaves without a message; and wrong settings show at once.
     setImmediate(() => this.tick())
   }
 
-  leave(tick: () => void): void {
-    this.users.delete(tick)
+  leave(user: TableUser): void {
+    this.users.delete(user)
     this.lent.leave()
     if (this.users.size > 0) return
     clearInterval(this.timer)
@@ -130,8 +139,10 @@ export class TableHost {
   private async open(): Promise<ZerobusClient> {
     const { spool } = this.options
     try {
+      // Before it opens: it may find rows at fault at once.
+      this.aside = spool && (await AsideFolder.open(spool.folder))
       const client = await ZerobusClient.open(this.options)
-      this.aside = spool && new Set(await asideIn(spool.folder))
+      this.told = { held: false, lost: 0, aside: 0 }
       this.client = client
       this.problem = undefined
       return client
@@ -143,9 +154,11 @@ export class TableHost {
     }
   }
 
-  private shut(client: ZerobusClient): Promise<void> {
+  private async shut(client: ZerobusClient): Promise<void> {
     this.client = undefined
-    return client.close()
+    await client.close()
+    this.look(client.stats().rowsAside)
+    await this.looking
   }
 
   private tick(): void {
@@ -156,34 +169,44 @@ export class TableHost {
       // It is told where it happens.
       this.opened().catch(() => {})
     }
-    for (const tick of this.users) tick()
+    for (const user of this.users) user.tick()
   }
 
   /** What a spool does comes too late for any message. */
-  private watch({ lastError, spoolLost, rowsFailed }: ZerobusStats): void {
-    const { spool } = this.options
-    if (!spool) return
-    if (lastError && !this.held) this.tell('warning.held', { reason: lastError })
-    this.held = lastError !== null
-    if (spoolLost > this.lost) this.tell('warning.lost', { batches: spoolLost - this.lost })
-    this.lost = spoolLost
-    if (rowsFailed > 0) void this.lookAside(spool.folder)
+  private watch({ lastError, spooled, spoolLost, rowsAside }: ZerobusStats): void {
+    if (!this.options.spool) return
+    const { told } = this
+    // What is refused is a failure, too, but leaves the spool.
+    const held = lastError !== null && spooled > 0
+    if (held && !told.held) this.tell('warning.held', { reason: lastError })
+    told.held = held
+    if (spoolLost > told.lost) this.tell('warning.lost', { batches: spoolLost - told.lost })
+    told.lost = spoolLost
+    this.look(rowsAside)
   }
 
-  private async lookAside(folder: string): Promise<void> {
-    for (const file of await asideIn(folder)) {
-      if (this.aside?.has(file)) continue
-      this.aside?.add(file)
+  /** The folder is read when there is something new in it. */
+  private look(rowsAside: number): void {
+    const { aside, told } = this
+    if (!aside || rowsAside === told.aside) return
+    told.aside = rowsAside
+    this.looking = this.looking.then(async () => {
+      for (const file of await aside.news()) await this.hand(file)
+    })
+  }
+
+  /** To one of those who send to the table: the spool does not know whose rows they were. */
+  private async hand(file: string): Promise<void> {
+    try {
+      const aside = await readAside(file)
+      const users = [...this.users]
+      const user = users.find(({ hearsFailures }) => hearsFailures) ?? users[0]
+      if (user) user.refused(aside)
+      else this.tell('warning.refused', { file })
+    } catch {
       this.tell('warning.refused', { file })
     }
   }
-}
-
-/** Files of rows that Zerobus refused. */
-async function asideIn(folder: string): Promise<string[]> {
-  const path = join(folder, 'rejected')
-  const names = await readdir(path).catch(() => [])
-  return names.filter((name) => name.endsWith('.arrow')).map((name) => join(path, name))
 }
 
 /** The host behind a table node. */

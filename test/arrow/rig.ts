@@ -18,28 +18,24 @@ export function temporary(): string {
   return mkdtempSync(join(tmpdir(), 'millrace-arrow-'))
 }
 
-function flowOf(config: Json, rejects: boolean): Json[] {
-  const nodes = [
-    { id: 'node', wires: [['out'], rejects ? ['reject'] : []], ...config },
-    { id: 'catch', type: 'catch', scope: ['node'], wires: [['caught']] },
-    { id: 'complete', type: 'complete', scope: ['node'], wires: [['completed']] },
-    ...Object.keys(HEARD).map((id) => ({ id, type: 'helper', wires: [] })),
-  ]
-  return [{ id: 'tab', type: 'tab' }, ...nodes.map((node) => ({ z: 'tab', x: 0, y: 0, ...node }))]
-}
-
-export class Rig extends Log<Event> {
-  private constructor(readonly userDir: string) {
-    super(HEARD)
+/** A flow around the node `node`. */
+export abstract class ArrowRig<E extends string> extends Log<E> {
+  protected constructor(
+    heard: Record<string, E>,
+    readonly userDir: string,
+  ) {
+    super(heard)
   }
 
-  static async start(config: Json, { rejects = true, userDir = temporary() } = {}): Promise<Rig> {
-    const rig = new Rig(userDir)
-    helper.settings({ userDir })
-    const types = [batchNode, rowsNode, fileNode].map((node) => (RED: NodeAPI) => node(rig.at(RED)))
-    await helper.load(types as never, flowOf(config, rejects) as never)
-    rig.attach()
-    return rig
+  /** The nodes with those that hear them; `globals` belong to no tab. */
+  protected static flowOf(heard: object, nodes: Json[], globals: Json[] = []): Json[] {
+    const all = [
+      ...nodes,
+      { id: 'catch', type: 'catch', scope: nodes.map(({ id }) => id), wires: [['caught']] },
+      { id: 'complete', type: 'complete', scope: nodes.map(({ id }) => id), wires: [['completed']] },
+      ...Object.keys(heard).map((id) => ({ id, type: 'helper', wires: [] })),
+    ]
+    return [{ id: 'tab', type: 'tab' }, ...globals, ...all.map((node) => ({ z: 'tab', x: 0, y: 0, ...node }))]
   }
 
   /** Ends the flow; its files stay. */
@@ -52,18 +48,33 @@ export class Rig extends Log<Event> {
     rmSync(this.userDir, { recursive: true, force: true })
   }
 
-  /** The node goes, for good. */
-  async removeNode(): Promise<void> {
-    const flow = flowOf({ type: 'helper' }, true).filter(({ id }) => id !== 'node')
-    await helper.setFlows(flow as never, 'nodes')
-  }
-
   send(...messages: Json[]): void {
     for (const message of messages) helper.getNode('node').receive(message as never)
   }
 
-  private at(RED: NodeAPI): NodeAPI {
-    const settings = Object.assign(Object.create(RED.settings), { userDir: this.userDir })
+  protected at(RED: NodeAPI, more: Json = {}): NodeAPI {
+    const settings = Object.assign(Object.create(RED.settings), { userDir: this.userDir, ...more })
     return Object.assign(this.listenTo(RED), { settings })
+  }
+}
+
+function nodeOf(config: Json, rejects = true): Json {
+  return { id: 'node', wires: [['out'], rejects ? ['reject'] : []], ...config }
+}
+
+export class Rig extends ArrowRig<Event> {
+  static async start(config: Json, { rejects = true, userDir = temporary() } = {}): Promise<Rig> {
+    const rig = new Rig(HEARD, userDir)
+    helper.settings({ userDir })
+    const types = [batchNode, rowsNode, fileNode].map((node) => (RED: NodeAPI) => node(rig.at(RED)))
+    await helper.load(types as never, Rig.flowOf(HEARD, [nodeOf(config, rejects)]) as never)
+    rig.attach()
+    return rig
+  }
+
+  /** The node goes, for good. */
+  async removeNode(): Promise<void> {
+    const flow = Rig.flowOf(HEARD, [nodeOf({ type: 'helper' })]).filter(({ id }) => id !== 'node')
+    await helper.setFlows(flow as never, 'nodes')
   }
 }

@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { ZerobusStats } from '../../nodes/arrow/lib'
 import { Telemetry } from '../../nodes/arrow/lib/telemetry'
+import { faultsOf } from './otlp'
 
 interface Said {
   url: string
@@ -14,6 +15,7 @@ const stats: ZerobusStats = {
   batches: 2,
   rows: 15,
   rowsFailed: 5,
+  rowsAside: 0,
   bytes: 160,
   retries: 3,
   streams: 1,
@@ -40,6 +42,7 @@ const bad = { ...good, latencyMs: 99_000, failedCount: 5, attempts: 4, success: 
 describe('figures and spans for OpenTelemetry', () => {
   const said: Said[] = []
   let status = 200
+  let answer = '{}'
   let server: Server
   let endpoint: string
 
@@ -48,7 +51,7 @@ describe('figures and spans for OpenTelemetry', () => {
       let text = ''
       for await (const part of request) text += part
       said.push({ url: request.url ?? '', body: JSON.parse(text) })
-      response.writeHead(status).end('{}')
+      response.writeHead(status).end(answer)
     })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
@@ -60,6 +63,7 @@ describe('figures and spans for OpenTelemetry', () => {
   beforeEach(() => {
     said.length = 0
     status = 200
+    answer = '{}'
   })
 
   const open = (options = {}) => new Telemetry({ endpoint, intervalMs: 60_000, ...options }, 'a.b.c', () => stats)
@@ -122,6 +126,45 @@ describe('figures and spans for OpenTelemetry', () => {
     assert.deepEqual(
       said.map(({ url }) => url),
       ['/v1/metrics', '/v1/traces', '/v1/metrics'],
+    )
+  })
+
+  it('is as OTLP has it, to the last field', async () => {
+    const telemetry = open()
+    telemetry.record(good)
+    telemetry.record(bad)
+    await telemetry.close()
+    assert.deepEqual(
+      said.flatMap(({ url, body }) => faultsOf(url, body)),
+      [],
+    )
+    const [metric] = said[0]?.body.resourceMetrics[0].scopeMetrics[0].metrics ?? []
+    const [point] = points(metric)
+    // As many bounds as there are buckets, less one; each value in one of them.
+    assert.equal(point.bucketCounts.length, point.explicitBounds.length + 1)
+    assert.equal(
+      point.bucketCounts.reduce((sum: number, one: string) => sum + Number(one), 0),
+      Number(point.count),
+    )
+  })
+
+  it('does not send again what a collector refuses for good, and says what it left out', async () => {
+    const telemetry = open()
+    telemetry.record(good)
+    status = 400
+    await telemetry.export()
+    assert.match(telemetry.lastError ?? '', /400/)
+    status = 200
+    answer = '{"partialSuccess":{"rejectedDataPoints":"2","errorMessage":"too old"}}'
+    await telemetry.export()
+    assert.match(telemetry.lastError ?? '', /too old/)
+    answer = 'no JSON'
+    await telemetry.export()
+    assert.equal(telemetry.lastError, null)
+    await telemetry.close()
+    assert.deepEqual(
+      said.map(({ url }) => url),
+      ['/v1/metrics', '/v1/traces', '/v1/metrics', '/v1/metrics', '/v1/metrics'],
     )
   })
 

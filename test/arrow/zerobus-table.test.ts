@@ -2,8 +2,13 @@ import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { status as grpc } from '@grpc/grpc-js'
 import { endAll, idsOf, start, table } from '../zerobus/rig'
+import type { ServerOptions } from '../zerobus/server'
+import { statusOf } from '../zerobus/status'
 import { type Json, ZerobusRig } from './zerobus-rig'
+
+type Token = { status: number; body: string }
 
 describe('millrace-arrow-zerobus-table', () => {
   let rig: ZerobusRig
@@ -12,8 +17,9 @@ describe('millrace-arrow-zerobus-table', () => {
     await endAll()
   })
 
-  const faultOf = async (setup: { config?: Json; credentials?: Json }) => {
-    const server = await start()
+  const faultOf = async (setup: { config?: Json; credentials?: Json }, options: ServerOptions = {}, token?: Token) => {
+    const server = await start(options)
+    if (token) server.oauth.failures.push(token)
     rig = await ZerobusRig.start(server, setup)
     const { status, body } = await rig.test()
     assert.equal(status, 200)
@@ -36,6 +42,29 @@ describe('millrace-arrow-zerobus-table', () => {
     it(`its test finds ${title}`, async () => {
       assert.equal(await faultOf(setup as { config?: Json }), fault)
     })
+  }
+
+  for (const [title, fault, token] of [
+    ['an unknown client', 'auth', { status: 401, body: '{"error":"invalid_client"}' }],
+    ['missing grants', 'permission', { status: 401, body: '{"error":"invalid_authorization_details"}' }],
+    ['a client that may not come in', 'permission', { status: 403, body: 'Forbidden' }],
+    ['a request that is not understood', 'auth', { status: 400, body: '{"error":"invalid_request"}' }],
+  ] as const) {
+    it(`its test finds what the token endpoint says: ${title}`, async () => {
+      assert.equal(await faultOf({}, {}, token), fault)
+    })
+  }
+
+  for (const delivery of ['flight', 'protobuf', 'json']) {
+    for (const [code, fault] of [
+      [grpc.UNAUTHENTICATED, 'auth'],
+      [grpc.PERMISSION_DENIED, 'permission'],
+    ] as const) {
+      it(`its test finds what the stream says: ${delivery}, ${grpc[code]}`, async () => {
+        const refuse = () => statusOf(code, 'no')
+        assert.equal(await faultOf({ config: { delivery } }, { refuse }), fault)
+      })
+    }
   }
 
   it('its test finds an endpoint without TLS, and one that does not answer as it should', async () => {

@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tableFromArrays } from 'apache-arrow'
+import type { Aside } from '../../nodes/arrow/aside'
 import { Batch, ZerobusClient } from '../../nodes/arrow/lib'
-import { batchOf, endAll, idsOf, range, sentAgain, start, table } from '../zerobus/rig'
+import { TableHost } from '../../nodes/arrow/table-host'
+import { batchOf, endAll, folder, idsOf, quick, range, sentAgain, start, table } from '../zerobus/rig'
 import type { ZerobusServer } from '../zerobus/server'
-import { type Json, type Seen, ZerobusRig } from './zerobus-rig'
+import { columns, type Json, type Seen, ZerobusRig } from './zerobus-rig'
 
 const rows = (first: number, count: number) => range(count, first).map((id) => ({ id, value: id / 4 }))
+const idsIn = async (batch: Batch) => (await batch.toRows()).map(({ id }) => Number(id))
 const spansOf = ({ arrow }: Seen) => arrow.failed.map(({ first, count, code }: Json) => [first, count, code])
 
 /** Resolves when so many more messages have come to the server, and are kept. */
@@ -203,14 +206,118 @@ describe('millrace-arrow-zerobus', () => {
       assert.deepEqual(sentAgain(server), [])
     })
 
-    it('says where the rows are that Zerobus refused', async () => {
+    it('sends rows that Zerobus refuses later to the second output, in a message of their own', async () => {
       const server = await start({ reject: (given) => given.some(({ id }) => Number(id) === 1) })
       rig = await ZerobusRig.start(server, { config: { ...config, spoolFolder: 'mine' } })
       rig.send({ payload: rows(0, 3) })
       assert.equal((await rig.until('out'))[0].arrow.success, true)
-      await rig.find('warn', (text) => text === 'warning.refused')
-      const aside = readdirSync(join(rig.userDir, 'mine', 'rejected')).filter((name) => name.endsWith('.arrow'))
-      assert.equal(aside.length, 1)
+      const [{ payload, arrow }] = await rig.until('failed')
+      const { file, failed, ...rest } = arrow
+      assert.equal(file, join(rig.userDir, 'mine', 'rejected', '0-1.arrow'))
+      assert.deepEqual(
+        failed.map(({ first, count, code }: Json) => [first, count, code]),
+        [[0, 1, 'REFUSED']],
+      )
+      const counts = { totalRows: 1, successfulCount: 0, failedCount: 1 }
+      assert.deepEqual(rest, { table, success: false, spooled: true, ...counts })
+      for (const bytes of [payload, readFileSync(file)]) {
+        assert.deepEqual(await idsIn(await Batch.fromIPC(bytes)), [1])
+      }
+      await rig.find('status', ({ fill, text }) => fill === 'yellow' && text === 'status.failed')
+      // Once.
+      rig.send({ payload: rows(3, 3) })
+      await rig.until('out', 2)
+      assert.deepEqual([rig.seen.failed.length, rig.seen.caught], [1, []])
+      assert.ok(!rig.seen.warn.includes('warning.refused'))
+    })
+
+    it('makes an error of them where nobody hears that output', async () => {
+      const server = await start({ reject: (given) => given.some(({ id }) => Number(id) === 1) })
+      rig = await ZerobusRig.start(server, { config, failures: false })
+      rig.send({ payload: rows(0, 3) })
+      const [caught] = await rig.until('caught')
+      assert.deepEqual([caught.error.code, caught.arrow.failedCount, rig.seen.failed], ['REFUSED', 1, []])
+      assert.deepEqual(await idsIn(await Batch.fromIPC(caught.payload)), [1])
+    })
+
+    describe('which several nodes use', () => {
+      let host: TableHost
+      const told: unknown[][] = []
+      const user = (hearsFailures: boolean) => {
+        const heard: Aside[] = []
+        let came: () => void
+        const first = new Promise<void>((resolve) => {
+          came = resolve
+        })
+        const refused = (aside: Aside) => {
+          heard.push(aside)
+          came()
+        }
+        return { tick() {}, hearsFailures, refused, heard, first }
+      }
+      const open = (server: ZerobusServer, spool: Json) => {
+        told.length = 0
+        const options = { ...server.config(table), retry: quick, spool: { folder: folder(), ...spool } }
+        host = new TableHost(options as never, { columns, unknown: 'error' }, (...said) => told.push(said))
+      }
+      afterEach(() => host.close())
+      const remember = (users: { heard: Aside[] }[]) => users.map(({ heard }) => heard.length)
+
+      it('tells one of them, who can pass it on; without any, it warns', async () => {
+        const server = await start({ reject: (given) => given.some(({ id }) => Number(id) % 10 === 1) })
+        open(server, {})
+        const users = [user(false), user(true), user(true)]
+        for (const one of users) host.join(one)
+        const client = await host.opened()
+        await client.send(await batchOf(0, 3))
+        await users[1]?.first
+        assert.deepEqual(remember(users), [0, 1, 0])
+        const refusals = () => told.filter(([key]) => key === 'warning.refused').length
+        assert.equal(refusals(), 0)
+        const { rowsAside, rowsFailed } = client.stats()
+        assert.deepEqual([rowsAside, rowsFailed], [1, 1])
+        for (const one of users) host.leave(one)
+        await client.send(await batchOf(10, 3))
+        await client.flush()
+        await host.close()
+        assert.equal(refusals(), 1)
+        assert.deepEqual(remember(users), [0, 1, 0])
+      })
+
+      it('tells of each client what it lost', async function () {
+        this.timeout(20_000)
+        const server = await start()
+        server.away = true
+        open(server, { maxBytes: 1 << 20, whenFull: 'drop-oldest' })
+        const random = async () => {
+          const given = range(20_000).map((id) => ({ id, value: Math.random() }))
+          return (await Batch.fromRows(given, { schema: columns })).batch
+        }
+        const lose = async (batches: number) => {
+          const client = await host.opened()
+          for (let batch = 0; batch < batches; batch += 1) await client.send(await random())
+          return client
+        }
+        // As the seconds go by, but without waiting for them.
+        const { lent, tick } = host as unknown as { lent: { drop(): void }; tick(): void }
+        host.join(user(true))
+        const lost = () => {
+          const batches = told
+            .filter(([key]) => key === 'warning.lost')
+            .map(([, params]) => Number((params as Json).batches))
+          return batches.reduce((sum, count) => sum + count, 0)
+        }
+        const first = await lose(12)
+        tick.call(host)
+        const before = first.stats().spoolLost
+        assert.equal(lost(), before)
+        lent.drop()
+        const second = await lose(3)
+        tick.call(host)
+        const after = second.stats().spoolLost
+        assert.ok(after > 0 && after < before)
+        assert.equal(lost(), before + after)
+      })
     })
 
     it('says that batches gave way to newer ones', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -65,6 +65,47 @@ describe("the Zerobus sender's spool", () => {
     assert.ok(server.count(table) - before >= 160_000)
   })
 
+  it('says that the disk is full, keeps what it took, and goes on when there is room', async function () {
+    const disk = folder()
+    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'none', disk]).status !== 0) {
+      console.log('\nSKIPPED spool: a full disk (needs the right to mount one)\n')
+      return this.skip()
+    }
+    try {
+      const server = await start()
+      server.away = true
+      // With the default, `block`: it waits for room within its own limit, as the endpoint makes that.
+      const client = await open(server, { spool: { folder: join(disk, 'spool') } })
+      const random = async (first: number) => {
+        const rows = range(4000, first).map((id) => ({ id, value: Math.random() }))
+        return (await Batch.fromRows(rows, { schema: columns })).batch
+      }
+      let taken = 0
+      let result = await client.send(await random(taken))
+      while (result.success) {
+        taken += result.totalRows
+        result = await client.send(await random(taken))
+      }
+      assert.ok(taken > 0)
+      assert.deepEqual([result.error?.code, result.failedCount, result.spooled], ['DISK_FULL', 4000, false])
+      assert.equal(result.error?.retryable, true)
+      // What is smaller fits behind it, and is in order.
+      const small = await client.send(await batchOf(taken, 10))
+      if (small.success) taken += 10
+      assert.equal(client.stats().rowsFailed, small.success ? 4000 : 4010)
+      server.away = false
+      await client.flush()
+      assert.deepEqual(idsOf(server), range(taken))
+      // What arrived gave its room back.
+      assert.equal((await client.send(await random(taken))).success, true)
+      await client.flush()
+      assert.deepEqual(idsOf(server), range(taken + 4000))
+      await client.close()
+    } finally {
+      spawnSync('umount', ['--lazy', disk])
+    }
+  })
+
   it('puts what Zerobus refuses beside it, with the reason', async () => {
     const server = await start({ reject: (rows) => rows.some(({ id }) => Number(id) === 14) })
     const path = folder()
@@ -83,7 +124,13 @@ describe("the Zerobus sender's spool", () => {
       (await aside.toRows()).map(({ id }) => Number(id)),
       [14],
     )
-    assert.equal(JSON.parse(readFileSync(join(path, 'rejected', '1-4.json'), 'utf8')).length, 1)
+    const reasons = JSON.parse(readFileSync(join(path, 'rejected', '1-4.json'), 'utf8'))
+    assert.deepEqual(
+      reasons.map(({ first, count, code }: Record<string, unknown>) => [first, count, code]),
+      [[0, 1, 'REFUSED']],
+    )
+    const { rowsAside, rowsFailed } = client.stats()
+    assert.deepEqual([rowsAside, rowsFailed], [1, 1])
   })
 
   it('loses nothing that was taken when its process is killed', async function () {

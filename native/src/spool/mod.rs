@@ -524,7 +524,8 @@ impl Shared {
     }
 }
 
-fn failed(path: &Path, error: &std::io::Error) -> SpoolError {
+/// What a failure of the disk means here.
+pub(crate) fn failed(path: &Path, error: &std::io::Error) -> SpoolError {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => SpoolError::DiskFull(path.to_owned()),
         _ => SpoolError::Failed { path: path.to_owned(), reason: error.to_string() },

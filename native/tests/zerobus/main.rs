@@ -268,7 +268,9 @@ async fn a_connection_can_be_tried_without_a_row() {
     }
     server.refuse(Status::permission_denied("no"));
     let error = try_to_open(config(&server), &schema).await.unwrap_err();
-    assert_eq!(error.kind(), "authentication");
+    assert_eq!(error.kind(), "permission");
+    server.refuse(Status::unauthenticated("no"));
+    assert_eq!(try_to_open(config(&server), &schema).await.unwrap_err().kind(), "authentication");
     assert_eq!(try_to_open(ZerobusConfig::default(), &schema).await.unwrap_err().kind(), "configuration");
     assert_eq!(server.kept().len(), 0);
 }
@@ -462,7 +464,12 @@ async fn what_is_refused_is_put_beside_the_spool() {
     files.sort();
     assert_eq!(files, ["1-4.arrow", "1-4.json"]);
     let reasons = std::fs::read(folder.0.join("rejected/1-4.json")).unwrap();
-    assert_eq!(serde_json::from_slice::<Vec<String>>(&reasons).unwrap().len(), 2);
+    let reasons: serde_json::Value = serde_json::from_slice(&reasons).unwrap();
+    assert_eq!(
+        (&reasons[0]["first"], &reasons[0]["count"], &reasons[0]["code"]),
+        (&0.into(), &2.into(), &"REFUSED".into())
+    );
+    assert_eq!((client.stats().rows_aside, client.stats().rows_failed), (2, 2));
 }
 
 #[tokio::test]
@@ -486,6 +493,8 @@ async fn one_that_never_arrives_does_not_stop_the_others_and_is_set_aside() {
     let kept: HashSet<i64> = server.kept().into_iter().collect();
     assert_eq!(kept, (10..400).collect());
     assert!(folder.0.join("rejected/0-0.arrow").exists());
+    // Each attempt failed; its rows failed once.
+    assert_eq!(client.stats().rows_failed, 10);
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ export interface SentBatch {
   error?: { code: string; message: string } | undefined
 }
 
+type Kind = 'metrics' | 'traces'
 type Value = string | number | boolean
 type Attributes = Record<string, Value>
 
@@ -33,6 +34,8 @@ const INTERVAL_MS = 10_000
 const TIMEOUT_MS = 1500
 /** More spans than these are not kept for a collector that is away. */
 const MAX_SPANS = 2048
+/** Of answers, those after which the same may be sent again. */
+const AGAIN = [429, 502, 503, 504]
 const CUMULATIVE = 2
 const CLIENT = 3
 const STATUS = { ok: 1, error: 2 }
@@ -118,29 +121,40 @@ export class Telemetry {
 
   private async send(): Promise<void> {
     const spans = this.spans.splice(0)
-    try {
-      await this.post('metrics', { resourceMetrics: [this.resource('scopeMetrics', { metrics: this.metrics() })] })
-      if (spans.length > 0) {
-        await this.post('traces', { resourceSpans: [this.resource('scopeSpans', { spans })] })
-      }
-      this.lastError = null
-    } catch (error) {
-      // Counts are told whole each time; spans wait for the next.
-      this.spans = [...spans, ...this.spans].slice(-MAX_SPANS)
-      const { message, cause } = error as Error
-      this.lastError = cause instanceof Error ? `${message}: ${cause.message}` : message
-    }
+    const figures = await this.post('metrics', {
+      resourceMetrics: [this.resource('scopeMetrics', { metrics: this.metrics() })],
+    })
+    const skipped = spans.length === 0 || figures?.again
+    const last = skipped
+      ? figures
+      : await this.post('traces', { resourceSpans: [this.resource('scopeSpans', { spans })] })
+    // Counts are told whole each time; spans wait for the next.
+    if (last?.again) this.spans = [...spans, ...this.spans].slice(-MAX_SPANS)
+    this.lastError = (figures ?? last)?.message ?? null
   }
 
-  private async post(kind: 'metrics' | 'traces', body: object): Promise<void> {
-    const response = await fetch(`${this.options.endpoint.replace(/\/+$/, '')}/v1/${kind}`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    })
-    await response.arrayBuffer()
-    if (!response.ok) throw new Error(`the collector answers ${response.status} to ${kind}`)
+  /** Why it did not arrive, or not all of it; `again`: it may the next time. */
+  private async post(kind: Kind, body: object): Promise<{ message: string; again: boolean } | undefined> {
+    try {
+      const response = await fetch(`${this.options.endpoint.replace(/\/+$/, '')}/v1/${kind}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      })
+      const text = await response.text()
+      if (!response.ok) {
+        return {
+          message: `the collector answers ${response.status} to ${kind}`,
+          again: AGAIN.includes(response.status),
+        }
+      }
+      const left = leftOut(text)
+      return left === undefined ? undefined : { message: `the collector left out ${kind}: ${left}`, again: false }
+    } catch (error) {
+      const { message, cause } = error as Error
+      return { message: cause instanceof Error ? `${message}: ${cause.message}` : message, again: true }
+    }
   }
 
   private resource(kind: string, content: object): object {
@@ -192,6 +206,18 @@ export class Telemetry {
       gauge('zerobus.spool.bytes', 'By', stats.spoolBytes),
       gauge('zerobus.spool.age_ms', 'ms', stats.spoolOldestMs === null ? 0 : Math.max(0, now - stats.spoolOldestMs)),
     ]
+  }
+}
+
+/** What a collector did not take of what it took. */
+function leftOut(answer: string): string | undefined {
+  try {
+    const { rejectedDataPoints, rejectedSpans, errorMessage } = JSON.parse(answer)?.partialSuccess ?? {}
+    const rejected = Number(rejectedDataPoints ?? rejectedSpans ?? 0)
+    return rejected > 0 ? `${rejected}, ${errorMessage}` : undefined
+  } catch {
+    // Nobody is bound to answer with more than a status.
+    return undefined
   }
 }
 

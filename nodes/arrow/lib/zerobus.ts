@@ -31,7 +31,10 @@ export interface ZerobusDebug {
 
 /** Where batches wait on disk until they have arrived. */
 export interface ZerobusSpool {
-  /** One client at a time has it. What Zerobus refuses is put into `rejected` in it, with the reasons. */
+  /**
+   * One client at a time has it. What Zerobus refuses is put into `rejected` in it, with the reasons: at most 1000 files and
+   * a quarter of `maxBytes`, the oldest go.
+   */
   folder: string
   /** 0, the default: `send` waits for the disk. Else what a loss of power can take, ms. */
   syncMs?: number
@@ -84,7 +87,10 @@ export interface FailedRow {
 export interface ZerobusStats {
   batches: number
   rows: number
+  /** Rows that are given up; those that were set aside are among them. */
   rowsFailed: number
+  /** Rows that Zerobus did not take from the spool, and that were put into `rejected` in it. */
+  rowsAside: number
   bytes: number
   /** Streams that failed, at opening or later. */
   retries: number

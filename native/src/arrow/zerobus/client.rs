@@ -140,7 +140,8 @@ pub struct Client {
     /// Ends when the last batch that was given has had its turn.
     last: Mutex<Option<oneshot::Receiver<()>>>,
     batches: AtomicU64,
-    unfit: AtomicU64,
+    /// Rows that calls were told of.
+    failed: AtomicU64,
     /// The spool's drain, then the lane that it sends through.
     tasks: Mutex<[Option<JoinHandle<()>>; 2]>,
 }
@@ -183,8 +184,8 @@ impl Client {
         let outbox = spool.map(Arc::new);
         let drain = outbox.as_ref().map(|outbox| tokio::spawn(outbox.clone().drain(sender.clone())));
         let copies = copies.map(|copies| Arc::new(Mutex::new(copies)));
-        let (batches, unfit) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Client { sender, outbox, copies, last: Mutex::new(None), batches, unfit, tasks: Mutex::new([drain, lane]) })
+        let (batches, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Client { sender, outbox, copies, last: Mutex::new(None), batches, failed, tasks: Mutex::new([drain, lane]) })
     }
 
     /// Sends a batch; done when it arrived, or was given up, or is in the spool. Batches go in the order of the calls,
@@ -209,15 +210,18 @@ impl Client {
         let started = Instant::now();
         self.batches.fetch_add(1, Ordering::Relaxed);
         let (total_rows, batch_size_bytes) = (batch.rows(), batch.bytes());
-        let finish = |sent: Sent, spooled| TransmissionResult {
-            success: sent.lost.is_empty() && sent.error.is_none(),
-            spooled,
-            attempts: sent.attempts,
-            latency_ms: started.elapsed().as_secs_f64() * 1000.0,
-            batch_size_bytes,
-            total_rows,
-            failed: gather(sent.lost),
-            error: sent.error,
+        let finish = |sent: Sent, spooled| {
+            self.failed.fetch_add(sent.lost.len() as u64, Ordering::Relaxed);
+            TransmissionResult {
+                success: sent.lost.is_empty() && sent.error.is_none(),
+                spooled,
+                attempts: sent.attempts,
+                latency_ms: started.elapsed().as_secs_f64() * 1000.0,
+                batch_size_bytes,
+                total_rows,
+                failed: gather(sent.lost),
+                error: sent.error,
+            }
         };
         let copies = self.copies.clone();
         let prepared = blocking(move || {
@@ -234,7 +238,6 @@ impl Client {
                 return Ok(finish(Sent::nothing(&rows, error), false));
             }
         };
-        self.unfit.fetch_add(errors.len() as u64, Ordering::Relaxed);
         let numbers = kept(total_rows, &errors);
         let mut sent = Sent { attempts: 0, lost: unfit(&errors), error: None };
         sent.error =
@@ -299,10 +302,12 @@ impl Client {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let free = self.sender.room.available_permits() as u64;
         let spool = self.outbox.as_ref().map(|outbox| outbox.stats()).unwrap_or_default();
+        let rows_aside = self.outbox.as_ref().map_or(0, |outbox| outbox.rows_aside());
         Stats {
             batches: read(&self.batches),
             rows: read(&counters.rows),
-            rows_failed: read(&counters.rows_refused) + read(&self.unfit),
+            rows_failed: read(&self.failed) + rows_aside,
+            rows_aside,
             bytes: read(&counters.bytes),
             retries: read(&counters.retries),
             streams: read(&counters.streams),

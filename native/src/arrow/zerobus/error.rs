@@ -14,9 +14,15 @@ pub enum SendError {
     /// Options that cannot work.
     #[error("{}; correct the options", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Configuration(Vec<Problem>),
-    /// The other side does not know us, or does not let us write there.
-    #[error("Zerobus does not let us in: {0}; see whether client id, secret and the grants on the table are right")]
+    /// The other side does not know us.
+    #[error("Zerobus does not know us: {0}; see whether client id and secret are right, and of this workspace")]
     Authentication(String),
+    /// It knows us, and does not let us write there. It says the same of a table that is not there.
+    #[error(
+        "Zerobus does not let us write there: {0}; see whether the table is there, and give the service principal USE \
+         CATALOG, USE SCHEMA, and SELECT and MODIFY on the table itself"
+    )]
+    Permission(String),
     /// No token, for a reason that may go away.
     #[error("there is no token: {0}; it is tried again")]
     TokenRefresh(String),
@@ -79,7 +85,7 @@ impl HasCode for SendError {
     fn code(&self) -> ErrorCode {
         match self {
             SendError::Configuration(_) => ErrorCode::InvalidOption,
-            SendError::Authentication(_) => ErrorCode::Unauthorized,
+            SendError::Authentication(_) | SendError::Permission(_) => ErrorCode::Unauthorized,
             SendError::TokenRefresh(_) | SendError::Connection(_) | SendError::Transmission(_) => ErrorCode::Transport,
             SendError::Missing(_) | SendError::Schema { .. } | SendError::Rejected(_) => ErrorCode::Refused,
             SendError::TooLarge(_) => ErrorCode::TooLarge,
@@ -98,6 +104,7 @@ impl SendError {
             SendError::TokenRefresh(_) | SendError::Connection(_) | SendError::Transmission(_) => true,
             SendError::Configuration(_)
             | SendError::Authentication(_)
+            | SendError::Permission(_)
             | SendError::Missing(_)
             | SendError::Schema { .. }
             | SendError::Rejected(_)
@@ -115,6 +122,7 @@ impl SendError {
         match self {
             SendError::Configuration(_) => "configuration",
             SendError::Authentication(_) => "authentication",
+            SendError::Permission(_) => "permission",
             SendError::TokenRefresh(_) => "token-refresh",
             SendError::Connection(_) => "connection",
             SendError::Transmission(_) => "transmission",
@@ -140,7 +148,7 @@ impl SendError {
                 let causes: Vec<String> = causes.iter().map(|cause| format!("{cause:?}")).collect();
                 SendError::Schema { message: said(message), causes: causes.join(", ") }
             }
-            ZerobusError::InvalidUCTokenError(text) => SendError::Authentication(said(text)),
+            ZerobusError::InvalidUCTokenError(text) => of_token(text, said(text)),
             ZerobusError::TokenFetchError(text) => SendError::TokenRefresh(said(text)),
             ZerobusError::ChannelCreationError(_)
             | ZerobusError::FailedToEstablishTlsConnectionError
@@ -155,11 +163,25 @@ impl SendError {
     }
 }
 
+/// What the token endpoint answers. It has 401 for a wrong secret and for missing grants: what tells is OAuth's own name.
+fn of_token(answer: &str, said: String) -> SendError {
+    let is = |status: u16| answer.starts_with(&format!("Client error ({status})"));
+    let named = |name: &str| answer.contains(name);
+    if is(408) || is(429) {
+        SendError::TokenRefresh(said)
+    } else if is(403) || named("invalid_authorization_details") || named("access_denied") {
+        SendError::Permission(said)
+    } else {
+        SendError::Authentication(said)
+    }
+}
+
 fn of_status(status: &Status, opening: bool, config: &ZerobusConfig) -> SendError {
     let text = config.hide(status.message());
     let text = if text.is_empty() { status.code().description().to_owned() } else { text };
     match status.code() {
-        Code::Unauthenticated | Code::PermissionDenied => SendError::Authentication(text),
+        Code::Unauthenticated => SendError::Authentication(text),
+        Code::PermissionDenied => SendError::Permission(text),
         // Of a message, whichever library the server is made with; a quota has the same code and another text.
         Code::ResourceExhausted | Code::OutOfRange | Code::InvalidArgument if is_about_size(&text) => {
             SendError::TooLarge(text)
@@ -205,7 +227,7 @@ mod tests {
             (Code::InvalidArgument, "no", "rejected", false),
             (Code::NotFound, "no table", "missing", false),
             (Code::Unauthenticated, "hush", "authentication", false),
-            (Code::PermissionDenied, "no", "authentication", false),
+            (Code::PermissionDenied, "no", "permission", false),
         ] {
             let error = closed(code, text);
             assert_eq!((error.kind(), error.is_retryable()), (kind, retryable), "{code} {text}");
@@ -214,7 +236,16 @@ mod tests {
         let of = |error| SendError::of(&error, &config).kind();
         assert_eq!(of(ZerobusError::InvalidArgument("Ingest payload too large: 9 bytes".into())), "too-large");
         assert_eq!(of(ZerobusError::InvalidArgument("no".into())), "rejected");
-        assert_eq!(of(ZerobusError::InvalidUCTokenError("no".into())), "authentication");
+        for (answer, kind) in [
+            ("access_token missing", "authentication"),
+            (r#"Client error (401): {"error":"invalid_client"}"#, "authentication"),
+            (r#"Client error (401): {"error":"invalid_authorization_details"}"#, "permission"),
+            (r#"Client error (400): {"error":"access_denied"}"#, "permission"),
+            ("Client error (403): no", "permission"),
+            ("Client error (429): later", "token-refresh"),
+        ] {
+            assert_eq!(of(ZerobusError::InvalidUCTokenError(answer.into())), kind, "{answer}");
+        }
         assert_eq!(of(ZerobusError::TokenFetchError("away".into())), "token-refresh");
         assert_eq!(of(ZerobusError::ConnectionTimeout("away".into())), "connection");
         assert_eq!(of(ZerobusError::FailedToEstablishTlsConnectionError), "connection");
@@ -231,6 +262,7 @@ mod tests {
             (exhausted, ErrorCode::TooLarge, "retry-exhausted"),
             (schema, ErrorCode::Refused, "schema"),
             (SendError::TokenRefresh("away".into()), ErrorCode::Transport, "token-refresh"),
+            (SendError::Permission("no".into()), ErrorCode::Unauthorized, "permission"),
             (SendError::Closed, ErrorCode::Closed, "closed"),
             (SendError::Internal("odd".into()), ErrorCode::Internal, "internal"),
         ] {

@@ -136,7 +136,6 @@ impl Job {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub rows: AtomicU64,
-    pub rows_refused: AtomicU64,
     pub bytes: AtomicU64,
     pub retries: AtomicU64,
     pub streams: AtomicU64,
@@ -219,7 +218,7 @@ impl Lane {
         self.counters.streams.fetch_add(1, Ordering::Relaxed);
         let mut opened = Wire::open(&self.sdk, &self.config, &shape).await;
         if let Err(error) = &opened
-            && matches!(SendError::of(error, &self.config), SendError::Authentication(_))
+            && matches!(SendError::of(error, &self.config), SendError::Authentication(_) | SendError::Permission(_))
         {
             // The client has forgotten the token, which may have been revoked: a new one decides.
             opened = Wire::open(&self.sdk, &self.config, &shape).await;
@@ -413,7 +412,6 @@ impl Lane {
     fn finish(&self, job: Job) {
         let refused: usize = job.refused.iter().map(|(_, rows, _)| rows).sum();
         debug_assert!(refused <= job.rows);
-        self.counters.rows_refused.fetch_add(refused as u64, Ordering::Relaxed);
         // Who does not wait for it any more does not want to know.
         let _ = job.done.send(Outcome { attempts: job.attempts, refused: job.refused });
     }

@@ -13,10 +13,11 @@
 //! | `payload` | rows in the form in which they travel |
 //! | `wire`, `tls` | one stream of the official client |
 //! | `lane` | one stream after the other: order, acknowledgements, who is at fault |
-//! | `outbox` | what waits on disk |
+//! | `outbox`, `aside` | what waits on disk, and what is not taken of it |
 //! | `copies` | copies of what is sent |
 //! | `client`, `report` | the whole, and what it tells |
 
+mod aside;
 mod backoff;
 mod client;
 mod config;

@@ -7,7 +7,6 @@
 //!   aside only when others keep arriving while it does not.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,9 +16,11 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::SendError;
+use super::aside::Aside;
 use super::backoff::pause;
 use super::client::{Lost, Sender, Sent, blocking};
 use super::config::{SpoolConfig, WhenSpoolFull};
+use super::report::gather;
 use crate::arrow::{Batch, Compression, Form, decode, encode};
 use crate::error::ErrorCode;
 use crate::spool::{Durability, Options, Record, Spool, SpoolError, Stats, WhenFull};
@@ -33,7 +34,7 @@ const MAX_SUSPICION: u32 = 2;
 
 pub(super) struct Outbox {
     spool: Mutex<Option<Arc<Spool>>>,
-    folder: PathBuf,
+    aside: Arc<Aside>,
     blocks: bool,
     /// Who waits for room, in the order of their calls.
     turn: tokio::sync::Mutex<()>,
@@ -65,7 +66,7 @@ impl Outbox {
         let spool = Spool::open(&config.folder, options)?;
         Ok(Outbox {
             spool: Mutex::new(Some(Arc::new(spool))),
-            folder: config.folder.clone(),
+            aside: Arc::new(Aside::new(&config.folder, config.max_bytes)),
             blocks: config.when_full == WhenSpoolFull::Block,
             turn: tokio::sync::Mutex::new(()),
             wake: Notify::new(),
@@ -100,6 +101,11 @@ impl Outbox {
 
     pub(super) fn stats(&self) -> Stats {
         self.spool().map(|spool| spool.stats()).unwrap_or_default()
+    }
+
+    /// Rows that were set aside since it was opened.
+    pub(super) fn rows_aside(&self) -> u64 {
+        self.aside.rows()
     }
 
     /// Nothing more is read from it.
@@ -216,26 +222,16 @@ impl Outbox {
 
     /// What Zerobus does not take goes to files beside the spool, with the reasons.
     async fn set_aside(&self, seq: u64, batch: &Batch, numbers: &[usize], lost: &Lost) -> Result<(), SendError> {
-        let mut rows: Vec<(usize, &str)> = lost
+        let mut rows: Vec<(usize, ErrorCode, String)> = lost
             .iter()
-            .filter_map(|(row, _, message)| Some((numbers.binary_search(row).ok()?, message.as_str())))
+            .filter_map(|(row, code, message)| Some((numbers.binary_search(row).ok()?, *code, message.clone())))
             .collect();
-        rows.sort_unstable();
-        let parts: Vec<Batch> = rows.iter().map(|(row, _)| batch.slice(*row, 1)).collect();
-        let reasons: Vec<String> = rows.iter().map(|(_, message)| (*message).to_owned()).collect();
-        let first = rows.first().and_then(|(row, _)| numbers.get(*row)).copied().unwrap_or_default();
-        let (folder, schema) = (self.folder.join("rejected"), batch.schema().clone());
-        blocking(move || {
-            let file = encode(&Batch::join(schema, &parts)?, Form::File, Compression::Lz4)?;
-            let reasons = serde_json::to_vec(&reasons).map_err(|error| SendError::Internal(error.to_string()))?;
-            let io = |error: std::io::Error| {
-                SendError::from(SpoolError::Failed { path: folder.clone(), reason: error.to_string() })
-            };
-            std::fs::create_dir_all(&folder).map_err(io)?;
-            write(&folder.join(format!("{seq}-{first}.json")), &reasons).map_err(io)?;
-            write(&folder.join(format!("{seq}-{first}.arrow")), &file).map_err(io)
-        })
-        .await
+        rows.sort_unstable_by_key(|(row, ..)| *row);
+        let first = rows.first().and_then(|(row, ..)| numbers.get(*row)).copied().unwrap_or_default();
+        let parts: Vec<Batch> = rows.iter().map(|(row, ..)| batch.slice(*row, 1)).collect();
+        let why = rows.into_iter().enumerate().map(|(place, (_, code, message))| (place, code, message));
+        let (why, schema, aside) = (gather(why.collect()), batch.schema().clone(), self.aside.clone());
+        blocking(move || aside.put(seq, first, &Batch::join(schema, &parts)?, &why)).await
     }
 }
 
@@ -258,10 +254,4 @@ fn runs(rows: &[usize]) -> impl Iterator<Item = (usize, usize)> {
 /// Whether rows that failed so will fail so again.
 fn is_final(code: ErrorCode) -> bool {
     matches!(code, ErrorCode::Refused | ErrorCode::TooLarge | ErrorCode::Conversion)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = std::fs::File::create(path)?;
-    std::io::Write::write_all(&mut file, bytes)?;
-    file.sync_all()
 }

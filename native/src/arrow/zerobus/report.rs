@@ -7,7 +7,7 @@ use crate::arrow::RowError;
 use crate::error::{ErrorCode, HasCode};
 
 /// Rows in a row that did not arrive, for one reason.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FailedRows {
     /// The number of the first in the batch.
     pub first: usize,
@@ -60,8 +60,10 @@ pub struct Stats {
     pub batches: u64,
     /// Rows that arrived.
     pub rows: u64,
-    /// Rows that did not, and are given up.
+    /// Rows that did not, and are given up; those that were set aside are among them.
     pub rows_failed: u64,
+    /// Rows that were set aside in files on the way from the spool.
+    pub rows_aside: u64,
     /// Bytes of rows that arrived.
     pub bytes: u64,
     /// Streams that failed, at opening or later.
