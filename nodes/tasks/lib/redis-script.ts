@@ -33,6 +33,8 @@ local LEVEL = 17592186044416
 local PATIENCE = 32
 local AT_ONCE = 1000
 local TAKES_AT_ONCE = 10
+-- A message up to here stands in the row of its task.
+local SMALL = 1024
 local GONE_MS = 30000
 local OWED_MS = 1000
 
@@ -100,26 +102,28 @@ end
 
 -- A task is one value: what it was sent with, and how far it is. What is not there is -1 or an empty text; texts have
 -- their lengths before them. (A map, or many values, of MessagePack take three times as long.)
-local ROW = '<BBBBBI4I4' .. string.rep('d', 15) .. string.rep('I4c0', 8)
+local ROW = '<BBBBBI4I4' .. string.rep('d', 15) .. string.rep('I4c0', 9)
 local LIVE = { 'pending', 'scheduled', 'received', 'started', 'retry' }
 local PLACE = {}
 for i, state in ipairs(LIVE) do PLACE[state] = i end
 local function maybe(text) if text ~= '' then return text end end
 local function unpacked(value)
   local st, p, th, ig, ca, r, dv, sq, o, du, cr, mx, ex, to, tt, tk, gt, lm, dl, sa, le, tn, n, q, rk, rt, w, wn, pg,
-    at = struct.unpack(ROW, value)
+    at, mg = struct.unpack(ROW, value)
   return {
     st = LIVE[st], p = p, th = th == 1 or nil, ig = ig == 1 or nil, ca = ca == 1 or nil, r = r, dv = dv, sq = sq, o = o,
     du = du, cr = cr, mx = mx, ex = ex >= 0 and ex or nil, to = to >= 0 and to or nil, tt = tt >= 0 and tt or nil,
     tk = tk, gt = gt, lm = lm, dl = dl >= 0 and dl or nil, sa = sa >= 0 and sa or nil, le = le, tn = tn, n = n, q = q,
     rk = maybe(rk), rt = maybe(rt), w = maybe(w), wn = maybe(wn), pg = maybe(pg), at = maybe(at),
+    mg = maybe(mg),
   }
 end
 local function packed(t)
-  local rk, rt, w, wn, pg, at = t.rk or '', t.rt or '', t.w or '', t.wn or '', t.pg or '', t.at or ''
+  local rk, rt, w, wn, pg, at, mg = t.rk or '', t.rt or '', t.w or '', t.wn or '', t.pg or '', t.at or '', t.mg or ''
   return struct.pack(ROW, PLACE[t.st], t.p, t.th and 1 or 0, t.ig and 1 or 0, t.ca and 1 or 0, t.r, t.dv, t.sq, t.o,
     t.du, t.cr, t.mx, t.ex or -1, t.to or -1, t.tt or -1, t.tk or -1, t.gt or -1, t.lm or -1, t.dl or -1, t.sa or -1,
-    t.le or -1, t.tn or -1, #t.n, t.n, #t.q, t.q, #rk, rk, #rt, rt, #w, w, #wn, wn, #pg, pg, #at, at)
+    t.le or -1, t.tn or -1, #t.n, t.n, #t.q, t.q, #rk, rk, #rt, rt, #w, w, #wn, wn, #pg, pg, #at, at,
+    #mg, mg)
 end
 
 -- The tasks of this call (false: there is none), those that changed (false: gone), and new messages.
@@ -147,7 +151,7 @@ local function save(id, t)
   tasks[id] = t
   changed[id] = t
 end
-local function messageOf(id) return messages[id] or call('HGET', P .. 'm', id) end
+local function messageOf(id, t) return t.mg or messages[id] or call('HGET', P .. 'm', id) end
 
 -- Members of sorted sets (a score; false: gone) and of sets (true, false), written together.
 local scores, members = {}, {}
@@ -183,12 +187,16 @@ local function sweepings()
   trash = {}
 end
 local function write()
-  local rows, dropped, texts = {}, {}, {}
+  local rows, dropped, large, texts = {}, {}, {}, {}
   for id, t in pairs(changed) do
     if t then rows[#rows + 1] = id rows[#rows + 1] = packed(t) else dropped[#dropped + 1] = id end
+    if messages[id] == false then large[#large + 1] = id end
   end
-  for id, text in pairs(messages) do texts[#texts + 1] = id texts[#texts + 1] = text end
-  each(dropped, function(...) call('HDEL', P .. 't', ...) call('HDEL', P .. 'm', ...) end)
+  for id, text in pairs(messages) do
+    if text then texts[#texts + 1] = id texts[#texts + 1] = text end
+  end
+  each(dropped, function(...) call('HDEL', P .. 't', ...) end)
+  each(large, function(...) call('HDEL', P .. 'm', ...) end)
   each(rows, function(...) call('HSET', P .. 't', ...) end)
   each(texts, function(...) call('HSET', P .. 'm', ...) end)
   changed, messages = {}, {}
@@ -296,7 +304,8 @@ local function addAttempt(t, started, worker, error)
 end
 
 local function forget(id, t)
-  tasks[id], changed[id], messages[id] = false, false, nil
+  tasks[id], changed[id] = false, false
+  if not t.mg then messages[id] = false end
   leave('live', id)
   if t.ex or t.du > 0 then put(scores, 'timers', id, false) end
   if t.rk then put(scores, 'p:' .. t.rk, id, false) end
@@ -359,7 +368,7 @@ local function finish(id, t, state, result, error)
     .. ',"runtimeMs":' .. orNull(started and int(now - started)) .. ',"retries":' .. t.r
     .. ',"workerId":' .. orNull(worker and json(worker)) .. ',"progress":' .. orNull(t.pg)
     .. (t.at and (',"attempts":[' .. t.at .. ']') or '') .. '}'
-  local message = (t.th or state == 'dead') and messageOf(id)
+  local message = (t.th or state == 'dead') and messageOf(id, t)
   if state == 'dead' then
     call('HSET', P .. 'd:' .. id, 'm', message, 'r', text, 'q', t.q, 'n', t.n, 'sq', t.sq, 'at', t.at, 'died', int(now))
     put(scores, 'dead', id, now)
@@ -438,8 +447,8 @@ local function enrol(h, message, seq, attempts, unseen)
     to = h.timeoutMs, rk = h.rateKey, rt = h.rootId, th = h['then'] and true, ig = h.ignoreResult or nil,
     tt = h.resultTtlMs, at = attempts,
   }
+  if #message <= SMALL then t.mg = message else messages[id] = message end
   save(id, t)
-  messages[id] = message
   put(scores, 'live', id, t.o)
   local place = lane(t)
   if not lanes[place] then
@@ -710,7 +719,7 @@ function ops.take(at)
     if only then all = head.ids end
   end
   fetch(all)
-  local taken, bodies, number, first = {}, {}, nil, math.huge
+  local taken, bodies, large, places, number, first = {}, {}, {}, {}, nil, math.huge
   local function isFree(lane)
     local free = lane.queue.running < lane.queue.limit
     for _, b in ipairs(lane.buckets) do
@@ -774,15 +783,14 @@ function ops.take(at)
       event('received', id, t)
       bodies[#bodies + 1] = id
       local i = #taken
-      taken[i + 1], taken[i + 2], taken[i + 3], taken[i + 4], taken[i + 5], taken[i + 6] = t.tk, id, t.q, t.r, t.dv, ''
+      taken[i + 1], taken[i + 2], taken[i + 3], taken[i + 4], taken[i + 5], taken[i + 6] = t.tk, id, t.q, t.r, t.dv, t.mg or ''
+      if not t.mg then large[#large + 1] = id places[#places + 1] = i + 6 end
     end
   end
-  local place = 0
-  each(bodies, function(...)
-    for _, body in ipairs(call('HMGET', P .. 'm', ...)) do
-      place = place + 6
-      taken[place] = body
-    end
+  local from = 0
+  each(large, function(...)
+    for i, body in ipairs(call('HMGET', P .. 'm', ...)) do taken[places[from + i]] = body end
+    from = from + AT_ONCE
   end)
   if number then
     local take = int(number)
@@ -915,7 +923,7 @@ function ops.tick()
             t.le = now + OWED_MS
             save(id, t)
             next = math.min(next, t.le)
-            for _, value in ipairs({ id, int(t.tk), t.r, messageOf(id) }) do late[#late + 1] = value end
+            for _, value in ipairs({ id, int(t.tk), t.r, messageOf(id, t) }) do late[#late + 1] = value end
           elseif t.ca then finish(id, t, 'revoked', nil, OFF)
           else lost(id, t) end
         end
@@ -1091,7 +1099,7 @@ local function summary(id, more)
     flat[i] = type(value) == 'number' and int(value) or value or ''
   end
   flat[#SUMMARY + 1] = id
-  if more then flat[#SUMMARY + 2] = messageOf(id) or '' end
+  if more then flat[#SUMMARY + 2] = messageOf(id, t) or '' end
   return flat
 end
 
