@@ -136,6 +136,30 @@ export function behaviour(make: () => Place): void {
     assert.equal((await sent.info()).attempts?.length, 3, 'the history stays')
   })
 
+  it('carries small and large messages together, through attempts and death', async () => {
+    let fails = true
+    const measure = app.task(
+      'measure',
+      (text: string) => {
+        if (fails) throw new Error('not yet')
+        return text.length
+      },
+      { maxRetries: 1, retry: { delayMs: 1, jitter: 'none' } },
+    )
+    const sizes = [10, 100_000, 900, 5000, 0]
+    const sent = await measure.applyMany(sizes.map((size) => ['x'.repeat(size)]))
+    const known = await (sent[3] as tasks.AsyncResult<number>).info()
+    assert.deepEqual(known.message?.args, ['x'.repeat(5000)])
+    await app.worker({ prefetch: 5 }).start()
+    await Promise.all(sent.map((one) => one.wait()))
+    const { tasks: dead } = await app.control.list({ state: 'dead' })
+    const lengths = dead.map(({ message }) => String((message as { args: string[] }).args[0]).length)
+    assert.deepEqual(lengths.sort(), [...sizes].sort())
+    fails = false
+    assert.deepEqual(await app.control.retryDead({ ids: sent.map(({ id }) => id) }), { sent: 5 })
+    assert.deepEqual(await Promise.all(sent.map((one) => one.get())), sizes)
+  })
+
   it('gives up by the type of the error, and tries again where the handler asks', async () => {
     const seen: string[] = []
     const strict = app.task(

@@ -32,14 +32,25 @@ local HELD = { received = true, started = true }
 local LEVEL = 17592186044416
 local PATIENCE = 32
 local AT_ONCE = 1000
+local TAKES_AT_ONCE = 10
+-- A message up to here stands in the row of its task.
+local SMALL = 1024
 local GONE_MS = 30000
 local OWED_MS = 1000
 
 local owed, full, thrown = {}, {}, 0
 local ready, soonest = false, nil
 
-local function int(number) return string.format('%d', number) end
--- Names come again and again.
+-- Numbers come again and again, and so do names.
+local ints = {}
+local function int(number)
+  local text = ints[number]
+  if not text then
+    text = string.format('%d', number)
+    ints[number] = text
+  end
+  return text
+end
 local quoted = {}
 local function json(value)
   local text = quoted[value]
@@ -91,26 +102,28 @@ end
 
 -- A task is one value: what it was sent with, and how far it is. What is not there is -1 or an empty text; texts have
 -- their lengths before them. (A map, or many values, of MessagePack take three times as long.)
-local ROW = '<BBBBBI4I4' .. string.rep('d', 13) .. string.rep('I4c0', 8)
+local ROW = '<BBBBBI4I4' .. string.rep('d', 15) .. string.rep('I4c0', 9)
 local LIVE = { 'pending', 'scheduled', 'received', 'started', 'retry' }
 local PLACE = {}
 for i, state in ipairs(LIVE) do PLACE[state] = i end
 local function maybe(text) if text ~= '' then return text end end
 local function unpacked(value)
-  local st, p, th, ig, ca, r, dv, sq, o, du, cr, mx, ex, to, tt, tk, gt, lm, dl, sa, n, q, rk, rt, w, wn, pg, at =
-    struct.unpack(ROW, value)
+  local st, p, th, ig, ca, r, dv, sq, o, du, cr, mx, ex, to, tt, tk, gt, lm, dl, sa, le, tn, n, q, rk, rt, w, wn, pg,
+    at, mg = struct.unpack(ROW, value)
   return {
     st = LIVE[st], p = p, th = th == 1 or nil, ig = ig == 1 or nil, ca = ca == 1 or nil, r = r, dv = dv, sq = sq, o = o,
     du = du, cr = cr, mx = mx, ex = ex >= 0 and ex or nil, to = to >= 0 and to or nil, tt = tt >= 0 and tt or nil,
-    tk = tk, gt = gt, lm = lm, dl = dl >= 0 and dl or nil, sa = sa >= 0 and sa or nil, n = n, q = q, rk = maybe(rk),
-    rt = maybe(rt), w = maybe(w), wn = maybe(wn), pg = maybe(pg), at = maybe(at),
+    tk = tk, gt = gt, lm = lm, dl = dl >= 0 and dl or nil, sa = sa >= 0 and sa or nil, le = le, tn = tn, n = n, q = q,
+    rk = maybe(rk), rt = maybe(rt), w = maybe(w), wn = maybe(wn), pg = maybe(pg), at = maybe(at),
+    mg = maybe(mg),
   }
 end
 local function packed(t)
-  local rk, rt, w, wn, pg, at = t.rk or '', t.rt or '', t.w or '', t.wn or '', t.pg or '', t.at or ''
+  local rk, rt, w, wn, pg, at, mg = t.rk or '', t.rt or '', t.w or '', t.wn or '', t.pg or '', t.at or '', t.mg or ''
   return struct.pack(ROW, PLACE[t.st], t.p, t.th and 1 or 0, t.ig and 1 or 0, t.ca and 1 or 0, t.r, t.dv, t.sq, t.o,
     t.du, t.cr, t.mx, t.ex or -1, t.to or -1, t.tt or -1, t.tk or -1, t.gt or -1, t.lm or -1, t.dl or -1, t.sa or -1,
-    #t.n, t.n, #t.q, t.q, #rk, rk, #rt, rt, #w, w, #wn, wn, #pg, pg, #at, at)
+    t.le or -1, t.tn or -1, #t.n, t.n, #t.q, t.q, #rk, rk, #rt, rt, #w, w, #wn, wn, #pg, pg, #at, at,
+    #mg, mg)
 end
 
 -- The tasks of this call (false: there is none), those that changed (false: gone), and new messages.
@@ -138,22 +151,52 @@ local function save(id, t)
   tasks[id] = t
   changed[id] = t
 end
-local function messageOf(id) return messages[id] or call('HGET', P .. 'm', id) end
+local function messageOf(id, t) return t.mg or messages[id] or call('HGET', P .. 'm', id) end
 
 -- Members of sorted sets (a score; false: gone) and of sets (true, false), written together.
 local scores, members = {}, {}
+-- Members of sorted sets that go, each once a call: a list for each key, which costs less. What comes in the same call
+-- and goes again is gone.
+local leaving = {}
+local function leave(key, member)
+  local of = leaving[key]
+  if not of then of = {} leaving[key] = of end
+  of[#of + 1] = member
+end
+-- What ended in this call, by its state; how many of each take its worker has no more; numbers of the stream that go.
+local ended, freed, trash = {}, {}, {}
 local function put(all, key, member, value)
   local of = all[key]
   if not of then of = {} all[key] = of end
   of[member] = value
 end
+-- Those that follow on one another are one entry: the first is its score, first and last are its name.
+local function sweepings()
+  if #trash == 0 then return end
+  table.sort(trash)
+  local add, first, last = {}, trash[1], trash[1]
+  for i = 2, #trash + 1 do
+    local seq = trash[i]
+    if not seq or seq > last + 1 then
+      add[#add + 1] = int(first) add[#add + 1] = int(first) .. '-' .. int(last)
+      first = seq
+    end
+    last = seq
+  end
+  each(add, function(...) call('ZADD', P .. 'trash', ...) end)
+  trash = {}
+end
 local function write()
-  local rows, dropped, texts = {}, {}, {}
+  local rows, dropped, large, texts = {}, {}, {}, {}
   for id, t in pairs(changed) do
     if t then rows[#rows + 1] = id rows[#rows + 1] = packed(t) else dropped[#dropped + 1] = id end
+    if messages[id] == false then large[#large + 1] = id end
   end
-  for id, text in pairs(messages) do texts[#texts + 1] = id texts[#texts + 1] = text end
-  each(dropped, function(...) call('HDEL', P .. 't', ...) call('HDEL', P .. 'm', ...) end)
+  for id, text in pairs(messages) do
+    if text then texts[#texts + 1] = id texts[#texts + 1] = text end
+  end
+  each(dropped, function(...) call('HDEL', P .. 't', ...) end)
+  each(large, function(...) call('HDEL', P .. 'm', ...) end)
   each(rows, function(...) call('HSET', P .. 't', ...) end)
   each(texts, function(...) call('HSET', P .. 'm', ...) end)
   changed, messages = {}, {}
@@ -173,7 +216,19 @@ local function write()
     each(add, function(...) call('SADD', P .. key, ...) end)
     each(gone, function(...) call('SREM', P .. key, ...) end)
   end
-  scores, members = {}, {}
+  for key, gone in pairs(leaving) do each(gone, function(...) call('ZREM', P .. key, ...) end) end
+  for state, places in pairs(ended) do each(places, function(...) call('RPUSH', P .. 'ended:' .. state, ...) end) end
+  for worker, takes in pairs(freed) do
+    for take, by in pairs(takes) do
+      if call('HINCRBY', P .. 'c:' .. worker, take, -by) <= 0 then
+        call('HDEL', P .. 'c:' .. worker, take)
+        call('HDEL', P .. 'g:' .. worker, take)
+        call('ZREM', P .. 'h:' .. worker, take)
+      end
+    end
+  end
+  scores, members, leaving, ended, freed = {}, {}, {}, {}, {}
+  sweepings()
 end
 
 -- Numbers that go up, written once a call.
@@ -194,8 +249,7 @@ local function lane(t) return t.q .. '\31' .. t.n end
 
 local function throw(seq)
   if seq and seq > 0 then
-    seq = int(seq)
-    put(scores, 'trash', seq, seq)
+    trash[#trash + 1] = seq
     thrown = 1
   end
 end
@@ -231,7 +285,10 @@ end
 -- Takes a task from its worker: when it was begun, and the worker's name.
 local function release(id, t)
   if not HELD[t.st] then return nil, nil end
-  put(scores, 'h:' .. t.w, id, false)
+  local takes = freed[t.w]
+  if not takes then takes = {} freed[t.w] = takes end
+  local take = int(t.tn)
+  takes[take] = (takes[take] or 0) + 1
   return t.sa or t.gt, t.wn
 end
 
@@ -247,8 +304,9 @@ local function addAttempt(t, started, worker, error)
 end
 
 local function forget(id, t)
-  tasks[id], changed[id], messages[id] = false, false, nil
-  put(scores, 'live', id, false)
+  tasks[id], changed[id] = false, false
+  if not t.mg then messages[id] = false end
+  leave('live', id)
   if t.ex or t.du > 0 then put(scores, 'timers', id, false) end
   if t.rk then put(scores, 'p:' .. t.rk, id, false) end
   if t.rt then put(members, 'fl:' .. t.rt, id, false) end
@@ -275,7 +333,9 @@ end
 local function keep(id, state, text, ttl)
   if ttl > 0 then
     if not call('SET', P .. 'r:' .. id, text, 'PX', int(ttl), 'NX') then return end
-    put(scores, 'ended:' .. state, id, NOW)
+    local places = ended[state]
+    if not places then places = {} ended[state] = places end
+    places[#places + 1] = NOW .. ':' .. id
   end
   news[id] = text
 end
@@ -308,7 +368,7 @@ local function finish(id, t, state, result, error)
     .. ',"runtimeMs":' .. orNull(started and int(now - started)) .. ',"retries":' .. t.r
     .. ',"workerId":' .. orNull(worker and json(worker)) .. ',"progress":' .. orNull(t.pg)
     .. (t.at and (',"attempts":[' .. t.at .. ']') or '') .. '}'
-  local message = (t.th or state == 'dead') and messageOf(id)
+  local message = (t.th or state == 'dead') and messageOf(id, t)
   if state == 'dead' then
     call('HSET', P .. 'd:' .. id, 'm', message, 'r', text, 'q', t.q, 'n', t.n, 'sq', t.sq, 'at', t.at, 'died', int(now))
     put(scores, 'dead', id, now)
@@ -387,8 +447,8 @@ local function enrol(h, message, seq, attempts, unseen)
     to = h.timeoutMs, rk = h.rateKey, rt = h.rootId, th = h['then'] and true, ig = h.ignoreResult or nil,
     tt = h.resultTtlMs, at = attempts,
   }
+  if #message <= SMALL then t.mg = message else messages[id] = message end
   save(id, t)
-  messages[id] = message
   put(scores, 'live', id, t.o)
   local place = lane(t)
   if not lanes[place] then
@@ -659,7 +719,7 @@ function ops.take(at)
     if only then all = head.ids end
   end
   fetch(all)
-  local taken, bodies = {}, {}
+  local taken, bodies, large, places, number, first = {}, {}, {}, {}, nil, math.huge
   local function isFree(lane)
     local free = lane.queue.running < lane.queue.limit
     for _, b in ipairs(lane.buckets) do
@@ -699,7 +759,7 @@ function ops.take(at)
     passed[head.level + 1] = 0
     local id = head.ids[head.at]
     head.at = head.at + 1
-    put(scores, lane.name, id, false)
+    leave(lane.name, id)
     local t = load(id)
     local key = t and t.rk and bucket('k' .. t.rk, 'k*')
     if t and key and not has(key) then
@@ -715,25 +775,31 @@ function ops.take(at)
       t.dl = t.to and now + t.to or nil
       if t.dl then ends = math.min(ends, t.dl) end
       t.tk = meta('token', meta('token') + 1)
-      t.dv, t.w, t.wn, t.gt, t.lm, t.sa, t.ca = t.dv + 1, worker, name, now, lease, nil, nil
+      number = number or t.tk
+      first = math.min(first, ends)
+      t.dv, t.w, t.wn, t.gt, t.lm, t.sa, t.ca, t.le, t.tn = t.dv + 1, worker, name, now, lease, nil, nil, ends, number
       save(id, t)
-      put(scores, 'h:' .. worker, id, ends)
       if t.ex then put(scores, 'timers', id, false) end
-      soonest = math.min(soonest or math.huge, ends)
       event('received', id, t)
       bodies[#bodies + 1] = id
       local i = #taken
-      taken[i + 1], taken[i + 2], taken[i + 3], taken[i + 4], taken[i + 5], taken[i + 6] = t.tk, id, t.q, t.r, t.dv, ''
+      taken[i + 1], taken[i + 2], taken[i + 3], taken[i + 4], taken[i + 5], taken[i + 6] = t.tk, id, t.q, t.r, t.dv, t.mg or ''
+      if not t.mg then large[#large + 1] = id places[#places + 1] = i + 6 end
     end
   end
-  local place = 0
-  each(bodies, function(...)
-    for _, body in ipairs(call('HMGET', P .. 'm', ...)) do
-      place = place + 6
-      taken[place] = body
-    end
+  local from = 0
+  each(large, function(...)
+    for i, body in ipairs(call('HMGET', P .. 'm', ...)) do taken[places[from + i]] = body end
+    from = from + AT_ONCE
   end)
-  if place > 0 then call('SADD', P .. 'holders', worker) end
+  if number then
+    local take = int(number)
+    call('HSET', P .. 'g:' .. worker, take, table.concat(bodies, ' '))
+    call('HSET', P .. 'c:' .. worker, take, #bodies)
+    call('ZADD', P .. 'h:' .. worker, int(first), take)
+    call('SADD', P .. 'holders', worker)
+    soonest = math.min(soonest or math.huge, first)
+  end
   return { due < math.huge and int(math.ceil(due - now)) or '', call('SCARD', P .. 'lanes'), json(passed), taken }
 end
 
@@ -776,10 +842,10 @@ function ops.report(at)
     else
       if kind == 'progress' then
         t.pg = payload
-        save(id, t)
         event('progress', id, t, ',"progress":' .. payload)
       end
-      put(scores, 'h:' .. t.w, id, math.min(now + t.lm, t.dl or math.huge))
+      t.le = math.min(now + t.lm, t.dl or math.huge)
+      save(id, t)
       if t.ca then answer = 2 end
     end
     answers[#answers + 1] = answer
@@ -809,6 +875,18 @@ function ops.close(at) gone(ARGV[at]) return 1 end
 
 function ops.drain(at) call('HSET', P .. 'k:' .. ARGV[at], 'draining', 1) return 1 end
 
+-- What a worker still has of what it took together.
+local function idsOf(worker, take)
+  local ids, held = {}, {}
+  for id in (call('HGET', P .. 'g:' .. worker, take) or ''):gmatch('%S+') do ids[#ids + 1] = id end
+  fetch(ids)
+  for _, id in ipairs(ids) do
+    local t = load(id)
+    if t and HELD[t.st] and t.w == worker and int(t.tn) == take then held[#held + 1] = id end
+  end
+  return held
+end
+
 -- worker…: they are there. For each what is held for it: worker, id, token.
 function ops.alive(at)
   local held = {}
@@ -816,9 +894,10 @@ function ops.alive(at)
     call('ZADD', P .. 'takers', 'XX', now, ARGV[i])
     local info = call('HGET', P .. 'k:' .. ARGV[i], 'info')
     if info then workerEvent('worker-heartbeat', cjson.decode(info).name) end
-    for _, id in ipairs(call('ZRANGE', P .. 'h:' .. ARGV[i], 0, -1)) do
-      local t = load(id)
-      if t and t.tk then for _, value in ipairs({ ARGV[i], id, int(t.tk) }) do held[#held + 1] = value end end
+    for _, take in ipairs(call('HKEYS', P .. 'g:' .. ARGV[i])) do
+      for _, id in ipairs(idsOf(ARGV[i], take)) do
+        for _, value in ipairs({ ARGV[i], id, int(load(id).tk) }) do held[#held + 1] = value end
+      end
     end
   end
   return held
@@ -832,18 +911,24 @@ function ops.tick()
   local holders = call('SMEMBERS', P .. 'holders')
   for _, worker in ipairs(holders) do
     local key = 'h:' .. worker
-    for _, id in ipairs(call('ZRANGEBYSCORE', P .. key, '-inf', now, 'LIMIT', 0, AT_ONCE)) do
-      local t = load(id)
-      if not t then put(scores, key, id, false)
-      else
-        tellWorker(t, 'lost')
-        if t.dl and t.dl <= now then
-          -- Its policy is looked at outside of Redis. Where nobody does it, another tick comes to it.
-          put(scores, key, id, now + OWED_MS)
-          for _, value in ipairs({ id, int(t.tk), t.r, messageOf(id) }) do late[#late + 1] = value end
-        elseif t.ca then finish(id, t, 'revoked', nil, OFF)
-        else lost(id, t) end
+    for _, take in ipairs(call('ZRANGEBYSCORE', P .. key, '-inf', now, 'LIMIT', 0, TAKES_AT_ONCE)) do
+      local next = math.huge
+      for _, id in ipairs(idsOf(worker, take)) do
+        local t = load(id)
+        if t.le > now then next = math.min(next, t.le)
+        else
+          tellWorker(t, 'lost')
+          if t.dl and t.dl <= now then
+            -- Its policy is looked at outside of Redis. Where nobody does it, another tick comes to it.
+            t.le = now + OWED_MS
+            save(id, t)
+            next = math.min(next, t.le)
+            for _, value in ipairs({ id, int(t.tk), t.r, messageOf(id, t) }) do late[#late + 1] = value end
+          elseif t.ca then finish(id, t, 'revoked', nil, OFF)
+          else lost(id, t) end
+        end
       end
+      put(scores, key, take, next < math.huge and int(next))
     end
   end
   for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'timers', '-inf', now, 'LIMIT', 0, AT_ONCE)) do
@@ -867,7 +952,14 @@ function ops.tick()
     end
   end
   -- Who is asked for by its id is there as long as its own time says.
-  for state in pairs(KIND) do call('ZREMRANGEBYSCORE', P .. 'ended:' .. state, '-inf', now - TTL) end
+  for state in pairs(KIND) do
+    local key, over = P .. 'ended:' .. state, 0
+    for _, place in ipairs(call('LRANGE', key, 0, AT_ONCE - 1)) do
+      if tonumber(place:match('^%d+')) > now - TTL then break end
+      over = over + 1
+    end
+    if over > 0 then call('LTRIM', key, over, -1) end
+  end
   local due = call('ZRANGEBYSCORE', P .. 'scheduledAt', '-inf', now)
   local soon = math.huge
   write()
@@ -887,22 +979,45 @@ end
 
 -- first number of the stream: up to which number nobody needs any of it, and where that is none, single numbers.
 function ops.sweep(at)
-  local first = tonumber(ARGV[at])
-  local key = P .. 'trash'
-  call('ZREMRANGEBYSCORE', key, '-inf', '(' .. ARGV[at])
-  -- So many follow on one another from the first on.
-  local low, high = 0, call('ZCARD', key)
-  while low < high do
-    local middle = math.ceil((low + high) / 2)
-    if tonumber(call('ZRANGE', key, middle - 1, middle - 1)[1]) == first + middle - 1 then low = middle
-    else high = middle - 1 end
+  local from, key = tonumber(ARGV[at]), P .. 'trash'
+  local upto, rest, whole = from - 1, {}, true
+  while whole do
+    local gone = {}
+    for _, entry in ipairs(call('ZRANGE', key, 0, AT_ONCE - 1)) do
+      local first, last = entry:match('^(%d+)-(%d+)$')
+      whole = tonumber(first) <= upto + 1
+      if not whole then break end
+      upto = math.max(upto, tonumber(last))
+      gone[#gone + 1] = entry
+    end
+    if #gone == 0 then break end
+    each(gone, function(...) call('ZREM', key, ...) end)
   end
-  return { int(first + low - 1), low == 0 and call('ZRANGE', key, 0, AT_ONCE - 1) or {} }
+  -- It is told again until the stream begins behind it.
+  if upto >= from then
+    call('ZADD', key, int(from), int(from) .. '-' .. int(upto))
+    return { int(upto), {} }
+  end
+  local single = {}
+  for _, entry in ipairs(call('ZRANGE', key, 0, AT_ONCE - 1)) do
+    local first, last = entry:match('^(%d+)-(%d+)$')
+    if first ~= last then call('ZREM', key, entry) end
+    for seq = tonumber(first), tonumber(last) do
+      if #single == AT_ONCE then
+        call('ZADD', key, int(seq), int(seq) .. '-' .. last)
+        break
+      end
+      single[#single + 1] = int(seq)
+      if first ~= last then call('ZADD', key, int(seq), int(seq) .. '-' .. int(seq)) end
+    end
+    if #single == AT_ONCE then break end
+  end
+  return { int(upto), single }
 end
 
 -- numbers…: they are out of the stream.
 function ops.binned(at)
-  for i = at, #ARGV do put(scores, 'trash', ARGV[i], false) end
+  for i = at, #ARGV do put(scores, 'trash', ARGV[i] .. '-' .. ARGV[i], false) end
   return 1
 end
 
@@ -984,7 +1099,7 @@ local function summary(id, more)
     flat[i] = type(value) == 'number' and int(value) or value or ''
   end
   flat[#SUMMARY + 1] = id
-  if more then flat[#SUMMARY + 2] = messageOf(id) or '' end
+  if more then flat[#SUMMARY + 2] = messageOf(id, t) or '' end
   return flat
 end
 
@@ -1094,45 +1209,43 @@ function ops.workers()
   local all = {}
   for _, worker in ipairs(call('ZRANGE', P .. 'takers', 0, -1)) do
     local saved = call('HMGET', P .. 'k:' .. worker, 'info', 'finished', 'since', 'draining')
-    if saved[1] then all[#all + 1] = { saved[1], saved[2], int(now - tonumber(saved[3])), saved[4] or '', call('ZCARD', P .. 'h:' .. worker) } end
+    local running = 0
+    for _, left in ipairs(call('HVALS', P .. 'c:' .. worker)) do running = running + left end
+    if saved[1] then all[#all + 1] = { saved[1], saved[2], int(now - tonumber(saved[3])), saved[4] or '', running } end
   end
   return all
 end
 
 function ops.stats()
   local ended = 0
-  for state in pairs(KIND) do ended = ended + call('ZCARD', P .. 'ended:' .. state) end
+  for state in pairs(KIND) do ended = ended + call('LLEN', P .. 'ended:' .. state) end
   return { call('ZCARD', P .. 'live'), call('ZCARD', P .. 'dead'), ended, call('ZCARD', P .. 'flows'), call('ZCARD', P .. 'takers') }
 end
 
--- The newest first, after a place ('' or time:id), at most so many.
-local function page(key, after)
-  local from = 0
-  local score, id = after:match('^(%d+):(.+)$')
-  if id then
-    local rank = call('ZREVRANK', key, id)
-    from = rank and rank + 1 or call('ZCOUNT', key, '(' .. score, '+inf')
-  end
-  return call('ZREVRANGE', key, from, from + AT_ONCE - 1, 'WITHSCORES')
-end
-
--- state, after: place, result of each.
+-- state, after: place, result of each, the newest first.
 function ops.results(at)
-  local key = P .. 'ended:' .. ARGV[at]
-  local found = page(key, ARGV[at + 1])
+  local key, after = P .. 'ended:' .. ARGV[at], ARGV[at + 1]
+  -- Where it is gone, so is all that is older.
+  local upto = after == '' and -1 or (call('LPOS', key, after, 'RANK', -1) or 0) - 1
   local answer = {}
-  for i = 1, #found, 2 do
-    local text = call('GET', P .. 'r:' .. found[i])
-    if not text then put(scores, 'ended:' .. ARGV[at], found[i], false) end
-    answer[#answer + 1] = found[i + 1] .. ':' .. found[i]
-    answer[#answer + 1] = text or ''
+  if after ~= '' and upto < 0 then return answer end
+  local found = call('LRANGE', key, after == '' and -AT_ONCE or math.max(0, upto - AT_ONCE + 1), upto)
+  for i = #found, 1, -1 do
+    answer[#answer + 1] = found[i]
+    answer[#answer + 1] = call('GET', P .. 'r:' .. found[i]:match(':(.*)$')) or ''
   end
   return answer
 end
 
--- after: place, id, queue, name, time of death, message, result of each.
+-- after ('' or time:id): place, id, queue, name, time of death, message, result of each, the newest first.
 function ops.dead(at)
-  local found = page(P .. 'dead', ARGV[at])
+  local from = 0
+  local score, id = ARGV[at]:match('^(%d+):(.+)$')
+  if id then
+    local rank = call('ZREVRANK', P .. 'dead', id)
+    from = rank and rank + 1 or call('ZCOUNT', P .. 'dead', '(' .. score, '+inf')
+  end
+  local found = call('ZREVRANGE', P .. 'dead', from, from + AT_ONCE - 1, 'WITHSCORES')
   local answer = {}
   for i = 1, #found, 2 do
     answer[#answer + 1] = found[i + 1] .. ':' .. found[i]
@@ -1166,7 +1279,6 @@ function ops.resend(at)
   if not before then return 0 end
   if before ~= seq then throw(before) end
   call('DEL', P .. 'r:' .. id)
-  put(scores, 'ended:dead', id, false)
   enrol(cjson.decode(ARGV[at + 1]), ARGV[at + 2], seq, attempts)
   return 1
 end
