@@ -17,5 +17,8 @@ export function placeTour() {
     if (edited || last === hashText(tour)) return
   }
   writeWhole(flows, tour)
+  // Node-RED reads them from a file of their own.
+  const secrets = JSON.parse(tour).flatMap(({ id, credentials }) => (credentials ? [[id, credentials]] : []))
+  writeWhole(inside('.node-red/flows_cred.json'), JSON.stringify(Object.fromEntries(secrets)))
   writeWhole(copied, hashText(tour))
 }

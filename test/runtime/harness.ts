@@ -77,6 +77,8 @@ export function binaries(): string[] {
 export function install(userDir: string, binary = true): string {
   const folder = join(userDir, 'node_modules', moduleName)
   cpSync(packed(), folder, { recursive: true })
+  // The palette writes it down there; function nodes may use what it names.
+  writeFileSync(join(userDir, 'package.json'), JSON.stringify({ private: true, dependencies: { [moduleName]: '*' } }))
   // Installed beside it, as npm does.
   const { optionalDependencies = {} } = readJson(join(root, 'package.json')) as { optionalDependencies?: object }
   for (const name of Object.keys(optionalDependencies)) {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { standIn } from '../zerobus/stand-in'
 import { type Json, Runtime, readJson, root } from './harness'
 
 const tour = readJson(join(root, 'examples/tour.json')) as unknown as Json[]
@@ -63,7 +64,7 @@ describe('the tour', () => {
     this.timeout(120_000)
     const runtime = await Runtime.boot({ flows: tour })
     try {
-      const ours = tour.filter(({ type, wires }) => String(type).startsWith('millrace-') && wires)
+      const ours = tour.filter(({ type, wires, d }) => String(type).startsWith('millrace-') && wires && !d)
       const alive = (id: unknown) => runtime.statuses.some(({ node, fill }) => node === id && fill === 'green')
       await runtime.until('every node of ours is green', () => ours.every(({ id }) => alive(id)))
       // An alert is red on purpose.
@@ -71,6 +72,36 @@ describe('the tour', () => {
       assert.deepEqual([...red, ...runtime.failed, ...runtime.complaints()], [])
     } finally {
       await runtime.remove()
+    }
+  })
+
+  it('moves by itself, soon after its deploy', async function test() {
+    this.timeout(60_000)
+    const runtime = await Runtime.boot({ flows: tour })
+    try {
+      const begun = performance.now()
+      const groups = String(tour.find(({ type }) => type === 'millrace-sync')?.id)
+      await runtime.untilSent(groups, 0)
+      console.log(`      its first group leaves ${Math.round(performance.now() - begun)} ms after its start`)
+    } finally {
+      await runtime.remove()
+    }
+  })
+
+  it('goes on to Zerobus where the stand-in runs, and its node is enabled', async function test() {
+    this.timeout(60_000)
+    const { id } = tour.find(({ type }) => type === 'millrace-arrow-zerobus') ?? assert.fail()
+    const zerobus = await standIn()
+    const runtime = await Runtime.boot()
+    try {
+      // Credentials come with a deploy, and from no file of flows.
+      await runtime.deploy(tour.map((node) => (node.id === id ? { ...node, d: false } : node)))
+      const isGreen = () => runtime.statuses.some(({ node, fill }) => node === id && fill === 'green')
+      await runtime.until('its rows have arrived', isGreen)
+      assert.deepEqual([...runtime.failed, ...runtime.complaints()], [])
+    } finally {
+      await runtime.remove()
+      await zerobus?.stop()
     }
   })
 
