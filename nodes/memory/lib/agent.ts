@@ -153,9 +153,11 @@ export class AgentMemory {
     return { ...kept, id, uses: uses[0] as number }
   }
 
-  /** Whether it was there. The history of the store still has it. */
+  /** Whether it was there, or in the archive. The history of the store still has it. */
   async forget(id: string): Promise<boolean> {
-    return this.remove([id]).then(([was]) => was as boolean)
+    const archived = await this.db.contains(this.archive, id)
+    const [was] = await this.remove([id])
+    return archived || (was as boolean)
   }
 
   /**
@@ -289,7 +291,7 @@ export class AgentMemory {
       { namespace: beside(this.namespace), key },
       ...(archived
         ? [{ namespace: this.archive, key, value: { kept: kept[place], vector: vectors[place] } }]
-        : [{ namespace: this.usage, key }]),
+        : [this.usage, this.archive].map((namespace) => ({ namespace, key }))),
     ])
     await this.db.putBatch(operations)
     return kept.map((one) => one !== undefined)
