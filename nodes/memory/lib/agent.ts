@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { EngineError, quote } from '../../shared/errors'
 import type { Database, Operation } from './database'
 import { BuiltInEmbedder } from './embedder'
-import { beside, type Embedder, type SearchOptions } from './embeddings'
+import { beside, type Embedder, milliseconds, type SearchOptions } from './embeddings'
 
 /** What happened, what is so, how to do it. */
 export type Kind = 'episode' | 'fact' | 'procedure'
@@ -41,8 +41,8 @@ export interface RecallOptions {
   /** 10 by default. */
   limit?: number
   kinds?: Kind[]
-  /** Not older than this: a date or milliseconds. */
-  since?: Date | number
+  /** Not older than this: a date, as a text, too, or milliseconds. */
+  since?: Date | number | string
   /** All of these. */
   tags?: string[]
   weights?: Partial<Weights>
@@ -238,7 +238,7 @@ export class AgentMemory {
     const { limit = 10, kinds, since, tags = [] } = options
     const conditions = [
       ...(kinds ? [{ kind: { in: kinds } }] : []),
-      ...(since !== undefined ? [{ time: { gte: Number(since) } }] : []),
+      ...(since !== undefined ? [{ time: { gte: milliseconds('since', since) } }] : []),
       ...tags.map((tag) => ({ tags: { contains: tag } })),
     ]
     const topK = Math.max(CANDIDATES, limit * 4)
