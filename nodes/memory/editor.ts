@@ -99,3 +99,8 @@ export function showFor(
   select.on('change', show)
   show()
 }
+
+/** Another label for a row. Node-RED translates once more when the panel is prepared: by then the key has to be gone. */
+export function rename(row: string, text: string): void {
+  $(`.millrace-memory-${row} label span`).removeAttr('data-i18n').text(text)
+}

@@ -1,5 +1,5 @@
 import { defineEditor } from '../shared/editor'
-import { labelsOf, looks, preparePlace, prepareTime, prepareValue, showFor } from './editor'
+import { labelsOf, looks, preparePlace, prepareTime, prepareValue, rename, showFor } from './editor'
 import { nameKinds, queryKinds } from './fields'
 import { inputs, readConfig } from './read.config'
 
@@ -12,11 +12,6 @@ const more: Record<string, readonly string[]> = {
   history: ['limit', 'missing'],
   diff: ['missing'],
   list: ['limit'],
-}
-
-/** Node-RED translates once more when the panel is prepared: by then the key has to be gone. */
-function rename(row: string, text: string): void {
-  $(`.millrace-memory-${row} label span`).removeAttr('data-i18n').text(text)
 }
 
 export default defineEditor(

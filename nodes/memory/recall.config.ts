@@ -1,5 +1,5 @@
 import { choice, defineConfig, number, text, type Values, verbatim } from '../shared/config'
-import { agent, embedder, names, store, valueKinds } from './fields'
+import { agent, embedder, names, store, timeKinds, valueKinds } from './fields'
 
 export const recallConfig = defineConfig({
   type: 'millrace-memory-recall',
@@ -15,6 +15,9 @@ export const recallConfig = defineConfig({
     kind: choice('any', ['any', 'episode', 'fact', 'procedure']),
     /** All of these. */
     tags: names,
+    /** Not older than this; blank: of any age. */
+    since: verbatim(''),
+    sinceType: choice('str', timeKinds),
     output: choice('list', ['list', 'context']),
     limit: number(10, { min: 1, max: 10_000, whole: true }),
     /** Of a context, in tokens. */

@@ -1,5 +1,5 @@
 import { defineEditor } from '../shared/editor'
-import { labelsOf, looks, prepareValue, showFor } from './editor'
+import { labelsOf, looks, prepareTime, prepareValue, showFor } from './editor'
 import { valueKinds } from './fields'
 import { recallConfig } from './recall.config'
 
@@ -14,6 +14,7 @@ export default defineEditor(
     outputLabels: () => label('port.found'),
     oneditprepare() {
       prepareValue('query', valueKinds)
+      prepareTime('since')
       showFor({ list: ['limit'], context: ['budget'] }, 'output')
     },
   },

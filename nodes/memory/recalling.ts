@@ -5,26 +5,32 @@ import type { Job } from './clerk'
 import { embedderOf } from './embedding'
 import { AgentMemory, type RecallOptions } from './lib'
 import type { recallConfig } from './recall.config'
-import { reader } from './typed'
+import { blank, reader } from './typed'
 
-export function recalling(host: Host<(typeof recallConfig)['fields']>): Job<string> {
+interface Given {
+  question: string
+  since?: Date | number | string
+}
+
+export function recalling(host: Host<(typeof recallConfig)['fields']>): Job<Given> {
   const { RED, node, config } = host
   const { agent, kind, tags, output, limit, budget } = config
   const query = reader(RED, node, config.query, config.queryType)
+  const since = reader(RED, node, config.since, config.sinceType)
   const by = embedderOf(host, config.embedder)
   const options: RecallOptions = { tags, ...(kind !== 'any' && { kinds: [kind] }) }
 
   return {
     async read(message) {
-      const given = await query(message)
-      if (typeof given === 'string') return given
-      throw new EngineError('INVALID_INPUT', `the question is ${quote(given)}; it must be a text`)
+      const [question, from] = [await query(message), await since(message)]
+      if (typeof question === 'string') return { question, ...(!blank(from) && { since: from as number }) }
+      throw new EngineError('INVALID_INPUT', `the question is ${quote(question)}; it must be a text`)
     },
 
-    async run(db, given) {
+    async run(db, { question, ...from }) {
       const memory = new AgentMemory(db, agent, by)
-      if (output === 'list') return { payload: await memory.recall(given, { ...options, limit }) }
-      const { text, ids } = await memory.context(given, budget, options)
+      if (output === 'list') return { payload: await memory.recall(question, { ...options, ...from, limit }) }
+      const { text, ids } = await memory.context(question, budget, { ...options, ...from })
       return { payload: text, memories: ids }
     },
   }

@@ -10,7 +10,9 @@ export const rememberConfig = defineConfig({
     store,
     agent,
     embedder,
+    operation: choice('remember', ['remember', 'forget', 'consolidate', 'undo']),
     kind: choice('episode', ['episode', 'fact', 'procedure']),
+    /** What is remembered; the id of what is forgotten; what a consolidation did that is undone. */
     text: verbatim('payload'),
     textType: choice('msg', valueKinds),
     /** Blank: as its kind has it. */

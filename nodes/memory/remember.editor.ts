@@ -1,5 +1,5 @@
 import { defineEditor } from '../shared/editor'
-import { labelsOf, looks, prepareValue } from './editor'
+import { labelsOf, looks, prepareValue, rename, showFor } from './editor'
 import { valueKinds } from './fields'
 import { rememberConfig } from './remember.config'
 
@@ -9,9 +9,20 @@ export default defineEditor(
   rememberConfig,
   { ...looks, inputs: 1, outputs: 1, paletteLabel: 'memory remember' },
   {
-    label: (node) => String(node.name || 'memory remember'),
+    label: (node) => String(node.name || `memory ${node.operation ?? 'remember'}`),
     inputLabels: () => label('port.messages'),
     outputLabels: () => label('port.kept'),
-    oneditprepare: () => prepareValue('text', valueKinds),
+    oneditprepare() {
+      prepareValue('text', valueKinds)
+      const rows = {
+        remember: ['embeds', 'kind', 'text', 'importance', 'tags'],
+        forget: ['text'],
+        consolidate: ['embeds'],
+        undo: ['text'],
+      }
+      showFor(rows, 'operation', (operation) => {
+        rename('text', label(operation === 'forget' ? 'label.id' : operation === 'undo' ? 'label.done' : 'label.text'))
+      })
+    },
   },
 )

@@ -1,13 +1,15 @@
-/** What a `millrace-memory-remember` node does: it keeps a text for an agent. */
+/** What a `millrace-memory-remember` node does: it keeps a text for an agent, forgets, or puts the memory in order. */
+import { EngineError, quote } from '../shared/errors'
 import type { Host } from '../shared/node'
-import type { Job } from './clerk'
+import { type Job, nameOf } from './clerk'
 import { embedderOf } from './embedding'
-import { AgentMemory, type RememberOptions } from './lib'
+import { AgentMemory, type Consolidation, type RememberOptions } from './lib'
 import type { rememberConfig } from './remember.config'
 import { reader } from './typed'
 
 interface Given {
-  text: string
+  /** A text, an id, or what a consolidation did. */
+  given: unknown
   options: RememberOptions
 }
 
@@ -15,22 +17,43 @@ const methods = { episode: 'remember', fact: 'learn', procedure: 'procedure' } a
 
 export function remembering(host: Host<(typeof rememberConfig)['fields']>): Job<Given> {
   const { RED, node, config } = host
-  const { agent, kind, importance, tags } = config
+  const { agent, operation, kind, importance, tags } = config
   const text = reader(RED, node, config.text, config.textType)
   const by = embedderOf(host, config.embedder)
 
   return {
     async read(message) {
-      const given = message.importance ?? importance
+      const important = message.importance ?? importance
       return {
-        text: (await text(message)) as string,
-        options: { tags, data: message.data, ...(given !== null && { importance: given as number }) },
+        given: operation === 'consolidate' ? undefined : await text(message),
+        options: { tags, data: message.data, ...(important !== null && { importance: important as number }) },
       }
     },
 
-    async run(db, { text, options }) {
-      const id = await new AgentMemory(db, agent, by)[methods[kind]](text, options)
+    async run(db, { given, options }) {
+      const memory = new AgentMemory(db, agent, by)
+      if (operation === 'consolidate') return { memory: { agent, ...(await memory.consolidate()) } }
+      if (operation === 'undo') {
+        const { merged, faded } = consolidationOf(given)
+        await memory.undo({ merged, faded })
+        return { memory: { agent, merged, faded } }
+      }
+      if (operation === 'forget') {
+        const id = nameOf(given)
+        return { memory: { agent, id, forgotten: await memory.forget(id) } }
+      }
+      const id = await memory[methods[kind]](given as string, options)
       return { memory: { id, kind, agent } }
     },
   }
+}
+
+function consolidationOf(given: unknown): Consolidation {
+  const { merged, faded } = (given ?? {}) as Partial<Consolidation>
+  const isMerged = (it: unknown) => typeof (it as { gone?: unknown } | null)?.gone === 'string'
+  if (Array.isArray(merged) && merged.every(isMerged) && Array.isArray(faded)) return { merged, faded }
+  throw new EngineError(
+    'INVALID_INPUT',
+    `${quote(given)} is no consolidation; give msg.memory of the node that made one`,
+  )
 }

@@ -99,13 +99,35 @@ editorSuite('memory', {}, (editor) => {
       ['batch', ['namespace', 'value', 'ttl', 'missing']],
       ['delete', ['namespace', 'key', 'missing']],
       ['restore', ['namespace', 'key', 'time', 'missing']],
-      ['embed', ['namespace', 'key', 'value', 'ttl']],
+      ['embed', ['namespace', 'key', 'value', 'embeds', 'ttl']],
       ['retain', ['namespace', 'value']],
       ['index', ['namespace', 'value']],
     ]
     for (const [operation, shown] of writes) {
       await page().locator('#node-input-operation').selectOption(operation)
-      assert.deepEqual(await visible(['namespace', 'key', 'value', 'time', 'ttl', 'missing']), shown, operation)
+      assert.deepEqual(
+        await visible(['namespace', 'key', 'value', 'embeds', 'time', 'ttl', 'missing']),
+        shown,
+        operation,
+      )
+    }
+    await editor().cancel()
+  })
+
+  it('a memory asks for what its operation needs', async () => {
+    await editor().edit('remember')
+    const all = ['embeds', 'kind', 'text', 'importance', 'tags']
+    const operations: [operation: string, shown: string[], label: string][] = [
+      ['remember', all, 'label.text'],
+      ['forget', ['text'], 'label.id'],
+      ['consolidate', ['embeds'], 'label.text'],
+      ['undo', ['text'], 'label.done'],
+    ]
+    for (const [operation, shown, label] of operations) {
+      await page().locator('#node-input-operation').selectOption(operation)
+      assert.deepEqual(await visible(all), shown, operation)
+      const said = await page().locator('.millrace-memory-text label span').textContent()
+      assert.equal(said, text(label, {}, 'en-US', ['memory', 'remember']))
     }
     await editor().cancel()
   })

@@ -112,6 +112,15 @@ describe('memory.AgentMemory', () => {
     await assert.rejects(agent.undo(done), { code: 'NOT_FOUND' })
   })
 
+  it('forgets what is in the archive, too', async () => {
+    const faded = await agent.remember('The inspector came at noon')
+    time += 100 * DAY_MS
+    const done = await agent.consolidate()
+    assert.deepEqual(done.faded, [faded])
+    assert.deepEqual([await agent.forget(faded), await agent.forget(faded)], [true, false])
+    await assert.rejects(agent.undo(done), { code: 'NOT_FOUND' })
+  })
+
   it('refuses what cannot be remembered; takes another embedder', async () => {
     await assert.rejects(agent.remember('x', { importance: 2 }), { code: 'INVALID_OPTION' })
     for (const text of ['', [1, 0], undefined]) {

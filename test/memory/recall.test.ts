@@ -28,6 +28,8 @@ describe('millrace-memory-recall', () => {
     [{ tags: 'oil' }, ['Pump two takes oil of grade 46']],
     [{ tags: 'oil, none' }, []],
     [{ agent: 'another' }, []],
+    [{ kind: 'fact', since: '2020-01-01' }, ['Pump two takes oil of grade 46']],
+    [{ since: '4102444800000', sinceType: 'num' }, []],
   ]
   for (const [config, texts] of chosen) {
     it(`recalls only what is asked for: ${JSON.stringify(config)}`, async () => {
@@ -44,6 +46,16 @@ describe('millrace-memory-recall', () => {
     const rig = await start({ output: 'context', budget: 9 })
     const { payload, memories } = await rig.answer({ payload: 'pump oil' }, 'recall')
     assert.deepEqual([payload, memories.length], ['- Pump two takes oil of grade 46', 1])
+  })
+
+  it('makes a text of what is not older than a time of the message', async () => {
+    const rig = await start({ output: 'context', since: 'from', sinceType: 'msg' })
+    const said = async (from: unknown) => (await rig.answer({ payload: 'pump oil', from }, 'recall')).payload
+    assert.match(await said(new Date(0)), /oil/)
+    assert.match(await said(undefined), /oil/)
+    assert.equal(await said('2100-01-01'), '')
+    rig.send('recall', { payload: 'pump', from: 'noon' })
+    assert.equal((await rig.until('caught'))[0].error.code, 'INVALID_INPUT')
   })
 
   it('refuses a question that is no text', async () => {

@@ -26,6 +26,47 @@ describe('millrace-memory-remember', () => {
     })
   }
 
+  it('forgets by an id', async () => {
+    const rig = await Rig.start(storeOf(), rememberOf(), rememberOf({ id: 'forget', operation: 'forget' }), recallOf())
+    rig.send('remember', { payload: 'The mill stopped' })
+    const [{ memory }] = await rig.until('written')
+    rig.send('forget', { payload: memory.id })
+    const [, first] = await rig.until('written', 2)
+    rig.send('forget', { payload: memory.id })
+    const [, , second] = await rig.until('written', 3)
+    assert.deepEqual(
+      [first.memory, second.memory.forgotten],
+      [{ agent: 'agent', id: memory.id, forgotten: true }, false],
+    )
+    assert.deepEqual((await rig.answer({ payload: 'mill' }, 'recall')).payload, [])
+    rig.send('forget', { payload: '' })
+    assert.equal((await rig.until('caught'))[0].error.code, 'INVALID_INPUT')
+  })
+
+  it('consolidates, tells what it did, and takes it back once', async () => {
+    const consolidate = rememberOf({ id: 'consolidate', operation: 'consolidate' })
+    const undo = rememberOf({ id: 'undo', operation: 'undo', text: 'memory' })
+    const rig = await Rig.start(storeOf(), rememberOf(), consolidate, undo, recallOf())
+    const keep = async (importance: number, written: number) => {
+      rig.send('remember', { payload: 'The mill stopped', importance })
+      return (await rig.until('written', written))[written - 1].memory.id
+    }
+    const [less, more] = [await keep(0.4, 1), await keep(0.6, 2)]
+    const recalled = async () => (await rig.answer({ payload: 'mill' }, 'recall')).payload.length
+    rig.send('consolidate', {})
+    const [, , { memory }] = await rig.until('written', 3)
+    assert.deepEqual(memory, { agent: 'agent', merged: [{ kept: more, gone: less }], faded: [] })
+    assert.equal(await recalled(), 1)
+    rig.send('undo', { memory })
+    assert.deepEqual((await rig.until('written', 4))[3].memory, memory)
+    assert.equal(await recalled(), 2)
+    rig.send('undo', { memory })
+    for (const wrong of [undefined, 'x', { merged: [] }, { merged: [7], faded: [] }])
+      rig.send('undo', { memory: wrong })
+    const codes = (await rig.until('caught', 5)).map(({ error }) => error.code)
+    assert.deepEqual(codes.sort(), [...new Array(4).fill('INVALID_INPUT'), 'NOT_FOUND'])
+  })
+
   const wrong: [title: string, message: Json, code: string][] = [
     ['no text', {}, 'INVALID_INPUT'],
     ['a list', { payload: [1, 0] }, 'INVALID_INPUT'],

@@ -66,6 +66,28 @@ describe('memory.embedder, over HTTP', () => {
     assert.ok(second - first >= 999, `${second - first} ms`)
   })
 
+  it('has few requests on the way at once, and the rest wait their turn, whatever fails before them', async () => {
+    const other = await EmbeddingServer.start()
+    const held: (() => void)[] = []
+    const fail = status(400, {})
+    server.faults = Array.from({ length: 20 }, () => (response, request) => {
+      held.push(() => fail?.(response, request))
+    })
+    const own = make({ retries: 0, timeoutMs: 60_000 })
+    const all = Array.from({ length: 20 }, (_, text) => own.embed([`text ${text}`]).catch(({ code }) => code))
+    for (let answered = 0; answered < 20; answered += 1) {
+      const asked = Math.min(20, answered + 8)
+      while (server.asked.length < asked || held.length === 0) await new Promise((resolve) => setImmediate(resolve))
+      // What was sent with the others is there before this.
+      if (answered === 0) await embedder({ url: other.url, model: 'test-model' }).embed(['a question and its answer'])
+      assert.equal(server.asked.length, asked)
+      held.shift()?.()
+    }
+    assert.deepEqual(await Promise.all(all), new Array(20).fill('REFUSED'))
+    assert.equal((await own.embed(['after'])).length, 8)
+    await other.stop()
+  })
+
   it('says what went wrong when all tries are used', async () => {
     const own = make({ retries: 1, timeoutMs: 100 })
     server.faults = [status(503, { error: { message: 'loading model' } }), status(503, { error: 'loading model' })]

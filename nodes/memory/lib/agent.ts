@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { EngineError, quote } from '../../shared/errors'
 import type { Database, Operation } from './database'
 import { BuiltInEmbedder } from './embedder'
-import { beside, type Embedder, type SearchOptions } from './embeddings'
+import { beside, type Embedder, milliseconds, type SearchOptions } from './embeddings'
 
 /** What happened, what is so, how to do it. */
 export type Kind = 'episode' | 'fact' | 'procedure'
@@ -41,8 +41,8 @@ export interface RecallOptions {
   /** 10 by default. */
   limit?: number
   kinds?: Kind[]
-  /** Not older than this: a date or milliseconds. */
-  since?: Date | number
+  /** Not older than this: a date, as a text, too, or milliseconds. */
+  since?: Date | number | string
   /** All of these. */
   tags?: string[]
   weights?: Partial<Weights>
@@ -153,9 +153,11 @@ export class AgentMemory {
     return { ...kept, id, uses: uses[0] as number }
   }
 
-  /** Whether it was there. The history of the store still has it. */
+  /** Whether it was there, or in the archive. The history of the store still has it. */
   async forget(id: string): Promise<boolean> {
-    return this.remove([id]).then(([was]) => was as boolean)
+    const archived = await this.db.contains(this.archive, id)
+    const [was] = await this.remove([id])
+    return archived || (was as boolean)
   }
 
   /**
@@ -236,7 +238,7 @@ export class AgentMemory {
     const { limit = 10, kinds, since, tags = [] } = options
     const conditions = [
       ...(kinds ? [{ kind: { in: kinds } }] : []),
-      ...(since !== undefined ? [{ time: { gte: Number(since) } }] : []),
+      ...(since !== undefined ? [{ time: { gte: milliseconds('since', since) } }] : []),
       ...tags.map((tag) => ({ tags: { contains: tag } })),
     ]
     const topK = Math.max(CANDIDATES, limit * 4)
@@ -289,7 +291,7 @@ export class AgentMemory {
       { namespace: beside(this.namespace), key },
       ...(archived
         ? [{ namespace: this.archive, key, value: { kept: kept[place], vector: vectors[place] } }]
-        : [{ namespace: this.usage, key }]),
+        : [this.usage, this.archive].map((namespace) => ({ namespace, key }))),
     ])
     await this.db.putBatch(operations)
     return kept.map((one) => one !== undefined)

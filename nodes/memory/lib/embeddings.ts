@@ -137,7 +137,7 @@ export class Embeddings {
       ...{ namespace, vector: base64(vector), topK, ...rest },
       ...(model !== undefined && { model }),
       ...(weight !== 0 && { words: { text: said, weight } }),
-      ...(asOf !== undefined && { asOf: milliseconds(asOf) }),
+      ...(asOf !== undefined && { asOf: milliseconds('asOf', asOf) }),
     }
     return (await this.db.nearest(question)).hits
   }
@@ -217,10 +217,11 @@ export function vectorOf(value: { vector: string }): Float32Array {
   return floats(Buffer.from(value.vector, 'base64'))
 }
 
-function milliseconds(time: Date | number | string): number {
+/** A time as a number; `name` is the option that has it. */
+export function milliseconds(name: string, time: Date | number | string): number {
   const ms = typeof time === 'string' ? Date.parse(time) : Number(time)
   if (Number.isFinite(ms)) return ms
-  throw new EngineError('INVALID_INPUT', `asOf is ${quote(time)}; give a Date, milliseconds, or a text with a date`)
+  throw new EngineError('INVALID_INPUT', `${name} is ${quote(time)}; give a Date, milliseconds, or a text with a date`)
 }
 
 function same(one: Kind, other: Kind): boolean {

@@ -36,6 +36,8 @@ const FIRST_MS = 200
 const LONGEST_MS = 30_000
 /** No server is waited for longer. */
 const RETRY_AFTER_MAX_MS = 120_000
+/** So many requests are on the way at once: a burst of messages does not press a server down. */
+const REQUESTS = 8
 /** An answer has no more bytes. */
 const ANSWER_MAX = 128 << 20
 
@@ -71,6 +73,8 @@ export class RemoteEmbedder implements Embedder {
   private readonly cacheMax: number
   private readonly cache = new Map<string, Float32Array>()
   private length: number | undefined
+  private running = 0
+  private readonly waiting: (() => void)[] = []
 
   constructor(private readonly options: RemoteOptions) {
     const { model, batch = 64, timeoutMs = 30_000, retries = 3, cache = 1000, dimensions, tls = {} } = options
@@ -134,11 +138,23 @@ export class RemoteEmbedder implements Embedder {
   private async ask(texts: string[]): Promise<Float32Array[]> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.request(texts)
+        return await this.inTurn(() => this.request(texts))
       } catch (error) {
         if (!(error instanceof Later) || attempt > this.retries) throw error
         await wait(Math.max(Math.min(error.waitMs, RETRY_AFTER_MAX_MS), backoff(attempt, FIRST_MS, LONGEST_MS)))
       }
+    }
+  }
+
+  /** The time of who waits does not run yet. */
+  private async inTurn<T>(work: () => Promise<T>): Promise<T> {
+    while (this.running >= REQUESTS) await new Promise<void>((resolve) => this.waiting.push(resolve))
+    this.running += 1
+    try {
+      return await work()
+    } finally {
+      this.running -= 1
+      this.waiting.shift()?.()
     }
   }
 
