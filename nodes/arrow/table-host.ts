@@ -220,6 +220,7 @@ export function clientOptions(
     retry: { maxAttempts, baseDelayMs, maxDelayMs },
     maxInFlightBytes: Math.ceil(config.inFlightMb * MB),
     ...(ca !== undefined && { ca: String(ca) }),
+    ...(config.telemetry && { observability: { endpoint: config.telemetry } }),
     ...(copies && {
       debug: {
         arrow: config.copiesArrow,
