@@ -83,6 +83,11 @@ export class TableHost {
     return this.lent.get()
   }
 
+  /** A spool that the disk failed takes nothing more: the next who wants the client gets a new one. */
+  broken(client: ZerobusClient): void {
+    if (client === this.client) this.lent.drop()
+  }
+
   get stats(): ZerobusStats | undefined {
     return this.client?.stats()
   }
