@@ -5,7 +5,7 @@ import type { Host, Message, Reply } from '../shared/node'
 import { messageLimit } from '../shared/settings'
 import { age, short } from '../shared/status'
 import type { Aside, Failed } from './aside'
-import { Batch, type Row, type RowError, type TransmissionResult } from './lib'
+import { Batch, type Row, type RowError, type TransmissionResult, type ZerobusClient } from './lib'
 import { isForeign } from './lib/foreign'
 import { type TableHost, type TableUser, tableOf } from './table-host'
 import type { zerobusConfig } from './zerobus.config'
@@ -86,7 +86,7 @@ export class Shipper implements TableUser {
         held = parcel.batch.byteLength
         const client = await this.table.opened().catch(toEngineError)
         // It may fail at any time from now on; who waits for it comes later.
-        const sent = client instanceof EngineError ? client : client.send(parcel.batch).catch(toEngineError)
+        const sent = client instanceof EngineError ? client : this.sendBy(client, parcel.batch).catch(toEngineError)
         return { parcel, sent: { result: sent } }
       })
       this.turn = ready.catch(() => {})
@@ -95,6 +95,12 @@ export class Shipper implements TableUser {
     } finally {
       this.bytes -= held
     }
+  }
+
+  private async sendBy(client: ZerobusClient, batch: Batch): Promise<TransmissionResult> {
+    const result = await client.send(batch)
+    if (result.error?.code === 'STORE_FAILED') this.table.broken(client)
+    return result
   }
 
   private async pack(payload: unknown): Promise<Parcel> {

@@ -84,6 +84,11 @@ export class TableHost {
     return this.lent.get()
   }
 
+  /** A spool that the disk failed takes nothing more: the next who wants the client gets a new one. */
+  broken(client: ZerobusClient): void {
+    if (client === this.client) this.lent.drop()
+  }
+
   get stats(): ZerobusStats | undefined {
     return this.client?.stats()
   }
@@ -234,6 +239,7 @@ export function clientOptions(
     retry: { maxAttempts, baseDelayMs, maxDelayMs },
     maxInFlightBytes: Math.ceil(config.inFlightMb * MB),
     ...(ca !== undefined && { ca: String(ca) }),
+    ...(config.telemetry && { observability: { endpoint: config.telemetry } }),
     ...(copies && {
       debug: {
         arrow: config.copiesArrow,

@@ -19,6 +19,11 @@ function url(typed: string): string {
   return typed
 }
 
+function collector(typed: string): string {
+  if (typed !== '' && !/^https?:\/\/[^\s/]+(\/\S*)?$/.test(typed)) throw new Problem('config.url')
+  return typed
+}
+
 function fullName(typed: string): string {
   if (!/^\w+\.\w+\.\w+$/.test(typed)) throw new Problem('config.table')
   return typed
@@ -57,6 +62,8 @@ export const tableConfig = defineConfig({
     baseDelayMs: number(100, { min: 1, max: DAY_MS, whole: true }),
     maxDelayMs: number(30_000, { min: 1, max: DAY_MS, whole: true }),
     inFlightMb: number(256, { min: 1, max: 1_000_000 }),
+    /** Of an OpenTelemetry collector; blank: none. */
+    telemetry: parsed('', collector),
     copiesArrow: flag(false),
     copiesProtobuf: flag(false),
     copiesFolder: parsed('', folder),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { status as grpc } from '@grpc/grpc-js'
@@ -123,6 +124,30 @@ describe('millrace-arrow-zerobus-table', () => {
     const folder = join(rig.userDir, 'millrace', 'arrow', 'copies-table')
     assert.equal(readdirSync(join(folder, 'arrow')).filter((name) => name.endsWith('.arrow')).length, 1)
     assert.ok(readdirSync(join(folder, 'protobuf')).length > 0)
+  })
+
+  it('sends figures to a collector, where it has one', async () => {
+    const heard: string[] = []
+    const collector = createHttpServer(async (request, response) => {
+      let text = ''
+      for await (const part of request) text += part
+      heard.push(`${request.url} ${text}`)
+      response.end('{}')
+    })
+    await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve))
+    const { port } = collector.address() as { port: number }
+    try {
+      rig = await ZerobusRig.start(await start(), { config: { telemetry: `http://127.0.0.1:${port}/otlp` } })
+      rig.send({ payload: { id: 1 } })
+      await rig.until('out')
+      await rig.stop()
+      assert.deepEqual(
+        heard.map((one) => one.split(' ')[0]),
+        ['/otlp/v1/metrics', '/otlp/v1/traces'],
+      )
+    } finally {
+      collector.close()
+    }
   })
 
   it('infers columns from the first rows that have any, and keeps them', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { tableFromArrays } from 'apache-arrow'
 import type { Aside } from '../../nodes/arrow/aside'
@@ -318,6 +318,20 @@ describe('millrace-arrow-zerobus', () => {
         assert.ok(after > 0 && after < before)
         assert.equal(lost(), before + after)
       })
+    })
+
+    it('opens the spool again when the disk failed it', async () => {
+      const server = await start()
+      server.away = true
+      rig = await ZerobusRig.start(server, { config: { ...config, spoolFolder: 'mine' } })
+      rig.send({ payload: rows(0, 1) })
+      await rig.until('out')
+      const path = join(rig.userDir, 'mine')
+      for (const name of readdirSync(path).filter((name) => name.endsWith('.spool'))) unlinkSync(join(path, name))
+      rig.send({ payload: rows(1, 1) })
+      assert.deepEqual(spansOf((await rig.until('failed'))[0]), [[0, 1, 'STORE_FAILED']])
+      rig.send({ payload: rows(2, 1) })
+      assert.equal((await rig.until('out', 2))[1].arrow.spooled, true)
     })
 
     it('says that batches gave way to newer ones', async () => {

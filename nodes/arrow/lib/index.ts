@@ -13,6 +13,7 @@ export type { RowOptions } from './reading'
 export { type Column, type Declared, Schema } from './schema'
 export { Spool, type Spooled, type SpoolOptions } from './spool'
 export type { ZerobusObservability } from './telemetry'
+export type { UnityColumn } from './unity'
 export {
   type FailedRow,
   TransmissionResult,

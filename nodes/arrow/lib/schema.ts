@@ -2,6 +2,7 @@ import type { ArrowSchema } from '#native'
 import { EngineError, quote, toEngineError } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
 import { Packer, type Row } from './packer'
+import { columnsOf, type UnityColumn } from './unity'
 
 /** A column as it is declared. */
 export interface Column {
@@ -40,6 +41,11 @@ export class Schema {
       throw new EngineError('INVALID_OPTION', 'a schema in IPC form is read by Schema.fromIPC')
     }
     return new Schema(engine(() => ArrowSchema.declare(JSON.stringify(declared))))
+  }
+
+  /** Of a table: its columns as Unity Catalog's API tells them. Throws `INVALID_OPTION` for a type such as `variant`. */
+  static ofUnityCatalog(columns: readonly UnityColumn[]): Schema {
+    return Schema.of(columnsOf(columns))
   }
 
   /** The schema of an IPC stream, of a file, or of a schema message alone. */
