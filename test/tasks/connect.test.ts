@@ -123,12 +123,7 @@ describe('the way to NATS and Redis', function () {
     const made = certificates()
     if (!made) return this.skip()
     const own: Certificates = made
-    const tls = [
-      `cert_file: "${own.path('server.pem')}"`,
-      `key_file: "${own.path('server.key')}"`,
-      `ca_file: "${own.path('ca.pem')}"`,
-    ]
-    const nats = await NatsServer.start([`tls { ${tls.join(', ')} }`])
+    const nats = await NatsServer.start([natsTls(own)])
     const port = await freePort()
     const redis = await RedisServer.start([
       ...[`tls-port ${port}`, `tls-cert-file ${own.path('server.pem')}`, `tls-key-file ${own.path('server.key')}`],
@@ -143,6 +138,32 @@ describe('the way to NATS and Redis', function () {
     } finally {
       await Promise.all([nats.remove(), redis?.remove()])
       own.remove()
+    }
+  })
+
+  it('speaks TLS and shows its credentials together', async function () {
+    const made = certificates()
+    if (!made) return this.skip()
+    const { lines, creds } = operator()
+    const [byCreds, byPassword] = await Promise.all([
+      NatsServer.start([natsTls(made), ...lines]),
+      NatsServer.start([natsTls(made), 'authorization { user: mill, password: race }']),
+    ])
+    try {
+      const urlOf = ({ url }: NatsServer) => url.replace('nats:', 'tls:').replace('127.0.0.1', 'localhost')
+      const [byCredsUrl, byPasswordUrl] = [urlOf(byCreds), urlOf(byPassword)]
+      const tls = { ca: made.read('ca.pem') }
+      const credentials = { natsUser: 'mill', natsPassword: 'race' }
+      await works({ natsUrl: byCredsUrl, tls, credentials: { natsCreds: creds } })
+      await works({ natsUrl: byPasswordUrl, tls, credentials })
+      await works({ natsUrl: byPasswordUrl.replace('//', '//mill:race@'), tls })
+      await fails({ natsUrl: byCredsUrl, tls }, 'REFUSED', /the user/)
+      await fails({ natsUrl: byPasswordUrl, tls, credentials: { natsUser: 'mill' } }, 'REFUSED', /the user/)
+      const other = { ca: made.read('other.pem') }
+      await fails({ natsUrl: byCredsUrl, tls: other, credentials: { natsCreds: creds } }, 'TRANSPORT', /TLS/)
+    } finally {
+      await Promise.all([byCreds.remove(), byPassword.remove()])
+      made.remove()
     }
   })
 
@@ -167,3 +188,13 @@ describe('the way to NATS and Redis', function () {
     }
   })
 })
+
+/** What a NATS server is told of its certificate. */
+function natsTls(own: Certificates): string {
+  const files = [
+    ['cert_file', 'server.pem'] as const,
+    ['key_file', 'server.key'] as const,
+    ['ca_file', 'ca.pem'] as const,
+  ]
+  return `tls { ${files.map(([option, name]) => `${option}: "${own.path(name)}"`).join(', ')} }`
+}
