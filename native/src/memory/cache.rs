@@ -12,6 +12,7 @@ use quick_cache::sync::{Cache as Quick, DefaultLifecycle};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::record::Record;
+use crate::kv::Bytes;
 
 const STRIPES: usize = 256;
 /// What an entry costs beside its bytes, roughly.
@@ -82,12 +83,12 @@ impl Cache {
     }
 
     /// What a commit made of documents: called after it, before it is acknowledged.
-    pub fn publish(&self, documents: impl Iterator<Item = (Vec<u8>, Record)>) {
+    pub fn publish(&self, documents: impl Iterator<Item = (Bytes, Record)>) {
         let _filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
         for (document, record) in documents {
             self.stripe(&document).fetch_add(1, Ordering::AcqRel);
-            if self.entries.contains_key(document.as_slice()) {
-                self.entries.insert(document.into(), record);
+            if self.entries.contains_key(&document[..]) {
+                self.entries.insert(document[..].into(), record);
             }
         }
     }
@@ -113,7 +114,6 @@ impl Cache {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::kv::Bytes;
     use crate::memory::record::Draft;
 
     fn record(json: &str) -> Record {
@@ -125,11 +125,11 @@ mod tests {
     fn a_late_reader_does_not_bring_the_past_back() {
         let cache = Cache::new(10_000);
         let mark = cache.mark(b"a");
-        cache.publish([(b"a".to_vec(), record("2"))].into_iter());
+        cache.publish([(Bytes::from(&b"a"[..]), record("2"))].into_iter());
         cache.fill(b"a", mark, &record("1"));
         assert!(cache.get(b"a").is_none());
         cache.fill(b"a", cache.mark(b"a"), &record("2"));
-        cache.publish([(b"a".to_vec(), record("3"))].into_iter());
+        cache.publish([(Bytes::from(&b"a"[..]), record("3"))].into_iter());
         assert_eq!(cache.get(b"a").unwrap().json(), "3");
         for number in 0..1000 {
             let key = format!("k{number}");

@@ -87,6 +87,19 @@ pub(super) fn stamp_of(key: &[u8]) -> u64 {
     key.try_into().map_or(0, u64::from_be_bytes)
 }
 
+/// Something made of documents that follows the log.
+pub(super) struct Followed<T> {
+    pub kept: T,
+    /// Up to where it knows; none: it is to be made anew.
+    place: Option<u64>,
+}
+
+impl<T> Followed<T> {
+    pub fn new(kept: T) -> Self {
+        Followed { kept, place: None }
+    }
+}
+
 const TRIMMED: &[u8] = b"t";
 /// How many rows the log has.
 pub(super) const LENGTH: &[u8] = b"l";
@@ -171,6 +184,43 @@ impl Database {
         }
         *place = end;
         Ok(false)
+    }
+
+    /// Brings something that is made of the documents which begin so what is new. Where what it missed is not in the log
+    /// any more, or where it failed before, it is made anew.
+    pub(super) fn catch_up<T>(
+        &self,
+        store: &Store,
+        followed: &mut Followed<T>,
+        begin: &[u8],
+        clear: impl FnOnce(&mut T),
+        mut note: impl FnMut(&mut T, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let trimmed = trimmed(store)?;
+        let mut place = match followed.place.take().filter(|&place| place >= trimmed) {
+            Some(place) => place,
+            None => {
+                let place = self.published();
+                clear(&mut followed.kept);
+                for row in store.documents.prefix(begin) {
+                    note(&mut followed.kept, &row?.0)?;
+                }
+                place
+            }
+        };
+        while self.follow(store, &mut place, usize::MAX, |_, document| {
+            if document.starts_with(begin) {
+                note(&mut followed.kept, document)?;
+            }
+            Ok(true)
+        })? {}
+        followed.place = Some(place);
+        Ok(())
+    }
+
+    /// Whether there is nothing to catch up with.
+    pub(super) fn is_new<T>(&self, followed: &Followed<T>) -> bool {
+        followed.place == Some(self.published())
     }
 
     /// Gives up the beginning of the log.

@@ -18,6 +18,7 @@
 //! | `transfer`, `verify` | copies, text, checks |
 //! | [`embedder`] | vectors of texts, without a model server |
 //! | [`vectors`] | vectors by id, and the nearest of them |
+//! | `rows` | numbers for keys, as indexes want them |
 //! | `near` | vectors of documents: the index that follows the log |
 //! | [`rag`] | documents in chunks, found again by meaning and words |
 //! | [`words`] | texts by their words, and findings of several kinds brought together |
@@ -48,6 +49,7 @@ pub mod rag;
 mod read;
 mod record;
 mod retention;
+mod rows;
 mod spaces;
 mod suggest;
 mod transfer;

@@ -5,17 +5,19 @@
 //! the index over the words of their texts, once a search asked for words, too. A search of the past looks at what there was, one by one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::changes::Followed;
 use super::database::{Database, Store};
 use super::filter::Filter;
 use super::read::At;
+use super::rows::{Row, Rows};
 use super::vectors::{self, Hit, Metric, Search, Storage, VectorError, Vectors, Way};
 use super::words::{Fusion, Terms, Words, fuse};
-use super::{MemoryError, Result, changes, names};
+use super::{MemoryError, Result, names};
 
 /// How the indexes of vectors are kept in memory. The vectors in the store are whole.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,64 +37,74 @@ impl Default for VectorOptions {
 }
 
 /// A search as it crosses.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Near {
-    namespace: String,
+    pub(super) namespace: String,
     /// Components as base64 of little-endian f32.
-    vector: String,
-    top_k: usize,
+    pub(super) vector: String,
+    pub(super) top_k: usize,
     #[serde(default)]
-    metric: Metric,
-    threshold: Option<f32>,
+    pub(super) metric: Metric,
+    pub(super) threshold: Option<f32>,
     /// Keys that begin so.
     #[serde(default)]
-    prefix: String,
+    pub(super) prefix: String,
     /// What must hold for the metadata.
-    filter: Option<Value>,
+    pub(super) filter: Option<Value>,
     /// What must hold for the document of the same key.
-    documents: Option<Value>,
-    model: Option<String>,
+    pub(super) documents: Option<Value>,
+    pub(super) model: Option<String>,
     /// Words count, too.
-    words: Option<Wanted>,
+    pub(super) words: Option<Wanted>,
     /// As it was at a time, in milliseconds.
-    as_of: Option<f64>,
+    pub(super) as_of: Option<f64>,
 }
 
 /// What words are looked for, and how much they count beside the vector.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(super) struct Wanted {
     text: String,
     weight: f32,
 }
 
+/// What a search found.
+#[derive(Debug, Serialize)]
+pub(super) struct Nearest {
+    /// Best first.
+    pub hits: Vec<NearHit>,
+    exact: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct NearHit {
+    pub key: String,
+    pub score: f32,
+    /// Its share of the score, where words count, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    near: Option<f32>,
+    /// As `near`; the best has 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    words: Option<f32>,
+    metadata: Value,
+}
+
 /// Many search at a time; one brings it what is new.
-type Index = Arc<RwLock<Kept>>;
+type Index = Arc<RwLock<Followed<Kept>>>;
 
 /// By namespace and metric.
 #[derive(Default)]
 pub(super) struct Indexes(Mutex<HashMap<(String, Metric), Index>>);
 
-/// An index, and up to where in the log it knows.
 struct Kept {
     options: vectors::Options,
-    /// None: not made yet.
-    place: Option<u64>,
     /// None: there is no vector yet, so that nobody knows how many components they have.
     vectors: Option<Vectors>,
     /// None: nobody asked for words yet.
     words: Option<Words>,
     model: String,
-    ids: HashMap<String, u32>,
-    /// By id; none where one was given up.
-    rows: Vec<Option<Row>>,
-    free: Vec<u32>,
-}
-
-struct Row {
-    key: String,
-    metadata: Value,
+    rows: Rows,
 }
 
 /// What a search by words adds to a finding.
@@ -113,17 +125,18 @@ pub(super) fn beside(namespace: &str) -> String {
 
 impl Database {
     /// The nearest vectors, best first: as many as asked for wherever there are so many, whatever the filters leave.
-    pub(super) fn nearest(&self, ask: &Near) -> Result<Value> {
+    pub(super) fn nearest(&self, ask: &Near) -> Result<Nearest> {
         let vector =
             components(&ask.vector).ok_or_else(|| MemoryError::input("vector", "it is no base64 of floats"))?;
         let at = ask.as_of.map(At::from_ms).transpose()?;
         let store = self.store()?;
         let index = match at {
             None => self.followed(&store, &ask.namespace, ask.metric, ask.words.is_some())?,
-            Some(_) => Arc::new(RwLock::new(self.past(&store, ask, at)?)),
+            Some(_) => Arc::new(RwLock::new(Followed::new(self.past(&store, ask, at)?))),
         };
-        let kept = index.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(vectors) = &kept.vectors else { return Ok(json!({ "hits": [], "exact": true })) };
+        let index = index.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = &index.kept;
+        let Some(vectors) = &kept.vectors else { return Ok(Nearest { hits: Vec::new(), exact: true }) };
         if ask.model.as_ref().is_some_and(|model| *model != kept.model) {
             let problem = format!(
                 "it is of model '{}', and those in '{}' are of '{}'; use one model for all",
@@ -133,25 +146,16 @@ impl Database {
             );
             return Err(MemoryError::input("the vector", problem));
         }
-        let chosen = self.chosen(&store, &kept, ask, at)?;
+        let chosen = self.chosen(&store, kept, ask, at)?;
         let filter = || chosen.as_ref().map_or(vectors::Filter::All, |ids| vectors::Filter::Ids(ids));
         if let Some(wanted) = &ask.words {
-            let hits = both(&kept, vectors, &vector, ask, wanted, filter)?;
-            let rows = hits.iter().filter_map(|it| {
-                let row = kept.row(it.fused.id)?;
-                let (near, words) = (it.near, it.words);
-                Some(
-                    json!({ "key": row.key, "score": it.fused.score, "near": near, "words": words, "metadata": row.metadata }),
-                )
-            });
-            return Ok(json!({ "hits": rows.collect::<Vec<_>>(), "exact": false }));
+            let hits = both(kept, vectors, &vector, ask, wanted, filter)?;
+            let told = |it: Both| kept.told(it.fused, Some(it.near), Some(it.words));
+            return Ok(Nearest { hits: hits.into_iter().filter_map(told).collect(), exact: false });
         }
         let found = vectors.search(&vector, &Search { k: ask.top_k, threshold: ask.threshold, filter: filter() })?;
-        let rows = found.hits.iter().filter_map(|hit| {
-            let row = kept.row(hit.id)?;
-            Some(json!({ "key": row.key, "score": hit.score, "metadata": row.metadata }))
-        });
-        Ok(json!({ "hits": rows.collect::<Vec<_>>(), "exact": found.way == Way::Exact }))
+        let hits = found.hits.into_iter().filter_map(|hit| kept.told(hit, None, None)).collect();
+        Ok(Nearest { hits, exact: found.way == Way::Exact })
     }
 
     /// The ids that pass the filters; none: there is no filter.
@@ -162,8 +166,7 @@ impl Database {
             return Ok(None);
         }
         let mut chosen = Vec::new();
-        for (id, row) in kept.rows.iter().enumerate() {
-            let Some(row) = row.as_ref().filter(|row| row.key.starts_with(&ask.prefix)) else { continue };
+        for (id, row) in kept.rows.iter().filter(|(_, row)| row.key.starts_with(&ask.prefix)) {
             if filter.as_ref().is_some_and(|filter| !filter.holds(&row.metadata)) {
                 continue;
             }
@@ -174,17 +177,17 @@ impl Database {
                     continue;
                 }
             }
-            chosen.push(id as u32);
+            chosen.push(id);
         }
         Ok(Some(chosen))
     }
 
     /// What the vectors of a namespace are: components and model, where there are any.
     pub(super) fn nearest_what(&self, namespace: &str) -> Result<Value> {
-        let kept = self.followed(&*self.store()?, namespace, Metric::Cosine, false)?;
-        let kept = kept.read().unwrap_or_else(PoisonError::into_inner);
+        let index = self.followed(&*self.store()?, namespace, Metric::Cosine, false)?;
+        let kept = &index.read().unwrap_or_else(PoisonError::into_inner).kept;
         Ok(kept.vectors.as_ref().map_or(Value::Null, |vectors| {
-            json!({ "dimensions": vectors.options().dimensions, "model": kept.model, "vectors": kept.ids.len() })
+            json!({ "dimensions": vectors.options().dimensions, "model": kept.model, "vectors": kept.rows.len() })
         }))
     }
 
@@ -192,55 +195,31 @@ impl Database {
     fn followed(&self, store: &Store, namespace: &str, metric: Metric, words: bool) -> Result<Index> {
         let space = beside(namespace);
         let base = names::all(&space)?;
-        let kept = {
+        let index = {
             let mut all = self.near.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let made = || Arc::new(RwLock::new(Kept::new(self.options.vectors, metric)));
-            Arc::clone(all.entry((space, metric)).or_insert_with(made))
+            let made = || Arc::new(RwLock::new(Followed::new(Kept::new(self.options.vectors, metric))));
+            Arc::clone(all.entry((space.clone(), metric)).or_insert_with(made))
         };
         // Who only reads does not wait for others who do.
-        let is_new = |index: RwLockReadGuard<'_, Kept>| {
-            index.place == Some(self.published()) && (index.words.is_some() || !words)
-        };
-        if is_new(kept.read().unwrap_or_else(PoisonError::into_inner)) {
-            return Ok(kept);
+        let serves = |index: &Followed<Kept>| self.is_new(index) && (index.kept.words.is_some() || !words);
+        if serves(&index.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(index);
         }
         {
-            let mut index = kept.write().unwrap_or_else(PoisonError::into_inner);
-            let known = index.place.filter(|&place| changes::trimmed(store).is_ok_and(|trimmed| place >= trimmed));
-            let mut place = match known {
-                Some(place) => place,
-                // What it missed is not in the log any more.
-                None => {
-                    let words = index.words.is_some();
-                    *index = Kept::new(self.options.vectors, metric);
-                    index.words = words.then(|| Words::new(Terms::Trigrams));
-                    let place = self.published();
-                    for row in store.documents.prefix(&base) {
-                        self.note(store, &mut index, &row?.0, None)?;
-                    }
-                    place
-                }
-            };
-            // Where it fails it is made anew.
-            index.place = None;
-            while self.follow(store, &mut place, usize::MAX, |_, document| {
-                if document.starts_with(&base) {
-                    self.note(store, &mut index, document, None)?;
-                }
-                Ok(true)
-            })? {}
-            if words && index.words.is_none() {
-                index.words = Some(self.words_of(store, &beside(namespace), &index)?);
+            let mut index = index.write().unwrap_or_else(PoisonError::into_inner);
+            let note = |kept: &mut Kept, document: &[u8]| self.note(store, kept, document, None);
+            self.catch_up(store, &mut index, &base, Kept::clear, note)?;
+            if words && index.kept.words.is_none() {
+                index.kept.words = Some(self.words_of(store, &space, &index.kept)?);
             }
-            index.place = Some(place);
         }
-        Ok(kept)
+        Ok(index)
     }
 
     /// The words of all texts whose vectors are in the index.
     fn words_of(&self, store: &Store, space: &str, index: &Kept) -> Result<Words> {
         let mut words = Words::new(Terms::Trigrams);
-        for (key, &id) in &index.ids {
+        for (id, Row { key, .. }) in index.rows.iter() {
             let found = self.find(store, &names::document(space, key)?, None)?;
             let row = found.and_then(|record| serde_json::from_str::<Value>(record.json()).ok());
             words.put(id, row.as_ref().and_then(|row| row["text"].as_str()).unwrap_or_default());
@@ -316,18 +295,16 @@ impl Kept {
     fn new(VectorOptions { storage, max_bytes }: VectorOptions, metric: Metric) -> Self {
         Kept {
             options: vectors::Options { metric, storage, max_bytes, ..vectors::Options::new(1) },
-            place: None,
             vectors: None,
             words: None,
             model: String::new(),
-            ids: HashMap::new(),
-            rows: Vec::new(),
-            free: Vec::new(),
+            rows: Rows::default(),
         }
     }
 
-    fn row(&self, id: u32) -> Option<&Row> {
-        self.rows.get(id as usize)?.as_ref()
+    fn told(&self, hit: Hit, near: Option<f32>, words: Option<f32>) -> Option<NearHit> {
+        let Row { key, metadata } = self.rows.get(hit.id)?;
+        Some(NearHit { key: key.clone(), score: hit.score, near, words, metadata: metadata.clone() })
     }
 
     /// What does not fit to the others was not put by the library, and is not found.
@@ -340,7 +317,7 @@ impl Kept {
             let Ok(made) = Vectors::new(options) else { return Ok(()) };
             (self.vectors, self.model) = (Some(made), model.clone());
         }
-        let id = self.ids.get(key).copied().or_else(|| self.free.last().copied()).unwrap_or(self.rows.len() as u32);
+        let id = self.rows.place(key);
         let fits = match &self.vectors {
             Some(all) if model == self.model => match all.put(&[id], &vector, 0) {
                 // To leave some out would be a wrong answer.
@@ -354,10 +331,7 @@ impl Kept {
             self.forget();
             return Ok(());
         }
-        if self.ids.insert(key.to_owned(), id).is_none() && self.free.pop().is_none() {
-            self.rows.push(None);
-        }
-        self.rows[id as usize] = Some(Row { key: key.to_owned(), metadata });
+        self.rows.put(key, metadata);
         if let Some(words) = &mut self.words {
             words.put(id, &text(row.get("text")));
         }
@@ -365,25 +339,26 @@ impl Kept {
     }
 
     fn remove(&mut self, key: &str) {
-        let Some(id) = self.ids.remove(key) else { return };
+        let Some(id) = self.rows.remove(key) else { return };
         if let Some(vectors) = &self.vectors {
             vectors.remove(&[id], 0);
         }
         if let Some(words) = &mut self.words {
             words.remove(id);
         }
-        self.rows[id as usize] = None;
-        self.free.push(id);
         self.forget();
     }
 
     /// Where no vector is left the next ones may be of another model.
     fn forget(&mut self) {
-        if self.ids.is_empty() {
-            (self.vectors, self.model) = (None, String::new());
-            (self.rows, self.free) = (Vec::new(), Vec::new());
-            self.words = self.words.as_ref().map(|_| Words::new(Terms::Trigrams));
+        if self.rows.len() == 0 {
+            self.clear();
         }
+    }
+
+    fn clear(&mut self) {
+        (self.vectors, self.model, self.rows) = (None, String::new(), Rows::default());
+        self.words = self.words.as_ref().map(|_| Words::new(Terms::Trigrams));
     }
 }
 

@@ -64,10 +64,19 @@ impl Database {
             return Ok(Some(record));
         }
         let mark = self.cache.mark(document);
-        let Some(bytes) = store.documents.get(document)? else { return Ok(None) };
-        let record = Record::read(bytes).map_err(|_| damaged(document))?;
-        self.cache.fill(document, mark, &record);
-        Ok(Some(record))
+        let found = stored(store, document)?;
+        if let Some(record) = &found {
+            self.cache.fill(document, mark, record);
+        }
+        Ok(found)
+    }
+
+    /// As `current`, for who replaces it: nobody reads it again.
+    pub(super) fn overwritten(&self, store: &Store, document: &[u8]) -> Result<Option<Record>> {
+        match self.cache.get(document) {
+            Some(record) => Ok(Some(record)),
+            None => stored(store, document),
+        }
     }
 
     /// That version, and no other.
@@ -226,6 +235,11 @@ impl Database {
         let spaces = self.spaces.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         spaces.get(namespace).copied().unwrap_or_default()
     }
+}
+
+fn stored(store: &Store, document: &[u8]) -> Result<Option<Record>> {
+    let found = store.documents.get(document)?;
+    found.map(|bytes| Record::read(bytes).map_err(|_| damaged(document))).transpose()
 }
 
 pub(super) fn not_found(namespace: &str, key: &str) -> MemoryError {

@@ -6,9 +6,10 @@ use std::sync::PoisonError;
 
 use serde_json::{Value, json};
 
+use super::changes::Followed;
 use super::database::{Database, Store, damaged, now};
 use super::query::{Gather, Query, told};
-use super::{MemoryError, Result, changes, names};
+use super::{MemoryError, Result, names};
 
 /// By name.
 #[derive(Default)]
@@ -16,17 +17,17 @@ pub(super) struct Views(BTreeMap<String, View>);
 
 struct View {
     query: Query,
-    /// None: not built since the start.
-    kept: Option<Kept>,
+    passed: Followed<BTreeMap<String, Passed>>,
+}
+
+impl View {
+    fn new(query: Query) -> View {
+        View { query, passed: Followed::new(BTreeMap::new()) }
+    }
 }
 
 /// A document that passed: version and time, when it expires, value.
 type Passed = ((String, f64), Option<u64>, Value);
-
-struct Kept {
-    rows: BTreeMap<String, Passed>,
-    place: u64,
-}
 
 fn definition(name: &str) -> Vec<u8> {
     [b"v", name.as_bytes()].concat()
@@ -39,7 +40,7 @@ impl Views {
             let (key, value) = row?;
             let name = String::from_utf8_lossy(&key[1..]).into_owned();
             let query = serde_json::from_slice(&value).map_err(|_| damaged("a view"))?;
-            views.0.insert(name, View { query, kept: None });
+            views.0.insert(name, View::new(query));
         }
         Ok(views)
     }
@@ -61,7 +62,7 @@ impl Database {
         let mut batch = store.kv.batch();
         batch.put(&store.meta, definition(name), serde_json::to_vec(&query).unwrap_or_default());
         batch.commit()?;
-        views.0.insert(name.into(), View { query, kept: None });
+        views.0.insert(name.into(), View::new(query));
         Ok(())
     }
 
@@ -90,31 +91,13 @@ impl Database {
         let filter = Gather::new(view.query.clone())?;
         let base = names::all(&view.query.namespace)?;
         let prefix = [base.as_slice(), view.query.prefix.as_bytes()].concat();
-        let trimmed = changes::trimmed(&store)?;
-        let kept = match view.kept.take() {
-            Some(kept) if kept.place >= trimmed => view.kept.insert(kept),
-            // What it missed is not in the log any more.
-            _ => {
-                let mut kept = Kept { rows: BTreeMap::new(), place: self.published() };
-                for row in store.documents.prefix(&prefix) {
-                    looked += 1;
-                    self.look(&store, &filter, &mut kept, &row?.0)?;
-                }
-                view.kept.insert(kept)
-            }
-        };
-        let mut place = kept.place;
-        while self.follow(&store, &mut place, usize::MAX, |_, document| {
-            if document.starts_with(&prefix) {
-                looked += 1;
-                self.look(&store, &filter, kept, document)?;
-            }
-            Ok(true)
-        })? {}
-        kept.place = place;
+        self.catch_up(&store, &mut view.passed, &prefix, BTreeMap::clear, |passed, document| {
+            looked += 1;
+            self.look(&store, &filter, passed, document)
+        })?;
         let mut gather = filter;
         let now = now();
-        for (key, (record, expires, value)) in &kept.rows {
+        for (key, (record, expires, value)) in &view.passed.kept {
             let alive = expires.is_none_or(|expires| expires > now);
             if alive && !gather.push(key, record.clone(), value.clone()) {
                 break;
@@ -123,14 +106,14 @@ impl Database {
         gather.finish(json!({ "view": name, "scanned": looked }))
     }
 
-    fn look(&self, store: &Store, filter: &Gather, kept: &mut Kept, document: &[u8]) -> Result<()> {
+    fn look(&self, store: &Store, filter: &Gather, all: &mut BTreeMap<String, Passed>, document: &[u8]) -> Result<()> {
         let Some((_, key)) = names::of_document(document) else { return Ok(()) };
         let found = self.find(store, document, None)?;
         let passed =
             found.and_then(|it| Some((told(&it), it.head.expires, serde_json::from_str::<Value>(it.json()).ok()?)));
         match passed.filter(|(_, _, value)| filter.holds(value)) {
-            Some(row) => kept.rows.insert(key.into(), row),
-            None => kept.rows.remove(key),
+            Some(row) => all.insert(key.into(), row),
+            None => all.remove(key),
         };
         Ok(())
     }

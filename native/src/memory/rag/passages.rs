@@ -5,14 +5,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::super::changes::Followed;
 use super::super::database::{Database, Store};
 use super::super::filter::Filter;
 use super::super::near::{Near, beside, components};
+use super::super::rows::Rows;
 use super::super::vectors::{self, Hit};
 use super::super::words::{Fusion, Terms, Words, fuse, mmr};
-use super::super::{MemoryError, Result, changes, names};
+use super::super::{MemoryError, Result, names};
 
 /// So many times as many as are wanted are looked at, and at least so many.
 const MORE: usize = 4;
@@ -37,32 +39,21 @@ pub struct Retrieve {
     filter: Option<Value>,
 }
 
-type Index = Arc<RwLock<Kept>>;
+/// Many search at a time; one brings it what is new.
+type Index = Arc<RwLock<Followed<Kept>>>;
 
 /// By namespace.
 #[derive(Default)]
 pub(in crate::memory) struct Passages(Mutex<HashMap<String, Index>>);
 
-/// An index, and up to where in the log it knows.
 struct Kept {
-    /// None: not made yet.
-    place: Option<u64>,
     words: Words,
-    ids: HashMap<String, u32>,
-    /// By id; none where one was given up.
-    rows: Vec<Option<Row>>,
-    free: Vec<u32>,
+    rows: Rows,
 }
 
-struct Row {
-    key: String,
-    metadata: Value,
-}
-
-impl Default for Kept {
-    fn default() -> Self {
-        let words = Words::new(Terms::Words);
-        Kept { place: None, words, ids: HashMap::new(), rows: Vec::new(), free: Vec::new() }
+impl Kept {
+    fn new() -> Self {
+        Kept { words: Words::new(Terms::Words), rows: Rows::default() }
     }
 }
 
@@ -70,7 +61,7 @@ impl Default for Kept {
 struct Found {
     key: String,
     score: f32,
-    similarity: Option<f64>,
+    similarity: Option<f32>,
     words: Option<f32>,
 }
 
@@ -108,31 +99,28 @@ impl Database {
         Ok(told.into())
     }
 
-    fn by_meaning(&self, ask: &Retrieve, vector: &str, many: usize) -> Result<Vec<(String, f64)>> {
-        let mut question = Map::new();
-        question.insert("namespace".into(), ask.namespace.clone().into());
-        question.insert("vector".into(), vector.into());
-        question.insert("topK".into(), many.into());
-        question.insert("model".into(), ask.model.clone().into());
-        question.insert("filter".into(), ask.filter.clone().into());
-        let near: Near = serde_json::from_value(question.into())
-            .map_err(|error| MemoryError::input("the question", error.to_string()))?;
-        let answer = self.nearest(&near)?;
-        let hits = answer["hits"].as_array().map_or(&[][..], |hits| hits);
-        Ok(hits.iter().filter_map(|hit| Some((hit["key"].as_str()?.to_owned(), hit["score"].as_f64()?))).collect())
+    fn by_meaning(&self, ask: &Retrieve, vector: &str, many: usize) -> Result<Vec<(String, f32)>> {
+        let near = self.nearest(&Near {
+            namespace: ask.namespace.clone(),
+            vector: vector.to_owned(),
+            top_k: many,
+            model: ask.model.clone(),
+            filter: ask.filter.clone(),
+            ..Near::default()
+        })?;
+        Ok(near.hits.into_iter().map(|hit| (hit.key, hit.score)).collect())
     }
 
     fn by_words(&self, ask: &Retrieve, text: &str, many: usize) -> Result<Vec<(String, f32)>> {
         let filter = ask.filter.as_ref().map(Filter::read).transpose()?;
-        let kept = self.worded(&*self.store()?, &ask.namespace)?;
-        let kept = kept.read().unwrap_or_else(PoisonError::into_inner);
+        let index = self.worded(&*self.store()?, &ask.namespace)?;
+        let kept = &index.read().unwrap_or_else(PoisonError::into_inner).kept;
         let holds = |id: u32| {
-            let row = kept.rows.get(id as usize).and_then(Option::as_ref);
+            let row = kept.rows.get(id);
             row.is_some_and(|row| filter.as_ref().is_none_or(|filter| filter.holds(&row.metadata)))
         };
         let hits = kept.words.search(text, many, &vectors::Filter::Test(&holds));
-        let key = |hit: &Hit| kept.rows.get(hit.id as usize)?.as_ref().map(|row| row.key.clone());
-        Ok(hits.iter().filter_map(|hit| Some((key(hit)?, hit.score))).collect())
+        Ok(hits.iter().filter_map(|hit| Some((kept.rows.get(hit.id)?.key.clone(), hit.score))).collect())
     }
 
     /// Those that do not say the same again first.
@@ -156,34 +144,18 @@ impl Database {
     /// The words of a namespace as of now.
     fn worded(&self, store: &Store, namespace: &str) -> Result<Index> {
         let base = names::all(namespace)?;
-        let kept = {
+        let index = {
             let mut all = self.passages.0.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(all.entry(namespace.to_owned()).or_default())
+            let made = || Arc::new(RwLock::new(Followed::new(Kept::new())));
+            Arc::clone(all.entry(namespace.to_owned()).or_insert_with(made))
         };
-        {
-            let mut index = kept.write().unwrap_or_else(PoisonError::into_inner);
-            let known = index.place.filter(|&place| changes::trimmed(store).is_ok_and(|trimmed| place >= trimmed));
-            let mut place = match known {
-                Some(place) => place,
-                // What it missed is not in the log any more.
-                None => {
-                    *index = Kept::default();
-                    let place = self.published();
-                    for row in store.documents.prefix(&base) {
-                        self.note_words(store, &mut index, &row?.0)?;
-                    }
-                    place
-                }
-            };
-            while self.follow(store, &mut place, usize::MAX, |_, document| {
-                if document.starts_with(&base) {
-                    self.note_words(store, &mut index, document)?;
-                }
-                Ok(true)
-            })? {}
-            index.place = Some(place);
+        // Who only reads does not wait for others who do.
+        if !self.is_new(&index.read().unwrap_or_else(PoisonError::into_inner)) {
+            let mut index = index.write().unwrap_or_else(PoisonError::into_inner);
+            let note = |kept: &mut Kept, document: &[u8]| self.note_words(store, kept, document);
+            self.catch_up(store, &mut index, &base, |kept| *kept = Kept::new(), note)?;
         }
-        Ok(kept)
+        Ok(index)
     }
 
     /// Brings the index what a key has now.
@@ -206,28 +178,19 @@ impl Kept {
         let words: String = headings.flat_map(|heading| [heading, "\n"]).chain([text]).collect();
         let mut metadata = value["metadata"].as_object().cloned().unwrap_or_default();
         metadata.insert("source".into(), value["source"].clone());
-        let id = match self.ids.get(key) {
-            Some(&id) => id,
-            None => self.free.pop().unwrap_or_else(|| {
-                self.rows.push(None);
-                self.rows.len() as u32 - 1
-            }),
-        };
+        let id = self.rows.put(key, metadata.into());
         self.words.put(id, &words);
-        self.ids.insert(key.to_owned(), id);
-        self.rows[id as usize] = Some(Row { key: key.to_owned(), metadata: metadata.into() });
     }
 
     fn remove(&mut self, key: &str) {
-        let Some(id) = self.ids.remove(key) else { return };
-        self.words.remove(id);
-        self.rows[id as usize] = None;
-        self.free.push(id);
+        if let Some(id) = self.rows.remove(key) {
+            self.words.remove(id);
+        }
     }
 }
 
 /// One list: as it is where there is one, and by ranks where there are two.
-fn together(near: Vec<(String, f64)>, worded: Vec<(String, f32)>) -> Vec<Found> {
+fn together(near: Vec<(String, f32)>, worded: Vec<(String, f32)>) -> Vec<Found> {
     let mut all: Vec<Found> = Vec::with_capacity(near.len() + worded.len());
     let mut places: HashMap<String, u32> = HashMap::new();
     let fused = !near.is_empty() && !worded.is_empty();
@@ -235,19 +198,19 @@ fn together(near: Vec<(String, f64)>, worded: Vec<(String, f32)>) -> Vec<Found> 
     let both = near
         .into_iter()
         .map(|(key, score)| (0, key, score))
-        .chain(worded.into_iter().map(|(key, score)| (1, key, f64::from(score))));
+        .chain(worded.into_iter().map(|(key, score)| (1, key, score)));
     for (list, key, score) in both {
         let id = *places.entry(key.clone()).or_insert_with(|| {
-            all.push(Found { key, score: score as f32, similarity: None, words: None });
+            all.push(Found { key, score, similarity: None, words: None });
             all.len() as u32 - 1
         });
         let found = &mut all[id as usize];
         if list == 0 {
             found.similarity = Some(score)
         } else {
-            found.words = Some(score as f32)
+            found.words = Some(score)
         }
-        lists[list].push(Hit { id, score: score as f32 });
+        lists[list].push(Hit { id, score });
     }
     if !fused {
         return all;
