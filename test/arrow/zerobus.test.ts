@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { tableFromArrays } from 'apache-arrow'
 import { Batch, ZerobusClient } from '../../nodes/arrow/lib'
+import { running } from '../../nodes/shared/running'
 import { batchOf, endAll, idsOf, range, sentAgain, start, table } from '../zerobus/rig'
 import type { ZerobusServer } from '../zerobus/server'
 import { type Json, type Seen, ZerobusRig } from './zerobus-rig'
@@ -187,6 +188,8 @@ describe('millrace-arrow-zerobus', () => {
       await rig.until('completed', 3)
       await rig.until('warn')
       await rig.find('status', ({ fill, text }) => fill === 'yellow' && text === 'status.held')
+      const { link, backlog } = running.get('table') ?? assert.fail()
+      assert.deepEqual([link?.().state, backlog?.()?.records], ['failed', 3])
       await rig.stop()
       assert.deepEqual(idsOf(server), [])
       assert.ok(existsSync(join(rig.userDir, 'millrace', 'arrow', 'zerobus-table')))
