@@ -3,7 +3,7 @@ import type { EditorRED } from 'node-red'
 import { ask, text } from '../shared/editor'
 import { keyed } from '../shared/keyed'
 import { choose, chosenIn, div, part, showFigures } from '../shared/pieces'
-import { type Plugins, SECTION, type Section } from '../shared/section'
+import { type Plugins, REST_MS, SECTION, type Section } from '../shared/section'
 import { short } from '../shared/status'
 import { CONTEXT, type Domain, type Found, kinds } from './finding'
 
@@ -76,5 +76,10 @@ function makeRow({ name, types }: Found): JQuery {
   return $('<li>', { title: type ? `${name} · ${type}` : name }).append(line)
 }
 
-const section: Section = { type: SECTION, title: () => label('label.title'), open: (place) => new Graph(place) }
+const section: Section = {
+  type: SECTION,
+  restMs: REST_MS,
+  title: () => label('label.title'),
+  open: (place) => new Graph(place),
+}
 RED.plugins.registerPlugin(ID, section)

@@ -3,9 +3,9 @@ import type { EditorRED } from 'node-red'
 import { ask, text } from './editor'
 import { keyed } from './keyed'
 import type { Backlogs, Keeper } from './listing'
-import { age, div, headOf, megabytes, nameNode, nodeName, part, showFigures, table } from './pieces'
+import { age, div, headOf, megabytes, nameNode, nodeName, part, put, showFigures, table } from './pieces'
 import type { Backlog } from './running'
-import { type Plugins, SECTION, type Section } from './section'
+import { type Plugins, REST_MS, SECTION, type Section } from './section'
 import { short } from './status'
 
 declare const RED: EditorRED & { plugins: Plugins }
@@ -52,7 +52,7 @@ function makeRow({ shown }: Keeper): JQuery {
 function updateRow(row: JQuery, keeper: Keeper): void {
   const cells = row.children('td')
   nameNode(cells.eq(0).children(), keeper)
-  for (const [at, shown] of textsOf(keeper).entries()) cells.eq(at + 1).text(shown)
+  for (const [at, shown] of textsOf(keeper).entries()) put(cells.eq(at + 1), shown)
 }
 
 /** In the order of the columns. */
@@ -60,5 +60,10 @@ function textsOf({ records, bytes, oldestMs, dropped }: Backlog): string[] {
   return [short(records), megabytes(bytes), oldestMs === null ? '–' : age(Date.now() - oldestMs), short(dropped)]
 }
 
-const section: Section = { type: SECTION, title: () => label('label.title'), open: (place) => new Waiting(place) }
+const section: Section = {
+  type: SECTION,
+  restMs: REST_MS,
+  title: () => label('label.title'),
+  open: (place) => new Waiting(place),
+}
 RED.plugins.registerPlugin(ID, section)

@@ -3,8 +3,8 @@ import type { EditorRED } from 'node-red'
 import { ask, text } from './editor'
 import { keyed } from './keyed'
 import type { Connection, Connections as View } from './listing'
-import { age, div, nameNode, nodeName, part } from './pieces'
-import { type Plugins, SECTION, type Section } from './section'
+import { age, div, nameNode, nodeName, part, put } from './pieces'
+import { type Plugins, REST_MS, SECTION, type Section } from './section'
 
 declare const RED: EditorRED & { plugins: Plugins }
 
@@ -58,7 +58,7 @@ function updateRow(row: JQuery, connection: Connection): void {
   nameNode(head.children('button'), connection)
   const users = (RED.nodes.node(shown) as { users?: User[] } | null)?.users
   const used = users ? ` · ${label('note.users', { count: users.length })}` : ''
-  head.children('.millrace-muted').text(type.replace('millrace-', '') + used)
+  put(head.children('.millrace-muted'), type.replace('millrace-', '') + used)
   const isBad = state === 'failed'
   head
     .children('.millrace-state')
@@ -66,9 +66,7 @@ function updateRow(row: JQuery, connection: Connection): void {
     .toggleClass('millrace-bad', isBad)
   const why =
     error?.message ?? (last ? `${label('note.ago', { age: age(Date.now() - last.at) })}: ${last.message}` : '')
-  place
-    .children('.millrace-why')
-    .text(why)
+  put(place.children('.millrace-why'), why)
     .attr('title', why)
     .prop('hidden', why === '')
   const bad = (users ?? []).filter(({ status }) => status?.fill === 'red' || status?.fill === 'yellow')
@@ -79,10 +77,15 @@ function updateRow(row: JQuery, connection: Connection): void {
     ({ id }) => $('<li>').append(div('millrace-head').append(nodeName(id), $('<span>', { class: 'millrace-muted' }))),
     (line, { id, name, type, status }) => {
       nameNode(line.find('button'), { shown: id, name, type })
-      line.find('span').text(status?.text ?? '')
+      put(line.find('span'), status?.text ?? '')
     },
   )
 }
 
-const section: Section = { type: SECTION, title: () => label('label.title'), open: (place) => new Connections(place) }
+const section: Section = {
+  type: SECTION,
+  restMs: REST_MS,
+  title: () => label('label.title'),
+  open: (place) => new Connections(place),
+}
 RED.plugins.registerPlugin(ID, section)

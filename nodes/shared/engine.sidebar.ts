@@ -3,7 +3,7 @@ import type { EditorRED } from 'node-red'
 import { ask, text } from './editor'
 import type { Figures } from './listing'
 import { div, megabytes, part, showFigures } from './pieces'
-import { type Plugins, SECTION, type Section } from './section'
+import { type Plugins, REST_MS, SECTION, type Section } from './section'
 
 declare const RED: EditorRED & { plugins: Plugins }
 
@@ -36,5 +36,10 @@ class Engine {
   }
 }
 
-const section: Section = { type: SECTION, title: () => label('label.title'), open: (place) => new Engine(place) }
+const section: Section = {
+  type: SECTION,
+  restMs: REST_MS,
+  title: () => label('label.title'),
+  open: (place) => new Engine(place),
+}
 RED.plugins.registerPlugin(ID, section)

@@ -2,9 +2,9 @@
 import type { EditorRED } from 'node-red'
 import { ask, text } from './editor'
 import { keyed } from './keyed'
-import { age, div, nameNode, nodeName, part } from './pieces'
+import { age, div, nameNode, nodeName, part, put } from './pieces'
 import type { Failure } from './running'
-import { type Plugins, SECTION, type Section } from './section'
+import { type Plugins, REST_MS, SECTION, type Section } from './section'
 
 declare const RED: EditorRED & { plugins: Plugins }
 
@@ -36,11 +36,16 @@ class Failures {
       (row, failure) => {
         nameNode(row.find('button'), failure)
         const since = label('note.ago', { age: age(Date.now() - failure.at) })
-        row.find('span').text(failure.count > 1 ? `${failure.count} × · ${since}` : since)
+        put(row.find('span'), failure.count > 1 ? `${failure.count} × · ${since}` : since)
       },
     )
   }
 }
 
-const section: Section = { type: SECTION, title: () => label('label.title'), open: (place) => new Failures(place) }
+const section: Section = {
+  type: SECTION,
+  restMs: REST_MS,
+  title: () => label('label.title'),
+  open: (place) => new Failures(place),
+}
 RED.plugins.registerPlugin(ID, section)

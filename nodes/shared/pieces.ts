@@ -24,6 +24,11 @@ export function headOf(icon: string, name: string): JQuery {
   )
 }
 
+/** What is the same is left alone: to write it again would have the browser draw it again. */
+export function put(place: JQuery, text: string): JQuery {
+  return place.text() === text ? place : place.text(text)
+}
+
 /** `of`: what it acts on, where there are several such buttons. */
 export function button(icon: string, name: string, click: () => void, of?: string): JQuery {
   return $('<button>', { type: 'button', class: 'red-ui-button red-ui-button-small', title: name })
@@ -41,7 +46,7 @@ export function nodeName(id: string): JQuery {
 export function nameNode(place: JQuery, { shown, name, type }: { shown: string; name: string; type: string }): void {
   const node = RED.nodes.node(shown)
   const text = (node && RED.utils.getNodeLabel(node, '')) || name || type
-  if (place.text() !== text) place.text(text).attr('title', `${text} · ${type}`)
+  put(place, text).attr('title', `${text} · ${type}`)
   place.prop('disabled', !node)
 }
 
@@ -52,7 +57,7 @@ export function showFigures(place: JQuery, figures: readonly [name: string, labe
     figures,
     ([name]) => name,
     ([, label]) => $('<div>').append($('<b>'), $('<span>').text(label)),
-    (figure, [, , text]) => figure.children('b').text(text),
+    (figure, [, , text]) => put(figure.children('b'), text),
   )
 }
 

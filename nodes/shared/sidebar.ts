@@ -18,6 +18,8 @@ interface Place {
   details: JQuery
   problem: JQuery
   shown: { refresh(): Promise<void> }
+  restMs: number
+  refreshedAt: number
 }
 
 const label = (key: string, params?: object) => text({ type: 'millrace-sidebar' }, key, params)
@@ -37,13 +39,18 @@ async function look(): Promise<void> {
   clearTimeout(timer)
   if (!isVisible || document.hidden || isLooking) return
   isLooking = true
-  await Promise.all([...places.values()].filter(({ details }) => details.prop('open')).map(refresh))
+  await Promise.all([...places.values()].filter(isDue).map(refresh))
   isLooking = false
   timer = setTimeout(look, PAUSE_MS)
 }
 
+function isDue({ details, refreshedAt, restMs }: Place): boolean {
+  return details.prop('open') === true && performance.now() - refreshedAt >= restMs
+}
+
 async function refresh(place: Place): Promise<void> {
   let problem = ''
+  place.refreshedAt = performance.now()
   try {
     await place.shown.refresh()
   } catch (error) {
@@ -60,8 +67,18 @@ function addSections(): void {
     const problem = $('<div>', { class: 'millrace-sidebar-problem', role: 'status' }).prop('hidden', true)
     const body = $('<div>')
     details.append($('<summary>').text(section.title()), problem, body).appendTo(content)
-    places.set(plugin, { details, problem, shown: section.open(body) })
-    details.on('toggle', look)
+    const place = {
+      details,
+      problem,
+      shown: section.open(body),
+      restMs: section.restMs ?? 0,
+      refreshedAt: Number.NEGATIVE_INFINITY,
+    }
+    places.set(plugin, place)
+    details.on('toggle', () => {
+      place.refreshedAt = Number.NEGATIVE_INFINITY
+      void look()
+    })
   }
 }
 

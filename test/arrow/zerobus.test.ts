@@ -5,6 +5,7 @@ import { tableFromArrays } from 'apache-arrow'
 import type { Aside } from '../../nodes/arrow/aside'
 import { Batch, ZerobusClient } from '../../nodes/arrow/lib'
 import { TableHost } from '../../nodes/arrow/table-host'
+import { running } from '../../nodes/shared/running'
 import { batchOf, endAll, folder, idsOf, quick, range, sentAgain, start, table } from '../zerobus/rig'
 import type { ZerobusServer } from '../zerobus/server'
 import { columns, type Json, type Seen, ZerobusRig } from './zerobus-rig'
@@ -190,6 +191,8 @@ describe('millrace-arrow-zerobus', () => {
       await rig.until('completed', 3)
       await rig.until('warn')
       await rig.find('status', ({ fill, text }) => fill === 'yellow' && text === 'status.held')
+      const { link, backlog } = running.get('table') ?? assert.fail()
+      assert.deepEqual([link?.().state, backlog?.()?.records], ['failed', 3])
       await rig.stop()
       assert.deepEqual(idsOf(server), [])
       assert.ok(existsSync(join(rig.userDir, 'millrace', 'arrow', 'zerobus-table')))

@@ -104,6 +104,18 @@ describe('the packed package by itself', () => {
     assert.deepEqual(JSON.parse(output), [0, 1])
   })
 
+  it('loads a word when it is asked for, and no other', () => {
+    const script = `
+      const library = require('${moduleName}')
+      const words = () => new Set(Object.keys(require.cache).flatMap((file) => /dist.(\\w+).lib/.exec(file)?.[1] ?? []))
+      const before = [...words()]
+      library.sync
+      console.log(JSON.stringify([before, [...words()], Object.keys(library)]))`
+    const output = execFileSync(nodeProgram, ['-e', script], { cwd: folder, encoding: 'utf8' })
+    const all = ['EngineError', 'action', 'arrow', 'memory', 'ros2', 'sync', 'tasks']
+    assert.deepEqual(JSON.parse(output), [[], ['sync'], all])
+  })
+
   it('has its licences, its changelog, its types, and no sources', () => {
     const installed = (file: string) => existsSync(join(folder, 'node_modules', moduleName, file))
     const needed = ['LICENSE-MIT', 'LICENSE-APACHE', 'CHANGELOG.md', 'README.md', 'dist/index.js', 'dist/index.d.ts']
