@@ -243,86 +243,6 @@ describe('millrace-arrow-zerobus', () => {
       assert.deepEqual(await idsIn(await Batch.fromIPC(caught.payload)), [1])
     })
 
-    describe('which several nodes use', () => {
-      let host: TableHost
-      const told: unknown[][] = []
-      const user = (hearsFailures: boolean) => {
-        const heard: Aside[] = []
-        let came: () => void
-        const first = new Promise<void>((resolve) => {
-          came = resolve
-        })
-        const refused = (aside: Aside) => {
-          heard.push(aside)
-          came()
-        }
-        return { tick() {}, hearsFailures, refused, heard, first }
-      }
-      const open = (server: ZerobusServer, spool: Json) => {
-        told.length = 0
-        const options = { ...server.config(table), retry: quick, spool: { folder: folder(), ...spool } }
-        host = new TableHost(options as never, { columns, unknown: 'error' }, (...said) => told.push(said))
-      }
-      afterEach(() => host.close())
-      const remember = (users: { heard: Aside[] }[]) => users.map(({ heard }) => heard.length)
-
-      it('tells one of them, who can pass it on; without any, it warns', async () => {
-        const server = await start({ reject: (given) => given.some(({ id }) => Number(id) % 10 === 1) })
-        open(server, {})
-        const users = [user(false), user(true), user(true)]
-        for (const one of users) host.join(one)
-        const client = await host.opened()
-        await client.send(await batchOf(0, 3))
-        await users[1]?.first
-        assert.deepEqual(remember(users), [0, 1, 0])
-        const refusals = () => told.filter(([key]) => key === 'warning.refused').length
-        assert.equal(refusals(), 0)
-        const { rowsAside, rowsFailed } = client.stats()
-        assert.deepEqual([rowsAside, rowsFailed], [1, 1])
-        for (const one of users) host.leave(one)
-        await client.send(await batchOf(10, 3))
-        await client.flush()
-        await host.close()
-        assert.equal(refusals(), 1)
-        assert.deepEqual(remember(users), [0, 1, 0])
-      })
-
-      it('tells of each client what it lost', async function () {
-        this.timeout(20_000)
-        const server = await start()
-        server.away = true
-        open(server, { maxBytes: 1 << 20, whenFull: 'drop-oldest' })
-        const random = async () => {
-          const given = range(20_000).map((id) => ({ id, value: Math.random() }))
-          return (await Batch.fromRows(given, { schema: columns })).batch
-        }
-        const lose = async (batches: number) => {
-          const client = await host.opened()
-          for (let batch = 0; batch < batches; batch += 1) await client.send(await random())
-          return client
-        }
-        // As the seconds go by, but without waiting for them.
-        const { lent, tick } = host as unknown as { lent: { drop(): void }; tick(): void }
-        host.join(user(true))
-        const lost = () => {
-          const batches = told
-            .filter(([key]) => key === 'warning.lost')
-            .map(([, params]) => Number((params as Json).batches))
-          return batches.reduce((sum, count) => sum + count, 0)
-        }
-        const first = await lose(12)
-        tick.call(host)
-        const before = first.stats().spoolLost
-        assert.equal(lost(), before)
-        lent.drop()
-        const second = await lose(3)
-        tick.call(host)
-        const after = second.stats().spoolLost
-        assert.ok(after > 0 && after < before)
-        assert.equal(lost(), before + after)
-      })
-    })
-
     it('opens the spool again when the disk failed it', async () => {
       const server = await start()
       server.away = true
@@ -367,5 +287,88 @@ describe('millrace-arrow-zerobus', () => {
       rig.send({ payload: rows(0, 1) })
       assert.equal((await rig.until('out'))[0].arrow.spooled, true)
     })
+  })
+})
+
+describe('a Zerobus table that several nodes use', () => {
+  let host: TableHost
+  const told: unknown[][] = []
+  const user = (hearsFailures: boolean) => {
+    const heard: Aside[] = []
+    let came: () => void
+    const first = new Promise<void>((resolve) => {
+      came = resolve
+    })
+    const refused = (aside: Aside) => {
+      heard.push(aside)
+      came()
+    }
+    return { tick() {}, hearsFailures, refused, heard, first }
+  }
+  const open = (server: ZerobusServer, spool: Json) => {
+    told.length = 0
+    const options = { ...server.config(table), retry: quick, spool: { folder: folder(), ...spool } }
+    host = new TableHost(options as never, { columns, unknown: 'error' }, (...said) => told.push(said))
+  }
+  afterEach(async () => {
+    await host.close()
+    await endAll()
+  })
+  const remember = (users: { heard: Aside[] }[]) => users.map(({ heard }) => heard.length)
+
+  it('tells one of them, who can pass it on; without any, it warns', async () => {
+    const server = await start({ reject: (given) => given.some(({ id }) => Number(id) % 10 === 1) })
+    open(server, {})
+    const users = [user(false), user(true), user(true)]
+    for (const one of users) host.join(one)
+    const client = await host.opened()
+    await client.send(await batchOf(0, 3))
+    await users[1]?.first
+    assert.deepEqual(remember(users), [0, 1, 0])
+    const refusals = () => told.filter(([key]) => key === 'warning.refused').length
+    assert.equal(refusals(), 0)
+    const { rowsAside, rowsFailed } = client.stats()
+    assert.deepEqual([rowsAside, rowsFailed], [1, 1])
+    for (const one of users) host.leave(one)
+    await client.send(await batchOf(10, 3))
+    await client.flush()
+    await host.close()
+    assert.equal(refusals(), 1)
+    assert.deepEqual(remember(users), [0, 1, 0])
+  })
+
+  it('tells of each client what it lost', async function () {
+    this.timeout(20_000)
+    const server = await start()
+    server.away = true
+    open(server, { maxBytes: 1 << 20, whenFull: 'drop-oldest' })
+    const random = async () => {
+      const given = range(20_000).map((id) => ({ id, value: Math.random() }))
+      return (await Batch.fromRows(given, { schema: columns })).batch
+    }
+    const lose = async (batches: number) => {
+      const client = await host.opened()
+      for (let batch = 0; batch < batches; batch += 1) await client.send(await random())
+      return client
+    }
+    // As the seconds go by, but without waiting for them.
+    const { lent, tick } = host as unknown as { lent: { drop(): void }; tick(): void }
+    host.join(user(true))
+    const lost = () => {
+      const batches = told
+        .filter(([key]) => key === 'warning.lost')
+        .map(([, params]) => Number((params as Json).batches))
+      return batches.reduce((sum, count) => sum + count, 0)
+    }
+    const first = await lose(12)
+    tick.call(host)
+    const before = first.stats().spoolLost
+    assert.equal(lost(), before)
+    lent.drop()
+    const second = await lose(3)
+    tick.call(host)
+    const after = second.stats().spoolLost
+    assert.ok(after > 0 && after < before)
+    assert.equal(lost(), before + after)
   })
 })

@@ -5,8 +5,8 @@
 //!   the bytes, and what it unpacks to is within the limit. The library then checks each array, always; what panics in it
 //!   is an error here.
 //! - Nothing is copied where the bytes are aligned and not compressed: the batch then holds them.
-//! - A batch knows its own size: buffers that lie in one allocation are told apart (`tight`). Else whoever splits by size
-//!   takes each of them for the whole.
+//! - Buffers of a batch that was read lie in one allocation, and whoever splits by capacity takes each of them for the
+//!   whole: he makes them `tight` first.
 
 use std::cell::Cell;
 use std::io::Read;
@@ -164,7 +164,7 @@ fn decode_stream(bytes: Buffer, max_bytes: u64) -> Result<Batch, Fault> {
     for mut piece in [Some(rest.slice_with_length(0, end)), mark].into_iter().flatten() {
         while !piece.is_empty() {
             if let Some(part) = decoder.decode(&mut piece).map_err(|error| Fault::ipc(&error))? {
-                parts.push(tight(&part)?);
+                parts.push(part);
             }
         }
     }
@@ -281,7 +281,7 @@ fn decode_file(bytes: &Buffer, (footer, end): (Footer, usize), max_bytes: u64) -
     for block in footer.recordBatches().into_iter().flatten() {
         let piece = look(block)?;
         if let Some(part) = decoder.read_record_batch(block, &piece).map_err(|error| Fault::ipc(&error))? {
-            parts.push(tight(&part)?);
+            parts.push(part);
         }
     }
     Ok(Batch::new(schema, parts))
@@ -380,7 +380,7 @@ impl Budget {
 }
 
 /// The same rows in buffers that know their own size.
-fn tight(batch: &RecordBatch) -> Result<RecordBatch, Fault> {
+pub(super) fn tight(batch: &RecordBatch) -> Result<RecordBatch, Fault> {
     let columns = batch.columns().iter().map(|column| make_array(tight_data(column.to_data()))).collect();
     let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(batch.schema(), columns, &rows).map_err(|error| Fault::ipc(&error))
@@ -431,9 +431,11 @@ mod tests {
                 assert_eq!(read.whole().unwrap(), batch.whole().unwrap());
                 if compression == Compression::None {
                     let inside = bytes.as_ptr_range();
-                    let data = read.parts()[0].column(0).to_data();
+                    let tight = tight(&read.parts()[0]).unwrap();
+                    let data = tight.column(0).to_data();
                     assert!(inside.contains(&data.buffers()[0].as_ptr()));
                     assert_eq!(data.buffers()[0].capacity(), data.buffers()[0].len());
+                    assert_eq!(tight, read.parts()[0]);
                 }
             }
         }

@@ -80,7 +80,7 @@ fn place_of(path: &Path) -> Option<(u64, u64)> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let part = path.with_added_extension("part");
+    let part = path.with_extension("part");
     let written = File::create(&part).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()

@@ -7,6 +7,7 @@ use arrow_schema::SchemaRef;
 
 use super::SendError;
 use super::config::Delivery;
+use crate::arrow::ipc::tight;
 use crate::arrow::{Batch, Descriptor, Layout, RowError, Style, write_text};
 
 /// A call of a record stream takes no more than 10 MiB; a record more fits behind it.
@@ -85,9 +86,10 @@ pub(super) fn split(delivery: Delivery, shape: &Shape, batch: &Batch) -> Result<
             let parts = batch.parts().iter().map(|part| {
                 let rows = (first..first + part.num_rows()).collect();
                 first += part.num_rows();
-                Part { payload: Payload::Flight(part.clone()), rows }
+                // The Flight encoder splits by capacity.
+                Ok(Part { payload: Payload::Flight(tight(part)?), rows })
             });
-            Ok((parts.collect(), Vec::new()))
+            Ok((parts.collect::<Result<_, SendError>>()?, Vec::new()))
         }
         Delivery::Protobuf => protobuf(shape, batch),
         Delivery::Json => Ok((json(batch)?, Vec::new())),
@@ -146,4 +148,29 @@ fn chunks<T>(
         }
     }
     parts.into_iter()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use arrow_array::{ArrayRef, Int64Array};
+    use arrow_buffer::Buffer;
+
+    use super::*;
+    use crate::arrow::{Compression, Form, decode, encode};
+
+    #[test]
+    fn what_was_read_travels_in_buffers_of_their_own_size() {
+        let columns = ["a", "b"].map(|name| (name, Arc::new(Int64Array::from_iter_values(0..1000)) as ArrayRef));
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let batch = Batch::new(batch.schema(), vec![batch]);
+        let bytes = encode(&batch, Form::Stream, Compression::None).unwrap();
+        let read = decode(Buffer::from(&bytes[..]), 1 << 20).unwrap();
+        let shape = Shape::of(Delivery::Flight, read.schema()).unwrap();
+        let (parts, _) = split(Delivery::Flight, &shape, &read).unwrap();
+        let Payload::Flight(sent) = &parts[0].payload else { panic!("{:?}", parts[0].payload) };
+        assert_eq!(sent, &batch.parts()[0]);
+        assert!(sent.get_array_memory_size() < 2 * 2 * 8000);
+        assert!(read.parts()[0].get_array_memory_size() >= 2 * bytes.len());
+    }
 }
