@@ -10,11 +10,14 @@ use super::events::Kind;
 use super::id::Id;
 use super::retry::Failure;
 use super::state::State;
-use super::store::{Attempt, DeadTask, RESULT_HEAD, ResultHead, foreign, json};
+use super::store::{Attempt, DeadTask, PlainResult, RESULT_HEAD, ResultHead, foreign, json};
 use super::workflow::Outcome;
 use super::{Message, Result, TaskError};
 
-/// A result, as it is told and stored.
+/// A longer name of a worker goes into the JSON.
+const MOST_NAME: usize = 1 << 16;
+
+/// A result, as it is told, and stored where it is no [`PlainResult`].
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TaskResult<'a> {
@@ -97,23 +100,41 @@ impl Engine {
         let (id, root) = (task.id, extra.root);
         let (queue, name) = self.names_of(index);
         let expires = now.saturating_add(self.ttl(flags, message.as_deref(), index)?);
-        let record = ResultHead { state, expires }.record(&TaskResult {
-            id,
-            state,
-            name,
-            queue,
-            root_id: root,
-            result,
-            error: failure,
-            created_at: task.created,
-            started_at: started,
-            completed_at: now,
-            runtime_ms: started.map(|at| now - at),
-            retries: task.retries,
-            worker_id: worker,
-            progress: progress.as_deref(),
-            attempts: &extra.attempts,
-        })?;
+        let lane = &self.lanes[task.lane as usize];
+        let plain = progress.is_none() && extra.attempts.is_empty();
+        let record = match (state, started, worker, result) {
+            (State::Success, Some(started), Some(worker), Some(result)) if plain && worker.len() < MOST_NAME => {
+                PlainResult {
+                    created: task.created,
+                    started,
+                    completed: now,
+                    retries: task.retries,
+                    queue: lane.queue,
+                    name: lane.name,
+                    root,
+                    worker,
+                    result: result.get().as_bytes(),
+                }
+                .record(expires)
+            }
+            _ => ResultHead { state, expires }.record(&TaskResult {
+                id,
+                state,
+                name,
+                queue,
+                root_id: root,
+                result,
+                error: failure,
+                created_at: task.created,
+                started_at: started,
+                completed_at: now,
+                runtime_ms: started.map(|at| now - at),
+                retries: task.retries,
+                worker_id: worker,
+                progress: progress.as_deref(),
+                attempts: &extra.attempts,
+            })?,
+        };
         let outcome = match (&message, failure) {
             (None, _) => None,
             (Some(_), None) => Some(Outcome::ok(result.map_or_else(|| RawValue::NULL.to_owned(), ToOwned::to_owned))),
@@ -135,7 +156,7 @@ impl Engine {
             self.batch.put(&self.spaces.dead, id.0, json(&dead)?);
             self.dead.insert(id, place);
         }
-        self.keep(id, record, flags & IGNORE_RESULT != 0 && state == State::Success, expires);
+        self.keep(id, record, flags & IGNORE_RESULT != 0 && state == State::Success, expires)?;
         self.event(Kind::of(state), index, now, "");
         let queue = self.queue_of(index);
         queue.meter.count(now);
@@ -170,22 +191,51 @@ impl Engine {
     }
 
     /// Records a result, and has who waits for it told. `record`: [`ResultHead`] and the result.
-    pub(super) fn keep(&mut self, id: Id, record: Vec<u8>, ignore: bool, expires: i64) {
+    pub(super) fn keep(&mut self, id: Id, record: Vec<u8>, ignore: bool, expires: i64) -> Result<()> {
         if self.watched.remove(&id) {
-            self.finished.push(record[RESULT_HEAD..].to_vec());
+            let text = self.result_of(id, &record)?;
+            self.finished.push(text);
         }
         if !ignore {
             self.batch.put(&self.spaces.results, id.0, record);
             self.results.push(Reverse((expires, id)));
             self.newest_result = self.newest_result.max(id);
         }
+        Ok(())
+    }
+
+    /// The JSON of a record.
+    pub(super) fn result_of(&self, id: Id, record: &[u8]) -> Result<Vec<u8>> {
+        let damaged = || foreign("results", &id.0);
+        let Some(plain) = PlainResult::read(record) else {
+            ResultHead::read(record).ok_or_else(damaged)?;
+            return Ok(record[RESULT_HEAD..].to_vec());
+        };
+        let (queue, name) = (self.queues.get(plain.queue as usize), self.names.get(plain.name as usize));
+        let (Some(queue), Some(name)) = (queue, name) else { return Err(damaged()) };
+        json(&TaskResult {
+            id,
+            state: State::Success,
+            name: &name.name,
+            queue: &queue.name,
+            root_id: plain.root,
+            result: Some(serde_json::from_slice(plain.result).map_err(|_| damaged())?),
+            error: None,
+            created_at: plain.created,
+            started_at: Some(plain.started),
+            completed_at: plain.completed,
+            runtime_ms: Some(plain.completed - plain.started),
+            retries: plain.retries,
+            worker_id: Some(plain.worker),
+            progress: None,
+            attempts: &[],
+        })
     }
 
     /// A result that is kept.
     pub(super) fn result(&self, id: Id) -> Result<Option<Vec<u8>>> {
         let Some(record) = self.spaces.results.get(&id.0)? else { return Ok(None) };
-        ResultHead::read(&record).ok_or_else(|| foreign("results", &id.0))?;
-        Ok(Some(record[RESULT_HEAD..].to_vec()))
+        self.result_of(id, &record).map(Some)
     }
 
     /// Has a result told when it is there, at once where it is. Call it after a commit.

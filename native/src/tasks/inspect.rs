@@ -9,7 +9,7 @@ use super::engine::{Engine, NONE};
 use super::finish::unknown;
 use super::id::Id;
 use super::state::State;
-use super::store::{RESULT_HEAD, ResultHead, foreign};
+use super::store::{ResultHead, foreign};
 use super::{Result, TaskError};
 
 /// Which tasks.
@@ -171,14 +171,14 @@ impl Engine {
                 return Err(foreign("results", &key));
             };
             if head.state == state && head.expires > now {
-                let text = &value[RESULT_HEAD..];
-                let fields: Fields = serde_json::from_slice(text).map_err(|_| foreign("results", &key))?;
+                let text = self.result_of(id, &value)?;
+                let fields: Fields = serde_json::from_slice(&text).map_err(|_| foreign("results", &key))?;
                 let same = |wanted: &Option<String>, is: &Option<String>| wanted.is_none() || wanted == is;
                 if same(&filter.queue, &fields.queue)
                     && same(&filter.name, &fields.name)
                     && same(&filter.workflow, &fields.root_id)
                 {
-                    tasks.push(String::from_utf8_lossy(text).into_owned());
+                    tasks.push(String::from_utf8_lossy(&text).into_owned());
                 }
             }
             if tasks.len() == limit || read + 1 == READ_AT_ONCE {
@@ -211,14 +211,12 @@ impl Engine {
         Ok(Value::Object(named.collect()))
     }
 
-    pub(super) fn list_queues(&self, now: i64) -> Value {
+    pub(super) fn list_queues(&mut self, now: i64) -> Value {
         let mut oldest = vec![i64::MAX; self.queues.len()];
-        for index in self.live() {
+        for index in self.fronts() {
             let task = &self.tasks[index as usize];
-            if task.state == State::Pending {
-                let place = &mut oldest[self.lanes[task.lane as usize].queue as usize];
-                *place = (*place).min(task.created);
-            }
+            let place = &mut oldest[self.lanes[task.lane as usize].queue as usize];
+            *place = (*place).min(task.created);
         }
         let all = self.queues.iter().enumerate().map(|(number, queue)| {
             let counts = |state: State| queue.counts[state as usize];

@@ -167,6 +167,20 @@ impl Engine {
         best.and_then(|(_, lane)| self.lanes[lane as usize].levels[level].pop_front())
     }
 
+    /// What waits longest, of each lane and priority and of each key: few, however many wait behind them.
+    pub(super) fn fronts(&mut self) -> Vec<u32> {
+        let tasks = &self.tasks;
+        let levels = self.lanes.iter_mut().flat_map(|lane| &mut lane.levels);
+        let waiting = levels.chain(self.key_limits.values_mut().map(|limit| &mut limit.parked));
+        let first = |waiting: &mut VecDeque<(u32, u32)>| {
+            while waiting.front().is_some_and(|&(index, step)| tasks[index as usize].step != step) {
+                waiting.pop_front();
+            }
+            waiting.front().map(|&(index, _)| index)
+        };
+        waiting.filter_map(first).collect()
+    }
+
     /// True if its rate key has no token: then it waits beside its lane.
     fn park(&mut self, index: u32, step: u32, now: i64) -> bool {
         let Some(key) = self.tasks[index as usize].extra.as_ref().and_then(|extra| extra.rate_key.clone()) else {

@@ -10,6 +10,8 @@ use crate::kv::{Kv, KvError, Space};
 
 /// Of every record that begins with bytes of ours.
 const VERSION: u8 = 1;
+/// Of a [`PlainResult`].
+const PLAIN: u8 = 2;
 
 pub(super) struct Spaces {
     /// Place in the order of sending → [`TaskHead`] and the message. What is sent last stands last, so the
@@ -125,10 +127,61 @@ impl ResultHead {
 
     pub fn read(record: &[u8]) -> Option<ResultHead> {
         let mut at = Reader(record);
-        if at.u8()? != VERSION {
+        if !matches!(at.u8()?, VERSION | PLAIN) {
             return None;
         }
         Some(ResultHead { state: State::from_number(at.u8()?)?, expires: at.u64()? as i64 })
+    }
+}
+
+/// A success of which there is no more to say, as most are: a third of the bytes of its JSON, which is made when it is
+/// asked for.
+#[derive(Debug, PartialEq)]
+pub(super) struct PlainResult<'a> {
+    pub created: i64,
+    pub started: i64,
+    pub completed: i64,
+    pub retries: u16,
+    pub queue: u32,
+    pub name: u32,
+    pub root: Option<Id>,
+    pub worker: &'a str,
+    /// JSON.
+    pub result: &'a [u8],
+}
+
+const PLAIN_RESULT: usize = RESULT_HEAD + 8 * 3 + 2 + 4 * 2 + 16 + 2;
+
+impl<'a> PlainResult<'a> {
+    /// With the head before it.
+    pub fn record(&self, expires: i64) -> Vec<u8> {
+        let mut out = Vec::with_capacity(PLAIN_RESULT + self.worker.len() + self.result.len());
+        out.extend([PLAIN, State::Success as u8]);
+        for time in [expires, self.created, self.started, self.completed] {
+            out.extend(time.to_be_bytes());
+        }
+        out.extend(self.retries.to_be_bytes());
+        out.extend(self.queue.to_be_bytes());
+        out.extend(self.name.to_be_bytes());
+        out.extend(self.root.unwrap_or(NO_ID).0);
+        out.extend((self.worker.len() as u16).to_be_bytes());
+        out.extend(self.worker.as_bytes());
+        out.extend(self.result);
+        out
+    }
+
+    /// None: the record is no such, and has JSON behind its head.
+    pub fn read(record: &'a [u8]) -> Option<Self> {
+        let mut at = Reader(record.strip_prefix(&[PLAIN])?);
+        at.take::<{ RESULT_HEAD - 1 }>()?;
+        let (created, started, completed) = (at.u64()? as i64, at.u64()? as i64, at.u64()? as i64);
+        let retries = at.take().map(u16::from_be_bytes)?;
+        let (queue, name) = (at.u32()?, at.u32()?);
+        let root = Some(at.id()?).filter(|&id| id != NO_ID);
+        let len = at.take().map(u16::from_be_bytes)?;
+        let (worker, result) = at.0.split_at_checked(usize::from(len))?;
+        let worker = std::str::from_utf8(worker).ok()?;
+        Some(PlainResult { created, started, completed, retries, queue, name, root, worker, result })
     }
 }
 
@@ -246,5 +299,21 @@ mod tests {
         let record = head.record(&1).unwrap();
         assert_eq!((ResultHead::read(&record), &record[RESULT_HEAD..]), (Some(head), b"1".as_slice()));
         assert_eq!(ResultHead::read(b"\x01\x63"), None);
+        assert_eq!(PlainResult::read(&record), None);
+        let plain = PlainResult {
+            created: 1_700_000_000_000,
+            started: 5,
+            completed: 6,
+            retries: 7,
+            queue: 8,
+            name: 9,
+            root: Some(Id([1; 16])),
+            worker: "here",
+            result: b"[1]",
+        };
+        let record = plain.record(10);
+        assert_eq!(ResultHead::read(&record), Some(ResultHead { state: State::Success, expires: 10 }));
+        assert_eq!(PlainResult::read(&record), Some(plain));
+        assert_eq!(PlainResult::read(&record[..record.len() - 5]), None);
     }
 }

@@ -209,3 +209,66 @@ fn periodic_tasks_fire_once_a_time_and_outlive_restarts() {
         assert!(rig.try_control(command).is_err());
     }
 }
+
+#[test]
+fn the_oldest_of_a_queue_is_among_the_first_of_its_lanes() {
+    let mut rig = Rig::new();
+    let age = |rig: &mut Rig| rig.control(json!({ "op": "queues" }))[0]["oldestAgeMs"].clone();
+    let send = |rig: &mut Rig, name: &str, more: Value| {
+        let mut options = json!({ "queue": "q" });
+        options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let id = rig.send(name, options);
+        rig.pass(1_000);
+        id
+    };
+    let first = send(&mut rig, "a", json!({}));
+    let second = send(&mut rig, "a", json!({}));
+    let third = send(&mut rig, "b", json!({ "priority": 9 }));
+    let fourth = send(&mut rig, "b", json!({ "priority": 1 }));
+    assert_eq!(age(&mut rig), 4_000);
+    // What is called off stays where it waited until somebody looks there.
+    for (id, left) in [(&first, json!(3_000)), (&second, json!(2_000)), (&third, json!(1_000)), (&fourth, Value::Null)]
+    {
+        rig.control(json!({ "op": "revoke", "id": id }));
+        assert_eq!(age(&mut rig), left);
+    }
+    // One whose key has no token waits beside its lane; one whose time has not come does not wait.
+    rig.control(json!({ "op": "rateLimit", "scope": "key", "name": "k", "rate": { "perSecond": 0.001, "burst": 1 } }));
+    let worker = rig.worker(3);
+    send(&mut rig, "a", json!({ "rateKey": "k" }));
+    send(&mut rig, "a", json!({ "rateKey": "k" }));
+    let later = rig.now + 90_000;
+    send(&mut rig, "a", json!({ "eta": later }));
+    assert_eq!(rig.take(worker).len(), 1);
+    assert_eq!(age(&mut rig), 2_000);
+}
+
+#[test]
+fn a_result_says_the_same_however_it_is_kept() {
+    let mut rig = Rig::new();
+    let worker = rig.worker_with(WorkerOptions { name: "w \"1\"".into(), ..WorkerOptions::default() });
+    let id = rig.send("t", json!({ "queue": "q" }));
+    let sent = rig.now;
+    rig.pass(5);
+    let taken = rig.take_one(worker);
+    rig.pass(7);
+    rig.done(&taken, json!({ "a": [1, "é"] }));
+    let whole = json!({
+        "id": id, "state": "success", "name": "t", "queue": "q", "result": { "a": [1, "é"] }, "error": null,
+        "createdAt": sent, "startedAt": sent, "completedAt": sent + 12, "runtimeMs": 12, "retries": 0,
+        "workerId": "w \"1\"", "progress": null
+    });
+    assert_eq!(rig.get(&id), whole);
+    assert_eq!(rig.watched(&id), Some(whole.clone()));
+    rig.restart();
+    assert_eq!(rig.get(&id), whole);
+    assert_eq!(rig.control(json!({ "op": "list", "state": "success" }))["tasks"], json!([whole]));
+    // With more to say it is kept as it is told.
+    let worker = rig.worker(1);
+    let other = rig.send("t", json!({ "queue": "q" }));
+    let taken = rig.take_one(worker);
+    rig.report(taken.token, Report::Progress, "0.5");
+    rig.done(&taken, json!(1));
+    let told = rig.get(&other);
+    assert_eq!((&told["result"], &told["progress"]), (&json!(1), &json!(0.5)));
+}

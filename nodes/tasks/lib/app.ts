@@ -6,7 +6,7 @@ import { Distributed } from './distributed'
 import { Embedded, type EmbeddedOptions } from './embedded'
 import { Events } from './events'
 import { newId } from './id'
-import { messageOf, type SendOptions, type TaskOptions, tailOf } from './message'
+import { messagesOf, type SendOptions, type TaskOptions, tailOf } from './message'
 import { AsyncResult } from './result'
 import type { DistributedOptions } from './servers'
 import { TaskSignature } from './signature'
@@ -128,13 +128,16 @@ export class App {
 export class Task<T = unknown> {
   /** The same for all sends without options of their own. */
   private tail: string | undefined
+  private readonly messageOf: (args: readonly unknown[], tail: string, id: string) => string
 
   /** @internal */
   constructor(
     private readonly broker: Broker,
     readonly name: string,
     private readonly options: TaskOptions,
-  ) {}
+  ) {
+    this.messageOf = messagesOf(name)
+  }
 
   /** Sends it. */
   delay(...args: unknown[]): Promise<AsyncResult<T>> {
@@ -146,7 +149,7 @@ export class Task<T = unknown> {
     const id = options?.id ?? newId()
     this.tail ??= tailOf(this.options)
     const tail = options ? tailOf({ ...this.options, ...options }) : this.tail
-    const earlier = await this.broker.send(messageOf(this.name, args, tail, id))
+    const earlier = await this.broker.send(this.messageOf(args, tail, options?.id ? escaped(id) : id))
     return new AsyncResult<T>(earlier || id, this.broker)
   }
 
@@ -161,7 +164,7 @@ export class Task<T = unknown> {
     for (const args of calls) {
       const id = newId()
       ids.push(id)
-      messages.push(messageOf(this.name, args, tail, id))
+      messages.push(this.messageOf(args, tail, id))
       if (ids.length % MANY_AT_ONCE === 0) await turn()
     }
     const earlier = await this.broker.sendAll(messages)
@@ -178,6 +181,9 @@ export class Task<T = unknown> {
     return new TaskSignature<T>(this.broker, { task: this.name, args, immutable: true }).set(this.options)
   }
 }
+
+/** An id that is not one of ours. */
+const escaped = (id: string) => JSON.stringify(String(id)).slice(1, -1)
 
 /** So many messages are made before others have their turn. */
 const MANY_AT_ONCE = 1024

@@ -74,9 +74,13 @@ export function tailOf(options: SendOptions): string {
   return `${kwargs ? `,"kwargs":${toJson(kwargs, 'kwargs')}` : ''}${rest && `,${rest}`}`
 }
 
-export function messageOf(name: string, args: readonly unknown[], tail: string, id: string): string {
-  const head = `{"v":1,"id":${JSON.stringify(id)},"name":${JSON.stringify(name)},"createdAt":${Date.now()}`
-  return `${head}${args.length > 0 ? `,"args":${toJson(args, 'args')}` : ''}${tail}}`
+/** Makes the messages of a name: what they have in common is made once. */
+export function messagesOf(name: string): (args: readonly unknown[], tail: string, id: string) => string {
+  const common = `","name":${JSON.stringify(name)},"createdAt":`
+  return (args, tail, id) => {
+    const list = args.length > 0 ? `,"args":${toJson(args, 'args')}` : ''
+    return `{"v":1,"id":"${id}${common}${Date.now()}${list}${tail}}`
+  }
 }
 
 export function seconds(value: number, option: string): number {
