@@ -199,6 +199,22 @@ fn taken(database: &Database, watcher: &Watcher, limit: usize) -> (Vec<String>, 
 }
 
 #[test]
+fn what_one_batch_did_is_told_in_the_order_in_which_it_was_asked_for() {
+    let folder = Folder::new("order");
+    let database = open(&folder);
+    let (all, _) = watch(&database, json!({}));
+    let one = |key: &str, value: u32| json!({"put": {"namespace": "n", "key": key, "value": value}});
+    let first = write(&database, json!([one("c", 1), one("a", 2)])).unwrap();
+    let gone = json!({"delete": {"namespace": "n", "key": "never"}});
+    let second = write(&database, json!([one("c", 3), gone, one("b", 4), one("a", 5)])).unwrap();
+    let previous: Vec<_> = second.iter().map(|[_, previous]| previous.clone()).collect();
+    assert_eq!(previous, [first[0][0].clone(), None, None, first[1][0].clone()]);
+    assert_eq!(second.iter().map(|[version, _]| version.is_some()).collect::<Vec<_>>(), [true, false, true, true]);
+    assert_eq!(taken(&database, &all, 100).0, ["c 1", "a 2", "c 3", "b 4", "a 5"]);
+    assert_eq!(["a", "b", "c"].map(|key| get(&database, key)), [Some(json!(5)), Some(json!(4)), Some(json!(3))]);
+}
+
+#[test]
 fn a_watcher_hears_every_put_resumes_and_is_told_what_it_missed() {
     let folder = Folder::new("watch");
     let options = Options { changes_kept: 20, ..sync() };

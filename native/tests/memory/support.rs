@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use millrace::error::{ErrorCode, HasCode};
 use millrace::memory::ask::Ask;
@@ -27,8 +28,15 @@ pub fn sync() -> Options {
     Options { durability: Durability::Sync, memory_bytes: 8 << 20, ..Options::default() }
 }
 
+/// Where one was dropped and not closed, the thread that tends it may be the last who has it: that closes it then.
 pub fn open(folder: &Folder) -> Arc<Database> {
-    Database::open(&folder.0, sync()).unwrap()
+    for _ in 0..500 {
+        match Database::open(&folder.0, sync()) {
+            Err(error) if error.code() == ErrorCode::StoreLocked => std::thread::sleep(Duration::from_millis(20)),
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("{} stays locked", folder.0.display());
 }
 
 /// One atomic request, given as JSON: `[version, previous]` of each operation.
