@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { constants } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { inside } from './lib/files.mjs'
+import { linkPackage } from './lib/link.mjs'
 import { Failure, main } from './lib/run.mjs'
 import { packageCommand } from './lib/tools.mjs'
 import { placeTour } from './lib/tour.mjs'
@@ -17,6 +18,7 @@ main(async () => {
   if (!Number.isInteger(port) || port < 1 || port > 65535) throw new Failure(`PORT=${process.env.PORT} is not a port.`)
   await checkPort()
   await setup()
+  linkPackage()
   placeTour()
   process.exitCode = await runNodeRed()
 })
