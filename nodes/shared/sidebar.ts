@@ -17,6 +17,7 @@ const PAUSE_MS = 2000
 interface Place {
   details: JQuery
   problem: JQuery
+  body: JQuery
   shown: { refresh(): Promise<void> }
   restMs: number
   refreshedAt: number
@@ -53,6 +54,7 @@ async function refresh(place: Place): Promise<void> {
   place.refreshedAt = performance.now()
   try {
     await place.shown.refresh()
+    place.body.prop('hidden', false)
   } catch (error) {
     problem = label('problem', { reason: (error as Error).message })
   }
@@ -65,11 +67,13 @@ function addSections(): void {
     const section = plugin as Section
     const details = $('<details>', { class: 'millrace-section' }).prop('open', true)
     const problem = $('<div>', { class: 'millrace-sidebar-problem', role: 'status' }).prop('hidden', true)
-    const body = $('<div>')
+    // Until something is known of it.
+    const body = $('<div>').prop('hidden', true)
     details.append($('<summary>').text(section.title()), problem, body).appendTo(content)
     const place = {
       details,
       problem,
+      body,
       shown: section.open(body),
       restMs: section.restMs ?? 0,
       refreshedAt: Number.NEGATIVE_INFINITY,
