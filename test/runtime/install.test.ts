@@ -49,7 +49,7 @@ describe('the package on its way to a user', function suite() {
     const all = files(packed())
     const bytes = all.reduce((sum, file) => sum + statSync(join(packed(), file)).size, 0)
     const known =
-      /^(dist|examples)\/|^native\/(index\.js|index\.d\.ts|embedding\/NOTICE)$|^package\.json$|^[A-Z-]+(\.md)?$/
+      /^(dist|examples|dashboards)\/|^native\/(index\.js|index\.d\.ts|embedding\/NOTICE)$|^package\.json$|^[A-Z-]+(\.md)?$/
     const odd = /\.(map|node|tgz|log)$|(^|\/)(test|tests|fixtures|coverage|node_modules|target)\/|\.test\./
     const strays = all.filter((file) => !known.test(file.replaceAll('\\', '/')) || odd.test(file.replaceAll('\\', '/')))
     assert.deepEqual(strays, [])
