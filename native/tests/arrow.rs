@@ -139,7 +139,7 @@ fn read(batch: &Batch) -> Vec<Json> {
     let (mut from, mut found) = (0, Vec::new());
     while from < batch.rows() {
         // Small pieces, so that they are many.
-        let style = Style { layout: Layout::Values, quote_int64: true };
+        let style = Style { layout: Layout::Values, quote_int64: true, numeric_times: false };
         let (text, next) = write_text(batch, from, 40, style).unwrap();
         let rows: Vec<Vec<Json>> = serde_json::from_slice(&text).unwrap();
         assert_eq!(rows.len(), next - from);
@@ -459,9 +459,16 @@ fn every_type_becomes_a_delta_column_and_a_record_that_agrees_with_its_descripto
         let field = fields(&message.iter().find(|(number, _)| *number == 2).unwrap().1);
         let kind = field.iter().find(|(number, _)| *number == 5).unwrap().1[0];
         assert!([1, 2, 3, 5, 8, 9, 11, 12].contains(&kind), "{type_name}");
+        // A list or a map with a null in it.
+        let without_form = match type_name {
+            "list<int32>" | "fixed-list(2)<float64>" | "map<utf8, int8>" => vec![Reason::Null],
+            _ => Vec::new(),
+        };
         for part in cast.parts() {
             let (records, errors) = descriptor.encode(part, 0).unwrap();
-            assert_eq!((records.len(), errors.len()), (part.num_rows(), 0), "{type_name}");
+            assert_eq!(records.len() + errors.len(), part.num_rows(), "{type_name}");
+            let reasons: Vec<Reason> = errors.iter().map(|error| error.reason).collect();
+            assert_eq!(reasons, without_form, "{type_name}");
             for record in records {
                 assert!(fields(&record).iter().all(|(number, _)| *number == 1), "{type_name}");
             }
@@ -519,6 +526,31 @@ fn records_are_as_protobuf_has_them() {
     assert_eq!((records.len(), errors[0].row, errors[0].reason), (0, 7, Reason::Length));
     let odd = from_declared(r#"[{"name":"a b","type":"int8"}]"#).unwrap();
     assert!(matches!(Descriptor::new(&odd), Err(Fault::Schema { .. })));
+}
+
+#[test]
+fn a_null_in_a_list_refuses_its_row_and_no_other() {
+    let schema = r#"[{"name":"id","type":"int32"},{"name":"in_it","type":"struct<a: list<int32>>"}]"#;
+    let rows = [json!({"id": 1, "in_it": {"a": [1]}}), json!({"id": 2, "in_it": {"a": [1, null]}}), json!({"id": 3})];
+    let (batch, errors) = rows_of(schema, &rows, Unknown::Refuse);
+    assert_eq!(errors, []);
+    let (cast, _) = cast_to_delta(&batch).unwrap();
+    let (records, errors) = Descriptor::new(cast.schema()).unwrap().encode(&cast.parts()[0], 10).unwrap();
+    assert_eq!(records, [vec![8, 1, 18, 2, 8, 1], vec![8, 3]]);
+    assert_eq!((errors.len(), errors[0].row, errors[0].column.as_str()), (1, 11, "in_it"));
+}
+
+#[test]
+fn a_table_takes_moments_as_numbers() {
+    let schema = r#"[{"name":"day","type":"date32"},{"name":"at","type":"timestamp(us, UTC)"},
+        {"name":"all","type":"list<timestamp(us)>"}]"#;
+    let row = json!({"day": "1970-01-04", "at": "1970-01-01T00:00:00.000005Z", "all": [7]});
+    let (batch, errors) = rows_of(schema, &[row], Unknown::Refuse);
+    assert_eq!(errors, []);
+    let style = |numeric_times| Style { layout: Layout::Lines, quote_int64: false, numeric_times };
+    let text = |style| String::from_utf8(write_text(&batch, 0, 1 << 20, style).unwrap().0).unwrap();
+    assert_eq!(text(style(true)), "{\"day\":3,\"at\":5,\"all\":[7]}\n");
+    assert!(text(style(false)).starts_with("{\"day\":\"1970-01-04\",\"at\":\"1970-01-01T"));
 }
 
 #[test]
@@ -645,7 +677,7 @@ fn bytes_from_anywhere_are_a_batch_or_an_error() {
         }
         match decode(bytes.into(), 1 << 20) {
             Ok(batch) => {
-                let style = Style { layout: Layout::Rows, quote_int64: false };
+                let style = Style { layout: Layout::Rows, quote_int64: false, numeric_times: false };
                 let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                     write_text(&batch, 0, 1 << 16, style).map(|_| ())
                 }));

@@ -1,7 +1,8 @@
 //! A batch in its Delta form as Protobuf records (proto2), and the descriptor that the other side reads them by.
 //!
-//! Fields are numbered from 1 in the order of the columns. A null is a field that is not there. One table of kinds serves
-//! the descriptor and the encoder, so that what the first declares the second writes.
+//! Fields are numbered from 1 in the order of the columns. A null is a field that is not there, and so is an empty list.
+//! A list or map with a null in it has no form here: such a row is refused. One table of kinds serves the descriptor and
+//! the encoder, so that what the first declares the second writes.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -108,13 +109,18 @@ impl Descriptor {
         &self.bytes
     }
 
-    /// A record a row; what is too large is told of and left out. `first` is the number of the first row.
+    /// A record a row; what is too large, or has no form here, is told of and left out. `first` is the number of the first row.
     pub fn encode(&self, batch: &RecordBatch, first: usize) -> Result<(Vec<Vec<u8>>, Vec<RowError>), Fault> {
         let (mut records, mut errors) = (Vec::with_capacity(batch.num_rows()), Vec::new());
         let schema = batch.schema();
         for row in 0..batch.num_rows() {
+            let columns = || schema.fields().iter().zip(batch.columns());
+            if let Some((field, _)) = columns().find(|(_, column)| lists_null(column.as_ref(), row)) {
+                errors.push(RowError { row: first + row, column: field.name().clone(), reason: Reason::Null });
+                continue;
+            }
             let mut record = Vec::new();
-            for (place, (field, column)) in schema.fields().iter().zip(batch.columns()).enumerate() {
+            for (place, (field, column)) in columns().enumerate() {
                 value_field(&mut record, place + 1, field.data_type(), column.as_ref(), row)?;
             }
             if record.len() > MAX_RECORD {
@@ -198,6 +204,28 @@ fn camel(name: &str) -> String {
     parts.collect()
 }
 
+/// Whether a list or a map in this row has a null in it.
+fn lists_null(array: &dyn Array, row: usize) -> bool {
+    if array.is_null(row) {
+        return false;
+    }
+    let any = |offsets: &[i32], values: &dyn Array| {
+        (offsets[row] as usize..offsets[row + 1] as usize).any(|at| values.is_null(at) || lists_null(values, at))
+    };
+    match array.data_type() {
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            any(list.value_offsets(), list.values().as_ref())
+        }
+        DataType::Map(..) => {
+            let map = array.as_map();
+            any(map.value_offsets(), map.values().as_ref())
+        }
+        DataType::Struct(_) => array.as_struct().columns().iter().any(|column| lists_null(column.as_ref(), row)),
+        _ => false,
+    }
+}
+
 fn value_field(
     out: &mut Vec<u8>,
     field: usize,
@@ -213,7 +241,6 @@ fn value_field(
             let list = array.as_list::<i32>();
             let (begin, end) = (list.value_offsets()[row] as usize, list.value_offsets()[row + 1] as usize);
             for place in begin..end {
-                // A list of records has no nulls; the cast says so of the schema, as far as it knows.
                 value_field(out, field, item.data_type(), list.values().as_ref(), place)?;
             }
             return Ok(());

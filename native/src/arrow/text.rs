@@ -39,6 +39,8 @@ pub struct Style {
     pub layout: Layout,
     /// 64-bit integers in quotes.
     pub quote_int64: bool,
+    /// As a Delta table keeps them: days since 1970, and microseconds. Only for what it has room for.
+    pub numeric_times: bool,
 }
 
 /// One row takes no more: references to one large value, over and over, could make it any size.
@@ -205,6 +207,10 @@ fn cell<'a>(array: &'a dyn Array, style: Style) -> Result<Cell<'a>, Fault> {
         DataType::FixedSizeBinary(_) => {
             let values = array.as_fixed_size_binary();
             Box::new(move |out, row| base64(out, values.value(row)))
+        }
+        DataType::Date32 if style.numeric_times => integer::<Date32Type>(array, false)?,
+        DataType::Timestamp(TimeUnit::Microsecond, _) if style.numeric_times => {
+            integer::<TimestampMicrosecondType>(array, false)?
         }
         DataType::Date32 => plain::<Date32Type>(array, |out, days| {
             out.push(b'"');

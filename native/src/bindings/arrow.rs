@@ -238,7 +238,8 @@ impl ArrowBatch {
         let batch = self.batch.clone();
         blocking(move || {
             let TextOptions { layout, max_bytes, quote_int64 } = from_json(&options)?;
-            let (text, next) = write_text(&batch, from as usize, max_bytes, Style { layout, quote_int64 })?;
+            let (text, next) =
+                write_text(&batch, from as usize, max_bytes, Style { layout, quote_int64, numeric_times: false })?;
             Ok::<_, EngineError>(ArrowText { text: text.into(), next: next as u32 })
         })
         .await

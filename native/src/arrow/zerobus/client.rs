@@ -184,6 +184,9 @@ impl Client {
         let outbox = spool.map(Arc::new);
         let drain = outbox.as_ref().map(|outbox| tokio::spawn(outbox.clone().drain(sender.clone())));
         let copies = copies.map(|copies| Arc::new(Mutex::new(copies)));
+        if let Some(copies) = &copies {
+            Copies::keep_time(copies, &config);
+        }
         let (batches, failed) = (AtomicU64::new(0), AtomicU64::new(0));
         Ok(Client { sender, outbox, copies, last: Mutex::new(None), batches, failed, tasks: Mutex::new([drain, lane]) })
     }

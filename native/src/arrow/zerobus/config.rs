@@ -244,6 +244,15 @@ impl ZerobusConfig {
         let copies = self.debug.arrow || self.debug.protobuf;
         let folder = self.debug.folder.is_some() || !copies;
         rule(folder, "debug.folder", &"", "and has to be set where debug.arrow or debug.protobuf is");
+        let idle = self.debug.folder.as_deref().filter(|_| !copies);
+        let shown = idle.map_or(String::new(), |folder| folder.display().to_string());
+        rule(
+            idle.is_none(),
+            "debug.folder",
+            &shown,
+            "where nothing is written; set debug.arrow or debug.protobuf, too",
+        );
+        rule(self.debug.keep != Some(0), "debug.keep", &0, "and has to be 1 or more");
         rule(self.debug.flush_ms != Some(0), "debug.flushMs", &0, "and has to be 1 or more");
         rule(self.debug.max_file_bytes != Some(0), "debug.maxFileBytes", &0, "and has to be 1 or more");
         let use_of_it = copies || !self.writer_disabled;
@@ -251,6 +260,8 @@ impl ZerobusConfig {
         let ca = self.ca.as_deref().is_none_or(|text| text.contains("-----BEGIN CERTIFICATE-----"));
         rule(ca, "ca", &"", "and has to be certificates in PEM form");
         let spool = self.spool.as_ref();
+        let placed = spool.is_none_or(|spool| !spool.folder.as_os_str().is_empty());
+        rule(placed, "spool.folder", &"", "and has to be set");
         let spool_room = spool.is_none_or(|spool| spool.max_bytes >= 1 << 20);
         let held = spool.map_or(0, |spool| spool.max_bytes);
         rule(spool_room, "spool.maxBytes", &held, "and has to be 1 MiB or more");
@@ -332,9 +343,11 @@ mod tests {
             "connectTimeoutMs",
             "maxInFlightBytes",
             "debug.folder",
+            "debug.keep",
             "debug.flushMs",
             "debug.maxFileBytes",
             "ca",
+            "spool.folder",
             "spool.maxBytes",
             "observability.endpoint",
             "observability.intervalMs",
@@ -342,8 +355,8 @@ mod tests {
         let bad: ZerobusConfig = serde_json::from_value(serde_json::json!({
             "endpoint": "http://far.example.com", "table": "two.parts", "ackTimeoutMs": 0, "connectTimeoutMs": 0,
             "retry": { "maxAttempts": 0, "baseDelayMs": 0, "maxDelayMs": u64::MAX }, "maxInFlightBytes": 0,
-            "debug": { "arrow": true, "flushMs": 0, "maxFileBytes": 0 }, "ca": "no PEM",
-            "spool": { "folder": "/tmp", "maxBytes": 1 },
+            "debug": { "arrow": true, "flushMs": 0, "maxFileBytes": 0, "keep": 0 }, "ca": "no PEM",
+            "spool": { "folder": "", "maxBytes": 1 },
             "observability": { "endpoint": "collector:4318", "intervalMs": 1 }
         }))
         .unwrap();
@@ -359,6 +372,8 @@ mod tests {
         assert_eq!(fields(&config), ["writerDisabled"]);
         config.debug = Debug { protobuf: true, folder: Some("copies".into()), ..Debug::default() };
         assert_eq!(fields(&config), [""; 0]);
+        let debug = Debug { folder: Some("copies".into()), ..Debug::default() };
+        assert_eq!(fields(&ZerobusConfig { debug, ..good() }), ["debug.folder"]);
     }
 
     #[test]

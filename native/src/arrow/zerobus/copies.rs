@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::SendError;
@@ -25,7 +26,7 @@ impl Copies {
         let Some(folder) = debug.folder.as_ref().filter(|_| debug.arrow || debug.protobuf) else { return Ok(None) };
         let prefix = config.table.replace('.', "_");
         let max_bytes = debug.max_file_bytes.unwrap_or(MAX_FILE_BYTES);
-        let age = debug.flush_ms.map_or(FLUSH, Duration::from_millis);
+        let age = age_of(config);
         let keep = debug.keep.unwrap_or(KEEP);
         let arrow = if debug.arrow {
             let options = FileOptions {
@@ -56,6 +57,31 @@ impl Copies {
         Ok(())
     }
 
+    /// Completes the files that are old enough.
+    pub(super) fn tick(&mut self) {
+        // One that cannot be completed now is told of by the next write.
+        if let Some(arrow) = &mut self.arrow {
+            let _ = arrow.tick();
+        }
+        if let Some(protobuf) = &mut self.protobuf {
+            protobuf.open.take_if(|open| open.since.elapsed() >= protobuf.age);
+        }
+    }
+
+    /// Ticks while somebody has them, also when nothing is written. To be called within a Tokio runtime.
+    pub(super) fn keep_time(copies: &Arc<Mutex<Self>>, config: &ZerobusConfig) {
+        let copies = Arc::downgrade(copies);
+        let every = age_of(config);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let Some(copies) = copies.upgrade() else { return };
+                let tick = move || copies.lock().unwrap_or_else(PoisonError::into_inner).tick();
+                let _ = tokio::task::spawn_blocking(tick).await;
+            }
+        });
+    }
+
     /// Completes the files.
     pub(super) fn close(&mut self) {
         // Copies are for looking at: nobody waits for them at the end.
@@ -66,6 +92,11 @@ impl Copies {
             protobuf.open = None;
         }
     }
+}
+
+/// A file is complete at this age.
+fn age_of(config: &ZerobusConfig) -> Duration {
+    config.debug.flush_ms.map_or(FLUSH, Duration::from_millis)
 }
 
 /// Records in files, each with its length before it as Protobuf's own tools write them.
@@ -160,8 +191,6 @@ fn length(mut value: u64, out: &mut Vec<u8>) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 
     use super::super::config::Debug;
@@ -186,7 +215,11 @@ mod tests {
         for _ in 0..5 {
             copies.write(&batch).unwrap();
         }
+        let complete = |copies: &Copies| copies.protobuf.as_ref().unwrap().open.is_none();
+        copies.tick();
+        assert!(!complete(&copies));
         copies.close();
+        assert!(complete(&copies));
         let files = |kind: &str| {
             let found = std::fs::read_dir(folder.join(kind)).unwrap().map(|entry| entry.unwrap().path());
             let mut found: Vec<PathBuf> = found.collect();
@@ -201,5 +234,27 @@ mod tests {
         assert_eq!(files("arrow").iter().filter(|path| path.extension().is_some_and(|it| it == "arrow")).count(), 2);
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(Copies::open(&ZerobusConfig::default()).unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn copies_are_complete_in_time_though_nothing_more_is_sent() {
+        let folder = std::env::temp_dir().join(format!("millrace-copies-time-{}", std::process::id()));
+        let debug =
+            Debug { arrow: true, protobuf: true, folder: Some(folder.clone()), flush_ms: Some(20), ..Debug::default() };
+        let config = ZerobusConfig { table: "a.b.c".into(), debug, ..ZerobusConfig::default() };
+        let copies = Arc::new(Mutex::new(Copies::open(&config).unwrap().unwrap()));
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        let batch = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
+        copies.lock().unwrap().write(&Batch::new(batch.schema(), vec![batch])).unwrap();
+        Copies::keep_time(&copies, &config);
+        let complete = || {
+            let kind = |path: &Path| path.extension().is_some_and(|it| it == "arrow");
+            let arrow = std::fs::read_dir(folder.join("arrow")).unwrap().any(|entry| kind(&entry.unwrap().path()));
+            arrow && copies.lock().unwrap().protobuf.as_ref().unwrap().open.is_none()
+        };
+        while !complete() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -114,7 +114,8 @@ fn protobuf(shape: &Shape, batch: &Batch) -> Result<(Vec<Part>, Vec<RowError>), 
 }
 
 fn json(batch: &Batch) -> Result<Vec<Part>, SendError> {
-    let style = Style { layout: Layout::Lines, quote_int64: false };
+    // The other side takes no ISO 8601.
+    let style = Style { layout: Layout::Lines, quote_int64: false, numeric_times: true };
     let (mut at, mut lines) = (0, Vec::new());
     while at < batch.rows() {
         let (text, next) = write_text(batch, at, MAX_CALL, style)?;
