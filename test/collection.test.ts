@@ -8,13 +8,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { engines, imports, pages, permissions } from './collection/borders'
 import { Collection, type Rule } from './collection/files'
-import { identities, keys, noStrays, parts, properties, translations } from './collection/rules'
+import { errors, identities, keys, noStrays, parts, properties, translations } from './collection/rules'
 
 const root = join(__dirname, '..')
 const rules: Record<string, [rule: Rule, title: string]> = {
   parts: [parts, 'every node has its files, its line in package.json, an example, a test and an icon'],
   identities: [identities, 'examples can be imported side by side'],
   translations: [translations, 'every language has every text, and the help of the same outline'],
+  errors: [errors, 'the page of errors tells of every code'],
   keys: [keys, 'every text that is used exists'],
   properties: [properties, 'forms and help tell of every property'],
   noStrays: [noStrays, 'every file has its purpose'],
@@ -96,6 +97,8 @@ const breaks: Break[] = [
     ["'INVALID_OPTION'", "'NEW_CODE' | 'INVALID_OPTION'"],
     'error.NEW_CODE',
   ],
+  ['errors', 'a code on the page', 'docs/errors.md', ['`LATE`', '`LATER`'], 'does not tell of LATE'],
+  ['errors', 'a code that is none', 'docs/errors.md', ['`LATE`', '`LATE`, `LATER`'], 'tells of LATER, which'],
   ['keys', 'a key in the form', 'nodes/sync/sync.html', ['label.stamp', 'label.stmap'], 'label.stmap'],
   ['keys', 'a key in shared rows', 'nodes/shared/matching.html', ['label.match', 'label.mtach'], 'label.mtach'],
   ['keys', 'a key in the panel', 'nodes/sync/sync.editor.ts', ['port.groups', 'port.group'], 'port.group,'],
@@ -162,7 +165,17 @@ describe('the rules of the collection', () => {
   let folder = ''
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'millrace-collection-'))
-    const parts = ['nodes', 'dist', 'examples', 'icons', 'test', 'native/src', 'native/index.d.ts', 'package.json']
+    const parts = [
+      'nodes',
+      'dist',
+      'docs',
+      'examples',
+      'icons',
+      'test',
+      'native/src',
+      'native/index.d.ts',
+      'package.json',
+    ]
     for (const part of parts) cpSync(join(root, part), join(folder, part), { recursive: true })
     // Another word, for an engine to know.
     cpSync(join(root, 'native/src/bindings/sync.rs'), join(folder, 'native/src/bindings/tasks.rs'))

@@ -53,7 +53,7 @@ export const translations: Rule = (collection) => {
   const catalogues = collection.files('nodes').filter((file) => /\/locales\/en-US\/[^/]+\.json$/.test(file))
   const helps = collection.files('nodes').filter((file) => /\/locales\/en-US\/[^/]+\.html$/.test(file))
   const others = languages.slice(1)
-  const codes = all(/export type ErrorCode = (.*)/.exec(collection.read('native/index.d.ts'))?.[1] ?? '', /'(\w+)'/g)
+  const codes = codesOf(collection)
   return [
     ...languages.flatMap((language) => {
       const file = `nodes/shared/locales/${language}/shared.json`
@@ -84,6 +84,17 @@ export const translations: Rule = (collection) => {
         .filter((file) => outline(collection.read(file)) !== outline(collection.read(source)))
         .map((file) => `${file} has another outline than its original`),
     ),
+  ]
+}
+
+/** The page of errors tells of every code, and of no others. */
+export const errors: Rule = (collection) => {
+  const page = 'docs/errors.md'
+  const codes = codesOf(collection)
+  const told = all(collection.read(page), /^\| ([^|]*) \|/gm).flatMap((cell) => all(cell, /`(\w+)`/g))
+  return [
+    ...without(codes, told).map((code) => `${page} does not tell of ${code}`),
+    ...without(told, codes).map((code) => `${page} tells of ${code}, which is no code`),
   ]
 }
 
@@ -152,6 +163,11 @@ export const noStrays: Rule = (collection) =>
     }
     return files.filter((file) => !known(file)).map((file) => `${file} is of no known kind`)
   })
+
+/** The list of codes, as the native build writes it. */
+function codesOf(collection: Collection): string[] {
+  return all(/export type ErrorCode = (.*)/.exec(collection.read('native/index.d.ts'))?.[1] ?? '', /'(\w+)'/g)
+}
 
 /** Texts with a dot among what is given to the functions that look texts up. */
 function keysIn(source: string): string[] {
