@@ -397,6 +397,26 @@ async fn the_spool_takes_what_cannot_be_sent_now_and_sends_it_later() {
 }
 
 #[tokio::test]
+async fn a_spool_of_more_than_the_memory_has_room_for_arrives_in_order() {
+    let folder = Folder::new("room");
+    let server = Server::start(keep).await;
+    let spool = SpoolConfig { max_bytes: 64 << 20, ..folder.spool(WhenSpoolFull::Block).unwrap() };
+    let away = ZerobusConfig { endpoint: "http://127.0.0.1:9".into(), spool: Some(spool), ..config(&server) };
+    let first = open(away.clone()).await;
+    for number in 0..10 {
+        assert!(first.send(batch(number * 50_000, 50_000)).await.unwrap().spooled);
+    }
+    first.close(Duration::ZERO).await;
+
+    // 400 kB each when they are unpacked: two have room.
+    let here = ZerobusConfig { endpoint: config(&server).endpoint, max_in_flight_bytes: 1 << 20, ..away };
+    let second = open(here).await;
+    second.flush().await;
+    assert_eq!(server.kept(), (0..500_000).collect::<Vec<_>>());
+    second.close(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
 async fn a_full_spool_refuses_drops_or_waits() {
     let server = Server::start(keep).await;
     let noise = |seed: i64| {

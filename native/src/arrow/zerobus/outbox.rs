@@ -6,7 +6,7 @@
 //! - What Zerobus refuses is set aside with the reason. What fails for other reasons is tried until it arrives; it is set
 //!   aside only when others keep arriving while it does not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::SendError;
 use super::aside::Aside;
 use super::backoff::pause;
-use super::client::{Lost, Sender, Sent, blocking};
+use super::client::{Lost, Sender, Sending, Sent, blocking};
 use super::config::{SpoolConfig, WhenSpoolFull};
 use super::report::gather;
 use crate::arrow::{Batch, Compression, Form, decode, encode};
@@ -50,6 +50,23 @@ struct Trouble {
     /// Its rows that are open; all, where it is not known.
     rows: Option<Vec<usize>>,
     suspicion: u32,
+}
+
+/// A batch on its way.
+struct Tried {
+    seq: u64,
+    batch: Batch,
+    numbers: Vec<usize>,
+    sending: Result<Sending, SendError>,
+}
+
+/// Batches that are sent together.
+struct Round<'a> {
+    trouble: &'a mut HashMap<u64, Trouble>,
+    /// One of them arrived.
+    through: bool,
+    /// Those that did not.
+    late: Vec<u64>,
 }
 
 impl Outbox {
@@ -164,52 +181,73 @@ impl Outbox {
 
     /// Sends them together, in order. Whether one of them is through.
     async fn send(&self, sender: &Sender, records: Vec<Record>, trouble: &mut HashMap<u64, Trouble>) -> bool {
-        let mut under_way = Vec::with_capacity(records.len());
+        let limit = sender.config.max_in_flight_bytes;
+        let (mut under_way, mut held) = (VecDeque::new(), 0);
+        let mut round = Round { trouble, through: false, late: Vec::new() };
         for record in records {
-            let (seq, open) = (record.seq, trouble.get(&record.seq).and_then(|it| it.rows.clone()));
+            let (seq, open) = (record.seq, round.trouble.get(&record.seq).and_then(|it| it.rows.clone()));
             match blocking(move || open_rows(&record, open)).await {
                 Ok((batch, numbers)) => {
+                    let bytes = batch.bytes() as u64;
+                    // They were packed on the disk, and are held as they are until they have arrived.
+                    while held + bytes > limit
+                        && let Some(first) = under_way.pop_front()
+                    {
+                        held -= self.conclude(sender, first, &mut round).await;
+                        if self.is_stopped() {
+                            return round.through;
+                        }
+                    }
                     let sending = sender.dispatch(&batch, &numbers).await;
-                    under_way.push((seq, batch, numbers, sending));
+                    held += bytes;
+                    under_way.push_back(Tried { seq, batch, numbers, sending });
                 }
                 // It was whole when it was taken; it stays, and does not stop the others.
-                Err(_) => trouble.entry(seq).or_default().suspicion = 0,
+                Err(_) => round.trouble.entry(seq).or_default().suspicion = 0,
             }
         }
-        let mut through = false;
-        let mut late = Vec::new();
-        for (seq, batch, numbers, sending) in under_way {
-            let sent = match sending {
-                Ok(sending) => sending.outcome(sender).await,
-                Err(error) => Err(error),
-            };
-            let Sent { lost, error, .. } = match sent {
-                Ok(sent) => sent,
-                Err(SendError::Closed) => return through,
-                Err(error) => Sent::nothing(&numbers, error),
-            };
-            let missing = matches!(error, Some(SendError::Missing(_)));
-            let suspicious = trouble.get(&seq).is_some_and(|it| it.suspicion >= MAX_SUSPICION);
-            let (aside, open): (Lost, Lost) =
-                lost.into_iter().partition(|(_, code, _)| suspicious || (is_final(*code) && !missing));
-            let kept = !aside.is_empty() && self.set_aside(seq, &batch, &numbers, &aside).await.is_err();
-            if open.is_empty() && !kept {
-                through = true;
-                trouble.remove(&seq);
-                self.acknowledge(seq).await;
-                sender.changed.notify_waiters();
-            } else {
-                let rest = if kept { aside.into_iter().chain(open).collect() } else { open };
-                let mut rows: Vec<usize> = rest.into_iter().map(|(row, ..)| row).collect();
-                rows.sort_unstable();
-                trouble.entry(seq).or_default().rows = Some(rows);
-                late.push(seq);
-            }
+        for tried in under_way {
+            self.conclude(sender, tried, &mut round).await;
         }
+        let Round { trouble, through, late } = round;
         if through {
             late.into_iter().for_each(|seq| trouble.entry(seq).or_default().suspicion += 1);
         }
         through
+    }
+
+    /// What became of a batch; gives back how much memory it held.
+    async fn conclude(&self, sender: &Sender, tried: Tried, round: &mut Round<'_>) -> u64 {
+        let Tried { seq, batch, numbers, sending } = tried;
+        let bytes = batch.bytes() as u64;
+        let sent = match sending {
+            Ok(sending) => sending.outcome(sender).await,
+            Err(error) => Err(error),
+        };
+        let Sent { lost, error, .. } = match sent {
+            Ok(sent) => sent,
+            // It stays as it is.
+            Err(SendError::Closed) => return bytes,
+            Err(error) => Sent::nothing(&numbers, error),
+        };
+        let missing = matches!(error, Some(SendError::Missing(_)));
+        let suspicious = round.trouble.get(&seq).is_some_and(|it| it.suspicion >= MAX_SUSPICION);
+        let (aside, open): (Lost, Lost) =
+            lost.into_iter().partition(|(_, code, _)| suspicious || (is_final(*code) && !missing));
+        let kept = !aside.is_empty() && self.set_aside(seq, &batch, &numbers, &aside).await.is_err();
+        if open.is_empty() && !kept {
+            round.through = true;
+            round.trouble.remove(&seq);
+            self.acknowledge(seq).await;
+            sender.changed.notify_waiters();
+        } else {
+            let rest = if kept { aside.into_iter().chain(open).collect() } else { open };
+            let mut rows: Vec<usize> = rest.into_iter().map(|(row, ..)| row).collect();
+            rows.sort_unstable();
+            round.trouble.entry(seq).or_default().rows = Some(rows);
+            round.late.push(seq);
+        }
+        bytes
     }
 
     async fn acknowledge(&self, seq: u64) {
