@@ -214,7 +214,7 @@ export class Editor {
 }
 
 /** Whether it came to be in its time. */
-function soon(happens: Promise<void>): Promise<boolean> {
+export function soon(happens: Promise<void>): Promise<boolean> {
   return happens.then(
     () => true,
     () => false,

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
+import type { Locator } from 'playwright-core'
 import { examples, type Json, moduleName, readJson, root } from '../runtime/harness'
 import type { ZerobusServer } from '../zerobus/server'
 import { standIn } from '../zerobus/stand-in'
+import { soon } from './editor'
 import { flowOf } from './flows'
 import { editorSuite } from './suite'
 
@@ -10,11 +12,13 @@ editorSuite('examples', {}, (editor) => {
   const dialog = () => editor().page.locator('.ui-dialog:has(#red-ui-clipboard-dialog):visible')
   const entries = () => dialog().locator('.red-ui-treeList-label:visible')
 
-  /** Opens a folder of the list, or chooses an example, by its name. */
-  const choose = (name: string) =>
-    entries()
-      .filter({ hasText: new RegExp(`^\\s*${name}\\s*$`) })
-      .click()
+  const entry = (name: string) => entries().filter({ hasText: new RegExp(`^\\s*${name}\\s*$`) })
+
+  /** Opens a folder of the list, or chooses an example, by its name. The list moves, and a click may miss. */
+  async function choose(name: string, next: Locator): Promise<void> {
+    do await entry(name).click()
+    while (!(await soon(next.waitFor({ timeout: 2000 }))))
+  }
 
   /** Node-RED chooses the first entry itself, a moment later. */
   async function shown(): Promise<void> {
@@ -48,8 +52,13 @@ editorSuite('examples', {}, (editor) => {
     it(`${example} is imported`, async () => {
       await editor().act('core:show-examples-import-dialog')
       await shown()
-      for (const name of [moduleName, ...example.split('/')]) await choose(name)
-      await dialog().locator('#red-ui-clipboard-dialog-ok').click()
+      const path = [moduleName, ...example.split('/')]
+      const ok = dialog().locator('#red-ui-clipboard-dialog-ok:enabled')
+      for (const [depth, name] of path.entries()) {
+        const next = path[depth + 1]
+        await choose(name, next === undefined ? ok : entry(next))
+      }
+      await ok.click()
       await dialog().waitFor({ state: 'hidden' })
       assert.ok(ours(example).length > 0)
       for (const id of ours(example)) await editor().until(id, 'valid', true)

@@ -406,7 +406,7 @@ async fn a_spool_of_more_than_the_memory_has_room_for_arrives_in_order() {
     for number in 0..10 {
         assert!(first.send(batch(number * 50_000, 50_000)).await.unwrap().spooled);
     }
-    first.close(Duration::ZERO).await;
+    first.close(Duration::from_secs(5)).await;
 
     // 400 kB each when they are unpacked: two have room.
     let here = ZerobusConfig { endpoint: config(&server).endpoint, max_in_flight_bytes: 1 << 20, ..away };
