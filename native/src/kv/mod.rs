@@ -9,18 +9,26 @@
 //! - A failed write ends the store, since nobody can know what the disk holds. Open it again.
 
 use std::fs::File;
-use std::ops::RangeBounds;
+use std::ops::{Bound, RangeBounds};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable};
 
 use crate::error::{ErrorCode, HasCode};
 
-mod journal;
+mod log;
+mod rows;
+mod table;
+
+pub use rows::Rows;
+
+use log::Log;
+use rows::Source;
+use table::{Cursor, Live, Range, Table};
 
 /// A key or a value: cheap to clone, derefs to bytes.
 pub type Bytes = fjall::Slice;
@@ -42,7 +50,7 @@ pub struct Options {
     pub sync: Sync,
     /// Memory for blocks that were read.
     pub cache_bytes: u64,
-    /// Memory of each space for what was written last.
+    /// Memory for what was written last and waits to go to the tables on the disk; while it goes, as much again.
     pub write_buffer_bytes: u64,
     /// Cut a damaged journal where the damage begins. What stands behind it is lost; a copy stays.
     pub repair: bool,
@@ -53,7 +61,7 @@ impl Default for Options {
         Options {
             sync: Sync::Within(Duration::from_millis(200)),
             cache_bytes: 16 << 20,
-            write_buffer_bytes: 16 << 20,
+            write_buffer_bytes: 32 << 20,
             repair: false,
         }
     }
@@ -105,51 +113,108 @@ impl HasCode for KvError {
 
 type Result<T> = std::result::Result<T, KvError>;
 
+/// What the log may have before its commits go to the tables: a start after a crash reads it.
+const MAX_LOG: u64 = 64 << 20;
+/// Full tables that wait to go to the disk. With more, commits wait.
+const MAX_FULL: usize = 2;
+/// Tables on the disk that were not merged yet. With more, the next one waits.
+const MAX_UNMERGED: usize = 24;
+/// With less in memory, a store that is closed leaves it to the log.
+const WORTH_FLUSHING: usize = 2 << 20;
+
 /// An open store.
 pub struct Kv {
     shared: Arc<Shared>,
-    syncer: Option<JoinHandle<()>>,
-    spaces: Mutex<Vec<Keyspace>>,
-    write_buffer_bytes: u64,
+    threads: Vec<JoinHandle<()>>,
 }
 
 struct Shared {
     db: Database,
     path: PathBuf,
-    sync: Sync,
+    options: Options,
+    /// By number.
+    parts: RwLock<Vec<Arc<Part>>>,
+    log: Mutex<Log>,
+    tables: RwLock<Tables>,
+    views: Mutex<Views>,
     /// Something was committed that is not on the disk yet.
     dirty: AtomicBool,
     closing: Mutex<bool>,
+    /// The thread that syncs has something to do.
     wake: Condvar,
-    /// The first failure of the thread that syncs: every commit from then on fails with it.
+    /// A table is full, or has gone to the disk.
+    moved: Condvar,
+    /// The first failure: every commit from then on fails with it.
     failure: Mutex<Option<KvError>>,
     /// Held as long as the store is open.
     _lock: File,
 }
 
+/// A space's name, and where it is on the disk once something of it is there.
+struct Part {
+    name: String,
+    keyspace: OnceLock<Keyspace>,
+}
+
+/// What is in memory.
+#[derive(Clone, Default)]
+struct Tables {
+    active: Arc<Table>,
+    /// They take no more. The newest first, each with the position in the log where it ends.
+    full: Vec<(Arc<Table>, u64)>,
+}
+
+impl Tables {
+    fn all(&self) -> impl Iterator<Item = &Arc<Table>> {
+        std::iter::once(&self.active).chain(self.full.iter().map(|(table, _)| table))
+    }
+}
+
+/// Who looks at what was.
+#[derive(Default)]
+struct Views {
+    /// The number of the last commit.
+    last: u64,
+    live: Live,
+}
+
+/// The commits up to one; as long as it lasts, what it sees is kept.
+struct View {
+    number: u64,
+    shared: Arc<Shared>,
+}
+
 /// A named, ordered part of a store.
 #[derive(Clone)]
 pub struct Space {
-    keyspace: Keyspace,
+    number: u8,
+    part: Arc<Part>,
     shared: Arc<Shared>,
 }
 
 /// Operations that happen together or not at all.
 pub struct Batch {
-    batch: OwnedWriteBatch,
+    items: Vec<Item>,
     shared: Arc<Shared>,
+}
+
+/// One of them; without a value it removes.
+struct Item {
+    space: u8,
+    key: Bytes,
+    value: Option<Bytes>,
+    is_new: bool,
 }
 
 /// The store as it was at one moment.
 pub struct Snapshot {
-    snapshot: fjall::Snapshot,
-    shared: Arc<Shared>,
+    view: Arc<View>,
+    tables: Tables,
+    disk: fjall::Snapshot,
 }
 
-/// Rows of a scan, in the order of their keys; it can be read from both ends.
-pub struct Rows {
-    iter: fjall::Iter,
-    shared: Arc<Shared>,
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Kv {
@@ -157,26 +222,13 @@ impl Kv {
     pub fn open(path: &Path, options: &Options) -> Result<Kv> {
         let io = |error: std::io::Error| failed_io(path, &error);
         std::fs::create_dir_all(path).map_err(io)?;
-        let lock =
+        let owner =
             File::options().create(true).truncate(false).write(true).open(path.join("owner.lock")).map_err(io)?;
-        own(&lock, path)?;
-        if let Some(journal) = journal::active(path).map_err(io)? {
-            match journal::look(&journal).map_err(io)? {
-                journal::Found::Whole => {}
-                journal::Found::TornTail(at) => journal::cut(&journal, at).map_err(io)?,
-                journal::Found::Damaged(at) if options.repair => journal::cut(&journal, at).map_err(io)?,
-                journal::Found::Damaged(at) => {
-                    let problem = format!("{} cannot be read from byte {at} on", journal.display());
-                    return Err(KvError::Corrupt { path: path.into(), problem });
-                }
-            }
-        }
+        own(&owner, path)?;
         let builder = Database::builder(path)
             .cache_size(options.cache_bytes)
             .manual_journal_persist(true)
-            // What a start after a crash has to replay.
-            .max_journaling_size(64 << 20)
-            // Flushing and compacting: one thread, as this is no server.
+            // Merging: one thread, as this is no server.
             .worker_threads(1);
         // fjall panics where a folder is not as it left it.
         let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| builder.open()));
@@ -186,93 +238,296 @@ impl Kv {
                 return Err(KvError::Corrupt { path: path.into(), problem: "a file of it is not its own".into() });
             }
         };
+        let mut names: Vec<String> = Vec::new();
+        let mut items = Vec::new();
+        let log = Log::open(&path.join("log"), path, options.repair, &mut |(name, key, value)| {
+            let space = names.iter().position(|it| it == name).unwrap_or_else(|| {
+                names.push(name.into());
+                names.len() - 1
+            });
+            // Whether a row is new is not known: the table that it was in may be on the disk.
+            let (key, value) = (Bytes::from(key), value.map(Bytes::from));
+            items.push(Item { space: space as u8, key, value, is_new: false });
+        })?;
+        let tables = Tables::default();
+        tables.active.apply(items, 0, &Live::new());
         let shared = Arc::new(Shared {
             db,
             path: path.into(),
-            sync: options.sync,
+            options: options.clone(),
+            parts: RwLock::default(),
+            log: Mutex::new(log),
+            tables: RwLock::new(tables),
+            views: Mutex::default(),
             dirty: AtomicBool::new(false),
             closing: Mutex::new(false),
             wake: Condvar::new(),
+            moved: Condvar::new(),
             failure: Mutex::new(None),
-            _lock: lock,
+            _lock: owner,
         });
-        let syncer = match options.sync {
-            Sync::Each => None,
-            Sync::Within(time) => {
-                let shared = shared.clone();
-                let thread = std::thread::Builder::new().name("millrace-sync".into());
-                Some(thread.spawn(move || shared.sync_every(time)).map_err(io)?)
-            }
-        };
-        Ok(Kv { shared, syncer, spaces: Mutex::default(), write_buffer_bytes: options.write_buffer_bytes })
+        for name in &names {
+            shared.part(name)?;
+        }
+        let mut kv = Kv { shared, threads: Vec::new() };
+        let thread = |name: &str| std::thread::Builder::new().name(name.into());
+        let shared = kv.shared.clone();
+        kv.threads.push(thread("millrace-store").spawn(move || shared.flush_full()).map_err(io)?);
+        if let Sync::Within(time) = options.sync {
+            let shared = kv.shared.clone();
+            kv.threads.push(thread("millrace-sync").spawn(move || shared.sync_every(time)).map_err(io)?);
+        }
+        Ok(kv)
     }
 
     /// A space by its name: letters, digits, `_`, `-`. It is made where it is missing.
     pub fn space(&self, name: &str) -> Result<Space> {
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(self.write_buffer_bytes);
-        let keyspace = self.shared.db.keyspace(name, options).map_err(|error| self.shared.failed(error))?;
-        self.spaces.lock().unwrap_or_else(PoisonError::into_inner).push(keyspace.clone());
-        Ok(Space { keyspace, shared: self.shared.clone() })
+        let (number, part) = self.shared.part(name)?;
+        Ok(Space { number, part, shared: self.shared.clone() })
     }
 
     /// An empty batch.
     pub fn batch(&self) -> Batch {
-        let mode = if self.shared.sync == Sync::Each { PersistMode::SyncData } else { PersistMode::Buffer };
-        Batch { batch: self.shared.db.batch().durability(Some(mode)), shared: self.shared.clone() }
+        Batch { items: Vec::new(), shared: self.shared.clone() }
     }
 
     /// The store as it is now.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { snapshot: self.shared.db.snapshot(), shared: self.shared.clone() }
+        let (view, tables, disk) = self.shared.look(|db| db.snapshot());
+        Snapshot { view, tables, disk }
     }
 
     /// Brings all that was committed to the disk.
     pub fn sync(&self) -> Result<()> {
-        self.shared.persist()
+        self.shared.sync()
     }
 
     /// Bytes on the disk.
     pub fn disk_size(&self) -> Result<u64> {
-        self.shared.db.disk_space().map_err(|error| self.shared.failed(error))
+        self.shared.disk_size()
     }
 
-    /// Ends it: all is on the disk, and the next start has little to replay.
+    /// Ends it: all is on the disk, and the next start has little to read.
     pub fn close(mut self) -> Result<()> {
-        self.end_syncer();
-        let synced = self.shared.persist();
-        // A flush that fails is waited for without an end: it runs elsewhere, and has so long.
+        let synced = self.shared.sync();
         if synced.is_ok() {
-            let spaces = std::mem::take(&mut *self.spaces.lock().unwrap_or_else(PoisonError::into_inner));
-            let (done, wait) = std::sync::mpsc::channel();
-            std::thread::spawn(move || {
-                for space in spaces {
-                    let _ = space.rotate_memtable_and_wait();
-                }
-                let _ = done.send(());
-            });
-            let _ = wait.recv_timeout(Duration::from_secs(3));
+            let time = Some(Duration::from_secs(3));
+            let is_worth = self.shared.read_tables().active.bytes() > WORTH_FLUSHING;
+            let _ = if is_worth { self.shared.flush_all(time) } else { self.shared.wait_for_tables(0, time) };
+        }
+        if !self.shared.read_tables().full.is_empty() {
+            // A thread that the disk holds up ends when the disk lets it.
+            self.threads.clear();
         }
         synced
-    }
-
-    fn end_syncer(&mut self) {
-        *self.shared.closing.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.shared.wake.notify_all();
-        if let Some(syncer) = self.syncer.take() {
-            let _ = syncer.join();
-        }
     }
 }
 
 impl Drop for Kv {
     fn drop(&mut self) {
-        self.end_syncer();
+        *lock(&self.shared.closing) = true;
+        self.shared.wake.notify_all();
+        self.shared.moved.notify_all();
+        self.threads.drain(..).for_each(|thread| drop(thread.join()));
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        let live = &mut lock(&self.shared.views).live;
+        if let std::collections::btree_map::Entry::Occupied(mut count) = live.entry(self.number) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 }
 
 impl Shared {
+    fn read_tables(&self) -> std::sync::RwLockReadGuard<'_, Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn part(&self, name: &str) -> Result<(u8, Arc<Part>)> {
+        let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(number) = parts.iter().position(|part| part.name == name) {
+            return Ok((number as u8, parts[number].clone()));
+        }
+        let part = Arc::new(Part { name: name.into(), keyspace: OnceLock::new() });
+        if self.db.keyspace_exists(name) {
+            self.keyspace(&part)?;
+        }
+        parts.push(part.clone());
+        Ok(((parts.len() - 1) as u8, part))
+    }
+
+    /// Where a part is on the disk, from now on.
+    fn keyspace<'a>(&self, part: &'a Part) -> Result<&'a Keyspace> {
+        if part.keyspace.get().is_none() {
+            let keyspace = self.db.keyspace(&part.name, KeyspaceCreateOptions::default);
+            let _ = part.keyspace.set(keyspace.map_err(|error| self.failed(error))?);
+        }
+        Ok(part.keyspace.get_or_init(|| unreachable!("it was set above")))
+    }
+
+    /// What is there now, of one moment: no table goes to the disk while it is taken.
+    fn look<T>(self: &Arc<Self>, disk: impl FnOnce(&Database) -> T) -> (Arc<View>, Tables, T) {
+        let tables = self.read_tables();
+        let number = {
+            let mut views = lock(&self.views);
+            let number = views.last;
+            *views.live.entry(number).or_default() += 1;
+            number
+        };
+        let view = Arc::new(View { number, shared: self.clone() });
+        (view, tables.clone(), disk(&self.db))
+    }
+
+    /// Why nothing can be committed any more.
+    fn check(&self) -> Result<()> {
+        lock(&self.failure).clone().map_or(Ok(()), Err)
+    }
+
+    /// The first failure ends the store, and is told by all that come later.
+    fn end(&self, error: KvError) -> KvError {
+        let first = lock(&self.failure).get_or_insert(error).clone();
+        self.moved.notify_all();
+        first
+    }
+
+    fn commit(&self, items: Vec<Item>) -> Result<()> {
+        let io = |error: std::io::Error| self.end(failed_io(&self.path, &error));
+        let mut log = lock(&self.log);
+        self.make_room(&mut log)?;
+        {
+            let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
+            log.append(&items, |space| &parts[usize::from(space)].name).map_err(io)?;
+        }
+        if self.options.sync == Sync::Each {
+            let (files, at) = log.unsynced();
+            files.iter().try_for_each(|file| file.sync_data()).map_err(io)?;
+            log.set_synced(&files, at);
+        }
+        let table = self.read_tables().active.clone();
+        // Nobody begins to look while it is done.
+        let mut views = lock(&self.views);
+        views.last += 1;
+        table.apply(items, views.last, &views.live);
+        Ok(())
+    }
+
+    /// Begins the next table where this one is full.
+    fn make_room(&self, log: &mut Log) -> Result<()> {
+        self.check()?;
+        if self.read_tables().active.bytes() as u64 >= self.options.write_buffer_bytes || log.len() >= MAX_LOG {
+            self.wait_for_tables(MAX_FULL - 1, None)?;
+            self.turn(log)?;
+        }
+        Ok(())
+    }
+
+    fn turn(&self, log: &mut Log) -> Result<()> {
+        let end = log.turn().map_err(|error| self.end(failed_io(&self.path, &error)))?;
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        let full = std::mem::take(&mut tables.active);
+        tables.full.insert(0, (full, end));
+        drop(tables);
+        // Under the lock, or the thread could look before and sleep after.
+        let _closing = lock(&self.closing);
+        self.moved.notify_all();
+        Ok(())
+    }
+
+    /// Until at most so many full tables are left.
+    fn wait_for_tables(&self, left: usize, time: Option<Duration>) -> Result<()> {
+        let begin = std::time::Instant::now();
+        let mut closing = lock(&self.closing);
+        while self.read_tables().full.len() > left {
+            self.check()?;
+            let step = Duration::from_millis(100);
+            if time.is_some_and(|time| begin.elapsed() > time) {
+                break;
+            }
+            closing = self.moved.wait_timeout(closing, step).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Ok(())
+    }
+
+    fn flush_all(&self, time: Option<Duration>) -> Result<()> {
+        {
+            let mut log = lock(&self.log);
+            if !self.read_tables().active.is_empty() {
+                self.turn(&mut log)?;
+            }
+        }
+        self.wait_for_tables(0, time)
+    }
+
+    /// The thread that brings full tables to the disk, the oldest first.
+    fn flush_full(&self) {
+        let mut closing = lock(&self.closing);
+        loop {
+            let oldest = self.read_tables().full.last().cloned();
+            let Some((table, end)) = oldest else {
+                if *closing {
+                    return;
+                }
+                closing = self.moved.wait(closing).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            if *closing {
+                return;
+            }
+            drop(closing);
+            let flushed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.flush(&table)));
+            let flushed = flushed.unwrap_or_else(|_| {
+                Err(KvError::Failed { path: self.path.clone(), problem: "a table cannot be written".into() })
+            });
+            let gone = flushed.and_then(|()| {
+                // Readers find it on the disk from here on.
+                self.tables.write().unwrap_or_else(PoisonError::into_inner).full.pop();
+                Log::forget(&self.path.join("log"), end).map_err(|error| failed_io(&self.path, &error))
+            });
+            if let Err(error) = gone {
+                // All of it is in the log: the next start reads it.
+                self.end(error);
+                return;
+            }
+            closing = lock(&self.closing);
+            self.moved.notify_all();
+        }
+    }
+
+    fn flush(&self, table: &Table) -> Result<()> {
+        let failed = |error| self.failed(error);
+        for (number, map) in table.read().maps.iter().enumerate() {
+            let part = self.parts.read().unwrap_or_else(PoisonError::into_inner)[number].clone();
+            // A removal has nothing to hide where there is nothing.
+            let is_known = part.keyspace.get().is_some();
+            let mut rows = map.iter().filter(|(_, entry)| is_known || entry.value.is_some()).peekable();
+            if rows.peek().is_none() {
+                continue;
+            }
+            let keyspace = self.keyspace(&part)?;
+            while keyspace.l0_table_count() > MAX_UNMERGED && !*lock(&self.closing) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let mut tables = keyspace.start_ingestion().map_err(failed)?;
+            for (key, entry) in rows {
+                match &entry.value {
+                    Some(value) => tables.write(key.clone(), value.clone()),
+                    None => tables.write_tombstone(key.clone()),
+                }
+                .map_err(failed)?;
+            }
+            tables.finish().map_err(failed)?;
+        }
+        Ok(())
+    }
+
     fn sync_every(&self, time: Duration) {
-        let mut closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut closing = lock(&self.closing);
         while !*closing {
             // It sleeps without an end while nothing is written.
             let idle = |closing: &mut bool| !*closing && !self.dirty.load(Ordering::Acquire);
@@ -285,24 +540,29 @@ impl Shared {
                 .0;
             if self.dirty.swap(false, Ordering::AcqRel) {
                 drop(closing);
-                if let Err(error) = self.persist_beside() {
-                    self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                }
-                closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
+                // The failure is there for all who come.
+                let _ = self.sync();
+                closing = lock(&self.closing);
             }
         }
     }
 
-    /// Brings what was committed to the disk while others commit: fjall's own call holds all of them up. Each commit
-    /// has handed its bytes to the system, and a journal that is not the newest was synced before the newest was made.
-    fn persist_beside(&self) -> Result<()> {
-        let io = |error: std::io::Error| failed_io(&self.path, &error);
-        let Some(journal) = journal::active(&self.path).map_err(io)? else { return self.persist() };
-        File::options().write(true).open(journal).and_then(|journal| journal.sync_data()).map_err(io)
+    /// Brings what was committed to the disk while others commit.
+    fn sync(&self) -> Result<()> {
+        let (files, at) = lock(&self.log).unsynced();
+        let synced = files.iter().try_for_each(|file| file.sync_data());
+        synced.map_err(|error| self.end(failed_io(&self.path, &error)))?;
+        lock(&self.log).set_synced(&files, at);
+        Ok(())
     }
 
-    fn persist(&self) -> Result<()> {
-        self.db.persist(PersistMode::SyncData).map_err(|error| self.failed(error))
+    fn disk_size(&self) -> Result<u64> {
+        let tables: u64 = {
+            let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
+            parts.iter().filter_map(|part| part.keyspace.get()).map(Keyspace::disk_space).sum()
+        };
+        let log = log::disk_size(&self.path.join("log")).map_err(|error| failed_io(&self.path, &error))?;
+        Ok(tables + log)
     }
 
     fn failed(&self, error: fjall::Error) -> KvError {
@@ -313,50 +573,70 @@ impl Shared {
 impl Space {
     /// The value of a key.
     pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        self.keyspace.get(key).map_err(|error| self.shared.failed(error))
+        let found = self.shared.read_tables().all().find_map(|table| table.get(self.number, key));
+        match (found, self.part.keyspace.get()) {
+            (Some(found), _) => Ok(found),
+            (None, Some(keyspace)) => keyspace.get(key).map_err(|error| self.shared.failed(error)),
+            (None, None) => Ok(None),
+        }
     }
 
     /// Whether there is such a key.
     pub fn contains(&self, key: &[u8]) -> Result<bool> {
-        self.keyspace.contains_key(key).map_err(|error| self.shared.failed(error))
+        Ok(self.get(key)?.is_some())
     }
 
     /// The rows of a range of keys.
     pub fn range<R: RangeBounds<Vec<u8>>>(&self, range: R) -> Rows {
-        Rows { iter: self.keyspace.range(range), shared: self.shared.clone() }
+        self.rows(bounds(&range))
     }
 
     /// The rows whose keys begin so.
     pub fn prefix(&self, prefix: &[u8]) -> Rows {
-        Rows { iter: self.keyspace.prefix(prefix), shared: self.shared.clone() }
+        self.rows(table::beginning(prefix))
+    }
+
+    fn rows(&self, range: Range) -> Rows {
+        let (view, tables, disk) =
+            self.shared.look(|_| self.part.keyspace.get().map(|keyspace| keyspace.range(range.clone())));
+        rows(self, view, &tables, disk, &range)
     }
 
     /// Drops what was deleted or overwritten. It takes long.
     pub fn compact(&self) -> Result<()> {
-        self.keyspace.rotate_memtable_and_wait().map_err(|error| self.shared.failed(error))?;
-        self.keyspace.major_compact().map_err(|error| self.shared.failed(error))
+        self.shared.flush_all(None)?;
+        self.part.keyspace.get().map_or(Ok(()), |it| it.major_compact().map_err(|error| self.shared.failed(error)))
     }
 }
 
 impl Batch {
     /// Sets a value. A key has 1 to 65,535 bytes.
     pub fn put(&mut self, space: &Space, key: impl Into<Bytes>, value: impl Into<Bytes>) {
-        self.batch.insert(&space.keyspace, key, value);
+        self.add(space, key.into(), Some(value.into()), false);
+    }
+
+    /// Sets the value of a key that has none: should it be removed soon, only the log ever had it.
+    pub fn put_new(&mut self, space: &Space, key: impl Into<Bytes>, value: impl Into<Bytes>) {
+        self.add(space, key.into(), Some(value.into()), true);
     }
 
     /// Removes a key, there or not.
     pub fn remove(&mut self, space: &Space, key: impl Into<Bytes>) {
-        self.batch.remove(&space.keyspace, key);
+        self.add(space, key.into(), None, false);
+    }
+
+    fn add(&mut self, space: &Space, key: Bytes, value: Option<Bytes>, is_new: bool) {
+        self.items.push(Item { space: space.number, key, value, is_new });
     }
 
     /// How many operations it has.
     pub fn len(&self) -> usize {
-        self.batch.len()
+        self.items.len()
     }
 
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
-        self.batch.is_empty()
+        self.items.is_empty()
     }
 
     /// Does it. What returns here is acknowledged, as [`Sync`] says.
@@ -364,13 +644,10 @@ impl Batch {
         if self.is_empty() {
             return Ok(());
         }
-        if let Some(error) = &*self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner) {
-            return Err(error.clone());
-        }
-        self.batch.commit().map_err(|error| self.shared.failed(error))?;
-        if self.shared.sync != Sync::Each && !self.shared.dirty.swap(true, Ordering::AcqRel) {
+        self.shared.commit(self.items)?;
+        if self.shared.options.sync != Sync::Each && !self.shared.dirty.swap(true, Ordering::AcqRel) {
             // Under the lock, or the thread could look before and sleep after.
-            let _closing = self.shared.closing.lock().unwrap_or_else(PoisonError::into_inner);
+            let _closing = lock(&self.shared.closing);
             self.shared.wake.notify_all();
         }
         Ok(())
@@ -380,27 +657,34 @@ impl Batch {
 impl Snapshot {
     /// The value of a key.
     pub fn get(&self, space: &Space, key: &[u8]) -> Result<Option<Bytes>> {
-        self.snapshot.get(&space.keyspace, key).map_err(|error| self.shared.failed(error))
+        let found = self.tables.all().find_map(|table| table.get_at(space.number, key, self.view.number));
+        match (found, space.part.keyspace.get()) {
+            (Some(found), _) => Ok(found),
+            (None, Some(keyspace)) => self.disk.get(keyspace, key).map_err(|error| space.shared.failed(error)),
+            (None, None) => Ok(None),
+        }
     }
 
     /// The rows of a range of keys.
     pub fn range<R: RangeBounds<Vec<u8>>>(&self, space: &Space, range: R) -> Rows {
-        Rows { iter: self.snapshot.range(&space.keyspace, range), shared: self.shared.clone() }
+        let range = bounds(&range);
+        let disk = space.part.keyspace.get().map(|keyspace| self.disk.range(keyspace, range.clone()));
+        rows(space, self.view.clone(), &self.tables, disk, &range)
     }
 }
 
-impl Iterator for Rows {
-    type Item = Result<(Bytes, Bytes)>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.iter.next().map(|row| row.into_inner().map_err(|error| self.shared.failed(error)))
-    }
+fn bounds(range: &impl RangeBounds<Vec<u8>>) -> Range {
+    let bytes = |bound: Bound<&Vec<u8>>| bound.map(Bytes::from);
+    (bytes(range.start_bound()), bytes(range.end_bound()))
 }
 
-impl DoubleEndedIterator for Rows {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        self.iter.next_back().map(|row| row.into_inner().map_err(|error| self.shared.failed(error)))
+fn rows(space: &Space, view: Arc<View>, tables: &Tables, disk: Option<fjall::Iter>, range: &Range) -> Rows {
+    if table::is_empty(range) {
+        return Rows::new(Vec::new(), space.shared.clone(), view);
     }
+    let memory = |table| Cursor::new(table, space.number, view.number, range.clone()).map(Source::Memory);
+    let sources = tables.all().filter_map(memory).chain(disk.map(Source::Disk)).collect();
+    Rows::new(sources, space.shared.clone(), view)
 }
 
 /// Takes the lock. It is asked for a little while: a process that this one just started holds what was open here
@@ -449,4 +733,35 @@ fn probe(path: &Path) -> std::io::Result<()> {
     });
     let _ = std::fs::remove_file(&probe);
     written
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_brought_to_the_disk_later_ends_the_store() {
+        let folder = std::env::temp_dir().join(format!("millrace-kv-unsyncable-{}", std::process::id()));
+        let kv = Kv::open(&folder, &Options { sync: Sync::Within(Duration::from_millis(1)), ..Options::default() });
+        let kv = kv.unwrap();
+        let space = kv.space("a").unwrap();
+        let put = || {
+            let mut batch = kv.batch();
+            batch.put(&space, b"key", b"value");
+            batch.commit()
+        };
+        // A pipe takes what is written, and cannot be synced.
+        let (_reader, writer) = std::io::pipe().unwrap();
+        lock(&kv.shared.log).write_to(File::from(std::os::fd::OwnedFd::from(writer)));
+        let begin = std::time::Instant::now();
+        while put().is_ok() && begin.elapsed() < Duration::from_secs(20) {
+            std::thread::yield_now();
+        }
+        for _ in 0..3 {
+            assert_eq!(put().unwrap_err().code(), ErrorCode::StoreFailed);
+        }
+        drop((kv, space));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -495,7 +495,7 @@ impl Engine {
             name,
             root,
         };
-        self.batch.put(&self.spaces.tasks, self.seq.to_be_bytes(), head.record(json));
+        self.batch.put_new(&self.spaces.tasks, self.seq.to_be_bytes(), head.record(json));
         let lane = self.lane(queue, name);
         let index = self.insert(Task {
             id,

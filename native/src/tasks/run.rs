@@ -236,7 +236,7 @@ impl Engine {
             let number = self.next_take;
             self.next_take += 1;
             self.takes.insert(number, (ids.len() / 16) as u32);
-            self.batch.put(&self.spaces.takes, number.to_be_bytes(), ids);
+            self.batch.put_new(&self.spaces.takes, number.to_be_bytes(), ids);
         }
     }
 

@@ -243,9 +243,11 @@ fn a_watcher_hears_every_put_resumes_and_is_told_what_it_missed() {
     asked(&database, json!({"retain": {"namespace": "n", "retention": {"versions": 2}}}));
     asked(&database, json!({"compact": null}));
     let (events, more) = taken(&database, &late, 100);
-    assert_eq!((events[0].as_str(), events.len(), more), ("gap", 21, false));
-    assert_eq!(events[1..].iter().filter(|it| *it == "c lost").count(), 18);
-    assert_eq!(events[20], "c 59");
+    assert_eq!((events[0].as_str(), more), ("gap", false));
+    // The log may be a tenth longer than what is kept, where it was cut meanwhile.
+    assert!((21..=23).contains(&events.len()), "{}", events.len());
+    assert_eq!(events[1..].iter().filter(|it| *it == "c lost").count(), events.len() - 3);
+    assert_eq!(events.last().map(String::as_str), Some("c 59"));
     drop(late);
     assert_eq!(woken.load(Ordering::Relaxed), 2, "closing wakes, and nothing after it");
 }

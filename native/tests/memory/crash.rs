@@ -45,7 +45,7 @@ fn a_write_that_was_torn_at_any_byte_is_there_or_is_not() {
         std::mem::forget(database);
     }
     // The lock ends with the process that holds it: work on a copy.
-    let journal = std::fs::read(folder.0.join("0.jnl")).unwrap();
+    let journal = std::fs::read(log(&folder)).unwrap();
     let used = journal.iter().rposition(|&byte| byte != 0).unwrap() + 1;
     let begin = journal[..used].windows(4).rposition(|it| it == b"k0-3").unwrap() - 60;
     let step = if std::env::var("MILLRACE_LONG").is_ok() { 1 } else { 37 };
@@ -53,7 +53,7 @@ fn a_write_that_was_torn_at_any_byte_is_there_or_is_not() {
         let copy = Folder::new(&format!("torn-{cut}"));
         std::fs::create_dir_all(&copy.0).unwrap();
         copy_all(&folder.0, &copy.0);
-        std::fs::write(copy.0.join("0.jnl"), &journal[..cut]).unwrap();
+        std::fs::write(log(&copy), &journal[..cut]).unwrap();
         let database = open(&copy);
         let found = numbers(&database);
         assert!(found.starts_with(&[0, 1, 2]), "cut at {cut}: {found:?}");
@@ -61,6 +61,10 @@ fn a_write_that_was_torn_at_any_byte_is_there_or_is_not() {
         write(&database, request(5, "x")).unwrap();
         assert!(numbers(&database).contains(&5));
     }
+}
+
+fn log(folder: &Folder) -> std::path::PathBuf {
+    folder.0.join("log").join(format!("{:020}.log", 0))
 }
 
 fn copy_all(from: &Path, to: &Path) {

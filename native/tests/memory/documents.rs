@@ -200,8 +200,9 @@ fn limits_hold() {
     let big = json!([{"put": {"namespace": "n", "key": "a", "value": "x".repeat(200)}}]);
     assert_eq!(code(write(&database, big)), ErrorCode::TooLarge);
     let small = json!([{"put": {"namespace": "n", "key": "a", "value": 1}}]);
+    write(&database, small.clone()).unwrap();
     assert_eq!(code(write(&database, small)), ErrorCode::DiskFull);
-    assert_eq!(delete(&database, "a"), None, "what makes room may be done");
+    assert!(delete(&database, "a").is_some(), "what makes room may be done");
     database.close().unwrap();
     assert_eq!(code(database.get("n", "a", None)), ErrorCode::Closed);
     assert_eq!(code(write(&database, json!([{"delete": {"namespace": "n", "key": "a"}}]))), ErrorCode::Closed);
