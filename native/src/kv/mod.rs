@@ -61,7 +61,7 @@ impl Default for Options {
         Options {
             sync: Sync::Within(Duration::from_millis(200)),
             cache_bytes: 16 << 20,
-            write_buffer_bytes: 32 << 20,
+            write_buffer_bytes: 24 << 20,
             repair: false,
         }
     }

@@ -622,7 +622,7 @@ impl Engine {
     /// Keeps the message in memory while a worker has the task. What stands behind it in the store comes with
     /// it, as it was sent after it and is most likely next.
     pub(super) fn load(&mut self, index: u32) -> Result<()> {
-        const AHEAD: usize = 64;
+        const AHEAD: usize = 256;
         if self.tasks[index as usize].message.is_some() {
             return Ok(());
         }
