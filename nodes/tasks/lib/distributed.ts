@@ -10,6 +10,7 @@ import { engine, native } from '../../shared/native'
 import { Batch, within } from './batch'
 import type { Broker, Command, Taker, TakerEars, TakerOptions, TaskEvent, TaskInfo } from './broker'
 import { Commands } from './commands'
+import type { Payloads } from './payloads'
 import { type Answer, closedError, State } from './redis'
 import { type DistributedOptions, type Settings, settingsOf } from './servers'
 import { begin, follow, type Head, headOf, pass, prepare, tooLarge } from './steps'
@@ -66,6 +67,10 @@ export class Distributed implements Broker {
 
   private constructor(private readonly settings: Settings) {
     this.commands = new Commands(this)
+  }
+
+  get payloads(): Payloads {
+    return this.state
   }
 
   get maxPayloadBytes(): number {
