@@ -211,6 +211,27 @@ describe('faults of a task queue on NATS and Redis', function () {
     }
   })
 
+  it('a Redis without room: what was accepted runs once when there is some', async () => {
+    await servers.redis.client().config('SET', 'maxmemory', '4mb', 'maxmemory-policy', 'noeviction')
+    const app = await place().connect()
+    const runs = new Map<number, number>()
+    const work = app.task('work', (n: number) => void runs.set(n, (runs.get(n) ?? 0) + 1))
+    const sent: tasks.AsyncResult[] = []
+    const full = async () => {
+      for (;;) {
+        // The stream has each, though Redis soon takes no more.
+        sent.push(await work.delay(sent.length, 'x'.repeat(20_000)).catch((error) => assert.fail(String(error))))
+        await app.control.pause('other')
+      }
+    }
+    await assert.rejects(full(), { code: 'TRANSPORT' })
+    await servers.redis.client().config('SET', 'maxmemory', '0')
+    await app.worker().start()
+    while (runs.size < sent.length) await new Promise((resolve) => setTimeout(resolve, 20))
+    await Promise.all(sent.map((one) => one.wait()))
+    assert.deepEqual([...runs.values()], Array(sent.length).fill(1))
+  })
+
   it('a slow Redis: nothing runs twice, and what is asked is answered', async () => {
     const redis = await Cable.to(servers.redis.port)
     cables.push(redis)

@@ -89,7 +89,13 @@ export class Distributed implements Broker {
     const seq = await this.stream.publish('task', data)
     // It is safe. Without Redis whoever comes first makes a task of it later.
     if (!this.state.connected && !head.idempotencyKey) return head.id
-    return (await this.enrolments.put([JSON.stringify(head), message, seq])) || head.id
+    try {
+      return (await this.enrolments.put([JSON.stringify(head), message, seq])) || head.id
+    } catch (error) {
+      // The same holds where Redis is there and has no room. Only it knows which task a key stands for.
+      if (isClosed(error) || head.idempotencyKey) throw error
+      return head.id
+    }
   }
 
   async sendAll(messages: readonly string[]): Promise<string[]> {
