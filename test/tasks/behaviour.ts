@@ -304,10 +304,10 @@ export function behaviour(make: () => Place): void {
 
   it('keeps a long task alive by heartbeats, and those that wait in the worker', async () => {
     const work = app.task('work', async (task: tasks.Running) => {
-      await new Promise((resolve) => setTimeout(resolve, 250))
+      await new Promise((resolve) => setTimeout(resolve, 600))
       return task.deliveries
     })
-    await app.worker({ concurrency: 1, prefetch: 2, leaseMs: 100 }).start()
+    await app.worker({ concurrency: 1, prefetch: 2, leaseMs: 250 }).start()
     const sent = [await work.delay(), await work.delay()]
     assert.deepEqual(await Promise.all(sent.map((one) => one.get())), [1, 1])
   })
