@@ -60,7 +60,7 @@ export function behaviour(make: () => Place): void {
     ['a symbol', () => Symbol('x'), 'args[0]'],
     ['not a number', () => ({ deep: { er: Number.NaN } }), 'args[0].deep.er'],
     ['infinite', () => Number.POSITIVE_INFINITY, 'args[0]'],
-    ['a Buffer', () => ({ data: Buffer.from('x') }), 'args[0].data'],
+    ['numbers as binary data', () => ({ data: new Float32Array(1) }), 'args[0].data'],
     ['a Map', () => new Map(), 'args[0]'],
     [
       'what holds itself',
@@ -88,6 +88,65 @@ export function behaviour(make: () => Place): void {
     const twice = { n: 1 }
     const sent = await echo.delay({ at: new Date(0), a: twice, b: twice, none: undefined })
     assert.deepEqual(await sent.get(), { at: '1970-01-01T00:00:00.000Z', a: twice, b: twice })
+  })
+
+  it('sends Buffers by reference: the worker gets them, in their places', async () => {
+    const seen: unknown[] = []
+    const look = app.task('look', (...args: unknown[]) => {
+      const task = args.pop() as tasks.Running
+      seen.push(args, task.kwargs)
+      return args.filter(Buffer.isBuffer).length
+    })
+    const sum = app.task('sum', (sizes: number[]) => sizes.reduce((total, each) => total + each, 0))
+    const size = app.task('size', (bytes: Buffer) => bytes.length)
+    await app.worker().start()
+    const data = Buffer.alloc(3 << 20, 7)
+    // What only looks like a reference is data.
+    const alike = { $ref: '018f4e2a-7b1c-7def-8123-456789abcdef' }
+    const sent = await look.applyAsync([data, { deep: [data] }, alike], { kwargs: { small: Buffer.from('x') } })
+    assert.equal(await sent.get(), 1)
+    assert.deepEqual(seen.splice(0), [[data, { deep: [data] }, alike], { small: Buffer.from('x') }])
+    assert.equal(await (await look.applyAsync([alike])).get(), 0)
+    assert.deepEqual(seen.splice(0), [[alike], {}])
+    const many = await look.applyMany([[1], [Buffer.from('a')], [Buffer.from('b'), Buffer.from('c')]])
+    assert.deepEqual(await Promise.all(many.map((one) => one.get())), [0, 1, 2])
+    const chord = tasks.chord([size.s(Buffer.alloc(10)), size.s(Buffer.alloc(20))], sum.s())
+    assert.equal(await (await chord.applyAsync()).get(), 30)
+    await assert.rejects(look.delay(Buffer.allocUnsafe((64 << 20) + 1)), { code: 'TOO_LARGE' })
+    await assert.rejects(
+      look.delay(Buffer.from('x'), () => {}),
+      { code: 'INVALID_INPUT' },
+    )
+  })
+
+  it('keeps Buffers over attempts and a restart, and says when they are gone', async () => {
+    const size = (bytes: Buffer, task: tasks.Running) => {
+      if (task.retries === 0) throw new Error('not yet')
+      return bytes.length
+    }
+    const retry = { retry: { delayMs: 1, jitter: 'none' as const } }
+    const waits = await app.task('size', null, retry).delay(Buffer.alloc(5))
+    const [key] = ((await waits.info()).message?.refs ?? []) as string[]
+    await app.close()
+    app = await place.connect()
+    app.task('size', size)
+    const worker = app.worker()
+    await worker.start()
+    assert.equal(await app.result(waits.id).get(), 5)
+    // Nobody needs it any more.
+    while ((await place.keptMs(String(key))) > 0) await new Promise((resolve) => setTimeout(resolve, 10))
+    const late = await app.task('late', null, { maxRetries: 0 }).delay(Buffer.alloc(5))
+    const named = (await late.info()).message?.refs as string[]
+    assert.ok((await place.keptMs(String(named[0]))) > 6 * 86_400_000)
+    await place.forget(String(named[0]))
+    app.task('late', size)
+    await app.worker().start()
+    await assert.rejects(late.get(), { code: 'NOT_FOUND' })
+    // One that names a file or a key of its own choice gets none.
+    const evil = { refs: ['../tasks'] } as object
+    await assert.rejects((await app.send('late', [{ $ref: '../tasks' }], { ...evil, maxRetries: 0 })).get(), {
+      code: 'NOT_FOUND',
+    })
   })
 
   it('refuses what is too large, with its size', async () => {
@@ -245,10 +304,10 @@ export function behaviour(make: () => Place): void {
 
   it('keeps a long task alive by heartbeats, and those that wait in the worker', async () => {
     const work = app.task('work', async (task: tasks.Running) => {
-      await new Promise((resolve) => setTimeout(resolve, 250))
+      await new Promise((resolve) => setTimeout(resolve, 600))
       return task.deliveries
     })
-    await app.worker({ concurrency: 1, prefetch: 2, leaseMs: 100 }).start()
+    await app.worker({ concurrency: 1, prefetch: 2, leaseMs: 250 }).start()
     const sent = [await work.delay(), await work.delay()]
     assert.deepEqual(await Promise.all(sent.map((one) => one.get())), [1, 1])
   })

@@ -2,12 +2,15 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type NatsConnection } from 'nats'
 import { tasks } from '../../nodes'
 import type { EngineError } from '../../nodes/shared/errors'
 import { Cable } from './cable'
 import { eventOf, gate } from './folder'
+import { NatsServer } from './nats-server'
 import { missing, type Remote, Servers } from './servers'
 
 const PERSISTENT = ['appendonly yes', 'appendfsync always']
@@ -176,6 +179,52 @@ describe('faults of a task queue on NATS and Redis', function () {
       sent.map((_, n) => n),
     )
     assert.equal(await (await late).get(), 20)
+  })
+
+  it('a stream without room refuses, and goes on when workers made some', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'millrace-small-'))
+    const small = await NatsServer.start([`jetstream { store_dir: "${folder}", max_file_store: 262144 }`])
+    try {
+      const app = await place({ natsUrl: small.url }).connect()
+      const work = app.task('work', (n: number) => n)
+      const text = 'x'.repeat(10_000)
+      const sent: tasks.AsyncResult<number>[] = []
+      const refused = async () => {
+        for (;;) sent.push(await work.delay(sent.length, text))
+      }
+      await assert.rejects(refused(), { code: 'BUFFER_FULL' })
+      assert.ok(sent.length > 0)
+      await app.worker().start()
+      assert.deepEqual(await Promise.all(sent.map((one) => one.get())), [...sent.keys()])
+      // What is done leaves the stream.
+      const later = async (): Promise<tasks.AsyncResult<number>> =>
+        work.delay(7, text).catch(async (error) => {
+          assert.equal(error.code, 'BUFFER_FULL')
+          await new Promise((resolve) => setTimeout(resolve, 20))
+          return later()
+        })
+      assert.equal(await (await later()).get(), 7)
+      await app.close()
+    } finally {
+      await small.remove()
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
+
+  it('a Redis without room: what was accepted runs once when there is some', async () => {
+    await servers.redis.client().config('SET', 'maxmemory', '4mb', 'maxmemory-policy', 'noeviction')
+    const app = await place().connect()
+    const runs = new Map<number, number>()
+    const work = app.task('work', (n: number) => void runs.set(n, (runs.get(n) ?? 0) + 1))
+    const sent: tasks.AsyncResult[] = []
+    // The stream has each, though Redis soon takes no more.
+    while (sent.length < 300) sent.push(await work.delay(sent.length, 'x'.repeat(20_000)))
+    await assert.rejects(app.control.pause('other'), { code: 'TRANSPORT' })
+    await servers.redis.client().config('SET', 'maxmemory', '0')
+    await app.worker().start()
+    while (runs.size < sent.length) await new Promise((resolve) => setTimeout(resolve, 20))
+    await Promise.all(sent.map((one) => one.wait()))
+    assert.deepEqual([...runs.values()], Array(sent.length).fill(1))
   })
 
   it('a slow Redis: nothing runs twice, and what is asked is answered', async () => {

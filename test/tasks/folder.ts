@@ -1,5 +1,5 @@
 /** Where a queue of a test is: in a folder of its own that goes with the test, or on servers. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { tasks } from '../../nodes'
@@ -14,6 +14,10 @@ export interface Place {
   /** How another process gets there. */
   readonly options: tasks.ConnectOptions
   connect(options?: Common): Promise<tasks.App>
+  /** How long a Buffer of arguments is still kept. */
+  keptMs(key: string): Promise<number>
+  /** Its time is over. */
+  forget(key: string): Promise<void>
   remove(): Promise<void>
 }
 
@@ -26,6 +30,14 @@ export class Folder implements Place {
     const app = await tasks.connect({ path: this.path, ...options })
     this.apps.push(app)
     return app
+  }
+
+  async keptMs(key: string): Promise<number> {
+    return (statSync(join(this.path, 'payloads', key), { throwIfNoEntry: false })?.mtimeMs ?? 0) - Date.now()
+  }
+
+  async forget(key: string): Promise<void> {
+    utimesSync(join(this.path, 'payloads', key), new Date(0), new Date(0))
   }
 
   async remove(): Promise<void> {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { tasks } from '../../nodes'
 import { behaviour } from './behaviour'
 import { Folder } from './folder'
@@ -13,6 +15,37 @@ describe('the tasks library', () => {
   it('refuses a queue without a path', async () => {
     await assert.rejects(tasks.connect({ path: '' }), { code: 'INVALID_OPTION' })
   })
+
+  const torn: [title: string, harm: (journal: Buffer, end: number) => void, lost: number][] = [
+    ['garbage behind its end', (journal, end) => journal.fill(0xab, end + 100, end + 200), 0],
+    ['its last batch ends early', (journal, end) => journal.fill(0, end - 10, end + 1), 1],
+  ]
+  for (const [title, harm, lost] of torn) {
+    it(`a torn tail of the store, ${title}: what stands before it is done`, async () => {
+      const [whole, copy] = [new Folder(), new Folder()]
+      try {
+        const app = await whole.connect({ durability: 'fsync' })
+        const sent: tasks.AsyncResult[] = []
+        for (let n = 0; n < 20; n += 1) sent.push(await app.send('work', [n]))
+        // As it is when the process ends now.
+        cpSync(whole.path, copy.path, { recursive: true })
+        const [journal = ''] = readdirSync(copy.path).filter((name) => name.endsWith('.jnl'))
+        const bytes = readFileSync(join(copy.path, journal))
+        let end = bytes.length - 1
+        while (end > 0 && bytes[end] === 0) end -= 1
+        harm(bytes, end)
+        writeFileSync(join(copy.path, journal), bytes)
+        const again = await copy.connect()
+        again.task('work', (n: number) => n)
+        await again.worker().start()
+        const there = sent.slice(0, sent.length - lost).map(({ id }) => again.result(id).get())
+        assert.deepEqual(await Promise.all(there), [...there.keys()])
+      } finally {
+        await copy.remove()
+        await whole.remove()
+      }
+    })
+  }
 
   it('refuses a store that is open', async () => {
     const folder = new Folder()

@@ -59,7 +59,7 @@ describe('millrace-tasks-send', () => {
 
   const wrong: [title: string, config: Json, message: Json, code: string, named: RegExp][] = [
     ['no name', { task: '' }, {}, 'INVALID_INPUT', /failure\.task/],
-    ['what JSON cannot say', {}, { payload: { a: [Buffer.from('x')] } }, 'INVALID_INPUT', /args\[0\]\.a\[0\]/],
+    ['what JSON cannot say', {}, { payload: { a: [new Float32Array(1)] } }, 'INVALID_INPUT', /args\[0\]\.a\[0\]/],
     ['wrong kwargs', {}, { kwargs: [1] }, 'INVALID_INPUT', /kwargs/],
     ['wrong options', {}, { options: 'x' }, 'INVALID_INPUT', /options/],
     ['a wrong option', {}, { options: { priority: 10 } }, 'INVALID_INPUT', /priority/],

@@ -1,4 +1,5 @@
 /** A queue on a NATS and a Redis of the test, under a prefix of its own. */
+import { Redis } from 'ioredis'
 import { tasks } from '../../nodes'
 import { missing as noRedis, RedisServer } from '../action/redis-server'
 import type { Common, Place } from './folder'
@@ -40,6 +41,23 @@ export class Remote implements Place {
     const app = await tasks.connect({ ...this.options, ...options })
     this.apps.push(app)
     return app
+  }
+
+  keptMs(key: string): Promise<number> {
+    return this.ask((redis) => redis.pttl(this.key(key)))
+  }
+
+  async forget(key: string): Promise<void> {
+    await this.ask((redis) => redis.pexpire(this.key(key), 0))
+  }
+
+  private key(key: string): string {
+    return `{${this.options.prefix}}:payload:${key}`
+  }
+
+  private async ask<T>(question: (redis: Redis) => Promise<T>): Promise<T> {
+    const redis = new Redis(this.options.redisUrl)
+    return question(redis).finally(() => redis.disconnect())
   }
 
   async remove(): Promise<void> {

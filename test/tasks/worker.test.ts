@@ -24,6 +24,16 @@ describe('millrace-tasks-worker', () => {
     await rig.find('status', (status) => status.id === 'worker' && status.shape === 'dot')
   })
 
+  it('gets Buffers as they were sent', async () => {
+    const rig = await Rig.start(brokerOf(), sendOf(), workerOf(), doneOf())
+    const image = Buffer.alloc(2 << 20, 5)
+    rig.send('send', { payload: { image } })
+    const [task] = await rig.until('task')
+    assert.ok(image.equals(task.payload.image))
+    rig.send('done', { ...task, payload: 'seen' })
+    await rig.until('recorded')
+  })
+
   it('takes its tasks and queues, and so many at once', async () => {
     const rig = await Rig.start(
       brokerOf(),

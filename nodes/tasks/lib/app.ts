@@ -1,15 +1,15 @@
 import { EngineError } from '../../shared/errors'
-import { toJson } from '../../shared/json'
 import type { Broker } from './broker'
 import { Control } from './control'
 import { Distributed } from './distributed'
 import { Embedded, type EmbeddedOptions } from './embedded'
 import { Events } from './events'
 import { newId } from './id'
-import { messagesOf, type SendOptions, type TaskOptions, tailOf } from './message'
+import { delayOf, messagesOf, type SendOptions, type TaskOptions, tailOf } from './message'
+import { keep, lend } from './payloads'
 import { AsyncResult } from './result'
 import type { DistributedOptions } from './servers'
-import { TaskSignature } from './signature'
+import { type Plain, sendSignature, TaskSignature } from './signature'
 import { type Running, Worker, type WorkerOptions } from './worker'
 
 /** An embedded queue, in this process. */
@@ -61,7 +61,7 @@ export class App {
 
   /** Sends a workflow that is a plain object, as docs/tasks-message.md has it. */
   async sendWorkflow<T = unknown>(signature: object): Promise<AsyncResult<T>> {
-    const id = await this.broker.sendWorkflow(toJson(signature, 'workflow'))
+    const id = await sendSignature(this.broker, signature as Plain)
     return new AsyncResult<T>(id, this.broker)
   }
 
@@ -147,10 +147,26 @@ export class Task<T = unknown> {
   /** Sends it, with options of this one send. Resolves when the broker has it. */
   async applyAsync(args: readonly unknown[] = [], options?: SendOptions): Promise<AsyncResult<T>> {
     const id = options?.id ?? newId()
-    this.tail ??= tailOf(this.options)
-    const tail = options ? tailOf({ ...this.options, ...options }) : this.tail
-    const earlier = await this.broker.send(this.messageOf(args, tail, options?.id ? escaped(id) : id))
+    let message: string
+    try {
+      this.tail ??= tailOf(this.options)
+      const tail = options ? tailOf({ ...this.options, ...options }) : this.tail
+      message = this.messageOf(args, tail, options?.id ? escaped(id) : id)
+    } catch (error) {
+      message = await this.lent(error, args, options, id)
+    }
+    const earlier = await this.broker.send(message)
     return new AsyncResult<T>(earlier || id, this.broker)
+  }
+
+  /** The message of arguments that JSON cannot hold: where these are Buffers, they are kept beside it. */
+  private async lent(error: unknown, args: readonly unknown[], options: SendOptions = {}, id: string): Promise<string> {
+    const { value, parts } = lend({ args, kwargs: options.kwargs })
+    if (parts.size === 0) throw error
+    const all = { ...this.options, ...options, ...(value.kwargs && { kwargs: value.kwargs }) }
+    const message = this.messageOf(value.args, tailOf({ ...all, refs: [...parts.keys()] }), escaped(id))
+    await keep(this.broker.payloads, parts, delayOf(all))
+    return message
   }
 
   /**
@@ -164,7 +180,11 @@ export class Task<T = unknown> {
     for (const args of calls) {
       const id = newId()
       ids.push(id)
-      messages.push(this.messageOf(args, tail, id))
+      try {
+        messages.push(this.messageOf(args, tail, id))
+      } catch (error) {
+        messages.push(await this.lent(error, args, options, id))
+      }
       if (ids.length % MANY_AT_ONCE === 0) await turn()
     }
     const earlier = await this.broker.sendAll(messages)

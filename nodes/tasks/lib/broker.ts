@@ -4,6 +4,8 @@
  * two servers joins them behind this interface.
  */
 
+import type { Payloads } from './payloads'
+
 /** The states of a task; `null` is that of an id that nobody knows. */
 export type State =
   | 'pending'
@@ -129,6 +131,8 @@ export interface TaskEvent {
 }
 
 export interface Broker {
+  /** Where Buffers of arguments are. */
+  readonly payloads: Payloads
   /** The largest message. */
   readonly maxPayloadBytes: number
   /** Sends a task message. Resolves, when it is safe, to `''`, or to the id of the task that it repeats. */

@@ -10,6 +10,7 @@ import { engine, native } from '../../shared/native'
 import { Batch, within } from './batch'
 import type { Broker, Command, Taker, TakerEars, TakerOptions, TaskEvent, TaskInfo } from './broker'
 import { Commands } from './commands'
+import type { Payloads } from './payloads'
 import { type Answer, closedError, State } from './redis'
 import { type DistributedOptions, type Settings, settingsOf } from './servers'
 import { begin, follow, type Head, headOf, pass, prepare, tooLarge } from './steps'
@@ -68,6 +69,10 @@ export class Distributed implements Broker {
     this.commands = new Commands(this)
   }
 
+  get payloads(): Payloads {
+    return this.state
+  }
+
   get maxPayloadBytes(): number {
     return Math.min(this.settings.maxPayloadBytes, this.stream.maxPayloadBytes)
   }
@@ -84,7 +89,13 @@ export class Distributed implements Broker {
     const seq = await this.stream.publish('task', data)
     // It is safe. Without Redis whoever comes first makes a task of it later.
     if (!this.state.connected && !head.idempotencyKey) return head.id
-    return (await this.enrolments.put([JSON.stringify(head), message, seq])) || head.id
+    try {
+      return (await this.enrolments.put([JSON.stringify(head), message, seq])) || head.id
+    } catch (error) {
+      // The same holds where Redis is there and has no room. Only it knows which task a key stands for.
+      if (isClosed(error) || head.idempotencyKey) throw error
+      return head.id
+    }
   }
 
   async sendAll(messages: readonly string[]): Promise<string[]> {

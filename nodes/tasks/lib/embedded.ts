@@ -6,6 +6,7 @@ import type { TaskQueue } from '#native'
 import { EngineError, toEngineError } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
 import type { Broker, Command, Report, Taken, Taker, TakerEars, TakerOptions, TaskEvent, TaskInfo } from './broker'
+import { PayloadFolder } from './payload-folder'
 
 export interface EmbeddedOptions {
   /** When a send is acknowledged: on the disk, or when the operating system has it. Default `bounded`. */
@@ -162,12 +163,14 @@ export class Embedded implements Broker {
   private closing: Promise<void> | undefined
   private atOnce = AT_ONCE
 
+  readonly payloads: PayloadFolder
   private readonly sends = new Outgoing<string>((frames, waiting) => this.crossSends(frames, waiting))
   private readonly reports = new Outgoing<boolean>((frames, waiting) => this.crossReports(frames, waiting))
 
   static async open(path: string, options: EmbeddedOptions = {}): Promise<Embedded> {
     const broker = new Embedded(path, options)
     broker.queue = await broker.openQueue()
+    await broker.payloads.open()
     return broker
   }
 
@@ -176,6 +179,7 @@ export class Embedded implements Broker {
     private readonly options: EmbeddedOptions,
   ) {
     this.maxPayloadBytes = options.maxPayloadBytes ?? MAX_PAYLOAD
+    this.payloads = new PayloadFolder(path)
   }
 
   send(message: string): Promise<string> {
@@ -254,6 +258,7 @@ export class Embedded implements Broker {
   }
 
   private async end(): Promise<void> {
+    this.payloads.close()
     this.sends.flush()
     this.reports.flush()
     try {

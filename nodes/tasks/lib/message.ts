@@ -64,7 +64,7 @@ export function fieldsOf(options: SendOptions): Record<string, unknown> {
 }
 
 /** Options as the end of a message's JSON. */
-export function tailOf(options: SendOptions): string {
+export function tailOf(options: SendOptions & { refs?: readonly string[] }): string {
   const { kwargs, countdown } = options
   const fields = {
     ...fieldsOf(options),
@@ -81,6 +81,11 @@ export function messagesOf(name: string): (args: readonly unknown[], tail: strin
     const list = args.length > 0 ? `,"args":${toJson(args, 'args')}` : ''
     return `{"v":1,"id":"${id}${common}${Date.now()}${list}${tail}}`
   }
+}
+
+/** How long from now on it waits at least. */
+export function delayOf({ countdown = 0, eta }: SendOptions): number {
+  return eta === undefined ? countdown * 1000 : Number(eta) - Date.now()
 }
 
 export function seconds(value: number, option: string): number {

@@ -6,11 +6,39 @@
  * docs/tasks-distributed.md.
  *
  * Redis does one command at a time, and Lua costs more than the commands: what a call reads and writes of many tasks
- * goes through Redis in one command, and a task is a row and not a map.
+ * goes through Redis in one command, and a task is a list and not a map, which takes three times as long to make. It is
+ * always called `t`, and `t.q` is written here for its place in the list.
  *
  * Time is that of Redis, so clocks of workers need not agree.
  */
-export const source = (states: Record<string, readonly string[]>) => `${tableOf(states)}\n${body}`
+export const source = (states: Record<string, readonly string[]>) =>
+  `${tableOf(states)}\n${body.replace(/\bt\.(\w+)/g, (_, name) => `t${placeOf(name)}`)}`
+
+/**
+ * Where a task has what, in the order of its row. What many have in common is read once a call and shared: `own` is what
+ * it has of the take that it was handed out by, `kind` what it was sent with. Behind the row: whether it changed in this call.
+ */
+const FIELDS = nest({
+  ...{ st: 0, ca: 0, r: 0, dv: 0, tk: 0, dl: 0, sa: 0, le: 0, sq: 0, o: 0, du: 0, cr: 0, ex: 0 },
+  own: ['gt', 'lm', 'tn', 'w', 'wn', 'ownRow'],
+  kind: ['p', 'th', 'ig', 'mx', 'to', 'tt', 'n', 'q', 'rk', 'rt', 'kindRow', 'named'],
+  ...{ pg: 0, at: 0, mg: 0, changed: 0 },
+})
+
+function nest(fields: Record<string, 0 | string[]>): Map<string, string> {
+  const places = new Map<string, string>()
+  for (const [place, [name, parts]] of Object.entries(fields).entries()) {
+    places.set(name, `[${place + 1}]`)
+    for (const [part, inner] of (parts || []).entries()) places.set(inner, `[${place + 1}][${part + 1}]`)
+  }
+  return places
+}
+
+function placeOf(name: string): string {
+  const place = FIELDS.get(name)
+  if (!place) throw new Error(`a task has no ${name}`)
+  return place
+}
 
 /** The one table of what may become what, as Lua. */
 function tableOf(states: Record<string, readonly string[]>): string {
@@ -27,12 +55,15 @@ local call = redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local NOW = string.format('%.0f', now)
+local SECOND = 's' .. time[1] % 60
 local HELD = { received = true, started = true }
 -- Tasks of a lane by priority, those of one priority by their order: both in one score, exact as a double.
 local LEVEL = 17592186044416
 local PATIENCE = 32
 local AT_ONCE = 1000
 local TAKES_AT_ONCE = 10
+-- More than ends in the time from one tick to the next.
+local PAGES = 50
 -- A message up to here stands in the row of its task.
 local SMALL = 1024
 local GONE_MS = 30000
@@ -41,16 +72,9 @@ local OWED_MS = 1000
 local owed, full, thrown = {}, {}, 0
 local ready, soonest = false, nil
 
--- Numbers come again and again, and so do names.
-local ints = {}
-local function int(number)
-  local text = ints[number]
-  if not text then
-    text = string.format('%d', number)
-    ints[number] = text
-  end
-  return text
-end
+local format = string.format
+local function int(number) return format('%d', number) end
+-- Names come again and again.
 local quoted = {}
 local function json(value)
   local text = quoted[value]
@@ -60,7 +84,6 @@ local function json(value)
   end
   return text
 end
-local function orNull(text) return text or 'null' end
 
 local function failure(code, message)
   return '{"type":"EngineError","message":' .. json(message) .. ',"code":"' .. code .. '"}'
@@ -100,33 +123,53 @@ local function each(list, run)
   for i = 1, #list, AT_ONCE do run(unpack(list, i, math.min(i + AT_ONCE - 1, #list))) end
 end
 
--- A task is one value: what it was sent with, and how far it is. What is not there is -1 or an empty text; texts have
--- their lengths before them. (A map, or many values, of MessagePack take three times as long.)
-local ROW = '<BBBBBI4I4' .. string.rep('d', 15) .. string.rep('I4c0', 9)
+-- A task is one value: how far it is, and what it was sent with. What is not there is -1 or an empty text, and here
+-- false; texts have their lengths before them. (MessagePack takes three times as long.)
+local ROW = '<BBI4I4' .. string.rep('d', 9) .. string.rep('I4c0', 5)
+local OWN_ROW = '<dddI4c0I4c0'
+local KIND_ROW = '<BBBdddI4c0I4c0I4c0I4c0'
 local LIVE = { 'pending', 'scheduled', 'received', 'started', 'retry' }
 local PLACE = {}
 for i, state in ipairs(LIVE) do PLACE[state] = i end
-local function maybe(text) if text ~= '' then return text end end
+local owns, kinds = { [''] = { -1, -1, -1, '', '', '' } }, {}
+local function ownOf(row)
+  local own = owns[row]
+  if not own then
+    own = { struct.unpack(OWN_ROW, row) }
+    own[6] = row
+    owns[row] = own
+  end
+  return own
+end
+local function kindOf(row)
+  local kind = kinds[row]
+  if not kind then
+    local p, th, ig, mx, to, tt, n, q, rk, rt = struct.unpack(KIND_ROW, row)
+    -- The part of a result that all of them have, too.
+    local named = '","name":' .. json(n) .. ',"queue":' .. json(q) .. (rt ~= '' and ',"rootId":"' .. rt .. '"' or '') .. ',"result":'
+    kind = { p, th == 1, ig == 1, mx, to >= 0 and to, tt >= 0 and tt, n, q, rk ~= '' and rk, rt ~= '' and rt, row, named }
+    kinds[row] = kind
+  end
+  return kind
+end
 local function unpacked(value)
-  local st, p, th, ig, ca, r, dv, sq, o, du, cr, mx, ex, to, tt, tk, gt, lm, dl, sa, le, tn, n, q, rk, rt, w, wn, pg,
-    at, mg = struct.unpack(ROW, value)
-  return {
-    st = LIVE[st], p = p, th = th == 1 or nil, ig = ig == 1 or nil, ca = ca == 1 or nil, r = r, dv = dv, sq = sq, o = o,
-    du = du, cr = cr, mx = mx, ex = ex >= 0 and ex or nil, to = to >= 0 and to or nil, tt = tt >= 0 and tt or nil,
-    tk = tk, gt = gt, lm = lm, dl = dl >= 0 and dl or nil, sa = sa >= 0 and sa or nil, le = le, tn = tn, n = n, q = q,
-    rk = maybe(rk), rt = maybe(rt), w = maybe(w), wn = maybe(wn), pg = maybe(pg), at = maybe(at),
-    mg = maybe(mg),
-  }
+  local t = { struct.unpack(ROW, value) }
+  t.st, t.ca, t.own, t.kind, t.changed = LIVE[t.st], t.ca == 1, ownOf(t.own), kindOf(t.kind), false
+  if t.dl < 0 then t.dl = false end
+  if t.sa < 0 then t.sa = false end
+  if t.ex < 0 then t.ex = false end
+  if t.pg == '' then t.pg = false end
+  if t.at == '' then t.at = false end
+  if t.mg == '' then t.mg = false end
+  return t
 end
 local function packed(t)
-  local rk, rt, w, wn, pg, at, mg = t.rk or '', t.rt or '', t.w or '', t.wn or '', t.pg or '', t.at or '', t.mg or ''
-  return struct.pack(ROW, PLACE[t.st], t.p, t.th and 1 or 0, t.ig and 1 or 0, t.ca and 1 or 0, t.r, t.dv, t.sq, t.o,
-    t.du, t.cr, t.mx, t.ex or -1, t.to or -1, t.tt or -1, t.tk or -1, t.gt or -1, t.lm or -1, t.dl or -1, t.sa or -1,
-    t.le or -1, t.tn or -1, #t.n, t.n, #t.q, t.q, #rk, rk, #rt, rt, #w, w, #wn, wn, #pg, pg, #at, at,
-    #mg, mg)
+  local own, kind, pg, at, mg = t.ownRow, t.kindRow, t.pg or '', t.at or '', t.mg or ''
+  return struct.pack(ROW, PLACE[t.st], t.ca and 1 or 0, t.r, t.dv, t.tk, t.dl or -1, t.sa or -1, t.le, t.sq, t.o, t.du,
+    t.cr, t.ex or -1, #own, own, #kind, kind, #pg, pg, #at, at, #mg, mg)
 end
 
--- The tasks of this call (false: there is none), those that changed (false: gone), and new messages.
+-- The tasks of this call (false: there is none), the ids of those that changed or are gone, and new messages.
 local tasks, changed, messages = {}, {}, {}
 local function fetch(ids)
   local place = 0
@@ -148,8 +191,9 @@ local function load(id)
   return t
 end
 local function save(id, t)
-  tasks[id] = t
-  changed[id] = t
+  if t.changed then return end
+  t.changed = true
+  changed[#changed + 1] = id
 end
 local function messageOf(id, t) return t.mg or messages[id] or call('HGET', P .. 'm', id) end
 
@@ -173,7 +217,9 @@ end
 -- Those that follow on one another are one entry: the first is its score, first and last are its name.
 local function sweepings()
   if #trash == 0 then return end
-  table.sort(trash)
+  for i = 2, #trash do
+    if trash[i] < trash[i - 1] then table.sort(trash) break end
+  end
   local add, first, last = {}, trash[1], trash[1]
   for i = 2, #trash + 1 do
     local seq = trash[i]
@@ -188,12 +234,18 @@ local function sweepings()
 end
 local function write()
   local rows, dropped, large, texts = {}, {}, {}, {}
-  for id, t in pairs(changed) do
-    if t then rows[#rows + 1] = id rows[#rows + 1] = packed(t) else dropped[#dropped + 1] = id end
-    if messages[id] == false then large[#large + 1] = id end
+  local n = 0
+  for i = 1, #changed do
+    local id = changed[i]
+    local t = tasks[id]
+    if t then
+      rows[n + 1], rows[n + 2] = id, packed(t)
+      n = n + 2
+      t.changed = false
+    else dropped[#dropped + 1] = id end
   end
   for id, text in pairs(messages) do
-    if text then texts[#texts + 1] = id texts[#texts + 1] = text end
+    if text then texts[#texts + 1] = id texts[#texts + 1] = text else large[#large + 1] = id end
   end
   each(dropped, function(...) call('HDEL', P .. 't', ...) end)
   each(large, function(...) call('HDEL', P .. 'm', ...) end)
@@ -219,7 +271,8 @@ local function write()
   for key, gone in pairs(leaving) do each(gone, function(...) call('ZREM', P .. key, ...) end) end
   for state, places in pairs(ended) do each(places, function(...) call('RPUSH', P .. 'ended:' .. state, ...) end) end
   for worker, takes in pairs(freed) do
-    for take, by in pairs(takes) do
+    for number, by in pairs(takes) do
+      local take = int(number)
       if call('HINCRBY', P .. 'c:' .. worker, take, -by) <= 0 then
         call('HDEL', P .. 'c:' .. worker, take)
         call('HDEL', P .. 'g:' .. worker, take)
@@ -260,7 +313,7 @@ local function step(t, to)
   if not NEXT[was][to] then return false end
   local of = countsOf(t.q)
   of[was] = (of[was] or 0) - 1
-  of[to] = (of[to] or 0) + 1
+  if PLACE[to] then of[to] = (of[to] or 0) + 1 end
   if HELD[was] ~= HELD[to] then of.running = (of.running or 0) + (HELD[to] and 1 or -1) end
   t.st = to
   return true
@@ -287,13 +340,12 @@ local function release(id, t)
   if not HELD[t.st] then return nil, nil end
   local takes = freed[t.w]
   if not takes then takes = {} freed[t.w] = takes end
-  local take = int(t.tn)
-  takes[take] = (takes[take] or 0) + 1
+  takes[t.tn] = (takes[t.tn] or 0) + 1
   return t.sa or t.gt, t.wn
 end
 
 local function tellWorker(t, what)
-  local instance = t.w and call('HGET', P .. 'k:' .. t.w, 'i')
+  local instance = t.w ~= '' and call('HGET', P .. 'k:' .. t.w, 'i')
   if instance then call('PUBLISH', P .. 'i:' .. instance, what .. ' ' .. t.w .. ' ' .. int(t.tk)) end
 end
 
@@ -304,7 +356,8 @@ local function addAttempt(t, started, worker, error)
 end
 
 local function forget(id, t)
-  tasks[id], changed[id] = false, false
+  tasks[id] = false
+  changed[#changed + 1] = id
   if not t.mg then messages[id] = false end
   leave('live', id)
   if t.ex or t.du > 0 then put(scores, 'timers', id, false) end
@@ -332,7 +385,7 @@ end
 -- Records a result, the first one.
 local function keep(id, state, text, ttl)
   if ttl > 0 then
-    if not call('SET', P .. 'r:' .. id, text, 'PX', int(ttl), 'NX') then return end
+    if not call('SET', P .. 'r:' .. id, text, 'PX', ttl == TTL and ARGV[2] or int(ttl), 'NX') then return end
     local places = ended[state]
     if not places then places = {} ended[state] = places end
     places[#places + 1] = NOW .. ':' .. id
@@ -350,6 +403,13 @@ local function isCancelled(root)
   return root and call('HGET', P .. 'f:' .. root, 'cancelled') == '1'
 end
 
+-- A result's times, up to its retries.
+local function times(started)
+  return ',"startedAt":' .. (started and int(started) or 'null') .. ',"completedAt":' .. NOW .. ',"runtimeMs":'
+    .. (started and int(now - started) or 'null') .. ',"retries":'
+end
+local ENDED_AT_ONCE = times(now)
+
 local finished = {}
 local KIND = { success = 'succeeded', failure = 'failed', revoked = 'revoked', expired = 'expired', dead = 'dead' }
 
@@ -359,14 +419,13 @@ local function finish(id, t, state, result, error)
   if not NEXT[was][state] then return false end
   local started, worker = release(id, t)
   step(t, state)
-  bump(t.q, state, -1)
   if was == 'pending' then put(scores, 'l:' .. lane(t), id, false) end
   if error and (t.at or state == 'dead') then addAttempt(t, started, worker, error) end
-  local text = '{"id":"' .. id .. '","state":"' .. state .. '","name":' .. json(t.n) .. ',"queue":' .. json(t.q)
-    .. (t.rt and (',"rootId":"' .. t.rt .. '"') or '') .. ',"result":' .. orNull(result) .. ',"error":' .. orNull(error)
-    .. ',"createdAt":' .. int(t.cr) .. ',"startedAt":' .. orNull(started and int(started)) .. ',"completedAt":' .. NOW
-    .. ',"runtimeMs":' .. orNull(started and int(now - started)) .. ',"retries":' .. t.r
-    .. ',"workerId":' .. orNull(worker and json(worker)) .. ',"progress":' .. orNull(t.pg)
+  -- Numbers become text slowly; most tasks end in the ms in which they are known to have begun, at the first attempt.
+  local text = '{"id":"' .. id .. '","state":"' .. state .. t.named .. (result or 'null') .. ',"error":' .. (error or 'null')
+    .. ',"createdAt":' .. int(t.cr)
+    .. (started == now and ENDED_AT_ONCE or times(started)) .. (t.r == 0 and '0' or t.r)
+    .. ',"workerId":' .. (worker and json(worker) or 'null') .. ',"progress":' .. (t.pg or 'null')
     .. (t.at and (',"attempts":[' .. t.at .. ']') or '') .. '}'
   local message = (t.th or state == 'dead') and messageOf(id, t)
   if state == 'dead' then
@@ -378,14 +437,14 @@ local function finish(id, t, state, result, error)
   keep(id, state, text, ignored and 0 or (t.tt or TTL))
   event(KIND[state], id, t)
   bump(t.q, 'finished', 1)
-  bump(t.q, 's' .. time[1] % 60, 1)
+  bump(t.q, SECOND, 1)
   if worker then finished[t.w] = (finished[t.w] or 0) + 1 end
   forget(id, t)
   countInFlow(t.rt, state == 'success')
   if t.th then
     local outcome = error
       and '{"error":' .. error:sub(1, -2) .. ',"taskId":"' .. id .. '","taskName":' .. json(t.n) .. '}}'
-      or '{"result":' .. orNull(result) .. '}'
+      or '{"result":' .. (result or 'null') .. '}'
     call('HSET', P .. 'o:' .. id, 'm', message, 'oc', outcome, 'rt', t.rt or '', 'sq', state == 'dead' and 0 or t.sq)
     put(scores, 'owed', id, now)
     owed[#owed + 1] = id
@@ -441,13 +500,16 @@ local function enrol(h, message, seq, attempts, unseen)
     if window > 0 then call('SET', key, id, 'PX', int(window)) end
   end
   local due = h.eta or 0
+  local small = #message <= SMALL
+  if not small then messages[id] = message end
+  local rk, rt = h.rateKey or '', h.rootId or ''
+  local kind = struct.pack(KIND_ROW, h.priority, h['then'] and 1 or 0, h.ignoreResult and 1 or 0, h.maxRetries, h.timeoutMs or -1,
+    h.resultTtlMs or -1, #h.name, h.name, #h.queue, h.queue, #rk, rk, #rt, rt)
   t = {
-    n = h.name, q = h.queue, p = h.priority, st = due > now and 'scheduled' or 'pending', sq = seq, r = 0, dv = 0,
-    o = meta('order', meta('order') + 1), du = due, ex = h.expires, cr = h.createdAt or now, mx = h.maxRetries,
-    to = h.timeoutMs, rk = h.rateKey, rt = h.rootId, th = h['then'] and true, ig = h.ignoreResult or nil,
-    tt = h.resultTtlMs, at = attempts,
+    due > now and 'scheduled' or 'pending', false, 0, 0, -1, false, false, -1, seq, meta('order', meta('order') + 1), due,
+    h.createdAt or now, h.expires or false, ownOf(''), kindOf(kind), false, attempts or false, small and message, false,
   }
-  if #message <= SMALL then t.mg = message else messages[id] = message end
+  tasks[id] = t
   save(id, t)
   put(scores, 'live', id, t.o)
   local place = lane(t)
@@ -471,7 +533,7 @@ local function again(id, t, after, error)
   addAttempt(t, started, worker, error)
   step(t, 'retry')
   t.r, t.du = t.r + 1, now + after
-  t.pg = nil
+  t.pg = false
   save(id, t)
   event('retried', id, t, ',"due":' .. int(t.du))
   wait(id, t)
@@ -485,7 +547,7 @@ local function lost(id, t)
   addAttempt(t, started, worker, error)
   step(t, 'pending')
   t.r = t.r + 1
-  t.pg = nil
+  t.pg = false
   save(id, t)
   event('retried', id, t, ',"reason":"lost"')
   wait(id, t)
@@ -673,13 +735,14 @@ function ops.pass(at)
 end
 
 -- worker, name, lease, room, how often each priority was passed over, lanes…: when a limit lets more
--- through, how many lanes there are, what was passed over, then token, id, queue, retries, deliveries, message of each.
+-- through, how many lanes there are, what was passed over, the token of the first (the others follow), then messages:
+-- with retries and deliveries before them where they are not 0 and 1, and before those of a lane its place.
 function ops.take(at)
   local worker, name = ARGV[at], ARGV[at + 1]
   local lease, room = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local passed = cjson.decode(ARGV[at + 4])
   local due = unpark() or math.huge
-  local own = bucket('w' .. worker)
+  local rate = bucket('w' .. worker)
   local queues, heads = {}, {}
   for i = at + 5, #ARGV do
     local name = 'l:' .. ARGV[i]
@@ -695,7 +758,7 @@ function ops.take(at)
         queue.running = queue.running + (counts[q] and counts[q].running or 0)
       end
       if not queue.paused then
-        local lane = { name = name, queue = queue, buckets = bucketsOf(q, n) }
+        local lane = { name = name, place = i - at - 5, queue = queue, buckets = bucketsOf(q, n) }
         while #head > 0 do
           local level = math.floor(head[2] / LEVEL)
           local upto = int((level + 1) * LEVEL)
@@ -710,16 +773,19 @@ function ops.take(at)
   for _, head in ipairs(heads) do
     local key = P .. head.lane.name
     local found = call('ZRANGEBYSCORE', key, head.from, '(' .. head.upto, 'WITHSCORES', 'LIMIT', 0, room)
-    head.ids, head.scores = {}, {}
+    local ids, scores = {}, {}
     for i = 1, #found, 2 do
-      head.ids[#head.ids + 1] = found[i]
+      local place = (i + 1) / 2
+      ids[place] = found[i]
       -- Where there is but one there is nothing to compare.
-      if not only then head.scores[#head.scores + 1] = tonumber(found[i + 1]) end
+      if not only then scores[place] = tonumber(found[i + 1]) end
     end
-    if only then all = head.ids end
+    head.found, head.ids, head.scores = found, ids, scores
+    if only then all = ids end
   end
   fetch(all)
-  local taken, bodies, large, places, number, first = {}, {}, {}, {}, nil, math.huge
+  local taken, bodies, large, places, number, own, first = {}, {}, {}, {}, nil, nil, math.huge
+  local place, token = nil, meta('token')
   local function isFree(lane)
     local free = lane.queue.running < lane.queue.limit
     for _, b in ipairs(lane.buckets) do
@@ -752,14 +818,13 @@ function ops.take(at)
     return first[chosen or highest]
   end
   while #bodies < room do
-    if not has(own) then due = math.min(due, nextToken(own)) break end
+    if not has(rate) then due = math.min(due, nextToken(rate)) break end
     local head = choose()
     if not head then break end
     local lane = head.lane
     passed[head.level + 1] = 0
     local id = head.ids[head.at]
     head.at = head.at + 1
-    leave(lane.name, id)
     local t = load(id)
     local key = t and t.rk and bucket('k' .. t.rk, 'k*')
     if t and key and not has(key) then
@@ -769,30 +834,43 @@ function ops.take(at)
     elseif t and step(t, 'received') then
       for _, b in ipairs(lane.buckets) do b.tokens = b.tokens - 1 end
       if key then key.tokens = key.tokens - 1 end
-      if own then own.tokens = own.tokens - 1 end
+      if rate then rate.tokens = rate.tokens - 1 end
       lane.queue.running = lane.queue.running + 1
       local ends = now + lease
-      t.dl = t.to and now + t.to or nil
+      t.dl = t.to and now + t.to
       if t.dl then ends = math.min(ends, t.dl) end
-      t.tk = meta('token', meta('token') + 1)
-      number = number or t.tk
+      token = token + 1
+      if not number then
+        number = token
+        own = ownOf(struct.pack(OWN_ROW, now, lease, number, #worker, worker, #name, name))
+      end
       first = math.min(first, ends)
-      t.dv, t.w, t.wn, t.gt, t.lm, t.sa, t.ca, t.le, t.tn = t.dv + 1, worker, name, now, lease, nil, nil, ends, number
+      t.tk, t.dv, t.own, t.sa, t.ca, t.le = token, t.dv + 1, own, false, false, ends
       save(id, t)
       if t.ex then put(scores, 'timers', id, false) end
       event('received', id, t)
       bodies[#bodies + 1] = id
-      local i = #taken
-      taken[i + 1], taken[i + 2], taken[i + 3], taken[i + 4], taken[i + 5], taken[i + 6] = t.tk, id, t.q, t.r, t.dv, t.mg or ''
-      if not t.mg then large[#large + 1] = id places[#places + 1] = i + 6 end
+      if place ~= lane.place then
+        place = lane.place
+        taken[#taken + 1] = place
+      end
+      -- Most are handed out for the first time.
+      local before = (t.r > 0 or t.dv > 1) and (t.r .. ' ' .. t.dv .. ' ') or ''
+      taken[#taken + 1] = t.mg and before .. t.mg or before
+      if not t.mg then large[#large + 1] = id places[#places + 1] = #taken end
     end
+  end
+  -- What left its lane are the first of each head.
+  for _, head in ipairs(heads) do
+    if head.at > 1 then call('ZREMRANGEBYSCORE', P .. head.lane.name, head.from, head.found[2 * head.at - 2]) end
   end
   local from = 0
   each(large, function(...)
-    for i, body in ipairs(call('HMGET', P .. 'm', ...)) do taken[places[from + i]] = body end
+    for i, body in ipairs(call('HMGET', P .. 'm', ...)) do taken[places[from + i]] = taken[places[from + i]] .. body end
     from = from + AT_ONCE
   end)
   if number then
+    meta('token', token)
     local take = int(number)
     call('HSET', P .. 'g:' .. worker, take, table.concat(bodies, ' '))
     call('HSET', P .. 'c:' .. worker, take, #bodies)
@@ -800,7 +878,7 @@ function ops.take(at)
     call('SADD', P .. 'holders', worker)
     soonest = math.min(soonest or math.huge, first)
   end
-  return { due < math.huge and int(math.ceil(due - now)) or '', call('SCARD', P .. 'lanes'), json(passed), taken }
+  return { due < math.huge and int(math.ceil(due - now)) or '', call('SCARD', P .. 'lanes'), cjson.encode(passed), number or 0, taken }
 end
 
 -- [kind, id, token, payload, more]…: 0 where it came too late, 2 where the task was called off, else 1.
@@ -812,13 +890,13 @@ function ops.report(at)
     local kind, id, token, payload, more = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
     local t = load(id)
     local answer = 1
-    if not t or not HELD[t.st] or int(t.tk) ~= token then
+    if not t or not HELD[t.st] or t.tk ~= tonumber(token) then
       -- A report whose answer was lost with the connection comes twice.
       local text = kind == 'done' and call('GET', P .. 'r:' .. id)
       local own = text and text:find('"state":"success"', 1, true) and text:find('"workerId":' .. json(more), 1, true)
       answer = own and 1 or 0
     elseif kind == 'done' then
-      begin(id, t)
+      if isHeard() then begin(id, t) elseif t.st == 'received' then t.sa = now end
       finish(id, t, 'success', payload)
     elseif (kind == 'end' or kind == 'again') and t.ca then
       finish(id, t, 'revoked', nil, OFF)
@@ -896,7 +974,8 @@ function ops.alive(at)
     if info then workerEvent('worker-heartbeat', cjson.decode(info).name) end
     for _, take in ipairs(call('HKEYS', P .. 'g:' .. ARGV[i])) do
       for _, id in ipairs(idsOf(ARGV[i], take)) do
-        for _, value in ipairs({ ARGV[i], id, int(load(id).tk) }) do held[#held + 1] = value end
+        local t = load(id)
+        for _, value in ipairs({ ARGV[i], id, int(t.tk) }) do held[#held + 1] = value end
       end
     end
   end
@@ -953,12 +1032,16 @@ function ops.tick()
   end
   -- Who is asked for by its id is there as long as its own time says.
   for state in pairs(KIND) do
-    local key, over = P .. 'ended:' .. state, 0
-    for _, place in ipairs(call('LRANGE', key, 0, AT_ONCE - 1)) do
-      if tonumber(place:match('^%d+')) > now - TTL then break end
-      over = over + 1
+    local key = P .. 'ended:' .. state
+    for _ = 1, PAGES do
+      local over = 0
+      for _, place in ipairs(call('LRANGE', key, 0, AT_ONCE - 1)) do
+        if tonumber(place:match('^%d+')) > now - TTL then break end
+        over = over + 1
+      end
+      if over > 0 then call('LTRIM', key, over, -1) end
+      if over < AT_ONCE then break end
     end
-    if over > 0 then call('LTRIM', key, over, -1) end
   end
   local due = call('ZRANGEBYSCORE', P .. 'scheduledAt', '-inf', now)
   local soon = math.huge
@@ -1088,18 +1171,16 @@ function ops.revoke(at)
   return { revoked, signalled }
 end
 
-local SUMMARY = { 'n', 'q', 'st', 'p', 'cr', 'du', 'ex', 'r', 'dv', 'wn', 'rt', 'pg', 'at', 'sa', 'gt', 'o' }
 local function summary(id, more)
   local t = load(id)
   if not t then return nil end
-  local flat = {}
-  for i, field in ipairs(SUMMARY) do
-    local value = t[field]
+  local flat = { t.n, t.q, t.st, t.p, t.cr, t.du, t.ex, t.r, t.dv, t.wn, t.rt, t.pg, t.at, t.sa, t.gt, t.o }
+  for i, value in ipairs(flat) do
     -- A list of Redis ends at the first gap.
     flat[i] = type(value) == 'number' and int(value) or value or ''
   end
-  flat[#SUMMARY + 1] = id
-  if more then flat[#SUMMARY + 2] = messageOf(id, t) or '' end
+  flat[#flat + 1] = id
+  if more then flat[#flat + 1] = messageOf(id, t) or '' end
   return flat
 end
 

@@ -5,6 +5,7 @@ import { EngineError, toEngineError } from '../../shared/errors'
 import { native } from '../../shared/native'
 import { optional } from '../../shared/optional'
 import { safeConnector } from '../../shared/redis'
+import type { Payloads } from './payloads'
 import { source } from './redis-script'
 import { type Settings, serverError } from './servers'
 
@@ -25,7 +26,7 @@ type Scripted = Redis & {
   tasks(prefix: string, ...args: (string | number)[]): Promise<[unknown, string[], string[], number]>
 }
 
-export class State {
+export class State implements Payloads {
   private readonly commands: Scripted
   private readonly ear: Redis
   private readonly keys: string
@@ -97,6 +98,31 @@ export class State {
       return await Promise.race([step, late])
     } finally {
       clearTimeout(timer)
+    }
+  }
+
+  async put(key: string, data: Buffer, keepMs: number): Promise<void> {
+    await this.plain(() => this.commands.set(this.payload(key), data, 'PX', Math.ceil(keepMs)))
+  }
+
+  async get(key: string): Promise<Buffer | undefined> {
+    return (await this.plain(() => this.commands.getBuffer(this.payload(key)))) ?? undefined
+  }
+
+  async drop(keys: readonly string[]): Promise<void> {
+    await this.plain(() => this.commands.del(...keys.map((key) => this.payload(key))))
+  }
+
+  private payload(key: string): string {
+    return `${this.keys}payload:${key}`
+  }
+
+  private async plain<T>(command: () => Promise<T>): Promise<T> {
+    if (this.closed) throw closedError()
+    try {
+      return await command()
+    } catch (error) {
+      throw this.closed ? closedError() : serverError(error, this.settings.redisUrl)
     }
   }
 

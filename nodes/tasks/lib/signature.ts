@@ -4,6 +4,7 @@ import { toJson } from '../../shared/json'
 import type { Broker } from './broker'
 import { newId } from './id'
 import { fieldsOf, type SendOptions, seconds } from './message'
+import { keep, lendAll } from './payloads'
 import { AsyncResult, GroupResult } from './result'
 
 export type OnError = 'stop' | 'continue'
@@ -51,7 +52,7 @@ export class Signature<T = unknown> {
     if (!broker) {
       throw new EngineError('INVALID_WORKFLOW', 'the workflow has no task of an app; make its signatures by task.s()')
     }
-    await broker.sendWorkflow(toJson(plain, 'workflow'))
+    await sendSignature(broker, plain)
     return broker
   }
 }
@@ -128,6 +129,20 @@ export function chunks<T>(task: Maker<T>, items: readonly unknown[], size: numbe
   }
   const starts = Array.from({ length: Math.ceil(items.length / size) }, (_, index) => index * size)
   return group(starts.map((start) => task.s(items.slice(start, start + size))))
+}
+
+/** Sends it; its Buffers are kept beside it. Resolves to its id. */
+export async function sendSignature(broker: Broker, plain: Plain): Promise<string> {
+  let text: string
+  try {
+    text = toJson(plain, 'workflow')
+  } catch (error) {
+    const { value, parts } = lendAll(plain)
+    if (parts.size === 0) throw error
+    text = toJson(value, 'workflow')
+    await keep(broker.payloads, parts)
+  }
+  return broker.sendWorkflow(text)
 }
 
 function brokerOf(signatures: readonly Signature[]): Broker | undefined {

@@ -29,6 +29,8 @@ interface Held {
 }
 
 const LANE = '\x1f'
+/** Before the message of one that was handed out before: its retries and deliveries. */
+const AGAIN = /^(\d+) (\d+) /
 const CANCELLED = 2
 const PARTS = 2
 /** So long it waits for Redis at its end; without it, its leases run out. */
@@ -151,34 +153,36 @@ export class RemoteTaker implements Taker {
 
   private async take(room: number): Promise<void> {
     const { name, leaseMs } = this.options
+    const lanes = this.wanted()
     let answer: unknown
     try {
-      answer = await this.desk.step('take', this.id, name, leaseMs, room, this.passed, ...this.wanted())
+      answer = await this.desk.step('take', this.id, name, leaseMs, room, this.passed, ...lanes)
     } finally {
       this.asked -= room
     }
-    const [due, count, passed, tasks] = answer as [string, number, string, (string | number)[]]
+    const [due, count, passed, first, tasks] = answer as [string, number, string, number, (string | number)[]]
     this.passed = passed
     clearTimeout(this.timer)
     if (due !== '' && !this.stopped) this.timer = setTimeout(() => this.pull(), Number(due)).unref()
-    for (let at = 0; at < tasks.length; at += 6) this.hand(tasks.slice(at, at + 6))
-    if (tasks.length === room * 6) this.again = true
+    let [token, queue] = [first, '']
+    for (const task of tasks) {
+      // The place of the lane of those that follow.
+      if (typeof task === 'number') queue = queueOf(lanes[task])
+      else this.hand(token++, queue, task)
+    }
+    if (token - first === room) this.again = true
     if (count > this.desk.lanes().length) {
       await this.desk.findLanes()
       this.again = true
     }
   }
 
-  private hand(task: (string | number)[]): void {
-    const [token, id, queue, retries, deliveries, text] = task as [number, string, string, number, number, string]
-    this.held.set(token, { id, retries: Number(retries), text })
-    this.ears.task({
-      token,
-      queue,
-      retries: Number(retries),
-      deliveries: Number(deliveries),
-      message: JSON.parse(text),
-    })
+  private hand(token: number, queue: string, task: string): void {
+    const [before = '', retries = 0, deliveries = 1] = AGAIN.exec(task) ?? []
+    const text = before ? task.slice(before.length) : task
+    const message = JSON.parse(text)
+    this.held.set(token, { id: String(message.id).toLowerCase(), retries: Number(retries), text })
+    this.ears.task({ token, queue, retries: Number(retries), deliveries: Number(deliveries), message })
   }
 
   private wanted(): string[] {
@@ -215,6 +219,10 @@ export class RemoteTaker implements Taker {
         return [report, id, name, payload, '']
     }
   }
+}
+
+function queueOf(lane = ''): string {
+  return lane.slice(0, lane.indexOf(LANE))
 }
 
 function failureIn(payload: string): Failure {

@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { EngineError } from '../../shared/errors'
 import { toJson } from '../../shared/json'
 import type { Broker, Failure, Rate, Report, Taken, Taker } from './broker'
+import { fetchAll, inPlace, refsOf } from './payloads'
 
 export interface WorkerOptions {
   /** Names or patterns with `*` and `?`. Default: all. */
@@ -46,8 +47,8 @@ export class Running {
   readonly id: string
   readonly name: string
   readonly queue: string
-  readonly args: readonly unknown[]
-  readonly kwargs: Record<string, unknown>
+  args: readonly unknown[]
+  kwargs: Record<string, unknown>
   readonly headers: Record<string, unknown>
   /** Attempts that failed before. */
   readonly retries: number
@@ -253,6 +254,7 @@ export class Worker implements Owner {
     const { taker } = this
     if (!taker || this.held.get(running.token) !== running) return TOO_LATE
     const reported = taker.report(report, running.token, payload)
+    if (report === 'done' && running.message.refs) this.drop(running, reported)
     if (ends(report)) this.free(running)
     return reported
   }
@@ -260,6 +262,10 @@ export class Worker implements Owner {
   /** @internal */
   tell(running: Running, report: Report, payload?: string): void {
     if (this.held.get(running.token) !== running) return
+    if (report === 'done' && running.message.refs) {
+      this.settle(running, report, payload).catch((error) => this.options.onError?.(error))
+      return
+    }
     this.taker?.tell(report, running.token, payload)
     if (ends(report)) this.free(running)
   }
@@ -268,8 +274,33 @@ export class Worker implements Owner {
     const running = new Running(taken.token, taken, this)
     this.held.set(taken.token, running)
     if (this.draining) return this.giveBack(running)
+    if (taken.message.refs) return void this.bring(running)
     this.waiting.push(running)
     this.next()
+  }
+
+  /** Fetches the Buffers of its arguments before it begins. */
+  private async bring(running: Running): Promise<void> {
+    try {
+      const parts = await fetchAll(this.broker.payloads, refsOf(running.message))
+      running.args = inPlace(running.args, parts) as unknown[]
+      running.kwargs = inPlace(running.kwargs, parts) as Record<string, unknown>
+    } catch (error) {
+      return this.tell(running, 'failed', JSON.stringify(failureOf(error)))
+    }
+    if (this.held.get(running.token) !== running) return
+    if (this.draining) return this.giveBack(running)
+    this.waiting.push(running)
+    this.next()
+  }
+
+  /** Of a task that ended well nobody needs its Buffers. */
+  private async drop({ message }: Running, reported: Promise<boolean>): Promise<void> {
+    try {
+      if (await reported) await this.broker.payloads.drop(refsOf(message))
+    } catch {
+      // What is not deleted now goes by its time.
+    }
   }
 
   private lose(running: Running | undefined): void {
