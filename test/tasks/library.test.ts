@@ -29,12 +29,13 @@ describe('the tasks library', () => {
         for (let n = 0; n < 20; n += 1) sent.push(await app.send('work', [n]))
         // As it is when the process ends now.
         cpSync(whole.path, copy.path, { recursive: true })
-        const [journal = ''] = readdirSync(copy.path).filter((name) => name.endsWith('.jnl'))
-        const bytes = readFileSync(join(copy.path, journal))
+        const [name = ''] = readdirSync(join(copy.path, 'log'))
+        const log = join(copy.path, 'log', name)
+        const bytes = readFileSync(log)
         let end = bytes.length - 1
         while (end > 0 && bytes[end] === 0) end -= 1
         harm(bytes, end)
-        writeFileSync(join(copy.path, journal), bytes)
+        writeFileSync(log, bytes)
         const again = await copy.connect()
         again.task('work', (n: number) => n)
         await again.worker().start()
