@@ -197,7 +197,7 @@ module.exports = {
   }
 
   /** A question to the probe. */
-  async ask<T>(question: 'timers' | 'resources' | 'rss' | 'cpu' | 'listeners' | 'routes'): Promise<T> {
+  async ask<T>(question: 'timers' | 'resources' | 'rss' | 'cpu' | 'listeners' | 'routes' | 'polluted'): Promise<T> {
     this.questions += 1
     const id = this.questions
     const answered = once(this.events, `answer ${id}`)

@@ -13,6 +13,8 @@ const answers = {
   resources: () => process.getActiveResourcesInfo().sort(),
   /** Time of the processor so far, of all threads, in ms. */
   cpu: () => (process.cpuUsage().user + process.cpuUsage().system) / 1000,
+  /** Whether every object inherits what came as JSON. */
+  polluted: () => [{}, [], () => {}].some((one) => one.polluted !== undefined),
   rss: () => process.memoryUsage().rss,
   /** Who listens to the process and to Node-RED's own events. */
   listeners: () =>
