@@ -197,7 +197,9 @@ module.exports = {
   }
 
   /** A question to the probe. */
-  async ask<T>(question: 'timers' | 'resources' | 'rss' | 'cpu' | 'listeners' | 'routes' | 'polluted'): Promise<T> {
+  async ask<T>(
+    question: 'timers' | 'resources' | 'rss' | 'cpu' | 'listeners' | 'routes' | 'polluted' | 'memory',
+  ): Promise<T> {
     this.questions += 1
     const id = this.questions
     const answered = once(this.events, `answer ${id}`)

@@ -21,8 +21,8 @@ import { type Json, Runtime } from './harness'
 const minutes = Number(process.env.MILLRACE_SOAK_MINUTES ?? 1)
 const lastsMs = minutes * 60_000
 const deployMs = Math.min(20_000, lastsMs / 9)
-/** Growth that is none: what V8 has not collected yet, caches that fill. */
-const graceMb = 64
+/** Growth that is none: the data of the stores, caches that fill, what an allocator keeps. */
+const graceMb = { script: 16, engine: 48, rss: 64 }
 const MB = 1 << 20
 const kinds = ['full', 'flows', 'nodes'] as const
 
@@ -331,7 +331,12 @@ describe(`a soak of ${minutes} min`, function suite() {
     const heldBefore = held()
     // Who deletes a flow deletes what is on its way in it.
     runtime.done.length = 0
-    const memory: number[] = []
+    const memory: { script: number; engine: number; rss: number }[] = []
+    const used = async () => {
+      const { script, rss } = await runtime.ask<{ script: number; rss: number }>('memory')
+      const { engine } = await runtime.json<{ engine: { bytes: number } }>('/millrace-shared-engine/any/list')
+      return { script: script / MB, engine: engine.bytes / MB, rss: rss / MB }
+    }
     const begun = performance.now()
     for (let round = 1; performance.now() - begun < lastsMs; round += 1) {
       await runtime.deploy(flowOf(round, addresses), kinds[round % kinds.length])
@@ -347,7 +352,7 @@ describe(`a soak of ${minutes} min`, function suite() {
       await pause(deployMs / 6)
       await start()
       await pause(deployMs / 2)
-      memory.push((await runtime.ask<number>('rss')) / MB)
+      memory.push(await used())
       digest()
     }
 
@@ -378,17 +383,22 @@ describe(`a soak of ${minutes} min`, function suite() {
       const there = await recordsOf(kafka.ports.plain as number, 'soak.display', sent)
       assert.deepEqual(missing('kafka', there), [], 'records of Kafka')
     }
+    const series = (kind: 'script' | 'engine' | 'rss') => memory.map((one) => one[kind].toFixed(0)).join(' ')
     const counts = [...done].map(([node, some]) => `${node} ${some.size}`).join(', ')
     const codes = new Set(runtime.failed.map(({ node, code }) => `${node} ${code}`))
     console.log(`      failed meanwhile: ${[...codes].join(', ') || 'nothing'}`)
-    console.log(`      ${memory.length} deploys; ${counts}; MB: ${memory.map((mb) => mb.toFixed(0)).join(' ')}`)
+    console.log(`      ${memory.length} deploys; ${counts}`)
+    for (const kind of ['script', 'engine', 'rss'] as const) console.log(`      MB ${kind}: ${series(kind)}`)
     const optional = keysOf({ redis, far: nats, kafka, python })
     const counted = ['send', 'put', 'batch', 'http', 'zerobus', ...optional]
     for (const node of counted) assert.ok((done.get(node)?.size ?? 0) > 100, node)
     for (const [what, some] of Object.entries(lost())) assert.deepEqual(some, [], what)
-    const part = Math.ceil(memory.length / 4)
-    const [first, most] = [memory.slice(part, 2 * part), memory.slice(-part)].map((some) => Math.min(...some))
-    assert.ok((most as number) - (first as number) < graceMb, `grew: ${memory.map((mb) => mb.toFixed(0)).join(' ')}`)
+    for (const kind of ['script', 'engine', 'rss'] as const) {
+      const part = Math.ceil(memory.length / 4)
+      const least = (some: typeof memory) => Math.min(...some.map((one) => one[kind]))
+      const [first, last] = [least(memory.slice(part, 2 * part)), least(memory.slice(-part))]
+      assert.ok(last - first < graceMb[kind], `${kind} grew: ${series(kind)}`)
+    }
     const after = await rest()
     const [{ files, threads }, was] = [held(), heldBefore]
     console.log(
