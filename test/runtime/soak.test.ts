@@ -22,7 +22,7 @@ const minutes = Number(process.env.MILLRACE_SOAK_MINUTES ?? 1)
 const lastsMs = minutes * 60_000
 const deployMs = Math.min(20_000, lastsMs / 9)
 /** Growth that is none: the data of the stores, caches that fill, what an allocator keeps. */
-const graceMb = { script: 16, engine: 48, rss: 64 }
+const graceMb = { script: 40, engine: 48, rss: 64 }
 const MB = 1 << 20
 const kinds = ['full', 'flows', 'nodes'] as const
 
