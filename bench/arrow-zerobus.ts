@@ -3,14 +3,14 @@
  * by Databricks' own npm binary, in turns. Medians. Blocked: how long the JavaScript thread was held, by the call of a
  * batch, and at a stretch while all were under way.
  */
-import { type ChildProcess, execFileSync, fork } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { tableFromArrays, tableToIPC } from 'apache-arrow'
 import { arrow } from '../nodes'
 import { median, watchThread } from './lib/figures'
+import { peer } from './lib/peers'
 
 const ROUNDS = 7
 const BATCHES = 20
@@ -76,13 +76,7 @@ const PEER = '@databricks/zerobus-ingest-sdk-linux-x64-gnu'
 /** Databricks' binary, as npm has it for this platform. */
 function peerModule(): PeerModule | undefined {
   if (process.platform !== 'linux' || process.arch !== 'x64') return undefined
-  const folder = join(__dirname, '../.cache/zerobus-peer')
-  if (!existsSync(join(folder, 'node_modules', PEER))) {
-    mkdirSync(folder, { recursive: true })
-    writeFileSync(join(folder, 'package.json'), '{"private":true}')
-    execFileSync('npm', ['install', '--no-save', '--no-audit', '--no-fund', `${PEER}@1.3.0`], { cwd: folder })
-  }
-  return require(join(folder, 'node_modules', PEER)) as PeerModule
+  return peer<PeerModule>(PEER)
 }
 
 async function theirs(peer: PeerModule, config: Config): Promise<Sender> {

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { memory } from '../nodes'
 import { median } from './lib/figures'
-import { peer } from './memory/peers'
+import { peer } from './lib/peers'
 
 const long = process.env.MILLRACE_LONG === '1'
 const ROUNDS = 5

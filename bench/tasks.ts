@@ -2,12 +2,12 @@
  * tasks beside BullMQ and Celery (with redis-server), plainjobs (SQLite) and the bare client of NATS, in one run,
  * alternating. Loopback only. The tasks do nothing; every feature of ours is on. Short by default; MILLRACE_LONG=1 takes
  * the full counts; MILLRACE_BENCH names the parts to run (send, work, fsync, servers, chord, many, nodes). The peers are
- * installed into the cache, not into the product; one that cannot be had is left out and named.
+ * installed into bench/, not into the product; one that cannot be had is left out and named.
  */
 import { type ChildProcess, execFileSync, fork, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { cpus, tmpdir } from 'node:os'
@@ -15,9 +15,10 @@ import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { connect } from 'nats'
 import type { tasks as Tasks } from '../nodes'
-import { Runtime, root } from '../test/runtime/harness'
+import { Runtime } from '../test/runtime/harness'
 import { NatsServer } from '../test/tasks/nats-server'
 import { median } from './lib/figures'
+import { peer, peerPath, peerPython } from './lib/peers'
 
 // As it is installed, and not as it is compiled on the way.
 const { tasks } = createRequire(__filename)('../dist') as { tasks: typeof Tasks }
@@ -25,8 +26,6 @@ const { tasks } = createRequire(__filename)('../dist') as { tasks: typeof Tasks 
 const long = process.env.MILLRACE_LONG === '1'
 const ROUNDS = long ? 7 : 3
 const SCALE = long ? 4 : 1
-const cache = join(root, '.cache/bench-tasks')
-const PEERS = ['bullmq@6.7.0', 'plainjobs@0.0.4', 'better-sqlite3@11.10.0']
 const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-'))
 
 interface Side {
@@ -115,7 +114,8 @@ function millrace(label: string, app: Tasks.App): Side {
 }
 
 async function bullmq(port: number, label: string): Promise<Side> {
-  const { Queue, Worker } = createRequire(join(cache, 'package.json'))('bullmq')
+  // biome-ignore lint/suspicious/noExplicitAny: it is not there where types are checked
+  const { Queue, Worker } = peer<any>('bullmq') ?? {}
   const connection = { host: '127.0.0.1', port, maxRetriesPerRequest: null }
   const queue = new Queue('bench', { connection })
   await queue.waitUntilReady()
@@ -161,9 +161,9 @@ async function bareNats(url: string): Promise<Side> {
 }
 
 async function plainjobs(): Promise<Side> {
-  const peers = createRequire(join(cache, 'package.json'))
-  const { defineQueue, defineWorker } = await import(peers.resolve('plainjobs'))
-  const Database = peers('better-sqlite3')
+  const { defineQueue, defineWorker } = await import(peerPath('plainjobs') as string)
+  // biome-ignore lint/suspicious/noExplicitAny: the same
+  const Database = peer<any>('better-sqlite3')
   const make = () => {
     const connection = new Database(join(mkdtempSync(join(folder, 'plainjobs-')), 'jobs.db'))
     return defineQueue({ connection, logger: { error() {}, warn() {}, info() {}, debug() {} } })
@@ -274,35 +274,9 @@ async function redis(...more: string[]): Promise<number> {
   return port
 }
 
-/** Installs what is missing; what cannot be had is named. */
+/** What there is of the peers. */
 function peers(): { node: boolean; python: string | undefined } {
-  const attempt = (what: string, make: () => void) => {
-    try {
-      make()
-      return true
-    } catch (error) {
-      console.log(`Without ${what}: ${String((error as Error).message).split('\n')[0]}`)
-      return false
-    }
-  }
-  const node = attempt('BullMQ and plainjobs', () => {
-    const wanted = { private: true, allowScripts: { 'better-sqlite3': true } }
-    if (existsSync(join(cache, 'complete'))) return
-    mkdirSync(cache, { recursive: true })
-    writeFileSync(join(cache, 'package.json'), JSON.stringify(wanted))
-    const options = { cwd: cache, stdio: 'ignore' } as const
-    execFileSync('npm', ['install', '--save-exact', '--no-audit', '--no-fund', ...PEERS], options)
-    const database = "new (require('better-sqlite3'))(':memory:')"
-    execFileSync(process.execPath, ['-e', database], options)
-    writeFileSync(join(cache, 'complete'), '')
-  })
-  const python = join(cache, 'celery/bin/python')
-  const hasPython = attempt('Celery', () => {
-    if (existsSync(python)) return
-    execFileSync('python3', ['-m', 'venv', join(cache, 'celery')])
-    execFileSync(python, ['-m', 'pip', 'install', '--quiet', 'celery[redis]==5.7.0'])
-  })
-  return { node, python: hasPython ? python : undefined }
+  return { node: peer('bullmq') !== undefined && peer('better-sqlite3') !== undefined, python: peerPython() }
 }
 
 /** What a process with a queue of its own says; then it is killed. */

@@ -9,7 +9,7 @@ import { performance } from 'node:perf_hooks'
 import { memory } from '../nodes'
 import { VectorIndex } from '../nodes/memory/lib/vectors'
 import { median } from './lib/figures'
-import { peer } from './memory/peers'
+import { peer } from './lib/peers'
 
 const DIMENSIONS = 384
 /** At most: where the file has fewer, it is said. */

@@ -1,9 +1,10 @@
 // What is linked into the binary, and under which licences: `licences.mjs` prints it and fails where one is not known
 // to be fine; `licences.mjs FOLDER` writes the texts beside the binary of each platform package in it.
 import { readdirSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
+import { linkedCrates, spdx } from './lib/crates.mjs'
 import { inside, writeWhole } from './lib/files.mjs'
-import { Failure, main, quietly } from './lib/run.mjs'
+import { Failure, main } from './lib/run.mjs'
 
 /** They allow what we do: to link and to pass on, with their texts. */
 const fine = [
@@ -21,14 +22,11 @@ const fine = [
   ],
   ...['MIT-0', 'CC0-1.0', 'CDLA-Permissive-2.0', 'EDL-1.0'],
 ]
-/** Crates that carry the source of something else. */
-const carried = { cyclors: { name: 'Eclipse Cyclone DDS', folder: 'cyclonedds', license: 'EPL-2.0 OR EDL-1.0' } }
-
 const isText = (file) => /^(licen[cs]e|copying|notice|unlicense)/i.test(file)
 
 main(async () => {
   const [folder] = process.argv.slice(2)
-  const parts = linked(await metadata())
+  const parts = await linkedCrates()
   const odd = parts.filter(({ license }) => !isFine(license))
   if (odd.length) {
     const names = odd.map(({ name, license }) => `${name}: ${license}`).join('\n')
@@ -46,32 +44,9 @@ main(async () => {
   }
 })
 
-async function metadata() {
-  const args = ['metadata', '--format-version', '1', '--locked', '--manifest-path', inside('native/Cargo.toml')]
-  return JSON.parse(await quietly('Reading the crates', 'cargo', args, { data: true }))
-}
-
-/** All that the crate needs when it runs, for any platform, without itself. */
-function linked({ packages, resolve }) {
-  const nodes = new Map(resolve.nodes.map((node) => [node.id, node]))
-  const found = new Set([resolve.root])
-  for (const id of found) {
-    const runs = nodes.get(id).deps.filter(({ dep_kinds }) => dep_kinds.some(({ kind }) => kind === null))
-    for (const { pkg } of runs) found.add(pkg)
-  }
-  found.delete(resolve.root)
-  const crates = packages.filter(({ id }) => found.has(id))
-  return crates.flatMap(({ name, version, license, manifest_path }) => {
-    const folder = dirname(manifest_path)
-    const other = carried[name]
-    const whole = { name, version, license, folder }
-    return other ? [whole, { ...other, version, folder: join(folder, other.folder) }] : [whole]
-  })
-}
-
 /** One of those between which one may choose, or all of those that hold together. */
 function isFine(license) {
-  const words = (license ?? 'none').replaceAll('/', ' OR ')
+  const words = spdx(license) ?? 'none'
   const all = words.split(/\s+AND\s+/).map((part) => part.replaceAll(/[()]/g, ''))
   return all.every((part) => part.split(/\s+OR\s+/).some((one) => fine.includes(one.replace(/ WITH .*/, '').trim())))
 }

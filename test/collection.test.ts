@@ -7,6 +7,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { engines, imports, pages, permissions } from './collection/borders'
+import { docs } from './collection/docs'
 import { Collection, type Rule } from './collection/files'
 import { errors, identities, keys, noStrays, parts, properties, translations } from './collection/rules'
 
@@ -16,6 +17,7 @@ const rules: Record<string, [rule: Rule, title: string]> = {
   identities: [identities, 'examples can be imported side by side'],
   translations: [translations, 'every language has every text, and the help of the same outline'],
   errors: [errors, 'the page of errors tells of every code'],
+  docs: [docs, 'the page of each word says of its nodes what dialogs and help say'],
   keys: [keys, 'every text that is used exists'],
   properties: [properties, 'forms and help tell of every property'],
   noStrays: [noStrays, 'every file has its purpose'],
@@ -99,6 +101,12 @@ const breaks: Break[] = [
   ],
   ['errors', 'a code on the page', 'docs/errors.md', ['`LATE`', '`LATER`'], 'does not tell of LATE'],
   ['errors', 'a code that is none', 'docs/errors.md', ['`LATE`', '`LATE`, `LATER`'], 'tells of LATER, which'],
+  ['docs', 'a page', 'docs/sync.md', null, 'docs/sync.md is missing'],
+  ['docs', 'recipes', 'docs/tasks.md', ['## Recipes', '## Meals'], 'has no Recipes'],
+  ['docs', 'an example that is linked', 'examples/arrow/zerobus-outage.json', null, 'docs/arrow.md leads to'],
+  ['docs', 'a sentence of help', 'nodes/memory/locales/en-US/store.html', [/<p>A/, '<p>One'], 'docs/memory.md is not'],
+  ['docs', 'a label', 'nodes/sync/locales/en-US/sync.json', ['"learn": "', '"learn": "X'], 'docs/sync.md is not'],
+  ['docs', 'a default', 'nodes/action/delivery.config.ts', [/number\(10_000/, 'number(9_000'], 'docs/action.md is not'],
   ['keys', 'a key in the form', 'nodes/sync/sync.html', ['label.stamp', 'label.stmap'], 'label.stmap'],
   ['keys', 'a key in shared rows', 'nodes/shared/matching.html', ['label.match', 'label.mtach'], 'label.mtach'],
   ['keys', 'a key in the panel', 'nodes/sync/sync.editor.ts', ['port.groups', 'port.group'], 'port.group,'],
@@ -174,6 +182,7 @@ describe('the rules of the collection', () => {
       'test',
       'native/src',
       'native/index.d.ts',
+      'native/DESIGN.md',
       'package.json',
     ]
     for (const part of parts) cpSync(join(root, part), join(folder, part), { recursive: true })

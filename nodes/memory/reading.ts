@@ -29,7 +29,13 @@ export function reading({ RED, node, config }: Host<(typeof readConfig)['fields'
       const { namespaces, next } = await db.namespaces(options)
       return { payload: namespaces, next }
     }
-    const { keys, next } = await db.keys(nameOf(namespace), options)
+    let { keys, next } = await db.keys(nameOf(namespace), options)
+    // The engine looks at so many at a stretch.
+    while (config.limit === null && next !== null && keys.length < MOST) {
+      const more = await db.keys(nameOf(namespace), { ...options, after: next })
+      keys = keys.concat(more.keys)
+      next = more.next
+    }
     return { payload: keys, next }
   }
 

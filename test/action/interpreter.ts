@@ -8,11 +8,13 @@ import { native } from '../../nodes/shared/native'
 
 export const interpreter = process.env.MILLRACE_PYTHON ?? 'python3'
 
+/** Whether it is there, and new enough. */
+export const isPython = spawnSync(interpreter, ['-c', 'import sys; sys.exit(sys.version_info < (3, 8))']).status === 0
+
 /** A suite that needs Python; a machine without it says so by name. */
 export function pythonSuite(title: string, body: () => void): void {
   const name = `action ${title}`
-  const found = spawnSync(interpreter, ['-c', 'import sys; sys.exit(sys.version_info < (3, 8))']).status === 0
-  if (found && 'PythonScript' in native()) {
+  if (isPython && 'PythonScript' in native()) {
     describe(name, body)
     return
   }

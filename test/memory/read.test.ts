@@ -83,6 +83,16 @@ describe('millrace-memory-read', () => {
     assert.deepEqual([payload[0].name, payload[0].keys], ['n', 4])
   })
 
+  it('lists all keys where no limit is set, however many there are', async () => {
+    const many = 20_500
+    const batch = writeOf({ id: 'batch', operation: 'batch' })
+    const rig = await Rig.start(storeOf(), batch, readOf({ operation: 'list', limit: '', key: '', keyType: 'str' }))
+    rig.send('batch', { payload: Object.fromEntries(Array.from({ length: many }, (_, place) => [`k${place}`, 1])) })
+    await rig.until('written')
+    const { payload, next } = await rig.answer({})
+    assert.deepEqual([new Set(payload).size, next], [many, null])
+  })
+
   it('asks queries, with their plan, page by page', async () => {
     const rig = await start({ operation: 'query', query: 'query', queryType: 'msg' })
     await rig.put(...[3, 1, 2].map((rpm) => ({ topic: `pump-${rpm}`, payload: { rpm } })))

@@ -1,13 +1,28 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorCodes } from '../../nodes/shared/errors'
 import { generator } from '../shared/random'
-import { examples, type Json, Runtime, readJson, root } from './harness'
+import { examples, type Json, nodeTypes, Runtime, readJson, root } from './harness'
 
 const seed = Number(process.env.MILLRACE_SEED ?? 20261121)
 const total = process.env.MILLRACE_LONG ? 100_000 : 10_000
 
 const read = (example: string) => readJson(join(root, `examples/${example}.json`)) as unknown as Json[]
+
+/** Types with an input, as their pages say. */
+const takers = nodeTypes.flatMap(([type, file]) => {
+  const page = readFileSync(join(root, file.replace(/\.js$/, '.html')), 'utf8')
+  return /^ {2}inputs: 1,$/m.test(page) ? [type] : []
+})
+
+/** Those that no example has, or has with what is not here: nobody answers at port 9. */
+const more: Json[] = [
+  { type: 'millrace-action-redis', hosts: '127.0.0.1:9', accept: 'any', retries: 0, timeoutMs: 500 },
+  { type: 'millrace-action-kafka', brokers: '127.0.0.1:9', accept: 'any', retries: 0, timeoutMs: 500 },
+  { type: 'millrace-ros2-bag', path: 'millrace:camera-lidar-imu.mcap', start: 'message', loop: true },
+  { type: 'millrace-ros2-bag', mode: 'record', path: 'fuzz/any.mcap', start: 'message' },
+].map((node, place) => ({ id: `more${place}`, z: 'fuzz', x: 0, y: 0, ...node, wires: [['nothing'], ['nothing']] }))
 
 describe('messages of any kind', () => {
   let runtime: Runtime
@@ -21,9 +36,9 @@ describe('messages of any kind', () => {
     this.timeout(600_000)
     const flows = examples.flatMap(read)
     const reached = new Set(flows.flatMap(({ wires }) => ((wires as string[][] | undefined) ?? []).flat()))
-    const targets = flows.filter(({ id, type, d }) => !d && reached.has(`${id}`) && `${type}`.startsWith('millrace-'))
-    const types = new Set(targets.map(({ type }) => type))
-    assert.ok(types.size > 5, [...types].join())
+    const examined = flows.filter(({ id, type, d }) => !d && reached.has(`${id}`) && `${type}`.startsWith('millrace-'))
+    const targets = [...examined, ...more]
+    assert.deepEqual([...new Set(targets.map(({ type }) => type))].sort(), [...takers].sort())
     const func = `
       const [make, random] = [global.get('make'), global.get('generator')(${seed})]
       for (let count = 0; count < ${total}; count += 1) {
@@ -37,6 +52,8 @@ describe('messages of any kind', () => {
     await runtime.deploy([
       ...flows,
       { id: 'fuzz', type: 'tab', label: 'fuzz' },
+      ...more,
+      { ...base, id: 'nothing', type: 'junction', wires: [[]] },
       { ...base, id: 'go', type: 'inject', once: true, onceDelay: '0.2', props: [], wires: [['maker']] },
       { ...base, id: 'maker', type: 'function', func, outputs: targets.length, wires: targets.map(({ id }) => [id]) },
     ])

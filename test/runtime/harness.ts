@@ -47,6 +47,8 @@ interface Said {
 interface Setup {
   /** Without: the package as it arrives on a platform that has no binary. */
   binary?: boolean
+  /** A user directory that has the package already. */
+  installed?: string
   /** Without: nobody hears what its nodes do, and it runs as fast as any other. */
   probe?: boolean
   /** JavaScript: more properties of the settings. */
@@ -79,19 +81,22 @@ export function install(userDir: string, binary = true): string {
   cpSync(packed(), folder, { recursive: true })
   // The palette writes it down there; function nodes may use what it names.
   writeFileSync(join(userDir, 'package.json'), JSON.stringify({ private: true, dependencies: { [moduleName]: '*' } }))
-  // Installed beside it, as npm does.
+  linkOptional(userDir)
+  if (binary) for (const file of binaries()) cpSync(join(root, 'native', file), join(folder, 'native', file))
+  return folder
+}
+
+/** What npm installs beside the package, where it can. */
+export function linkOptional(userDir: string): void {
   const { optionalDependencies = {} } = readJson(join(root, 'package.json')) as { optionalDependencies?: object }
   for (const name of Object.keys(optionalDependencies)) {
     const place = join(userDir, 'node_modules', name)
     mkdirSync(dirname(place), { recursive: true })
     if (existsSync(join(root, 'node_modules', name))) symlinkSync(join(root, 'node_modules', name), place, 'junction')
   }
-  if (binary) for (const file of binaries()) cpSync(join(root, 'native', file), join(folder, 'native', file))
-  return folder
 }
 
 export class Runtime {
-  readonly userDir = mkdtempSync(join(tmpdir(), 'millrace-runtime-'))
   readonly sent: Sent[] = []
   /** Codes of failed messages. */
   readonly failed: { node: string; code: string }[] = []
@@ -105,9 +110,11 @@ export class Runtime {
   private questions = 0
   private readonly events = new EventEmitter().setMaxListeners(0)
 
-  static async boot({ binary = true, probe = true, settings = '', flows = [] }: Setup = {}): Promise<Runtime> {
-    const runtime = new Runtime()
-    install(runtime.userDir, binary)
+  private constructor(readonly userDir: string) {}
+
+  static async boot({ binary = true, installed, probe = true, settings = '', flows = [] }: Setup = {}) {
+    const runtime = new Runtime(installed ?? mkdtempSync(join(tmpdir(), 'millrace-runtime-')))
+    if (!installed) install(runtime.userDir, binary)
     writeFileSync(join(runtime.userDir, 'flows.json'), JSON.stringify(flows))
     runtime.port = await freePort()
     runtime.base = `http://127.0.0.1:${runtime.port}`
@@ -197,7 +204,9 @@ module.exports = {
   }
 
   /** A question to the probe. */
-  async ask<T>(question: 'timers' | 'resources' | 'rss' | 'cpu' | 'listeners' | 'routes'): Promise<T> {
+  async ask<T>(
+    question: 'timers' | 'resources' | 'rss' | 'cpu' | 'listeners' | 'routes' | 'polluted' | 'memory',
+  ): Promise<T> {
     this.questions += 1
     const id = this.questions
     const answered = once(this.events, `answer ${id}`)

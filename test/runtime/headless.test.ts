@@ -1,6 +1,6 @@
 /** The example that runs without an editor, started as its README says, with what a device may give it. */
 import assert from 'node:assert/strict'
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
   existsSync,
@@ -16,7 +16,7 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort, install, moduleName, nodeProgram, nodeRed } from './harness'
+import { freePort, install, moduleName, nodeProgram, nodeRed, root } from './harness'
 
 const MB = 1 << 20
 const limitMb = 512
@@ -162,6 +162,32 @@ describe('the headless example', function suite() {
     } finally {
       await device.stop()
       if (group) rmdirSync(group)
+    }
+  })
+})
+
+describe('the documented unit of systemd', () => {
+  it('is one, as systemd reads it', function test() {
+    const page = readFileSync(join(root, 'docs/edge.md'), 'utf8')
+    const [, unit = ''] = /```ini\n([\s\S]*?)```/.exec(page) ?? []
+    // Node.js may lie elsewhere here.
+    const here = unit.replace('ExecStart=/usr/bin/node ', `ExecStart=${process.execPath} `)
+    assert.notEqual(unit, '')
+    assert.ok(here.includes(`ExecStart=${process.execPath} `))
+    if (spawnSync('systemd-analyze', ['--version']).status !== 0) {
+      console.log('\nSKIPPED the unit of systemd: there is no systemd-analyze\n')
+      this.skip()
+    }
+    const folder = mkdtempSync(join(tmpdir(), 'millrace-unit-'))
+    try {
+      const file = join(folder, 'millrace.service')
+      writeFileSync(file, here)
+      const { status, stderr } = spawnSync('systemd-analyze', ['verify', file], { encoding: 'utf8' })
+      // Of other units of the machine it may complain, too.
+      const ours = stderr.split('\n').filter((line) => line.includes('millrace'))
+      assert.deepEqual([ours, status], [[], 0])
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
     }
   })
 })

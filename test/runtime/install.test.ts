@@ -3,10 +3,22 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, dirname, join } from 'node:path'
-import { binaries, type Json, moduleName, nodeProgram, nodeTypes, packed, Runtime, readJson, root } from './harness'
+import { dirname, join, relative } from 'node:path'
+import {
+  binaries,
+  type Json,
+  linkOptional,
+  moduleName,
+  nodeProgram,
+  nodeTypes,
+  packed,
+  Runtime,
+  readJson,
+  root,
+} from './harness'
 
 const MB = 1 << 20
+const napiProgram = join(root, 'node_modules/@napi-rs/cli/dist/cli.js')
 /** The best of so many: others may use the machine. */
 const TIMES = 5
 
@@ -14,7 +26,7 @@ const files = (folder: string) =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => statSync(join(folder, file)).isFile())
 
 describe('the package on its way to a user', function suite() {
-  this.timeout(120_000)
+  this.timeout(240_000)
   const folder = mkdtempSync(join(tmpdir(), 'millrace-install-'))
   const home = join(folder, 'home')
   after(() => rmSync(folder, { recursive: true, force: true }))
@@ -24,25 +36,40 @@ describe('the package on its way to a user', function suite() {
   const pack = (from: string) =>
     join(folder, npm(['pack', '--silent', '--ignore-scripts', '--pack-destination', folder], from).trim())
 
-  /** As a release writes it: the binary, and who may have it. */
+  /**
+   * As `npm run release:prepare` writes them: a folder for each platform, and their names in package.json. Binaries of other
+   * platforms are not here: a word stands in for each.
+   */
   function platformPackage(): [name: string, tarball: string] {
-    const binary = binaries()[0] as string
-    const name = `${moduleName}-${basename(binary).split('.')[1]}`
-    const place = join(folder, 'platform')
-    mkdirSync(place)
-    cpSync(join(root, 'native', binary), join(place, binary))
-    const { version, engines } = readJson(join(root, 'package.json'))
-    const manifest = {
-      name,
-      version,
-      engines,
-      main: binary,
-      files: [binary],
-      os: [process.platform],
-      cpu: [process.arch],
+    const place = join(folder, 'release')
+    mkdirSync(join(place, 'native'), { recursive: true })
+    cpSync(join(root, 'package.json'), join(place, 'package.json'))
+    const napi = (...args: string[]) =>
+      execFileSync(process.execPath, [napiProgram, ...args, '--npm-dir', 'npm'], { cwd: place, stdio: 'pipe' })
+    napi('create-npm-dirs')
+    const [binary = ''] = binaries()
+    const platforms = readdirSync(join(place, 'npm')).map((platform) => join(place, 'npm', platform))
+    const manifests = platforms.map((platform) => readJson(join(platform, 'package.json')))
+    for (const main of manifests.map(({ main }) => `${main}`)) {
+      if (main === binary) cpSync(join(root, 'native', main), join(place, 'native', main))
+      else writeFileSync(join(place, 'native', main), 'built elsewhere')
     }
-    writeFileSync(join(place, 'package.json'), JSON.stringify(manifest))
-    return [name, pack(place)]
+    napi('artifacts', '--output-dir', 'native')
+    execFileSync(process.execPath, ['scripts/licences.mjs', relative(root, join(place, 'npm'))], {
+      cwd: root,
+      stdio: 'pipe',
+    })
+    // It packs all of them to look into them, which takes a while.
+    const isLong = process.env.MILLRACE_LONG !== undefined
+    if (isLong) napi('pre-publish', '-t', 'npm', '--skip-optional-publish', '--no-gh-release')
+    const { version, engines, optionalDependencies } = readJson(join(place, 'package.json'))
+    for (const { name, ...manifest } of manifests) {
+      assert.deepEqual([manifest.version, manifest.engines], [version, engines], `${name}`)
+      if (isLong) assert.equal((optionalDependencies as Json)[`${name}`], version, `${name}`)
+    }
+    const ours = manifests.findIndex(({ main }) => main === binary)
+    const { name } = manifests[ours] as Json
+    return [`${name}`, pack(platforms[ours] as string)]
   }
 
   it('has what it needs and nothing else, in less than 2 MB', () => {
@@ -60,6 +87,11 @@ describe('the package on its way to a user', function suite() {
 
   it('is installed by npm without a compiler, a script or a word of warning, and runs', () => {
     const [name, tarball] = platformPackage()
+    const content = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).trim().split('\n').sort()
+    assert.deepEqual(
+      content,
+      ['README.md', 'THIRD-PARTY.txt', binaries()[0], 'package.json'].map((file) => `package/${file}`).sort(),
+    )
     // Other optional packages come from the registry: they are no part of this.
     const own = join(folder, 'own')
     cpSync(packed(), own, { recursive: true })
@@ -104,9 +136,13 @@ describe('the package on its way to a user', function suite() {
     assert.equal(loaded, 0)
   })
 
-  it('deploys one node of each kind', async () => {
-    const runtime = await Runtime.boot()
+  it('runs there, and deploys one node of each kind', async () => {
+    linkOptional(home)
+    const runtime = await Runtime.boot({ installed: home })
     try {
+      const sets = (await runtime.json<Json[]>('/nodes')).filter(({ module }) => module === moduleName)
+      const bad = sets.filter(({ enabled, err }) => !enabled || err)
+      assert.deepEqual([sets.length, bad], [nodeTypes.length, []])
       // Config nodes are named by the others.
       const isConfig = (file: string) =>
         readFileSync(join(root, file.replace('dist', 'nodes').replace('.js', '.editor.ts')), 'utf8').includes(

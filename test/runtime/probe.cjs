@@ -13,7 +13,15 @@ const answers = {
   resources: () => process.getActiveResourcesInfo().sort(),
   /** Time of the processor so far, of all threads, in ms. */
   cpu: () => (process.cpuUsage().user + process.cpuUsage().system) / 1000,
+  /** Whether every object inherits what came as JSON. */
+  polluted: () => [{}, [], () => {}].some((one) => one.polluted !== undefined),
   rss: () => process.memoryUsage().rss,
+  /** Bytes of JavaScript and of the process after a collection. */
+  memory: () => {
+    collect()
+    const { heapUsed, external, rss } = process.memoryUsage()
+    return { script: heapUsed + external, rss }
+  },
   /** Who listens to the process and to Node-RED's own events. */
   listeners: () =>
     [process, runtime('@node-red/util').events].flatMap((emitter) =>
@@ -29,6 +37,7 @@ const answers = {
 }
 
 let runtime
+let collector
 
 process.on('message', ({ id, ask }) => {
   if (id) process.send({ id, answer: answers[ask]() })
@@ -51,6 +60,14 @@ module.exports = (nodeRed) => {
     // A message that is counted.
     else if (msg?.n !== undefined) process.send({ done: { node: node.id, n: msg.n } })
   })
+}
+
+function collect() {
+  if (!collector) {
+    require('node:v8').setFlagsFromString('--expose-gc')
+    collector = require('node:vm').runInNewContext('gc')
+  }
+  collector()
 }
 
 function watchTimers(set, clear, repeats) {
