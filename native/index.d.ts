@@ -70,13 +70,15 @@ export declare class MemoryDatabase {
   static open(path: string, options: string): Promise<Coded<MemoryDatabase>>
   /** `requests` is JSON: arrays of operations, each array atomic. */
   write(requests: string): Promise<Coded<MemoryWritten>>
+  /** `asked` is JSON: what is kept of each vector. The arrays are only looked at, and must not change meanwhile. */
+  embed(asked: string, vectors: Array<Float32Array>): Promise<Coded<MemoryWritten>>
   /**
    * `names` are namespaces and keys by turns, with a zero character between all of them; `at` is JSON. The
    * answer is JSON: for each `[value]`, or 0 where there is none.
    */
   get(names: string, at?: string | undefined | null): Promise<Coded<string>>
-  /** Question and answer are JSON. */
-  ask(question: string): Promise<Coded<string>>
+  /** Question and answer are JSON. A vector belongs to some of the questions; it is only looked at, and must not change meanwhile. */
+  ask(question: string, vector?: Float32Array | undefined | null): Promise<Coded<string>>
   /** `wanted` is JSON. `on_change` is called when something may have happened. */
   watch(wanted: string, onChange: Wake): Promise<Coded<MemoryWatcher>>
   /** Running calls end first. */

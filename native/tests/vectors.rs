@@ -8,6 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use millrace::error::{ErrorCode, HasCode};
+use millrace::memory::embedder::Embedder;
 use millrace::memory::vectors::{Filter, Found, Metric, Opened, Options, Search, Storage, VectorError, Vectors, Way};
 
 struct Random(u64);
@@ -122,6 +123,36 @@ fn what_is_near_is_found_with_and_without_filters() {
             }));
             assert!(recall >= wanted, "{metric:?} {storage:?}: {recall}");
         }
+    }
+}
+
+/// Of words, as the built-in embedder has them.
+#[test]
+fn real_vectors_are_found_with_and_without_filters() {
+    let table = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/embedding/table.bin")).unwrap();
+    let names = u32::from_le_bytes(table[16..20].try_into().unwrap()) as usize;
+    let names = std::str::from_utf8(&table[20..20 + names]).unwrap();
+    let words = names.split('\n').filter(|name| name.len() > 3 && name.bytes().all(|byte| byte.is_ascii_lowercase()));
+    let words: Vec<&str> = words.step_by(8).take(1_540).collect();
+    let embedder = Embedder::new(&table).unwrap();
+    let dimensions = embedder.dimensions();
+    let all = embedder.embed(words.iter().copied()).unwrap();
+    let rows: Vec<&[f32]> = all.chunks(dimensions).collect();
+    let (queries, kept) = rows.split_at(40);
+    let model: Model = (0..).zip(kept).map(|(id, row)| (id, row.to_vec())).collect();
+    let vectors = Vectors::new(Options { exact_up_to: 200, ..Options::new(dimensions) }).unwrap();
+    vectors.put(&(0..kept.len() as u32).collect::<Vec<_>>(), &all[40 * dimensions..], 1).unwrap();
+    vectors.settle();
+    assert_eq!(vectors.stats().way, Way::Graph);
+    for percent in [100, 50, 10, 1] {
+        let allowed = |id: u32| id * 7_919 % 100 < percent;
+        let recall = mean(queries.iter().map(|query| {
+            let filter = if percent == 100 { Filter::All } else { Filter::Test(&allowed) };
+            let found = vectors.search(query, &Search { k: 10, filter, threshold: None }).unwrap();
+            assert_eq!(found.hits.len(), 10);
+            share_found(&found, &nearest(&model, Metric::Cosine, query, 10, allowed))
+        }));
+        assert!(recall >= 0.95, "{percent} %: {recall}");
     }
 }
 

@@ -28,11 +28,12 @@ export class StoreHost {
     private readonly userDir: string,
   ) {
     const path = this.below(config.path || DEFAULT_PATH)
-    const { durability, memoryMb, diskMb, keepHours } = config
+    const { durability, memoryMb, vectors, diskMb, keepHours } = config
     const limit = diskMb === null ? {} : { diskBytes: diskMb * MB }
     const open = async () => {
       this.openedAt = performance.now()
-      const db = await Database.open({ path, durability, memoryBytes: memoryMb * MB, ...limit })
+      const kept = { memoryBytes: memoryMb * MB, vectors: { storage: vectors } }
+      const db = await Database.open({ path, durability, ...kept, ...limit })
       if (keepHours !== null) this.tidyUp(db, keepHours * HOUR_MS)
       return db
     }

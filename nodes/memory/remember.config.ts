@@ -18,6 +18,12 @@ export const rememberConfig = defineConfig({
     /** Blank: as its kind has it. */
     importance: optionalNumber('', { min: 0, max: 1 }),
     tags: names,
+    /** Of a consolidation: so near are two that say the same. */
+    duplicate: number(0.95, { min: 0, max: 1 }),
+    /** Older than so many days, no more important, and recalled no more often: that is archived. */
+    fadeAfterDays: number(90, { min: 0, max: 36_500 }),
+    fadeImportance: number(0.8, { min: 0, max: 1 }),
+    fadeUses: number(5, { min: 0, max: 1_000_000, whole: true }),
   },
 })
 

@@ -17,7 +17,7 @@ export default defineEditor(
       const rows = {
         remember: ['embeds', 'kind', 'text', 'importance', 'tags'],
         forget: ['text'],
-        consolidate: ['embeds'],
+        consolidate: ['embeds', 'consolidate'],
         undo: ['text'],
       }
       showFor(rows, 'operation', (operation) => {

@@ -17,7 +17,8 @@ const methods = { episode: 'remember', fact: 'learn', procedure: 'procedure' } a
 
 export function remembering(host: Host<(typeof rememberConfig)['fields']>): Job<Given> {
   const { RED, node, config } = host
-  const { agent, operation, kind, importance, tags } = config
+  const { agent, operation, kind, importance, tags, duplicate, fadeAfterDays, fadeImportance, fadeUses } = config
+  const limits = { duplicate, fadeAfterDays, fadeImportance, fadeUses }
   const text = reader(RED, node, config.text, config.textType)
   const by = embedderOf(host, config.embedder)
 
@@ -32,7 +33,7 @@ export function remembering(host: Host<(typeof rememberConfig)['fields']>): Job<
 
     async run(db, { given, options }) {
       const memory = new AgentMemory(db, agent, by)
-      if (operation === 'consolidate') return { memory: { agent, ...(await memory.consolidate()) } }
+      if (operation === 'consolidate') return { memory: { agent, ...(await memory.consolidate(limits)) } }
       if (operation === 'undo') {
         const { merged, faded } = consolidationOf(given)
         await memory.undo({ merged, faded })

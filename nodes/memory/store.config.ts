@@ -11,6 +11,8 @@ export const storeConfig = defineConfig({
     path: plain,
     durability: choice('batch', ['batch', 'sync']),
     memoryMb: number(64, { min: 8, max: 1_000_000 }),
+    /** How the indexes of vectors are kept in memory. */
+    vectors: choice('f32', ['f32', 'f16', 'i8']),
     /** Blank: no limit. */
     diskMb: optionalNumber('', { min: 1, max: 1_000_000_000 }),
     /** What was replaced or deleted longer ago is given up; blank: never. */

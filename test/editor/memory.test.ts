@@ -120,12 +120,12 @@ editorSuite('memory', {}, (editor) => {
     const operations: [operation: string, shown: string[], label: string][] = [
       ['remember', all, 'label.text'],
       ['forget', ['text'], 'label.id'],
-      ['consolidate', ['embeds'], 'label.text'],
+      ['consolidate', ['embeds', 'consolidate'], 'label.text'],
       ['undo', ['text'], 'label.done'],
     ]
     for (const [operation, shown, label] of operations) {
       await page().locator('#node-input-operation').selectOption(operation)
-      assert.deepEqual(await visible(all), shown, operation)
+      assert.deepEqual(await visible([...all, 'consolidate']), shown, operation)
       const said = await page().locator('.millrace-memory-text label span').textContent()
       assert.equal(said, text(label, {}, 'en-US', ['memory', 'remember']))
     }

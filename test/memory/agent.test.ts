@@ -101,6 +101,8 @@ describe('memory.AgentMemory', () => {
     time += 100 * DAY_MS
     const strong = await agent.remember('The mill stopped', { importance: 0.6 })
     const fact = await agent.learn('The mill stopped')
+    assert.deepEqual((await agent.consolidate({ duplicate: 1.1, fadeImportance: 0.2 })).faded, [])
+    await assert.rejects(agent.consolidate({ fadeUses: -1 }), { code: 'INVALID_OPTION' })
     const done = await agent.consolidate()
     assert.deepEqual(done, { merged: [{ kept: strong, gone: weak }], faded: [faded] })
     const left = (await agent.recall('mill', { limit: 100 })).map(({ id }) => id)

@@ -42,7 +42,7 @@ describe('memory.Database: vectors', () => {
     assert.deepEqual(await keys([1, 0], { topK: 0 }), [])
     const { vector, model, metadata } = await db.embedding('n', 'north')
     assert.deepEqual([[...vector], model, metadata], [[0, 3], 'm', null])
-    assert.deepEqual(await db.embeddingInfo('n'), { dimensions: 2, model: 'm', vectors: 2 })
+    assert.deepEqual(await db.embeddingInfo('n'), { dimensions: 2, model: 'm', vectors: 2, exact: true })
   })
 
   it('follows what is put, replaced, deleted and what ends', async () => {
@@ -101,7 +101,7 @@ describe('memory.Database: vectors', () => {
     assert.deepEqual(await keys('what is there for lunch', { topK: 1 }), ['menu'])
     assert.deepEqual(await keys('storm forecast', { topK: 1 }), ['weather'])
     const { model, dimensions } = await memory.BuiltInEmbedder.open()
-    assert.deepEqual(await db.embeddingInfo('n'), { dimensions, model, vectors: 3 })
+    assert.deepEqual(await db.embeddingInfo('n'), { dimensions, model, vectors: 3, exact: true })
     await assert.rejects(db.search('n', new Array(dimensions).fill(1), { model: 'other' }), { code: 'INVALID_INPUT' })
     const own = { model: 'own', dimensions: 2, embed: async () => Float32Array.of(1, 0) }
     await assert.rejects(db.embed('n', 'x', 'text', null, { embedder: own }), { code: 'INVALID_INPUT' })

@@ -74,6 +74,7 @@ describe('memory: PDF', () => {
     await assert.rejects(pdfText(Buffer.from('%PDF-1.7 and no more')), failsWith('INVALID_INPUT', /cannot be read/))
     await assert.rejects(pdfText(manual.subarray(0, 400)), failsWith('INVALID_INPUT', /PDF/))
     await assert.rejects(pdfText(pdf([[], []])), failsWith('INVALID_INPUT', /no text/))
+    await assert.rejects(pdfText(pdf(pages, 'Pump two', true)), failsWith('UNAUTHORIZED', /password/))
     await assert.rejects(pdfText(manual, 1), failsWith('TIMEOUT', /1 ms/))
   })
 

@@ -1,5 +1,8 @@
-/** A PDF as programs write it, of lines by page; made here, so that no file of anybody is needed. */
-export function pdf(pages: string[][], title?: string): Buffer {
+/**
+ * A PDF as programs write it, of lines by page; made here, so that no file of anybody is needed. One that is locked asks for a
+ * password, and there is none that fits.
+ */
+export function pdf(pages: string[][], title?: string, isLocked = false): Buffer {
   const text = (lines: string[]) => lines.map((line) => `(${line.replace(/[()\\]/g, '\\$&')}) Tj T*`).join(' ')
   const stream = (content: string) => `<< /Length ${content.length} >>\nstream\n${content}\nendstream`
   const objects = [
@@ -19,9 +22,13 @@ export function pdf(pages: string[][], title?: string): Buffer {
     return `${String(place).padStart(10, '0')} 00000 n \n`
   })
   const size = objects.length + 1
+  const [key, id] = ['5a'.repeat(32), '<00>']
+  const lock = isLocked
+    ? `/Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O <${key}> /U <${key}> >> /ID [${id} ${id}]`
+    : ''
   const table = `xref\n0 ${size}\n0000000000 65535 f \n${places.join('')}`
   return Buffer.from(
-    `${file}${table}trailer\n<< /Size ${size} /Root 1 0 R /Info 4 0 R >>\nstartxref\n${file.length}\n%%EOF\n`,
+    `${file}${table}trailer\n<< /Size ${size} /Root 1 0 R /Info 4 0 R ${lock} >>\nstartxref\n${file.length}\n%%EOF\n`,
     'latin1',
   )
 }

@@ -67,6 +67,33 @@ describe('millrace-memory-remember', () => {
     assert.deepEqual(codes.sort(), [...new Array(4).fill('INVALID_INPUT'), 'NOT_FOUND'])
   })
 
+  it('consolidates by the limits of the node', async () => {
+    const limits: [id: string, config: Json][] = [
+      ['strict', { duplicate: 1 }],
+      ['loose', { duplicate: '0.3' }],
+      ['important', { fadeAfterDays: 0, fadeImportance: 0.1 }],
+      ['used', { fadeAfterDays: 0, fadeUses: 0 }],
+      ['all', { fadeAfterDays: 0, fadeImportance: 0.5, fadeUses: 1 }],
+    ]
+    const nodes = limits.map(([id, config]) => rememberOf({ id, operation: 'consolidate', ...config }))
+    const rig = await Rig.start(storeOf(), rememberOf(), recallOf(), ...nodes)
+    for (const payload of ['The mill stopped', 'The mill stopped again']) rig.send('remember', { payload })
+    await rig.until('written', 2)
+    let written = 2
+    const counts = async (node: string) => {
+      rig.send(node, {})
+      written += 1
+      const { merged, faded } = (await rig.until('written', written))[written - 1].memory
+      return [merged.length, faded.length]
+    }
+    assert.deepEqual(await counts('strict'), [0, 0])
+    assert.deepEqual(await counts('loose'), [1, 0])
+    assert.equal((await rig.answer({ payload: 'mill' }, 'recall')).payload.length, 1)
+    assert.deepEqual(await counts('important'), [0, 0])
+    assert.deepEqual(await counts('used'), [0, 0])
+    assert.deepEqual(await counts('all'), [0, 1])
+  })
+
   const wrong: [title: string, message: Json, code: string][] = [
     ['no text', {}, 'INVALID_INPUT'],
     ['a list', { payload: [1, 0] }, 'INVALID_INPUT'],

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { Rig, readOf, storeOf, watchOf, writeOf } from './rig'
+import { Rig, readOf, searchOf, storeOf, watchOf, writeOf } from './rig'
 
 describe('millrace-memory-store', () => {
   afterEach(() => Rig.stop())
@@ -71,6 +71,24 @@ describe('millrace-memory-store', () => {
       await Promise.race([rig.until('caught'), rig.until('written', round + 1)])
     }
     assert.equal((await rig.until('caught'))[0].error.code, 'DISK_FULL')
+  })
+
+  it('keeps its vectors in less memory, with scores that are rounded', async () => {
+    const scores = async (vectors: string) => {
+      const embed = writeOf({ id: 'embed', operation: 'embed' })
+      const rig = await Rig.start(storeOf({ path: vectors, vectors }), embed, searchOf({ topK: 20 }))
+      const count = 300
+      for (let n = 0; n < count; n += 1)
+        rig.send('embed', { topic: `k${n}`, payload: [Math.cos(n), Math.sin(n), n / 100] })
+      await rig.until('written', count)
+      const { payload } = await rig.answer({ payload: [1, 0.5, 0.3] }, 'search')
+      await Rig.halt()
+      return payload.map(({ score }: { score: number }) => score)
+    }
+    const [whole, rounded] = [await scores('f32'), await scores('i8')]
+    assert.equal(rounded.length, 20)
+    assert.notDeepEqual(rounded, whole)
+    for (const [place, score] of rounded.entries()) assert.ok(Math.abs(score - whole[place]) < 0.05)
   })
 
   it('gives up what was replaced or deleted longer ago than its history goes, of every namespace', async () => {

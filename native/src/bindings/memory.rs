@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use napi::bindgen_prelude::spawn_blocking;
+use napi::bindgen_prelude::{Float32Array, spawn_blocking};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 
@@ -32,6 +32,17 @@ pub struct MemoryFailure {
     pub request: u32,
     pub code: ErrorCode,
     pub message: String,
+}
+
+impl From<(String, Vec<(usize, MemoryError)>)> for MemoryWritten {
+    fn from((outcomes, failures): (String, Vec<(usize, MemoryError)>)) -> Self {
+        let failures = failures.into_iter().map(|(request, error)| MemoryFailure {
+            request: request as u32,
+            code: error.code(),
+            message: error.to_string(),
+        });
+        MemoryWritten { outcomes, failures: failures.collect() }
+    }
 }
 
 /// What a watcher took, and whether more waits.
@@ -88,16 +99,13 @@ impl MemoryDatabase {
     /// `requests` is JSON: arrays of operations, each array atomic.
     #[napi]
     pub async fn write(&self, requests: String) -> Coded<MemoryWritten> {
-        self.with(move |database| {
-            let (outcomes, failures) = database.write_text(&requests)?;
-            let failures = failures.into_iter().map(|(request, error)| MemoryFailure {
-                request: request as u32,
-                code: error.code(),
-                message: error.to_string(),
-            });
-            Ok(MemoryWritten { outcomes, failures: failures.collect() })
-        })
-        .await
+        self.with(move |database| Ok(database.write_text(&requests)?.into())).await
+    }
+
+    /// `asked` is JSON: what is kept of each vector. The arrays are only looked at, and must not change meanwhile.
+    #[napi]
+    pub async fn embed(&self, asked: String, vectors: Vec<Float32Array>) -> Coded<MemoryWritten> {
+        self.with(move |database| Ok(database.embed_text(&asked, &vectors)?.into())).await
     }
 
     /// `names` are namespaces and keys by turns, with a zero character between all of them; `at` is JSON. The
@@ -113,10 +121,10 @@ impl MemoryDatabase {
         .await
     }
 
-    /// Question and answer are JSON.
+    /// Question and answer are JSON. A vector belongs to some of the questions; it is only looked at, and must not change meanwhile.
     #[napi]
-    pub async fn ask(&self, question: String) -> Coded<String> {
-        self.with(move |database| Ok(database.ask(from_json::<Ask>(&question)?)?)).await
+    pub async fn ask(&self, question: String, vector: Option<Float32Array>) -> Coded<String> {
+        self.with(move |database| Ok(database.ask(from_json::<Ask>(&question)?, vector.as_deref())?)).await
     }
 
     /// `wanted` is JSON. `on_change` is called when something may have happened.

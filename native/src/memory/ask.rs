@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::changes::Event;
 use super::database::Database;
+use super::embeddings::Embed;
 use super::filter::Filter;
 use super::lineage::Way;
 use super::near::Near;
@@ -217,6 +218,24 @@ fn told_outcome(outcome: &Outcome) -> Value {
     })
 }
 
+/// Answers of writes as they are told, and the failures.
+fn told_answers(answers: Vec<Result<Vec<Outcome>>>) -> Result<(String, Vec<(usize, MemoryError)>)> {
+    let (mut told, mut failures) = (Vec::with_capacity(answers.len()), Vec::new());
+    for (place, answer) in answers.into_iter().enumerate() {
+        match answer {
+            Ok(outcomes) => {
+                let pair = |it: Outcome| [it.version, it.previous].map(|id| id.map(|id| id.to_string()));
+                told.push(Some(outcomes.into_iter().map(pair).collect::<Vec<_>>()));
+            }
+            Err(error) => {
+                failures.push((place, error));
+                told.push(None);
+            }
+        }
+    }
+    Ok((text(&told)?, failures))
+}
+
 /// Events as they are told.
 pub fn told_events(events: &[Event]) -> Result<String> {
     #[derive(Serialize)]
@@ -279,24 +298,22 @@ impl Database {
     pub fn write_text(&self, requests: &str) -> Result<(String, Vec<(usize, MemoryError)>)> {
         let requests: Vec<Vec<Write<'_>>> =
             serde_json::from_str(requests).map_err(|error| MemoryError::input("the writes", error.to_string()))?;
-        let (mut told, mut failures) = (Vec::with_capacity(requests.len()), Vec::new());
-        for (place, answer) in self.write(requests).into_iter().enumerate() {
-            match answer {
-                Ok(outcomes) => {
-                    let pair = |it: Outcome| [it.version, it.previous].map(|id| id.map(|id| id.to_string()));
-                    told.push(Some(outcomes.into_iter().map(pair).collect::<Vec<_>>()));
-                }
-                Err(error) => {
-                    failures.push((place, error));
-                    told.push(None);
-                }
-            }
-        }
-        Ok((text(&told)?, failures))
+        told_answers(self.write(requests))
     }
 
-    /// Answers a question; the answer is JSON text.
-    pub fn ask(self: &Arc<Self>, ask: Ask) -> Result<String> {
+    /// Keeps vectors, given beside JSON text that says of which documents they are: answers as `write_text` does.
+    pub fn embed_text(
+        &self,
+        asked: &str,
+        vectors: &[impl AsRef<[f32]>],
+    ) -> Result<(String, Vec<(usize, MemoryError)>)> {
+        let asked: Vec<Embed<'_>> =
+            serde_json::from_str(asked).map_err(|error| MemoryError::input("the vectors", error.to_string()))?;
+        told_answers(self.embed(&asked, vectors)?)
+    }
+
+    /// Answers a question; the answer is JSON text. A vector belongs to those that look for what is near it.
+    pub fn ask(self: &Arc<Self>, ask: Ask, vector: Option<&[f32]>) -> Result<String> {
         match ask {
             Ask::Contains(it) => text(&self.contains(&it.namespace, &it.key)?),
             Ask::History(it) => {
@@ -341,9 +358,12 @@ impl Database {
             }
             Ask::Suggestions(it) => text(&self.suggestions(&it.namespace, &it.key)?),
             Ask::Query(query) => text(&self.query(query)?),
-            Ask::Near(near) => text(&self.nearest(&near)?),
+            Ask::Near(near) => {
+                let vector = vector.ok_or_else(|| MemoryError::input("the search", "it has no vector"))?;
+                text(&self.nearest(&near, vector)?)
+            }
             Ask::NearWhat(namespace) => text(&self.nearest_what(&namespace)?),
-            Ask::Retrieve(it) => text(&self.retrieve(&it)?),
+            Ask::Retrieve(it) => text(&self.retrieve(&it, vector)?),
             Ask::CreateIndex(it) => text(&self.create_index(&it.namespace, &it.path)?),
             Ask::DropIndex(it) => text(&self.drop_index(&it.namespace, &it.path)?),
             Ask::Indexes(namespace) => {

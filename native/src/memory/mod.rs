@@ -19,6 +19,7 @@
 //! | [`embedder`] | vectors of texts, without a model server |
 //! | [`vectors`] | vectors by id, and the nearest of them |
 //! | `rows` | numbers for keys, as indexes want them |
+//! | `embeddings` | vectors as documents, and how many are kept at once |
 //! | `near` | vectors of documents: the index that follows the log |
 //! | [`rag`] | documents in chunks, found again by meaning and words |
 //! | [`words`] | texts by their words, and findings of several kinds brought together |
@@ -38,6 +39,7 @@ pub mod changes;
 pub mod database;
 pub mod diff;
 pub mod embedder;
+mod embeddings;
 mod error;
 pub mod filter;
 mod index;

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::changes::Followed;
 use super::database::{Database, Store};
+use super::embeddings::components;
 use super::filter::Filter;
 use super::read::At;
 use super::rows::{Row, Rows};
@@ -41,8 +42,6 @@ impl Default for VectorOptions {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Near {
     pub(super) namespace: String,
-    /// Components as base64 of little-endian f32.
-    pub(super) vector: String,
     pub(super) top_k: usize,
     #[serde(default)]
     pub(super) metric: Metric,
@@ -125,9 +124,7 @@ pub(super) fn beside(namespace: &str) -> String {
 
 impl Database {
     /// The nearest vectors, best first: as many as asked for wherever there are so many, whatever the filters leave.
-    pub(super) fn nearest(&self, ask: &Near) -> Result<Nearest> {
-        let vector =
-            components(&ask.vector).ok_or_else(|| MemoryError::input("vector", "it is no base64 of floats"))?;
+    pub(super) fn nearest(&self, ask: &Near, vector: &[f32]) -> Result<Nearest> {
         let at = ask.as_of.map(At::from_ms).transpose()?;
         let store = self.store()?;
         let index = match at {
@@ -149,11 +146,11 @@ impl Database {
         let chosen = self.chosen(&store, kept, ask, at)?;
         let filter = || chosen.as_ref().map_or(vectors::Filter::All, |ids| vectors::Filter::Ids(ids));
         if let Some(wanted) = &ask.words {
-            let hits = both(kept, vectors, &vector, ask, wanted, filter)?;
+            let hits = both(kept, vectors, vector, ask, wanted, filter)?;
             let told = |it: Both| kept.told(it.fused, Some(it.near), Some(it.words));
             return Ok(Nearest { hits: hits.into_iter().filter_map(told).collect(), exact: false });
         }
-        let found = vectors.search(&vector, &Search { k: ask.top_k, threshold: ask.threshold, filter: filter() })?;
+        let found = vectors.search(vector, &Search { k: ask.top_k, threshold: ask.threshold, filter: filter() })?;
         let hits = found.hits.into_iter().filter_map(|hit| kept.told(hit, None, None)).collect();
         Ok(Nearest { hits, exact: found.way == Way::Exact })
     }
@@ -182,12 +179,13 @@ impl Database {
         Ok(Some(chosen))
     }
 
-    /// What the vectors of a namespace are: components and model, where there are any.
+    /// What the vectors of a namespace are, where there are any, and whether a search without a filter compares one by one.
     pub(super) fn nearest_what(&self, namespace: &str) -> Result<Value> {
         let index = self.followed(&*self.store()?, namespace, Metric::Cosine, false)?;
         let kept = &index.read().unwrap_or_else(PoisonError::into_inner).kept;
         Ok(kept.vectors.as_ref().map_or(Value::Null, |vectors| {
-            json!({ "dimensions": vectors.options().dimensions, "model": kept.model, "vectors": kept.rows.len() })
+            let (dimensions, exact) = (vectors.options().dimensions, vectors.stats().way == Way::Exact);
+            json!({ "dimensions": dimensions, "model": kept.model, "vectors": kept.rows.len(), "exact": exact })
         }))
     }
 
@@ -359,44 +357,5 @@ impl Kept {
     fn clear(&mut self) {
         (self.vectors, self.model, self.rows) = (None, String::new(), Rows::default());
         self.words = self.words.as_ref().map(|_| Words::new(Terms::Trigrams));
-    }
-}
-
-/// The floats of a base64 text.
-pub(super) fn components(text: &str) -> Option<Vec<f32>> {
-    let bytes = text.trim_end_matches('=').as_bytes();
-    let mut raw = Vec::with_capacity(bytes.len() * 3 / 4);
-    for four in bytes.chunks(4) {
-        let mut bits = 0_u32;
-        for &letter in four {
-            let value = match letter {
-                b'A'..=b'Z' => letter - b'A',
-                b'a'..=b'z' => letter - b'a' + 26,
-                b'0'..=b'9' => letter - b'0' + 52,
-                b'+' => 62,
-                b'/' => 63,
-                _ => return None,
-            };
-            bits = bits << 6 | u32::from(value);
-        }
-        bits <<= 6 * (4 - four.len());
-        raw.extend_from_slice(&bits.to_be_bytes()[1..four.len()]);
-    }
-    let (floats, rest) = raw.as_chunks::<4>();
-    (rest.is_empty() && !floats.is_empty()).then(|| floats.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::components;
-
-    #[test]
-    fn floats_come_out_of_base64_as_they_went_in() {
-        assert_eq!(components("AACAPw=="), Some(vec![1.0]));
-        assert_eq!(components("AACAPwAAAMA="), Some(vec![1.0, -2.0]));
-        assert_eq!(components("AACAPwAAAMAAAAAA"), Some(vec![1.0, -2.0, 0.0]));
-        for wrong in ["", "AACA", "AACA?w==", "A"] {
-            assert_eq!(components(wrong), None, "{wrong}");
-        }
     }
 }

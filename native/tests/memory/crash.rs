@@ -117,13 +117,14 @@ fn a_full_disk_is_an_error_and_takes_nothing_away() {
 }
 
 /// Starts this program again as a writer; `blocks` limits the size of its files, in units of 1,024 bytes.
-fn child(folder: &Path, mode: &str, blocks: Option<u64>) -> Child {
+pub fn child(folder: &Path, mode: &str, blocks: Option<u64>) -> Child {
     let program = std::env::current_exe().unwrap();
     let limit = blocks.map_or(String::new(), |blocks| format!("trap '' XFSZ; ulimit -f {blocks}; "));
     let mut child = Command::new("bash")
         .args(["-c", &format!("{limit}exec \"$0\" --exact --nocapture crash::the_writer"), program.to_str().unwrap()])
         .env("MILLRACE_MEMORY_CHILD", mode)
         .env("MILLRACE_MEMORY_FOLDER", folder)
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -148,6 +149,13 @@ fn the_writer() {
     let database = Database::open(Path::new(&folder), Options { durability, ..sync() }).unwrap();
     let mut out = std::fs::File::options().write(true).open("/dev/stdout").unwrap();
     writeln!(out, "begin").unwrap();
+    if mode == "asked" {
+        for line in std::io::stdin().lines() {
+            let outcomes = write(&database, serde_json::from_str(&line.unwrap()).unwrap()).unwrap();
+            writeln!(out, "{}", json!(outcomes)).unwrap();
+        }
+        return;
+    }
     // Let the other side see that line alone.
     std::thread::sleep(std::time::Duration::from_millis(100));
     let filler = "x".repeat(if mode == "full" { 1_000 } else { 50 });

@@ -5,6 +5,7 @@
 mod ask;
 mod crash;
 mod documents;
+mod fuzz;
 mod near;
 mod rag;
 mod random;

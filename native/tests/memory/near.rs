@@ -8,28 +8,28 @@ use serde_json::{Value, json};
 
 use crate::support::*;
 
-const EAST: &str = "AACAPwAAAAA=";
-const NORTH: &str = "AAAAAAAAgD8=";
-const WEST: &str = "AACAvwAAAAA=";
-const THREE: &str = "AACAPwAAAMAAAAAA";
-const ZERO: &str = "AAAAAAAAAAA=";
+const EAST: &[f32] = &[1.0, 0.0];
+const NORTH: &[f32] = &[0.0, 1.0];
+const WEST: &[f32] = &[-1.0, 0.0];
+const THREE: &[f32] = &[1.0, -2.0, 0.0];
+const ZERO: &[f32] = &[0.0, 0.0];
 
-fn keep(database: &Database, key: &str, vector: &str, metadata: Value) {
-    let value = json!({"model": "m", "vector": vector, "metadata": metadata});
-    write(database, json!([{"put": {"namespace": "n#vectors", "key": key, "value": value}}])).unwrap();
+fn keep(database: &Database, key: &str, vector: &[f32], metadata: Value) {
+    let about = json!({"namespace": "n", "key": key, "model": "m", "metadata": metadata});
+    embed(database, about, vector).unwrap();
 }
 
 fn drop_vector(database: &Database, key: &str) {
     write(database, json!([{"delete": {"namespace": "n#vectors", "key": key}}])).unwrap();
 }
 
-fn near(vector: &str, more: Value) -> Value {
+fn near(vector: &[f32], more: Value) -> Value {
     let mut question = json!({"namespace": "n", "vector": vector, "topK": 10});
     question.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({ "near": question })
 }
 
-fn found(database: &Arc<Database>, vector: &str, more: Value) -> Vec<String> {
+fn found(database: &Arc<Database>, vector: &[f32], more: Value) -> Vec<String> {
     let answer = asked(database, near(vector, more));
     answer["hits"].as_array().unwrap().iter().map(|hit| hit["key"].as_str().unwrap().to_owned()).collect()
 }
@@ -45,7 +45,7 @@ fn a_search_follows_what_is_written() {
     assert_eq!(found(&database, EAST, json!({})), ["a", "b"]);
     keep(&database, "a", WEST, json!({"n": 3}));
     assert_eq!(found(&database, EAST, json!({})), ["b", "a"]);
-    let told = json!({"dimensions": 2, "model": "m", "vectors": 2});
+    let told = json!({"dimensions": 2, "model": "m", "vectors": 2, "exact": true});
     assert_eq!(asked(&database, json!({"nearWhat": "n"})), told);
     drop_vector(&database, "b");
     keep(&database, "c", EAST, json!(null));
@@ -93,14 +93,56 @@ fn it_is_right_after_a_reopen_and_after_a_gap_in_the_log() {
     assert_eq!(found(&database, EAST, json!({})).len(), 6);
 }
 
+/// With `MILLRACE_LONG` so many that a graph is made, which takes longer than a search.
+#[test]
+fn right_after_a_reopen_all_who_search_at_once_are_told_what_is_right() {
+    let folder = Folder::new("near-large");
+    let count = if std::env::var("MILLRACE_LONG").is_ok() { 20_500 } else { 2_000 };
+    let mut random = Random(7);
+    let mut vector = || -> Vec<f32> { (0..8).map(|_| random.below(2_001) as f32 - 1_000.0).collect() };
+    let rows: Vec<Vec<f32>> = (0..count).map(|_| vector()).collect();
+    {
+        let database = open(&folder);
+        for (part, some) in rows.chunks(1_000).enumerate() {
+            let about =
+                |place: usize| json!({"namespace": "n", "key": (part * 1_000 + place).to_string(), "model": "m"});
+            let asked: Vec<Value> = (0..some.len()).map(about).collect();
+            let (_, failures) = database.embed_text(&json!(asked).to_string(), some).unwrap();
+            assert!(failures.is_empty());
+        }
+    }
+    let database = open(&folder);
+    let length = |row: &[f32]| row.iter().map(|part| f64::from(part * part)).sum::<f64>().sqrt();
+    let nearest = |query: &[f32]| {
+        let score = |row: &[f32]| query.iter().zip(row).map(|(a, b)| f64::from(a * b)).sum::<f64>() / length(row);
+        let best = rows.iter().enumerate().max_by(|(_, a), (_, b)| score(a).total_cmp(&score(b)));
+        best.unwrap().0.to_string()
+    };
+    let queries: Vec<Vec<f32>> = (0..4).map(|_| vector()).collect();
+    std::thread::scope(|scope| {
+        for query in &queries {
+            scope.spawn(|| assert_eq!(found(&database, query, json!({}))[0], nearest(query)));
+        }
+    });
+    // What comes and goes while the graph is made is seen at once.
+    let query = &queries[0];
+    keep(&database, "new", query, json!(null));
+    assert_eq!(found(&database, query, json!({}))[..2], ["new".to_owned(), nearest(query)]);
+    drop_vector(&database, &nearest(query));
+    drop_vector(&database, "new");
+    assert!(!found(&database, query, json!({})).contains(&nearest(query)));
+}
+
 #[test]
 fn what_does_not_fit_is_refused_or_not_found() {
     let folder = Folder::new("near-wrong");
     let database = open(&folder);
     // None of them says of which kind the others are.
     keep(&database, "zero", ZERO, json!(null));
-    keep(&database, "empty", "", json!(null));
-    write(&database, json!([{"put": {"namespace": "n#vectors", "key": "text", "value": "x"}}])).unwrap();
+    keep(&database, "empty", &[], json!(null));
+    for (key, value) in [("text", json!("x")), ("wrong", json!({"model": "m", "vector": "?"}))] {
+        write(&database, json!([{"put": {"namespace": "n#vectors", "key": key, "value": value}}])).unwrap();
+    }
     keep(&database, "a", EAST, json!(null));
     keep(&database, "three", THREE, json!(null));
     assert_eq!(found(&database, EAST, json!({"model": "m"})), ["a"]);
@@ -108,7 +150,7 @@ fn what_does_not_fit_is_refused_or_not_found() {
     assert_eq!(found(&database, EAST, json!({})), [""; 0]);
     keep(&database, "a", EAST, json!(null));
     for question in [
-        near("?", json!({})),
+        json!({"near": {"namespace": "n", "topK": 10}}),
         near(THREE, json!({})),
         near(ZERO, json!({})),
         near(EAST, json!({"model": "other"})),
@@ -118,9 +160,41 @@ fn what_does_not_fit_is_refused_or_not_found() {
     }
 }
 
-fn keep_text(database: &Database, key: &str, vector: &str, text: &str) {
-    let value = json!({"model": "m", "vector": vector, "text": text, "metadata": {"of": key}});
-    write(database, json!([{"put": {"namespace": "n#vectors", "key": key, "value": value}}])).unwrap();
+fn keep_text(database: &Database, key: &str, vector: &[f32], text: &str) {
+    let about = json!({"namespace": "n", "key": key, "model": "m", "text": text, "metadata": {"of": key}});
+    embed(database, about, vector).unwrap();
+}
+
+#[test]
+fn vectors_are_kept_each_by_itself_as_documents_that_say_what_they_are() {
+    let folder = Folder::new("near-embed");
+    let database = open(&folder);
+    let about = |key: &str, more: Value| {
+        let mut about = json!({"namespace": "n", "key": key, "model": "m \"1\""});
+        about.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        about
+    };
+    let all = json!([
+        about("a", json!({"text": "a \n b", "metadata": {"n": [1]}})),
+        about("", json!({})),
+        about("c", json!({"ttlMs": 1e9})),
+    ]);
+    let (outcomes, failures) = database.embed_text(&all.to_string(), &[EAST, NORTH, THREE]).unwrap();
+    let outcomes: Value = serde_json::from_str(&outcomes).unwrap();
+    assert_eq!((outcomes[0][0][1].clone(), outcomes[1].clone()), (json!(null), json!(null)));
+    assert_eq!(
+        failures.iter().map(|(place, error)| (*place, error.code())).collect::<Vec<_>>(),
+        [(1, ErrorCode::InvalidInput)]
+    );
+    let kept = |key: &str| -> Value { serde_json::from_str(&database.get("n#vectors", key, None).unwrap()).unwrap() };
+    let whole = json!({"model": "m \"1\"", "vector": "AACAPwAAAAA=", "text": "a \n b", "metadata": {"n": [1]}});
+    assert_eq!(kept("a"), whole);
+    assert_eq!(kept("c"), json!({"model": "m \"1\"", "vector": "AACAPwAAAMAAAAAA"}));
+    let history = asked(&database, json!({"history": {"namespace": "n#vectors", "key": "c"}}));
+    assert!(history[0]["expires"].is_number(), "{history}");
+    let alone = json!([about("a", json!({}))]).to_string();
+    assert_eq!(database.embed_text(&alone, &[EAST, EAST]).unwrap_err().code(), ErrorCode::InvalidInput);
+    assert_eq!(database.embed_text("[{}]", &[EAST]).unwrap_err().code(), ErrorCode::InvalidInput);
 }
 
 #[test]

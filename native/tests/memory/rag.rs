@@ -11,21 +11,17 @@ use serde_json::{Value, json};
 
 use crate::support::*;
 
-/// Base64 of (1, 0), (1, 0.25), (0, 1) and (-1, 0).
-const EAST: &str = "AACAPwAAAAA=";
-const NEAR_EAST: &str = "AACAPwAAgD4=";
-const NORTH: &str = "AAAAAAAAgD8=";
-const WEST: &str = "AACAvwAAAAA=";
+const EAST: &[f32] = &[1.0, 0.0];
+const NEAR_EAST: &[f32] = &[1.0, 0.25];
+const NORTH: &[f32] = &[0.0, 1.0];
+const WEST: &[f32] = &[-1.0, 0.0];
 
-fn keep(database: &Database, key: &str, source: &str, text: &str, vector: &str) {
+fn keep(database: &Database, key: &str, source: &str, text: &str, vector: &[f32]) {
     let metadata = json!({ "site": "A" });
     let passage = json!({"source": source, "text": text, "headings": ["Pump", key], "metadata": metadata});
-    let vector = json!({"model": "m", "vector": vector, "metadata": {"site": "A", "source": source}});
-    let writes = json!([
-        {"put": {"namespace": "d", "key": key, "value": passage}},
-        {"put": {"namespace": "d#vectors", "key": key, "value": vector}},
-    ]);
-    write(database, writes).unwrap();
+    write(database, json!([{"put": {"namespace": "d", "key": key, "value": passage}}])).unwrap();
+    let metadata = json!({"site": "A", "source": source});
+    embed(database, json!({"namespace": "d", "key": key, "model": "m", "metadata": metadata}), vector).unwrap();
 }
 
 fn question(more: Value) -> Value {
@@ -126,12 +122,11 @@ fn questions_that_cannot_be_answered_are_refused() {
     let wrong = [
         json!({"text": "a", "diversity": 1.5}),
         json!({"text": "a", "filter": {"a": {"near": 1}}}),
-        json!({"vector": "?"}),
+        json!({"vector": [1.0]}),
         json!({"vector": EAST, "model": "other"}),
     ];
     for more in wrong {
-        let ask = serde_json::from_value(question(more.clone())).unwrap();
-        assert_eq!(database.ask(ask).unwrap_err().code(), ErrorCode::InvalidInput, "{more}");
+        assert_eq!(code(ask(&database, question(more.clone()))), ErrorCode::InvalidInput, "{more}");
     }
 }
 

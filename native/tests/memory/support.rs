@@ -67,9 +67,19 @@ pub fn get(database: &Database, key: &str) -> Option<Value> {
     }
 }
 
-pub fn ask(database: &Arc<Database>, question: Value) -> Result<Value, MemoryError> {
+/// A `vector` in the question is an array, and crosses beside it.
+pub fn ask(database: &Arc<Database>, mut question: Value) -> Result<Value, MemoryError> {
+    let asked = question.as_object_mut().and_then(|question| question.values_mut().next()?.as_object_mut());
+    let vector = asked.and_then(|asked| asked.remove("vector"));
+    let vector: Option<Vec<f32>> = vector.map(|vector| serde_json::from_value(vector).unwrap());
     let ask: Ask = serde_json::from_value(question).unwrap();
-    Ok(serde_json::from_str(&database.ask(ask)?).unwrap())
+    Ok(serde_json::from_str(&database.ask(ask, vector.as_deref())?).unwrap())
+}
+
+/// Keeps the vector of a document.
+pub fn embed(database: &Database, about: Value, vector: &[f32]) -> Result<(), MemoryError> {
+    let (_, mut failures) = database.embed_text(&json!([about]).to_string(), &[vector])?;
+    failures.pop().map_or(Ok(()), |(_, error)| Err(error))
 }
 
 pub fn asked(database: &Arc<Database>, question: Value) -> Value {

@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { EngineError, quote } from '../../shared/errors'
 import type { Database, Operation } from './database'
 import { BuiltInEmbedder } from './embedder'
-import { beside, type Embedder, milliseconds, type SearchOptions } from './embeddings'
+import { beside, type Embedder, type SearchOptions } from './embeddings'
+import { milliseconds } from './moments'
 
 /** What happened, what is so, how to do it. */
 export type Kind = 'episode' | 'fact' | 'procedure'
@@ -59,6 +60,10 @@ export interface ConsolidateOptions {
   duplicate?: number
   /** Older than so many days, 90 by default, unimportant and unused: it is faded. */
   fadeAfterDays?: number
+  /** What is more important does not fade; 0.8 by default. */
+  fadeImportance?: number
+  /** What was recalled more often does not fade; 5 by default. */
+  fadeUses?: number
 }
 
 /** What a consolidation took out of the memory: `undo` brings it back. */
@@ -82,8 +87,13 @@ const DAY_MS = 86_400_000
 const DECAY_DAYS = 30
 /** So many uses count in full. */
 const USES = 10
-/** What is more important, or was used more often, does not fade. */
-const FADES = { importance: 0.8, uses: 5 }
+/** What a consolidation merges and fades. */
+const CONSOLIDATES: Required<ConsolidateOptions> = {
+  duplicate: 0.95,
+  fadeAfterDays: 90,
+  fadeImportance: 0.8,
+  fadeUses: 5,
+}
 /** How much words count in the choice of those that are ranked. */
 const WORDS = 0.5
 /** So many of the nearest are ranked, at least. */
@@ -164,7 +174,8 @@ export class AgentMemory {
    * Takes out what says the same as something more important or newer, and what is old, unimportant and unused. It is
    * archived, and can be brought back.
    */
-  async consolidate({ duplicate = 0.95, fadeAfterDays = 90 }: ConsolidateOptions = {}): Promise<Consolidation> {
+  async consolidate(options: ConsolidateOptions = {}): Promise<Consolidation> {
+    const { duplicate, fadeAfterDays, fadeImportance, fadeUses } = limitsOf(options)
     const all = new Map((await this.all()).map((memory) => [memory.id, memory]))
     const merged: Consolidation['merged'] = []
     const best = [...all.values()].sort((a, b) => b.importance - a.importance || b.time - a.time)
@@ -177,7 +188,7 @@ export class AgentMemory {
     }
     const oldest = this.now() - fadeAfterDays * DAY_MS
     const fades = ({ time, importance, uses }: Memory) =>
-      time < oldest && importance <= FADES.importance && uses <= FADES.uses
+      time < oldest && importance <= fadeImportance && uses <= fadeUses
     const faded = [...all.values()].filter(fades).map(({ id }) => id)
     await this.remove([...merged.map(({ gone }) => gone), ...faded], true)
     return { merged, faded }
@@ -296,4 +307,16 @@ export class AgentMemory {
     await this.db.putBatch(operations)
     return kept.map((one) => one !== undefined)
   }
+}
+
+function limitsOf(options: ConsolidateOptions): Required<ConsolidateOptions> {
+  const limits = { ...CONSOLIDATES }
+  for (const name of Object.keys(limits) as (keyof ConsolidateOptions)[]) {
+    const value = options[name] ?? limits[name]
+    if (typeof value !== 'number' || !(value >= 0)) {
+      throw new EngineError('INVALID_OPTION', `${name} is ${quote(value)}; it must be a number from 0`)
+    }
+    limits[name] = value
+  }
+  return limits
 }

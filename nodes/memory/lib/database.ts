@@ -16,8 +16,11 @@ import {
   type SearchOptions,
   vectorOf,
 } from './embeddings'
+import { Embeds } from './embeds'
+import { type Moment, moment } from './moments'
 import { type Event, Watch, type WatchOptions } from './watch'
 
+export type { Moment } from './moments'
 export type { Change, Event, Gap, WatchOptions } from './watch'
 
 /** How a database is opened. What is left out has the engine's default. */
@@ -45,9 +48,6 @@ export interface Config {
     maxBytes?: number
   }
 }
-
-/** A time (a `Date`, milliseconds, or a text with a date), or the id of a version. */
-export type Moment = Date | number | string
 
 /** A version that caused another. */
 export interface Cause {
@@ -197,9 +197,11 @@ export class KeyNotFoundError extends EngineError {
 export class Database implements AsyncDisposable {
   private readonly reads: Reads
   private readonly writes: Writes
+  private readonly embeds: Embeds
   private readonly embeddings = new Embeddings({
-    nearest: (question) => this.ask('near', question),
+    nearest: (question, vector) => this.ask('near', question, vector),
     what: (namespace) => this.ask('nearWhat', namespace),
+    keep: async (about, vector) => version(await this.embeds.add(about, vector)) as Version,
     write: (operations) => this.putBatch(operations),
   })
   private readonly watches = new Set<Watch>()
@@ -213,6 +215,7 @@ export class Database implements AsyncDisposable {
   ) {
     this.reads = new Reads(handle)
     this.writes = new Writes(handle)
+    this.embeds = new Embeds(handle)
   }
 
   /** Fails with `STORE_LOCKED` where another process has it, `STORE_CORRUPT` where it is damaged. */
@@ -368,8 +371,8 @@ export class Database implements AsyncDisposable {
   }
 
   /** Chunks of documents that fit a question. @internal */
-  passages<Row>(question: object): Promise<Row[]> {
-    return this.ask('retrieve', question)
+  passages<Row>(question: object, vector?: Float32Array): Promise<Row[]> {
+    return this.ask('retrieve', question, vector)
   }
 
   createIndex(namespace: string, path: string): Promise<void> {
@@ -466,13 +469,14 @@ export class Database implements AsyncDisposable {
     for (const watch of this.watches) await watch.return()
     // A write of nothing: behind it all that was asked for before is done.
     await this.writes.add('[]').catch(() => {})
+    await this.embeds.settled()
     await coded(() => this.handle.close())
     if (this.temporary) await rm(this.path, { recursive: true, force: true })
   }
 
-  private async ask<Answer>(what: string, question: unknown): Promise<Answer> {
+  private async ask<Answer>(what: string, question: unknown, vector?: Float32Array): Promise<Answer> {
     const text = toJson({ [what]: question }, 'question')
-    return JSON.parse(await coded(() => this.handle.ask(text))) as Answer
+    return JSON.parse(await coded(() => this.handle.ask(text, vector))) as Answer
   }
 
   /** A question about one document: where it is not there, names near it are told. */
@@ -536,17 +540,6 @@ function version(outcome: Outcome | undefined): Written {
   if (!outcome?.[0]) return null
   // An id begins with its stamp.
   return { version: outcome[0], time: Number.parseInt(outcome[0].slice(0, 14), 16) / 1000, previous: outcome[1] }
-}
-
-const VERSION = /^[0-9a-f]{14}-[0-9a-f]{16}$/
-
-function moment(at: Moment): number | string {
-  const time = at instanceof Date ? at.getTime() : typeof at === 'string' && !VERSION.test(at) ? Date.parse(at) : at
-  if (typeof time === 'string' || Number.isFinite(time)) return time
-  throw new EngineError(
-    'INVALID_INPUT',
-    `${quote(at)} is no moment; give a Date, milliseconds, a text with a date, or the id of a version`,
-  )
 }
 
 const some = (at: Moment | undefined) => (at === undefined ? undefined : moment(at))

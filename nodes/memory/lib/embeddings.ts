@@ -1,7 +1,9 @@
 /** Vectors of documents. Each is a document itself, in a namespace beside its document's. */
 import { EngineError, quote } from '../../shared/errors'
+import { toJson } from '../../shared/json'
 import type { Operation, Version, Written } from './database'
 import { BuiltInEmbedder } from './embedder'
+import { milliseconds } from './moments'
 
 /** Makes vectors of texts. */
 export interface Embedder {
@@ -63,11 +65,15 @@ export interface EmbeddingInfo {
   dimensions: number
   model: string
   vectors: number
+  /** A search without a filter compares one by one; else a graph finds them. */
+  exact: boolean
 }
 
 interface Database {
-  nearest(question: object): Promise<{ hits: SearchHit[] }>
+  nearest(question: object, vector: Float32Array): Promise<{ hits: SearchHit[] }>
   what(namespace: string): Promise<EmbeddingInfo | null>
+  /** `about` is JSON. */
+  keep(about: string, vector: Float32Array): Promise<Version>
   write(operations: Operation[]): Promise<Written[]>
 }
 
@@ -112,11 +118,14 @@ export class Embeddings {
   ): Promise<Version> {
     const kind = { dimensions: vector.length, model }
     await this.agree(namespace, kind)
-    const value = embeddingOf(vector, model, metadata, text)
+    const about = toJson({
+      ...{ namespace, key, model },
+      ...(text !== undefined && { text }),
+      ...(metadata !== undefined && { metadata }),
+      ...(ttlMs !== undefined && { ttlMs }),
+    })
     try {
-      const put = { namespace: beside(namespace), key, value, ...(ttlMs !== undefined && { ttlMs }) }
-      const [written] = await this.db.write([put])
-      return written as Version
+      return await this.db.keep(about, vector)
     } catch (error) {
       this.kinds.delete(namespace)
       throw error
@@ -134,12 +143,12 @@ export class Embeddings {
     }
     const { vector, model } = await make(given, options)
     const question = {
-      ...{ namespace, vector: base64(vector), topK, ...rest },
+      ...{ namespace, topK, ...rest },
       ...(model !== undefined && { model }),
       ...(weight !== 0 && { words: { text: said, weight } }),
       ...(asOf !== undefined && { asOf: milliseconds('asOf', asOf) }),
     }
-    return (await this.db.nearest(question)).hits
+    return (await this.db.nearest(question, vector)).hits
   }
 
   async remove(namespace: string, key: string): Promise<Written> {
@@ -198,18 +207,9 @@ export function beside(namespace: string): string {
   return `${namespace}#vectors`
 }
 
-/** A vector as a document. */
-export function embeddingOf(
-  vector: Float32Array,
-  model: string,
-  metadata: unknown,
-  text?: string,
-): Record<string, unknown> {
-  return {
-    ...{ model, vector: base64(vector) },
-    ...(text !== undefined && { text }),
-    ...(metadata !== undefined && { metadata }),
-  }
+/** A vector as a document, for a batch in which there are others. */
+export function embeddingOf(vector: Float32Array, model: string, metadata: unknown): Record<string, unknown> {
+  return { model, vector: base64(vector), metadata }
 }
 
 /** The vector that a document holds. */
@@ -217,39 +217,34 @@ export function vectorOf(value: { vector: string }): Float32Array {
   return floats(Buffer.from(value.vector, 'base64'))
 }
 
-/** A time as a number; `name` is the option that has it. */
-export function milliseconds(name: string, time: Date | number | string): number {
-  const ms = typeof time === 'string' ? Date.parse(time) : Number(time)
-  if (Number.isFinite(ms)) return ms
-  throw new EngineError('INVALID_INPUT', `${name} is ${quote(time)}; give a Date, milliseconds, or a text with a date`)
-}
-
 function same(one: Kind, other: Kind): boolean {
   return one.dimensions === other.dimensions && one.model === other.model
 }
 
+/** A vector of its own: what was given may change meanwhile. */
 async function make(given: Embeddable, { embedder, model }: EmbedOptions): Promise<Made> {
   if (typeof given === 'string') {
     const by = embedder ?? (await BuiltInEmbedder.open())
     return { vector: await by.embed([given]), model: by.model }
   }
   if (Buffer.isBuffer(given)) return { vector: checked(floats(given)), model }
-  if (!(given instanceof Float32Array || Array.isArray(given))) {
+  if (given instanceof Float32Array) return { vector: checked(given.slice()), model }
+  if (!Array.isArray(given)) {
     throw new EngineError('INVALID_INPUT', `${quote(given)} is neither a text nor a vector; give numbers, or a text`)
   }
-  if (given instanceof Float32Array) return { vector: checked(given), model }
   const numbers = (given as unknown[]).map((component) => (typeof component === 'number' ? component : Number.NaN))
   return { vector: checked(Float32Array.from(numbers)), model }
 }
 
 export function checked(vector: Float32Array): Float32Array {
-  const place = vector.findIndex((component) => !Number.isFinite(component))
-  if (place >= 0) {
-    throw new EngineError('INVALID_INPUT', `component ${place} of the vector is ${vector[place]}; give finite numbers`)
+  let isZero = true
+  for (let place = 0; place < vector.length; place += 1) {
+    const component = vector[place] as number
+    if (component !== 0) isZero = false
+    if (Number.isFinite(component)) continue
+    throw new EngineError('INVALID_INPUT', `component ${place} of the vector is ${component}; give finite numbers`)
   }
-  if (vector.every((component) => component === 0)) {
-    throw new EngineError('INVALID_INPUT', 'the vector is empty or all zeros, which cannot be compared')
-  }
+  if (isZero) throw new EngineError('INVALID_INPUT', 'the vector is empty or all zeros, which cannot be compared')
   return vector
 }
 
@@ -261,6 +256,6 @@ function floats(bytes: Buffer): Float32Array {
   return new Float32Array(whole.buffer)
 }
 
-export function base64(vector: Float32Array): string {
+function base64(vector: Float32Array): string {
   return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('base64')
 }

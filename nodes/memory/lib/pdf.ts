@@ -24,7 +24,8 @@ async function read() {
 }
 read().then(
   (answer) => parentPort.postMessage(answer),
-  (error) => parentPort.postMessage({ problem: String(error?.message ?? error) }),
+  (error) =>
+    parentPort.postMessage({ problem: String(error?.message ?? error), isLocked: error?.name === 'PasswordException' }),
 )
 `
 
@@ -48,7 +49,11 @@ export async function pdfText(given: Uint8Array, ms = LONGEST_MS): Promise<PdfTe
     const { title, pages } = await new Promise<PdfText>((resolve, reject) => {
       const unreadable = (problem: string) =>
         reject(new EngineError('INVALID_INPUT', `the PDF cannot be read: ${problem}; give the text in it`))
-      worker.on('message', (answer) => ('problem' in answer ? unreadable(answer.problem) : resolve(answer)))
+      worker.on('message', (answer) => {
+        if (!('problem' in answer)) resolve(answer)
+        else if (!answer.isLocked) unreadable(answer.problem)
+        else reject(new EngineError('UNAUTHORIZED', 'the PDF has a password; give it without one, or the text in it'))
+      })
       worker.on('error', ({ message }) => unreadable(message))
       const late = () => reject(new EngineError('TIMEOUT', `the PDF is not read within ${ms} ms; give the text in it`))
       timer = setTimeout(late, ms)

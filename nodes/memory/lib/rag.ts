@@ -6,7 +6,7 @@ import { EngineError, quote } from '../../shared/errors'
 import { toJson } from '../../shared/json'
 import type { Database, Operation } from './database'
 import { BuiltInEmbedder, type Chunk, type ChunkOptions, type Format } from './embedder'
-import { base64, beside, type Embedder, embeddingOf, vectorOf } from './embeddings'
+import { beside, type Embedder, embeddingOf, vectorOf } from './embeddings'
 import { isPdf, pdfText } from './pdf'
 
 /** What is ingested. */
@@ -196,12 +196,13 @@ export class Rag {
     const asked: Record<string, unknown> = { namespace: this.namespace, topK, diversity }
     if (filter) asked.filter = filter
     if (mode !== 'vector') asked.text = question
+    let vector: Float32Array | undefined
     if (mode !== 'words') {
       const embedder = await this.embedder()
-      asked.vector = base64(await embedder.embed([question]))
+      vector = await embedder.embed([question])
       asked.model = embedder.model
     }
-    const rows = await this.db.passages<Kept & Pick<Passage, 'key' | 'score' | 'why'>>(asked)
+    const rows = await this.db.passages<Kept & Pick<Passage, 'key' | 'score' | 'why'>>(asked, vector)
     return rows.map(({ title = null, metadata = {}, ...row }) => ({ ...row, title, metadata, citation: cite(row) }))
   }
 

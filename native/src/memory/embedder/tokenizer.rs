@@ -2,10 +2,12 @@
 //! piece that the vocabulary has.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
 use unicode_general_category::{GeneralCategory as Category, get_general_category};
 use unicode_normalization::UnicodeNormalization;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// A longer word is unknown.
 const LONGEST_WORD: usize = 100;
@@ -21,19 +23,29 @@ pub fn words(text: &str, mut each: impl FnMut(&str, Range<usize>)) {
             word.clear();
         }
     };
-    for (at, letter) in text.char_indices() {
-        let behind = at + letter.len_utf8();
+    let mut behind = 0;
+    while let Some(letter) = text[behind..].chars().next() {
+        let at = behind;
+        behind += letter.len_utf8();
         if letter.is_ascii_alphanumeric() {
             if word.is_empty() {
                 from = at;
             }
-            word.push(letter.to_ascii_lowercase());
+            // Most words are such runs.
+            behind += text.as_bytes()[behind..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+            let known = word.len();
+            word.push_str(&text[at..behind]);
+            word[known..].make_ascii_lowercase();
         } else if letter.is_whitespace() {
             end(&mut word, from, at);
         } else if letter.is_ascii_punctuation() || is_alone(letter) {
             end(&mut word, from, at);
-            // Of a wide form, the usual one.
-            word.extend(plain(letter));
+            if letter.is_ascii() {
+                word.push(letter);
+            } else {
+                // Of a wide form, the usual one.
+                word.extend(plain(letter));
+            }
             end(&mut word, at, behind);
         } else if !is_noise(letter) {
             if word.is_empty() {
@@ -76,10 +88,27 @@ fn is_alone(letter: char) -> bool {
         )
 }
 
+/// Of names that nobody chooses to be in the way of others: the table is ours.
+#[derive(Default)]
+struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64(bytes);
+    }
+
+    /// What ends a text tells nothing.
+    fn write_u8(&mut self, _: u8) {}
+}
+
 /// Pieces of words by their places in the table.
 pub struct Vocabulary {
     /// At the beginning of a word, and behind it.
-    pieces: [HashMap<Box<str>, u32>; 2],
+    pieces: [HashMap<Box<str>, u32, BuildHasherDefault<NameHasher>>; 2],
     longest: usize,
 }
 

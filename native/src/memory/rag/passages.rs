@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::super::changes::Followed;
 use super::super::database::{Database, Store};
+use super::super::embeddings::components;
 use super::super::filter::Filter;
-use super::super::near::{Near, beside, components};
+use super::super::near::{Near, beside};
 use super::super::rows::Rows;
 use super::super::vectors::{self, Hit};
 use super::super::words::{Fusion, Terms, Words, fuse, mmr};
@@ -21,15 +22,13 @@ const MORE: usize = 4;
 const CANDIDATES: usize = 50;
 const RANK_CONSTANT: f32 = 60.0;
 
-/// A question for passages. With a text and a vector of it both are looked for, and ranks decide.
+/// A question for passages. With a vector beside its text both are looked for, and ranks decide.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Retrieve {
     namespace: String,
     /// Whose words are looked for.
     text: Option<String>,
-    /// Base64 of little-endian f32.
-    vector: Option<String>,
     model: Option<String>,
     top_k: usize,
     /// How much passages must differ from each other: 0 to 1.
@@ -67,12 +66,12 @@ struct Found {
 
 impl Database {
     /// The passages that fit best, best first.
-    pub(in crate::memory) fn retrieve(&self, ask: &Retrieve) -> Result<Value> {
+    pub(in crate::memory) fn retrieve(&self, ask: &Retrieve, vector: Option<&[f32]>) -> Result<Value> {
         if !(0.0..=1.0).contains(&ask.diversity) {
             return Err(MemoryError::input("diversity", format!("{} is not from 0 to 1", ask.diversity)));
         }
         let many = ask.top_k.saturating_mul(MORE).max(CANDIDATES);
-        let near = match &ask.vector {
+        let near = match vector {
             Some(vector) => self.by_meaning(ask, vector, many)?,
             None => Vec::new(),
         };
@@ -99,15 +98,15 @@ impl Database {
         Ok(told.into())
     }
 
-    fn by_meaning(&self, ask: &Retrieve, vector: &str, many: usize) -> Result<Vec<(String, f32)>> {
-        let near = self.nearest(&Near {
+    fn by_meaning(&self, ask: &Retrieve, vector: &[f32], many: usize) -> Result<Vec<(String, f32)>> {
+        let near = Near {
             namespace: ask.namespace.clone(),
-            vector: vector.to_owned(),
             top_k: many,
             model: ask.model.clone(),
             filter: ask.filter.clone(),
             ..Near::default()
-        })?;
+        };
+        let near = self.nearest(&near, vector)?;
         Ok(near.hits.into_iter().map(|hit| (hit.key, hit.score)).collect())
     }
 

@@ -1,0 +1,135 @@
+//! Vectors as documents. In JSON a vector is base64 of its floats; across the border it goes as it is, beside the text.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::database::Database;
+use super::near::beside;
+use super::write::{Outcome, Put, Write};
+use super::{MemoryError, Result};
+
+/// What is kept of a vector, as it crosses.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Embed<'a> {
+    /// That of the document.
+    namespace: String,
+    key: String,
+    #[serde(borrow)]
+    model: Cow<'a, str>,
+    /// What the vector was made of.
+    #[serde(borrow)]
+    text: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+    ttl_ms: Option<f64>,
+}
+
+/// A vector as a document.
+#[derive(Serialize)]
+struct Row<'a> {
+    model: &'a str,
+    vector: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a RawValue>,
+}
+
+impl Database {
+    /// Keeps vectors, each by itself: what fails for one does not concern the others.
+    pub(super) fn embed(
+        &self,
+        asked: &[Embed<'_>],
+        vectors: &[impl AsRef<[f32]>],
+    ) -> Result<Vec<Result<Vec<Outcome>>>> {
+        if asked.len() != vectors.len() {
+            let problem = format!("{} for {} documents; give each one", vectors.len(), asked.len());
+            return Err(MemoryError::input("the vectors", problem));
+        }
+        let rows = asked.iter().zip(vectors).map(|(Embed { model, text, metadata, .. }, vector)| {
+            let vector = base64(vector.as_ref());
+            let row = to_raw_value(&Row { model, vector, text: text.as_deref(), metadata: *metadata });
+            row.map_err(|error| MemoryError::input("the metadata", error.to_string()))
+        });
+        let rows = rows.collect::<Result<Vec<_>>>()?;
+        let put = |(it, value): (&Embed<'_>, _)| {
+            let (namespace, key, ttl_ms) = (beside(&it.namespace), it.key.clone(), it.ttl_ms);
+            vec![Write::Put(Put { namespace, key, value, if_version: None, ttl_ms, causes: Vec::new() })]
+        };
+        Ok(self.write(asked.iter().zip(rows.iter().map(AsRef::as_ref)).map(put).collect()))
+    }
+}
+
+const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/// No digit.
+const NONE: u8 = 64;
+/// What each byte is as a digit.
+const VALUES: [u8; 256] = {
+    let mut values = [NONE; 256];
+    let mut place = 0;
+    while place < 64 {
+        values[DIGITS[place] as usize] = place as u8;
+        place += 1;
+    }
+    values
+};
+
+/// Floats as base64 of their bytes, little-endian.
+fn base64(vector: &[f32]) -> String {
+    let bytes: Vec<u8> = vector.iter().flat_map(|component| component.to_le_bytes()).collect();
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let bits = three.iter().fold(0_u32, |bits, &byte| bits << 8 | u32::from(byte)) << (8 * (3 - three.len()));
+        let digit = |place: usize| match place <= three.len() {
+            true => char::from(DIGITS[(bits >> (18 - 6 * place) & 63) as usize]),
+            false => '=',
+        };
+        text.extend((0..4).map(digit));
+    }
+    text
+}
+
+/// The floats of a base64 text.
+pub(super) fn components(text: &str) -> Option<Vec<f32>> {
+    let digits = text.trim_end_matches('=').as_bytes();
+    let mut bytes = Vec::with_capacity(digits.len() * 3 / 4 + 3);
+    for four in digits.chunks(4) {
+        let mut bits = 0_u32;
+        let mut seen = 0_u8;
+        for &digit in four {
+            let value = VALUES[digit as usize];
+            seen |= value;
+            bits = bits << 6 | u32::from(value);
+        }
+        if seen >= NONE || four.len() == 1 {
+            return None;
+        }
+        bits <<= 6 * (4 - four.len());
+        bytes.extend_from_slice(&bits.to_be_bytes()[1..four.len()]);
+    }
+    let (floats, rest) = bytes.as_chunks::<4>();
+    (rest.is_empty() && !floats.is_empty()).then(|| floats.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_base64_and_back() {
+        for (text, vector) in
+            [("AACAPw==", &[1.0][..]), ("AACAPwAAAMA=", &[1.0, -2.0]), ("AACAPwAAAMAAAAAA", &[1.0, -2.0, 0.0])]
+        {
+            assert_eq!(base64(vector), text);
+            assert_eq!(components(text).as_deref(), Some(vector));
+        }
+        let all: Vec<f32> = (0..999_u16).map(|number| f32::from(number) * 1.7 - 300.0).collect();
+        assert_eq!(components(&base64(&all)), Some(all));
+        for wrong in ["", "AACA", "AACA?w==", "A", "AACAPwA"] {
+            assert_eq!(components(wrong), None, "{wrong}");
+        }
+    }
+}
