@@ -9,6 +9,8 @@ import { type Json, Runtime } from '../test/runtime/harness'
 import { median } from './lib/figures'
 
 const ROUNDS = 3
+/** On a slow disk, each write takes its time. */
+const _FILLED_MS = 120_000
 const ROUND_MS = Number(process.env.MILLRACE_BENCH_MS ?? 20_000)
 /** Connections, queues of tasks, namespaces of documents. */
 const ITEMS = { connections: 400, queues: 300, namespaces: 300 }
@@ -28,19 +30,20 @@ return [{ topic: 'any', queue: 'queue-' + (n % queues), payload: n }, { namespac
 
 function flow(): Json[] {
   const inject = { type: 'inject', props: [{ p: 'payload' }], once: true, onceDelay: 0.1 }
+  const place = { namespaceType: 'msg', namespace: 'namespace', keyType: 'msg', key: 'topic' }
   const nodes: Record<string, Json> = {
     start: { ...inject, wires: [['fill']] },
     fill: { type: 'function', func: fill, outputs: 2, wires: [['send'], ['write']] },
     second: { ...inject, repeat: '1', wires: [['change']] },
     change: { type: 'function', func: change, outputs: 2, wires: [['send'], ['write']] },
     send: { type: 'millrace-tasks-send', broker: 'broker', wires: [[]] },
-    write: { type: 'millrace-memory-write', store: 'store', keyType: 'msg', key: 'topic', wires: [[], []] },
+    write: { type: 'millrace-memory-write', store: 'store', ...place, wires: [[], []] },
   }
   const embedder = { type: 'millrace-memory-embedder', url: 'http://127.0.0.1:9/v1', model: 'any' }
   return [
     { id: 'tab', type: 'tab', label: 'live' },
     { id: 'broker', type: 'millrace-tasks-broker', path: 'sidebar' },
-    { id: 'store', type: 'millrace-memory-store', path: 'sidebar' },
+    { id: 'store', type: 'millrace-memory-store', path: 'sidebar-memory' },
     ...Array.from({ length: ITEMS.connections }, (_, n) => ({ id: `c${n}`, name: `embedder ${n}`, ...embedder })),
     ...Object.entries(nodes).map(([id, node], at) => ({ id, z: 'tab', x: 200, y: 60 * at + 60, ...node })),
   ]

@@ -60,7 +60,8 @@ async function open({ page }: Editor, { type, isConfig }: Kind): Promise<void> {
   await page.locator('.red-ui-tray[style*="right: 0px"] .millrace-form').waitFor()
 }
 
-const isKey = (text: string) => /^(\S+:)?[a-z]+\.[A-Za-z.]+$/.test(text)
+/** A key that no catalogue has is shown as it is. */
+const isKey = (text: string) => /^(\S+:)?(label|option|tip|button|config|test|rule|kind|limit)\.[A-Za-z.]+$/.test(text)
 
 const small = { viewport: { width: 960, height: 540 } }
 for (const language of ['en-US', 'fr', 'de', 'ja', 'zh-CN']) {
@@ -87,7 +88,7 @@ for (const language of ['en-US', 'fr', 'de', 'ja', 'zh-CN']) {
       )
       for (const [place, { path }] of kinds.entries()) {
         const file = join(root, 'nodes', path.replace('/', `/locales/${language}/`))
-        const [, first = ''] = /<p>([^<]*)/.exec(readFileSync(`${file}.html`, 'utf8')) ?? []
+        const [, first = ''] = /<p>(.*?)<\/p>/s.exec(readFileSync(`${file}.html`, 'utf8')) ?? []
         assert.ok(first !== '' && helps[place]?.includes(first), `${path}: ${helps[place]?.slice(0, 200)}`)
       }
     })
