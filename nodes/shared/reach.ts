@@ -39,13 +39,16 @@ function asButton(link: JQuery, name: string): void {
 function nameTyped(container: JQuery): void {
   const own = container.prev('input')
   const id = own.attr('id')
-  const label = $(`label[for="${id}"]`).attr('id', `${id}-label`)
+  const label = $(`label[for="${id}"]`).attr('id', `millrace-${id}-label`)
   container.find('button, input[type!=hidden]').each((place, part) => {
     if (label.length === 0) $(part).attr('aria-label', own.attr('aria-label') ?? '')
     else {
-      part.id = `${id}-part-${place}`
+      part.id = `millrace-${id}-part-${place}`
       // A button tells its own text, too.
-      $(part).attr('aria-labelledby', part.matches('button') ? `${id}-label ${part.id}` : `${id}-label`)
+      $(part).attr(
+        'aria-labelledby',
+        part.matches('button') ? `millrace-${id}-label ${part.id}` : `millrace-${id}-label`,
+      )
     }
   })
 }
