@@ -75,14 +75,14 @@ async function buildPanel(file) {
   const name = `millrace_${basename(dirname(file))}_${basename(file, '.editor.ts').replaceAll('-', '_')}`
   const page = join('dist', relative('nodes', file)).replace('.editor.ts', '.html')
   const source = await bundle(file, name)
-  const { type, isConfig, definition } = define(source, name)
+  const { type, definition } = define(source, name)
   const form = formOf(file.replace('.editor.ts', '.html'))
   write(
     page,
     `<script type="text/javascript">\n${source}</script>\n` +
       `<script type="text/javascript">\nRED.nodes.registerType('${type}', ${definition})\n</script>\n\n` +
       `<script type="text/html" data-template-name="${type}">\n` +
-      `<style>\n${css}</style>\n<div class="millrace-form">\n${form}${isConfig ? '' : examplesLink}</div>\n</script>\n`,
+      `<style>\n${css}</style>\n<div class="millrace-form">\n${form}${examplesLink}</div>\n</script>\n`,
   )
 }
 
@@ -146,7 +146,7 @@ function define(source, name) {
     ...handlers,
     '}',
   ]
-  return { type: config.type, isConfig: palette.category === 'config', definition: lines.join('\n') }
+  return { type: config.type, definition: lines.join('\n') }
 }
 
 /** The rows shared by words that a form includes, by name: each has a catalogue of its own. */

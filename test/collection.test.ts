@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { engines, imports, pages, permissions } from './collection/borders'
 import { docs } from './collection/docs'
 import { Collection, type Rule } from './collection/files'
-import { errors, identities, keys, noStrays, parts, properties, translations } from './collection/rules'
+import { errors, identities, keys, noStrays, parts, properties, translations, vocabulary } from './collection/rules'
 
 const root = join(__dirname, '..')
 const rules: Record<string, [rule: Rule, title: string]> = {
@@ -20,6 +20,7 @@ const rules: Record<string, [rule: Rule, title: string]> = {
   docs: [docs, 'the page of each word says of its nodes what dialogs and help say'],
   keys: [keys, 'every text that is used exists'],
   properties: [properties, 'forms and help tell of every property'],
+  vocabulary: [vocabulary, 'the dialogs have one word and one icon for each thing'],
   noStrays: [noStrays, 'every file has its purpose'],
   imports: [imports, 'rooms do not know each other'],
   permissions: [permissions, 'every admin route needs a permission'],
@@ -122,6 +123,11 @@ const breaks: Break[] = [
   ['properties', 'an input', 'nodes/shared/matching.html', ['id="node-input-stallMs"', ''], 'no input for stallMs'],
   ['properties', 'a property', 'nodes/shared/matching.config.ts', [/stallMs:.*/, ''], 'an input for stallMs'],
   ['properties', 'a word of help', 'nodes/sync/locales/en-US/sync.html', [/<dt[^>]*>flush/, '<dt>wash'], 'msg.flush'],
+  ['properties', 'references', 'nodes/tasks/locales/en-US/send.html', ['References', 'Links'], 'has no references'],
+  ['vocabulary', 'an icon', 'nodes/tasks/send.html', ['fa-pause', 'fa-clock-o'], 'First pause has the icon clock-o'],
+  ['vocabulary', 'a word', 'nodes/memory/locales/fr/embedder.json', ['"Délai"', '"Attente"'], 'fr Time limit: '],
+  ['vocabulary', 'a word of old', 'nodes/ros2/locales/en-US/bag.json', ['"Operation"', '"Mode"'], 'says Mode, and not'],
+  ['vocabulary', 'the test', 'nodes/tasks/broker.html', [/$/, '<label></label>'], 'has rows behind its test'],
   ['noStrays', 'a file', 'nodes/sync/spare.ts', [/^/, 'export {}'], 'nodes/sync/spare.ts'],
   ['noStrays', 'a language', 'nodes/sync/locales/xx/sync.json', [/^/, '{}'], 'nodes/sync/locales/xx/sync.json'],
   [

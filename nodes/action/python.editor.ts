@@ -1,5 +1,6 @@
 import type { EditorRED } from 'node-red'
 import { defineEditor, type PanelNode, text } from '../shared/editor'
+import { reachCode } from '../shared/reach'
 import { looks, prepareDelivery, showFor } from './editor'
 import { pythonConfig } from './python.config'
 
@@ -8,6 +9,7 @@ declare const RED: EditorRED
 /** The part of Node-RED's editor of code that is used. */
 interface CodeEditor {
   getValue(): string
+  focus(): void
   resize(): void
   destroy(): void
 }
@@ -36,6 +38,7 @@ export default defineEditor(
 function oneditprepare(node: PanelNode): void {
   const { createEditor } = RED.editor as unknown as { createEditor(options: object): CodeEditor }
   editor = createEditor({ id: 'millrace-python-code', mode: 'ace/mode/python', value: String(node.code ?? '') })
+  reachCode($('#millrace-python-code'), label('label.script'), label('tip.code'), editor)
   // A call that takes too long is tried so often with an outbox, too.
   $('#node-input-retries').closest('.form-row').removeClass('millrace-direct')
   prepareDelivery(pythonConfig, node.id, given)

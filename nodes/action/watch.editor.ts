@@ -1,9 +1,13 @@
 import { defineEditor, mark, type PanelNode, problemOf, text } from '../shared/editor'
+import { editRows } from '../shared/rows'
 import { looks } from './editor'
 import { alertTypes, ruleKinds, severities } from './lib/rules'
 import { watchConfig } from './watch.config'
 
 type Row = Record<string, unknown>
+
+/** Of the open panel. */
+let rows: () => Row[] = () => []
 
 const label = (key: string, params?: object) => text(watchConfig, key, params)
 
@@ -42,21 +46,11 @@ const only: Record<string, readonly string[]> = {
 function oneditprepare(node: PanelNode): void {
   $('#node-input-value').typedInput({ types: ['msg', 'jsonata'], typeField: '#node-input-valueType' })
   $('#node-input-source').typedInput({ types: ['msg'] })
-  const list = $('#millrace-action-rules')
-  list.editableList({
-    addItem: (container, _index, row: Row) => addRow(container, row),
-    addButton: label('button.addRule'),
-    height: 'auto',
-    removable: true,
-    sortable: true,
-    removeItem: () => checkRows(),
-  })
-  for (const row of (node.rules as Row[] | undefined) ?? []) list.editableList('addItem', row)
-  checkRows()
+  const list = { id: 'millrace-action-rules', addButton: label('button.addRule'), draw, read, check }
+  rows = editRows<Row>(list, (node.rules as Row[] | undefined) ?? [])
 }
 
-function addRow(container: JQuery, row: Row): void {
-  const isNew = row.kind === undefined
+function draw(container: JQuery, row: Row): void {
   const kind = choices('kind', ruleKinds, row.kind ?? 'above')
   const alertType = choices('alertType', alertTypes, row.alertType ?? 'Custom')
   const more = $('<details>').append(
@@ -91,13 +85,9 @@ function addRow(container: JQuery, row: Row): void {
       container.find(`[data-field=${field}]`).val(String(value))
     }
     showFields()
-    checkRows()
   })
   kind.on('change', showFields)
   showFields()
-  container.on('change input keyup', 'input, select', checkRows)
-  if (isNew) container.find('[data-field=name]').trigger('focus')
-  checkRows()
 }
 
 function limitName(kind: string): string {
@@ -138,32 +128,19 @@ function choices(name: string, values: readonly string[], chosen: unknown): JQue
     .val(String(chosen))
 }
 
-function lines(): JQuery[] {
-  return $('#millrace-action-rules')
-    .editableList('items')
-    .toArray()
-    .map((item: HTMLElement) => $(item))
-}
-
-function rows(): Row[] {
-  return lines().map((item) => {
-    const fields = item.find('[data-field]').toArray() as HTMLInputElement[]
-    return Object.fromEntries(fields.map((input) => [input.dataset.field, String($(input).val() ?? '').trim()]))
-  })
+function read(line: JQuery): Row {
+  const fields = line.find('[data-field]').toArray() as HTMLInputElement[]
+  return Object.fromEntries(fields.map((input) => [input.dataset.field, String($(input).val() ?? '').trim()]))
 }
 
 /** Says under the list what is wrong, and marks the row. */
-function checkRows(): void {
-  const all = rows()
+function check(all: Row[], lines: JQuery[]): string | null {
   const { rules } = watchConfig.fields
-  lines().forEach((item, place) => {
+  lines.forEach((item, place) => {
     const same = all.filter(({ name }) => name === all[place]?.name)
     const problem = problemOf(watchConfig, () => rules.read([all[place]]), all[place])
     const twice = problem ?? (same.length > 1 ? problemOf(watchConfig, () => rules.read(same), same) : null)
     mark(item.find('[data-field=name]'), twice)
   })
-  const problem = problemOf(watchConfig, () => rules.read(all), all)
-  $('#millrace-action-rules-problem')
-    .text(problem ?? '')
-    .prop('hidden', problem === null)
+  return problemOf(watchConfig, () => rules.read(all), all)
 }

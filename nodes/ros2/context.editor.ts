@@ -1,5 +1,6 @@
 import type { EditorRED } from 'node-red'
 import { defineEditor, lookup, offer, prepareTest, text } from '../shared/editor'
+import { reachCode } from '../shared/reach'
 import { contextConfig } from './context.config'
 import { viewOf } from './editor'
 import type { View } from './host'
@@ -8,7 +9,7 @@ import { saidOf } from './said'
 declare const RED: EditorRED
 
 /** Of the open dialog. */
-let definitions: { getValue(): string; destroy(): void } | undefined
+let definitions: { getValue(): string; focus(): void; destroy(): void } | undefined
 
 const label = (key: string, params?: object) => text(contextConfig, key, params)
 
@@ -32,6 +33,7 @@ export default defineEditor(
         inlineSuggest: { enabled: false },
       }
       definitions = RED.editor.createEditor(settings)
+      reachCode($('#millrace-ros2-messages'), label('label.messages'), label('tip.code'), definitions)
     },
     oneditsave() {
       $('#node-config-input-messages').val(definitions?.getValue() ?? '')

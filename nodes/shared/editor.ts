@@ -1,6 +1,7 @@
 /** What every node's panel needs. Bundled into each of them; runs in the browser. */
 import type { EditorNodeInstance, EditorRED } from 'node-red'
 import { type ConfigSpec, type Fields, migrate, Problem } from './config'
+import { reach, reachChoice } from './reach'
 
 declare const RED: EditorRED
 
@@ -57,6 +58,8 @@ export function defineEditor(config: ConfigSpec<Fields>, palette: Palette, panel
     oneditprepare(node) {
       complete(config, node)
       panel.oneditprepare?.(node)
+      reach($('.millrace-form'))
+      for (const [name, { type }] of Object.entries(config.fields)) if (type) reachChoice(name, type)
       wireExamples()
     },
     check(name, value) {
@@ -182,15 +185,19 @@ export function offer(input: JQuery, names: () => Promise<Iterable<string>>): vo
   })
 }
 
-/** The import dialog opens only after the panel has gone. */
+/** The import dialog opens only after the panel has gone, and the one below that of a config node. */
 function wireExamples(): void {
   $('.millrace-examples').on('click', (event) => {
     event.preventDefault()
+    const leave = () =>
+      $('.red-ui-tray').last().find('#node-dialog-cancel, #node-config-dialog-cancel').trigger('click')
     const open = () => {
+      RED.events.off('editor:change', leave)
       RED.events.off('editor:close', open)
       RED.actions.invoke('core:show-examples-import-dialog')
     }
+    RED.events.on('editor:change', leave)
     RED.events.on('editor:close', open)
-    $('#node-dialog-cancel').trigger('click')
+    leave()
   })
 }

@@ -43,7 +43,7 @@ function draw(line: JQuery, row: Row): void {
   const task = input('task', 'millrace-grow', row.task)
   const queue = input('queue', 'millrace-grow', row.queue)
   const isFirst = $('#millrace-tasks-steps').editableList('length') <= 1
-  const args = $('<input>', { type: 'text', class: 'millrace-tasks-args' })
+  const args = $('<input>', { type: 'text', class: 'millrace-tasks-args' }).attr('aria-label', label('label.args'))
   const spread = $('<select>', { class: 'millrace-tasks-spread' }).attr('aria-label', label('label.spread'))
   for (const value of spreads) spread.append($('<option>', { value }).text(label(`option.${value}`)))
   spread.val(String(row.spread ?? 'once'))
@@ -69,7 +69,6 @@ function draw(line: JQuery, row: Row): void {
   args.typedInput('type', String(row.argsType ?? (isFirst ? 'msg' : 'none')))
   args.typedInput('value', String(row.args ?? (isFirst ? 'payload' : '')))
   line.find('.red-ui-typedInput-container').css('width', '100%')
-  line.find('.red-ui-typedInput-container input').attr('aria-label', label('label.args'))
   const showSize = () => size.toggle(spread.val() === 'chunks')
   spread.on('change', showSize)
   showSize()

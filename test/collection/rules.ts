@@ -133,14 +133,69 @@ export const properties: Rule = (collection) =>
     ]
     const help = `nodes/${word}/locales/en-US/${name}.html`
     const told = all(collection.read(help), /<dt[^>]*>\s*([\w.]+)/g).map((property) => property.split('.')[0] as string)
+    const refers = collection.read(help).includes('<h3>References</h3>')
     const runtime = collection.sources(place).filter((file) => !file.endsWith('.editor.ts'))
     const used = runtime.flatMap((file) => all(collection.read(file), /(?<![\w.])message\.(\w+)/g))
     return [
       ...without(fields, inputs).map((field) => `${path}.html has no input for ${field}`),
       ...without(inputs, fields).map((field) => `${path}.html has an input for ${field}, which is no property`),
+      ...(refers ? [] : [`${help} has no references`]),
       ...without(used, told).map((property) => `${help} does not tell of msg.${property}`),
     ]
   })
+
+/** What a person reads once for all dialogs: a word has one icon, one translation, and the test is the last row. */
+export const vocabulary: Rule = (collection) => {
+  const icons = new Map<string, [icon: string, path: string]>()
+  const words = new Map<string, [text: string, path: string]>()
+  return collection.places().flatMap((place) => {
+    const form = collection.form(place)
+    const [english = new Map<string, string>(), ...others] = languages.map((language) =>
+      collection.catalogue(place, language),
+    )
+    const labels = [...form.matchAll(/<(?:label|button)\b(?:(?!<\/label>|<\/button>).)*?data-i18n="([\w.]+)"/gs)]
+    const rows = labels.map(([row, key = '']) => ({
+      word: english.get(key) ?? '',
+      icon: /fa fa-([\w-]+)/.exec(row)?.[1] ?? '',
+      texts: others.map((catalogue) => catalogue.get(key) ?? ''),
+    }))
+    const problems = rows.flatMap(({ word, icon, texts }) => {
+      const known = icons.get(word) ?? [icon, place.path]
+      icons.set(word, known)
+      return [
+        ...(known[0] === icon ? [] : [`${place.path}.html: ${word} has the icon ${icon}, and ${known.join(' in ')}`]),
+        ...texts.flatMap((text, at) => {
+          const name = `${languages[at + 1]} ${word}`
+          const said = words.get(name) ?? [text, place.path]
+          words.set(name, said)
+          return said[0] === text ? [] : [`${place.path} in ${name}: ${text}, and ${said.join(' in ')}`]
+        }),
+      ]
+    })
+    const [, behind = ''] = form.split(/id="millrace-\w+-test"/)
+    const late = /<label|<details/.test(behind) ? [`${place.path}.html has rows behind its test`] : []
+    const strange = rows.filter(({ word }) => instead.has(word))
+    return [
+      ...problems,
+      ...late,
+      ...strange.map(({ word }) => `${place.path}.html says ${word}, and not ${instead.get(word)}`),
+    ]
+  })
+}
+
+/** Words that others have been chosen for: see CONTRIBUTING.md. */
+const instead = new Map([
+  ['Test connection', 'Test'],
+  ['Mode', 'Operation'],
+  ['Command', 'Operation'],
+  ['First wait', 'First pause'],
+  ['Timeout', 'Time limit'],
+  ['URL', 'Address'],
+  ['Username', 'User'],
+  ['Directory', 'Folder'],
+  ['At once', 'At a time'],
+  ['Concurrency', 'At a time'],
+])
 
 /** No file that nothing needs. */
 export const noStrays: Rule = (collection) =>

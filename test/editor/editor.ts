@@ -147,7 +147,7 @@ export class Editor {
   }
 
   async cancel(): Promise<void> {
-    await this.page.locator('#node-dialog-cancel').click()
+    await this.page.locator('#node-dialog-cancel, #node-config-dialog-cancel').click()
     await this.dialog.waitFor({ state: 'detached' })
   }
 

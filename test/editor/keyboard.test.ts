@@ -32,7 +32,7 @@ editorSuite('by keyboard alone', {}, (editor) => {
     await editor().page.waitForFunction(() => document.activeElement?.closest('.red-ui-tray'))
   }
 
-  const topicRow = [text('label.topic'), 'checkbox', text('label.period'), 'red-ui-editableList-item-remove']
+  const topicRow = [text('label.topic'), 'checkbox', text('label.period'), 'Delete']
   const main = [
     ...topicRow,
     text('button.addTopic'),

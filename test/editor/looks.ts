@@ -1,36 +1,151 @@
-/** What can be measured of a panel's looks; these functions run inside the page. */
+/** What can be measured of a panel's looks; these functions run inside the page, each for itself. */
 
-/** Fields and labels that stand out of their place. */
+/** Fields and labels that stand out of their place, or are cut off there. */
 export function overflowing(form: Element): string[] {
   const tray = form.closest('.red-ui-tray')?.getBoundingClientRect() ?? new DOMRect()
-  const name = (element: Element) => element.id || element.textContent?.trim() || element.className
-  const visible = [form, ...form.querySelectorAll('*')].filter((element) => element.getClientRects().length > 0)
+  const name = (element: Element) => element.id || element.textContent?.trim().slice(0, 40) || element.className
+  const all = [...form.querySelectorAll('*')].filter((element) => !element.closest('.millrace-code > *'))
+  const visible = [form, ...all].filter((element) => element.getClientRects().length > 0)
   const outside = visible.filter((element) => {
     const { left, right } = element.getBoundingClientRect()
     return left < tray.left - 1 || right > tray.right + 1
   })
   const cut = visible.filter(
-    (element) => element.matches('div, label') && element.scrollWidth > element.clientWidth + 1,
+    (element) => element.matches('div, label, button, summary') && element.scrollWidth > element.clientWidth + 1,
   )
-  const wrapped = visible.filter((element) => element.matches('label') && element.getBoundingClientRect().height > 30)
+  const wrapped = visible.filter(
+    (element) => element.matches('label:not(.millrace-check)') && element.getBoundingClientRect().height > 30,
+  )
   const fallen = visible.filter((element) => {
     const gap = element.matches('.millrace-gap + label') && element.previousElementSibling?.getBoundingClientRect()
-    return gap && element.getBoundingClientRect().top >= gap.bottom
+    return gap && gap.width > 0 && element.getBoundingClientRect().top >= gap.bottom
   })
-  return [...outside, ...cut, ...wrapped, ...fallen].map(name)
+  return [...outside, ...cut, ...wrapped, ...fallen].map((element) => `stands out: ${name(element)}`)
 }
 
-/** Inputs that a screen reader has no name for. */
+/** Parts of the tray around the form that would have to be scrolled to the side. */
+export function scrolling(form: Element): string[] {
+  const found: string[] = []
+  for (let around = form.parentElement; around && !around.matches('.red-ui-tray'); around = around.parentElement) {
+    if (around.scrollWidth > around.clientWidth + 1) found.push(`scrolls: ${around.id || around.className}`)
+  }
+  return found
+}
+
+/** Pairs of parts that share a place. */
+export function overlapping(form: Element): string[] {
+  const kinds =
+    'input, select, textarea, button, a, label, summary, .red-ui-typedInput-container, .form-tips, .form-row > span'
+  const parts = [...form.querySelectorAll(kinds)].filter(
+    (part) =>
+      part.getClientRects().length > 0 &&
+      !part.parentElement?.closest('.red-ui-typedInput-container, .millrace-code, label, a, button') &&
+      !part.matches('.millrace-gap'),
+  )
+  const boxes = parts.map((part) => [part, part.getBoundingClientRect()] as const)
+  const name = (part: Element) => part.id || part.textContent?.trim().slice(0, 40) || part.className
+  return boxes.flatMap(([one, a], place) =>
+    boxes
+      .slice(place + 1)
+      .filter(([other, b]) => {
+        const isApart = a.right <= b.left + 1 || b.right <= a.left + 1 || a.bottom <= b.top + 1 || b.bottom <= a.top + 1
+        return !isApart && !one.contains(other)
+      })
+      .map(([other]) => `one upon the other: ${name(one)} and ${name(other)}`),
+  )
+}
+
+/** Inputs and buttons that a screen reader has no name for. */
 export function nameless(form: Element): string[] {
-  const inputs = [...form.querySelectorAll<HTMLInputElement>('input:not([type=hidden]), select, textarea')]
-  // Node-RED puts an input of its own in the place of a typed one.
-  const own = inputs.filter((input) => !input.closest('.red-ui-typedInput-container'))
-  const named = (input: HTMLInputElement) =>
-    input.getAttribute('aria-label') || [...(input.labels ?? [])].some((label) => label.textContent?.trim())
-  return own.filter((input) => !named(input)).map((input) => input.id || input.className)
+  const kinds = 'input:not([type=hidden]), select, textarea, button, a, summary, [tabindex="0"]'
+  const parts = [...form.querySelectorAll<HTMLInputElement>(kinds)].filter(
+    (part) => part.getClientRects().length > 0 && !part.closest('.millrace-code > *'),
+  )
+  const isField = (part: Element) => part.matches('input, select, textarea')
+  const labelled = (part: Element) =>
+    (part.getAttribute('aria-labelledby') ?? '')
+      .split(' ')
+      .some((id) => id !== part.id && document.getElementById(id)?.textContent?.trim())
+  const named = (part: HTMLInputElement) =>
+    part.getAttribute('aria-label')?.trim() ||
+    labelled(part) ||
+    [...(part.labels ?? [])].some((label) => label.textContent?.trim()) ||
+    (!isField(part) && (part.textContent?.trim() || part.querySelector('[aria-label]')))
+  return parts.filter((part) => !named(part)).map((part) => `has no name: ${part.id || part.className}`)
 }
 
-/** Texts that are hard to read on what lies behind them, with their contrast. Node-RED's buttons are its own matter. */
+/** Texts that a person sees or hears there: those of `dt` and `code` are names of properties. */
+export function textsOf(place: Element): string[] {
+  const texts: string[] = []
+  const walker = document.createTreeWalker(place, NodeFilter.SHOW_TEXT)
+  while (walker.nextNode()) {
+    const { parentElement, textContent } = walker.currentNode
+    if (!parentElement?.closest('dt, code, style, script')) texts.push(textContent?.trim() ?? '')
+  }
+  for (const element of place.querySelectorAll('*')) {
+    for (const name of ['title', 'placeholder', 'aria-label', 'alt']) texts.push(element.getAttribute(name) ?? '')
+  }
+  return texts.filter(Boolean)
+}
+
+/** Where the catalogue has no text for a key, Node-RED shows nothing. */
+export function silent(form: Element): string[] {
+  return [...form.querySelectorAll<HTMLElement>('[data-i18n]')].flatMap((element) => {
+    const key = element.dataset.i18n ?? ''
+    const attribute = /^\[([\w-]+)\]/.exec(key)?.[1]
+    const text = attribute ? element.getAttribute(attribute) : element.textContent
+    return text?.trim() ? [] : [`has no text: ${key}`]
+  })
+}
+
+type Check = (form: Element) => string[]
+type Field = HTMLInputElement & HTMLSelectElement
+/** The page's own. */
+declare function $(field: Element): { trigger(event: string): void }
+
+/** What the checks find with a row in each list, every part unfolded, a long value in each text, and each choice made. */
+function throughChoices(form: Element, long: string, checks: Check[]): string[] {
+  const found = new Set<string>()
+  const seen = new Set<string>()
+  const look = () => {
+    const shown = [...form.querySelectorAll<HTMLElement>('.form-row, .millrace-row, label')].map((row) =>
+      row.offsetParent ? row.textContent : '',
+    )
+    if (seen.size === seen.add(shown.join('|')).size) return
+    for (const check of checks) for (const problem of check(form)) found.add(problem)
+  }
+  const own = (kinds: string) =>
+    [...form.querySelectorAll<Field>(kinds)].filter((field) => !field.closest('.millrace-code'))
+  for (const button of own('.red-ui-editableList-addButton')) if (button.offsetParent) button.click()
+  for (const fold of form.querySelectorAll('details')) fold.open = true
+  for (const field of own('input[type=text], input[type=password], textarea')) field.value = long
+  look()
+  for (const select of own('select')) {
+    // Of Node-RED's: a config node.
+    if (select.parentElement?.querySelector(':scope > a')) continue
+    const { value } = select
+    for (const option of [...select.options].map(({ value }) => value).filter((option) => option !== value)) {
+      select.value = option
+      $(select).trigger('change')
+      look()
+    }
+    select.value = value
+    $(select).trigger('change')
+  }
+  for (const box of own('input[type=checkbox]')) {
+    box.click()
+    look()
+  }
+  return [...found]
+}
+
+/** As text, for the page: functions that call each other would not find each other there. */
+export function throughAll(long: string, checks: Check[]): string {
+  const form = `document.querySelector('.red-ui-tray .millrace-form')`
+  return `(${throughChoices})(${form}, ${JSON.stringify(long)}, [${checks.map((check) => `(${check})`)}])`
+}
+
+/** Texts that are hard to read on what lies behind them, with their contrast. Node-RED's buttons, and its colours of code, are its own matter. */
 export function faint(form: Element): string[] {
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true })
   /** Red, green, blue and opacity, of whatever notation. */
@@ -58,7 +173,7 @@ export function faint(form: Element): string[] {
   const hasText = (element: Element) =>
     [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.textContent?.trim())
   return [...form.querySelectorAll('*')]
-    .filter((element) => !element.closest('.red-ui-button'))
+    .filter((element) => !element.closest('.red-ui-button, .millrace-code'))
     .filter((element) => element.getClientRects().length > 0 && (hasText(element) || element.matches('input, select')))
     .map((element) => [element.id || element.textContent?.trim(), contrast(element)] as const)
     .filter(([, contrast]) => contrast < 4.5)

@@ -69,6 +69,22 @@ editorSuite('action python', {}, (editor) => {
     assert.deepEqual(await editor().properties('script', 'code'), { code: 'x = 1\n' })
   })
 
+  it('Tab passes the code by; Enter leads into it, and Escape out', async () => {
+    await editor().edit('script')
+    const focused = () =>
+      code().evaluate((box) => [box === document.activeElement, box.contains(document.activeElement)])
+    await editor().page.locator('#node-input-script').focus()
+    await editor().page.keyboard.press('Tab')
+    assert.deepEqual(await focused(), [true, true])
+    await editor().page.keyboard.press('Enter')
+    assert.deepEqual(await focused(), [false, true])
+    await editor().page.keyboard.press('Escape')
+    assert.deepEqual(await focused(), [true, true])
+    await editor().page.keyboard.press('Tab')
+    assert.deepEqual(await focused(), [false, false])
+    await editor().cancel()
+  })
+
   it('lets retries be set with an outbox, too', async () => {
     await editor().edit('script')
     const visible = (name: string) => editor().field(name).isVisible()

