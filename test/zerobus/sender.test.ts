@@ -33,7 +33,7 @@ describe('the Zerobus sender', () => {
       }
       assert.equal(server.count(table), 1000)
       assert.equal(server.connections, 1)
-      if (delivery !== 'protobuf') assert.deepEqual(idsOf(server), range(1000))
+      assert.deepEqual(idsOf(server), range(1000))
       assert.deepEqual(server.oauth.complaints, [])
       const { rows, streams, retries, inFlightBytes, lastError } = client.stats()
       assert.deepEqual(
