@@ -325,7 +325,7 @@ describe('bytes from anywhere', () => {
     assert.ok(counts.read > 0 && counts.refused > 0, JSON.stringify(counts))
     // Kilobytes; each of them may unpack 1 MB, and what is garbage waits to be collected.
     const grown = process.resourceUsage().maxRSS - before
-    assert.ok(grown < 512 * 1024, `seed ${seed}: ${grown} kB`)
+    assert.ok(grown < 256 * 1024, `seed ${seed}: ${grown} kB`)
     if (process.env.MILLRACE_LONG) console.log({ form, cases, ...counts, grown })
   }
 })

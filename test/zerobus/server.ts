@@ -28,8 +28,8 @@ export type Fault =
   | { kind: 'status'; code: status; message?: string; store?: boolean }
   /** A part of its rows is kept, and acknowledged where that can be said; then the stream ends. */
   | { kind: 'partial'; rows: number }
-  /** The message is kept and the client told to leave within so long. */
-  | { kind: 'close'; ms: number }
+  /** The message is kept and the client told to leave within so long; `late`: before its acknowledgement. */
+  | { kind: 'close'; ms: number; late?: boolean }
   /** The stream ends without an error; the message is not kept. */
   | { kind: 'end' }
   /** The network cuts the connection; `store` keeps the message first. */
@@ -48,6 +48,8 @@ export interface ServerOptions {
   ackDelayMs?: number
   /** One acknowledgement for so many messages; the rest with the next, or after a short while. */
   ackEvery?: number
+  /** The rest has no acknowledgement before the client is done. */
+  hold?: boolean
   /** Larger messages end the stream. */
   maxReceive?: number
   /** Counts rows and forgets the rest. */
@@ -230,6 +232,8 @@ abstract class Session<Request> {
   private asked = false
   private ended = false
   private timer: NodeJS.Timeout | undefined
+  /** The end of a client that was asked to leave, and stays. */
+  private farewell: NodeJS.Timeout | undefined
 
   constructor(
     protected readonly server: ZerobusServer,
@@ -266,8 +270,7 @@ abstract class Session<Request> {
     call.on('cancelled', () => {
       // It comes after each end, too. A client that leaves does not hear what is acknowledged meanwhile.
       if (!this.ended) server.cut.add(this.connection)
-      this.ended = true
-      clearTimeout(this.timer)
+      this.stop()
     })
   }
 
@@ -281,8 +284,7 @@ abstract class Session<Request> {
 
   protected fail(problem: Partial<StatusObject>): void {
     if (this.ended) return
-    this.ended = true
-    clearTimeout(this.timer)
+    this.stop()
     this.call.emit('error', problem)
   }
 
@@ -318,15 +320,21 @@ abstract class Session<Request> {
       case 'close':
         this.asked = true
         this.keep(offset, rows, data)
-        this.acknowledge(offset, (rowsAcked) => this.closeSignal(offset, rowsAcked, fault.ms))
+        this.farewell = setTimeout(() => {
+          this.acknowledge()
+          this.end()
+        }, fault.ms)
+        if (fault.late) {
+          this.closeSignal(-1, this.ackedRows, fault.ms)
+          this.scheduleAck()
+        } else this.acknowledge(offset, (rowsAcked) => this.closeSignal(offset, rowsAcked, fault.ms))
         return
       case 'end':
         this.end()
         return
       case 'cut':
         if (fault.store) this.keep(offset, rows, data)
-        this.ended = true
-        clearTimeout(this.timer)
+        this.stop()
         this.server.cutConnection(this.connection, this.call.getPeer())
         return
       case 'silent':
@@ -343,9 +351,14 @@ abstract class Session<Request> {
   }
 
   private end(): void {
+    this.stop()
+    this.call.end()
+  }
+
+  private stop(): void {
     this.ended = true
     clearTimeout(this.timer)
-    this.call.end()
+    clearTimeout(this.farewell)
   }
 
   private keep(offset: number, rows: number, data: Content): void {
@@ -358,12 +371,13 @@ abstract class Session<Request> {
   }
 
   private scheduleAck(): void {
-    const { ackDelayMs = 0, ackEvery = 1 } = this.server.options
+    const { ackDelayMs = 0, ackEvery = 1, hold } = this.server.options
     if (this.silent) return
     if (ackDelayMs === 0 && this.unacked.length >= ackEvery) {
       this.acknowledge()
       return
     }
+    if (hold) return
     this.timer ??= setTimeout(() => this.acknowledge(), ackDelayMs || LEFTOVER_ACK_MS)
   }
 
