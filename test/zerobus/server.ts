@@ -320,7 +320,7 @@ abstract class Session<Request> {
       case 'close':
         this.asked = true
         this.keep(offset, rows, data)
-        this.farewell = setTimeout(() => {
+        this.farewell ??= setTimeout(() => {
           this.acknowledge()
           this.end()
         }, fault.ms)
