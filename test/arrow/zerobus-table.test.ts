@@ -32,9 +32,15 @@ describe('millrace-arrow-zerobus-table', () => {
   for (const [title, setup, fault] of [
     ['nothing', {}, 'none'],
     ['nothing without columns', { config: { columns: [] } }, 'none'],
+    ['nothing without columns of records', { config: { columns: [], delivery: 'protobuf' } }, 'none'],
     ['a wrong secret', { credentials: { clientSecret: 'wrong' } }, 'auth'],
     ['a table that is not there', { config: { table: 'main.default.other' } }, 'missing'],
     ['other columns', { config: { columns: [{ name: 'other', type: 'utf8' }] } }, 'schema'],
+    [
+      'other columns of records',
+      { config: { columns: [{ name: 'other', type: 'utf8' }], delivery: 'protobuf' } },
+      'schema',
+    ],
     ['an unknown name', { config: { endpoint: 'https://127.millrace.invalid' } }, 'dns'],
     ['an unknown name of the workspace', { config: { unityCatalogUrl: 'https://millrace.invalid' } }, 'dns'],
     ['a port where nothing listens', { config: { endpoint: 'http://127.0.0.1:9' } }, 'refused'],
