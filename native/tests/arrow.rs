@@ -656,7 +656,7 @@ fn peak_memory() -> Option<u64> {
 }
 
 /// What the tests beside it may take, too; each of the cases may unpack 1 MB.
-const MOST_MEMORY: u64 = 256 << 20;
+const MOST_MEMORY: u64 = 128 << 20;
 
 fn bytes_from_anywhere(form: Form, seed: u64) {
     let cases = if std::env::var_os("MILLRACE_LONG").is_some() { 100_000 } else { 3_000 };
