@@ -1,5 +1,5 @@
 //! Stories of the arrow engine: what goes in comes out, what does not fit is told of, and bytes from anywhere do no harm.
-//! `MILLRACE_LONG=1` reads 100,000 damaged streams.
+//! `MILLRACE_LONG=1` reads 100,000 damaged streams, and as many files.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -541,16 +541,18 @@ fn a_null_in_a_list_refuses_its_row_and_no_other() {
 }
 
 #[test]
-fn a_table_takes_moments_as_numbers() {
+fn a_table_takes_moments_as_numbers_and_keys_as_names() {
     let schema = r#"[{"name":"day","type":"date32"},{"name":"at","type":"timestamp(us, UTC)"},
-        {"name":"all","type":"list<timestamp(us)>"}]"#;
-    let row = json!({"day": "1970-01-04", "at": "1970-01-01T00:00:00.000005Z", "all": [7]});
+        {"name":"all","type":"list<timestamp(us)>"},{"name":"map","type":"map<int32, bool>"}]"#;
+    let map = json!({"$map": [[-1, true], [2, null]]});
+    let row = json!({"day": "1970-01-04", "at": "1970-01-01T00:00:00.000005Z", "all": [7], "map": map});
     let (batch, errors) = rows_of(schema, &[row], Unknown::Refuse);
     assert_eq!(errors, []);
     let style = |numeric_times| Style { layout: Layout::Lines, quote_int64: false, numeric_times };
     let text = |style| String::from_utf8(write_text(&batch, 0, 1 << 20, style).unwrap().0).unwrap();
-    assert_eq!(text(style(true)), "{\"day\":3,\"at\":5,\"all\":[7]}\n");
+    assert_eq!(text(style(true)), "{\"day\":3,\"at\":5,\"all\":[7],\"map\":{\"-1\":true,\"2\":null}}\n");
     assert!(text(style(false)).starts_with("{\"day\":\"1970-01-04\",\"at\":\"1970-01-01T"));
+    assert!(text(style(false)).ends_with("\"map\":[[-1,true],[2,null]]}\n"));
 }
 
 #[test]
@@ -646,20 +648,28 @@ impl Random {
     }
 }
 
-#[test]
-fn bytes_from_anywhere_are_a_batch_or_an_error() {
+/// The most memory that this process held so far; none where the system does not tell.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+}
+
+/// What the tests beside it may take, too; each of the cases may unpack 1 MB.
+const MOST_MEMORY: u64 = 128 << 20;
+
+fn bytes_from_anywhere(form: Form, seed: u64) {
     let cases = if std::env::var_os("MILLRACE_LONG").is_some() { 100_000 } else { 3_000 };
-    let seed = 0x5eed_1234_u64;
     let mut random = Random(seed);
     let samples: Vec<Vec<u8>> = fitting()
         .into_iter()
         .flat_map(|(type_name, given, _)| {
             let (batch, _) = column(type_name, true, list(&given));
-            [Compression::None, Compression::Lz4, Compression::Zstd]
-                .map(|kind| encode(&batch, Form::Stream, kind).unwrap())
+            [Compression::None, Compression::Lz4, Compression::Zstd].map(|kind| encode(&batch, form, kind).unwrap())
         })
         .collect();
     let (mut read_well, mut refused) = (0, 0);
+    let before = peak_memory();
     for case in 0..cases {
         let mut bytes = samples[random.below(samples.len())].clone();
         for _ in 0..=random.below(6) {
@@ -689,4 +699,19 @@ fn bytes_from_anywhere_are_a_batch_or_an_error() {
         }
     }
     assert!(read_well > 0 && refused > read_well, "{read_well} {refused}");
+    if let (Some(before), Some(after)) = (before, peak_memory()) {
+        let grown = after - before;
+        println!("{cases} damaged batches: {read_well} read, {refused} refused, peak memory {} KiB more", grown >> 10);
+        assert!(grown < MOST_MEMORY, "seed {seed:#x}: {grown} bytes");
+    }
+}
+
+#[test]
+fn bytes_from_anywhere_are_a_batch_or_an_error_as_a_stream() {
+    bytes_from_anywhere(Form::Stream, 0x5eed_1234);
+}
+
+#[test]
+fn bytes_from_anywhere_are_a_batch_or_an_error_as_a_file() {
+    bytes_from_anywhere(Form::File, 0x5eed_4321);
 }

@@ -16,6 +16,7 @@ interface Waiting {
   rows: Row[]
 }
 
+const BATCHES = 0
 const REJECTS = 1
 /** So many batches are made at a time; who sends faster is told. */
 const PENDING_MAX = 4
@@ -31,6 +32,7 @@ export class Collector {
   private pending = 0
   private making: Promise<void>
   private closing = false
+  private removed = false
   /** Since the node opened. */
   private made = { batches: 0, rows: 0, rejected: 0 }
 
@@ -60,10 +62,14 @@ export class Collector {
     if (message.flush || this.rows >= this.maxRows || this.bytes >= maxKb * 1024) this.flush()
   }
 
-  /** What was not made a batch yet is kept on disk, and leaves when the node is there again; or now, if it will not be. */
+  /**
+   * What was not made a batch yet is kept on disk, and leaves when the node is there again; or now, if it will not be and
+   * somebody hears it.
+   */
   async close(removed: boolean): Promise<void> {
     this.flush()
-    this.closing = !removed
+    this.closing = true
+    this.removed = removed
     await this.making
   }
 
@@ -115,11 +121,32 @@ export class Collector {
     const { batch, rejected } = await Batch.fromRows(rows, { schema: this.schema, unknown })
     const payload = batch.numRows > 0 ? await batch.toIPC({ compression }) : undefined
     const errors = this.reject(taken, rejected)
-    if (payload) {
-      if (!this.closing || !(await this.keep(payload))) this.emit(taken[0] as Waiting, payload, batch)
-    }
+    const failure = payload && (await this.leave(taken[0] as Waiting, payload, batch))
     this.made.rejected += rejected.length
-    for (const one of taken) one.reply.done(errors.get(one))
+    for (const one of taken) one.reply.done(errors.get(one) ?? failure)
+  }
+
+  /** Why a batch could neither be sent nor kept. */
+  private async leave(first: Waiting, payload: Buffer, batch: Batch): Promise<EngineError | undefined> {
+    if (!this.closing || (this.removed && this.isHeard)) {
+      this.emit(first, payload, batch)
+      return undefined
+    }
+    const failure = await this.keep(payload)
+    if (failure && this.isHeard) {
+      this.host.node.warn(failure.message)
+      this.emit(first, payload, batch)
+      return undefined
+    }
+    const { folder, removed, host } = this
+    if (!failure && removed) host.node.warn(host.text('warning.kept', { rows: batch.numRows, folder }))
+    return failure
+  }
+
+  /** Nodes that are stopped together with this one hear nothing any more. */
+  private get isHeard(): boolean {
+    const { wires } = this.host.node as unknown as { wires: string[][] }
+    return (wires[BATCHES] ?? []).some((id) => this.host.RED.nodes.getNode(id))
   }
 
   private emit({ message, reply }: Pick<Waiting, 'message' | 'reply'>, payload: Buffer, batch: Batch): void {
@@ -161,7 +188,8 @@ export class Collector {
     return join(dataFolder(this.host.RED), 'millrace', 'arrow', `batch-${this.host.node.id}`)
   }
 
-  private async keep(payload: Buffer): Promise<boolean> {
+  /** Why it is not on disk. */
+  private async keep(payload: Buffer): Promise<EngineError | undefined> {
     try {
       const spool = await Spool.open({ folder: this.folder, maxBytes: SPOOL_BYTES, whenFull: 'refuse' })
       try {
@@ -169,10 +197,9 @@ export class Collector {
       } finally {
         await spool.close()
       }
-      return true
+      return undefined
     } catch (error) {
-      this.host.node.warn(toEngineError(error).message)
-      return false
+      return toEngineError(error)
     }
   }
 

@@ -17,6 +17,8 @@ const FAULTS: Record<string, string> = {
   permission: 'permission',
   missing: 'missing',
   schema: 'schema',
+  // Of a stream of records, before it has any.
+  rejected: 'schema',
   conversion: 'schema',
 }
 
@@ -28,9 +30,9 @@ export async function tryOut(options: ZerobusOptions, schema: Schema | undefined
   const ms = Math.round(performance.now() - start)
   if (!failure) return { ok: true, ms }
   const { kind, error } = failure
-  // It was let in, which is all that was asked.
-  if (kind === 'schema' && !schema) return { ok: true, ms }
   const fault = Object.hasOwn(FAULTS, kind) ? FAULTS[kind] : undefined
+  // It was let in, which is all that was asked.
+  if (fault === 'schema' && !schema) return { ok: true, ms }
   if (fault) return { ok: false, fault, message: error.message }
   return (await onTheWay(options)) ?? { ok: false, fault: 'answer', message: error.message }
 }

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { arrow } from '../../nodes'
 import { type Json, Rig } from './rig'
 
@@ -166,5 +168,52 @@ describe('millrace-arrow-batch', () => {
     rig.send({ payload: { id: 1 } })
     await rig.removeNode()
     assert.equal((await rig.until('out')).length, 1)
+  })
+
+  it('keeps what waits when all that could hear it goes, too', async () => {
+    rig = await Rig.start(batchOf())
+    rig.send({ payload: [{ id: 1 }, { id: 2 }] })
+    await rig.removeFlow()
+    assert.equal(rig.seen.out.length, 0)
+    assert.deepEqual(rig.seen.warn, ['warning.kept'])
+    await rig.stop()
+    rig = await Rig.start(batchOf(), { userDir: rig.userDir })
+    const [message] = await rig.until('out')
+    assert.deepEqual(
+      (await rowsOf(message)).map(({ id }) => id),
+      [1, 2],
+    )
+  })
+
+  describe('when nothing can be kept', () => {
+    const file = () => {
+      mkdirSync(join(rig.userDir, 'millrace', 'arrow'), { recursive: true })
+      writeFileSync(join(rig.userDir, 'millrace', 'arrow', 'batch-node'), '')
+    }
+
+    it('sends what waits at a deploy to those who stay', async () => {
+      rig = await Rig.start(batchOf())
+      file()
+      rig.send({ payload: [{ id: 1 }, { id: 2 }] })
+      await rig.changeNode(batchOf({ maxRows: 7 }))
+      const [message] = await rig.until('out')
+      assert.deepEqual(
+        (await rowsOf(message)).map(({ id }) => id),
+        [1, 2],
+      )
+      assert.ok(rig.seen.warn.length > 0)
+    })
+
+    it('makes errors of the messages at a stop, when nobody hears them any more', async () => {
+      rig = await Rig.start(batchOf())
+      file()
+      const node = rig.node
+      const failed: unknown[] = []
+      node.error = (error: { code?: string }) => failed.push(error.code)
+      rig.send({ payload: { id: 1 } }, { payload: { id: 2 } })
+      await rig.stop()
+      assert.deepEqual(failed, ['STORE_FAILED', 'STORE_FAILED'])
+      assert.equal(rig.seen.out.length, 0)
+    })
   })
 })

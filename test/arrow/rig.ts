@@ -48,8 +48,12 @@ export abstract class ArrowRig<E extends string> extends Log<E> {
     rmSync(this.userDir, { recursive: true, force: true })
   }
 
+  get node(): Seen {
+    return helper.getNode('node') as Seen
+  }
+
   send(...messages: Json[]): void {
-    for (const message of messages) helper.getNode('node').receive(message as never)
+    for (const message of messages) this.node.receive(message)
   }
 
   protected at(RED: NodeAPI, more: Json = {}): NodeAPI {
@@ -76,5 +80,15 @@ export class Rig extends ArrowRig<Event> {
   async removeNode(): Promise<void> {
     const flow = Rig.flowOf(HEARD, [nodeOf({ type: 'helper' })]).filter(({ id }) => id !== 'node')
     await helper.setFlows(flow as never, 'nodes')
+  }
+
+  /** The node, and no other, is deployed with another setting. */
+  async changeNode(config: Json): Promise<void> {
+    await helper.setFlows(Rig.flowOf(HEARD, [nodeOf(config)]) as never, 'nodes')
+  }
+
+  /** The whole flow goes, for good. */
+  async removeFlow(): Promise<void> {
+    await helper.setFlows([] as never, 'full')
   }
 }

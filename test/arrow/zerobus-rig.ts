@@ -10,6 +10,8 @@ import { ArrowRig, temporary } from './rig'
 
 export type { Json, Seen } from '../shared/rig'
 
+const tlsNode = require('@node-red/nodes/core/network/05-tls.js') as (RED: NodeAPI) => void
+
 const HEARD = { out: 'out', failed: 'failed', caught: 'caught', completed: 'completed' } as const
 type Event = (typeof HEARD)[keyof typeof HEARD]
 
@@ -25,13 +27,15 @@ interface Setup {
   settings?: Json
   /** Whether something is wired to the second output. */
   failures?: boolean
+  /** Other nodes that belong to no tab. */
+  globals?: Json[]
   /** Of an earlier life. */
   userDir?: string
 }
 
 export class ZerobusRig extends ArrowRig<Event> {
   static async start(server: ZerobusServer | undefined, setup: Setup = {}): Promise<ZerobusRig> {
-    const { userDir = temporary(), settings = {}, failures = true } = setup
+    const { userDir = temporary(), settings = {}, failures = true, globals = [] } = setup
     const rig = new ZerobusRig(HEARD, userDir)
     helper.settings({ userDir })
     const { endpoint, unityCatalogUrl, clientId, clientSecret } = server?.config(table) ?? {}
@@ -44,9 +48,9 @@ export class ZerobusRig extends ArrowRig<Event> {
     const quick = { attempts: 3, baseDelayMs: 1, maxDelayMs: 10 }
     const type = 'millrace-arrow-zerobus-table'
     const tableConfig = { id: 'table', type, table, endpoint, unityCatalogUrl, columns, ...quick, ...setup.config }
-    const types = [tableNode, zerobusNode].map((node) => (RED: NodeAPI) => node(rig.at(RED, settings)))
+    const types = [tlsNode, tableNode, zerobusNode].map((node) => (RED: NodeAPI) => node(rig.at(RED, settings)))
     const credentials = { table: { clientId, clientSecret, ...setup.credentials } }
-    const flow = ZerobusRig.flowOf(HEARD, [node], [tableConfig])
+    const flow = ZerobusRig.flowOf(HEARD, [node], [...globals, tableConfig])
     await helper.load(types as never, flow as never, credentials as never)
     rig.attach()
     return rig

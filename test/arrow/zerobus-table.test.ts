@@ -4,6 +4,7 @@ import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { status as grpc } from '@grpc/grpc-js'
+import { certificates } from '../action/certificates'
 import { endAll, idsOf, start, table } from '../zerobus/rig'
 import type { ServerOptions } from '../zerobus/server'
 import { statusOf } from '../zerobus/status'
@@ -31,9 +32,15 @@ describe('millrace-arrow-zerobus-table', () => {
   for (const [title, setup, fault] of [
     ['nothing', {}, 'none'],
     ['nothing without columns', { config: { columns: [] } }, 'none'],
+    ['nothing without columns of records', { config: { columns: [], delivery: 'protobuf' } }, 'none'],
     ['a wrong secret', { credentials: { clientSecret: 'wrong' } }, 'auth'],
     ['a table that is not there', { config: { table: 'main.default.other' } }, 'missing'],
     ['other columns', { config: { columns: [{ name: 'other', type: 'utf8' }] } }, 'schema'],
+    [
+      'other columns of records',
+      { config: { columns: [{ name: 'other', type: 'utf8' }], delivery: 'protobuf' } },
+      'schema',
+    ],
     ['an unknown name', { config: { endpoint: 'https://127.millrace.invalid' } }, 'dns'],
     ['an unknown name of the workspace', { config: { unityCatalogUrl: 'https://millrace.invalid' } }, 'dns'],
     ['a port where nothing listens', { config: { endpoint: 'http://127.0.0.1:9' } }, 'refused'],
@@ -78,6 +85,34 @@ describe('millrace-arrow-zerobus-table', () => {
       assert.equal(await faultOf({ config: { endpoint: `http://127.0.0.1:${port}` } }), 'answer')
     } finally {
       other.close()
+    }
+  })
+
+  it('trusts the authority of its TLS settings, and no other', async function authority() {
+    const made = certificates()
+    if (!made) {
+      console.log('      SKIPPED: there is no openssl')
+      return this.skip()
+    }
+    const { key, cert } = { key: Buffer.from(made.read('server.key')), cert: Buffer.from(made.read('server.pem')) }
+    const tls = { type: 'tls-config', cert: '', key: '', verifyservercert: true }
+    const globals = ['ca', 'other'].map((id) => ({ ...tls, id, ca: made.path(`${id}.pem`) }))
+    try {
+      const server = await start({ tls: { key, cert } })
+      for (const id of ['', 'other', 'ca']) {
+        rig = await ZerobusRig.start(server, { config: { tls: id }, globals })
+        const { body } = await rig.test()
+        assert.equal(body.ok ? 'none' : body.fault, id === 'ca' ? 'none' : 'tls')
+        rig.send({ payload: { id: 1 } })
+        if (id === 'ca') await rig.until('out')
+        else assert.equal((await rig.until('failed'))[0].arrow.failed[0].code, 'TRANSPORT')
+        await rig.remove()
+      }
+      assert.deepEqual(idsOf(server), [1])
+      rig = await ZerobusRig.start(server, { config: { tls: 'gone' }, globals })
+      await rig.find('status', ({ text }) => text === 'error.INVALID_OPTION')
+    } finally {
+      made.remove()
     }
   })
 

@@ -1,5 +1,6 @@
 /** What the server needs to know of Arrow's IPC messages. */
-import { tableFromIPC } from 'apache-arrow'
+import { type Field as ArrowField, type Data, DataType, type Struct, tableFromIPC } from 'apache-arrow'
+import type { Field, Row } from './delta'
 
 const SCHEMA = 1
 const RECORD_BATCH = 3
@@ -55,14 +56,46 @@ export function toStream(messages: IpcMessage[]): Buffer {
 }
 
 /** The rows of messages that begin with their schema. */
-export function toRows(messages: IpcMessage[]): Record<string, unknown>[] {
-  return tableFromIPC(toStream(messages))
-    .toArray()
-    .map((row) => ({ ...row.toJSON() }))
+export function toRows(messages: IpcMessage[]): Row[] {
+  const { batches } = tableFromIPC(toStream(messages))
+  return batches.flatMap(({ data }) => Array.from({ length: data.length }, (_, row) => valueAt(data, row) as Row))
 }
 
-/** Names and types of the columns of a schema message. */
-export function columnsOf(schema: IpcMessage): { name: string; type: string; nullable: boolean }[] {
-  const { fields } = tableFromIPC(toStream([schema])).schema
-  return fields.map(({ name, type, nullable }) => ({ name, type: String(type), nullable }))
+/** As a row of a table has it. */
+function valueAt(data: Data, row: number): unknown {
+  if (!data.getValid(row)) return null
+  const { type, values, valueOffsets, children } = data
+  const [begin, end] = [row, row + 1].map((place) => Number(valueOffsets?.[place])) as [number, number]
+  const range = (inner: Data | undefined) =>
+    Array.from({ length: end - begin }, (_, place) => inner && valueAt(inner, begin + place))
+  if (DataType.isBool(type)) return ((values[row >> 3] >> (row & 7)) & 1) === 1
+  if (DataType.isUtf8(type) || DataType.isLargeUtf8(type)) return Buffer.from(values.subarray(begin, end)).toString()
+  if (DataType.isBinary(type) || DataType.isLargeBinary(type)) return Buffer.from(values.subarray(begin, end))
+  if (DataType.isList(type)) return range(children[0])
+  if (DataType.isMap(type)) {
+    const pairs = range(children[0]).map((pair) => Object.values(pair as Row) as [unknown, unknown])
+    return new Map(pairs)
+  }
+  if (DataType.isStruct(type)) {
+    const pairs = type.children.map(({ name }, place) => [name, valueAt(children[place] as Data, row)])
+    return Object.fromEntries(pairs)
+  }
+  return values[row]
+}
+
+/** The columns of a schema message, their types in the words of apache-arrow. */
+export function columnsOf(schema: IpcMessage): Field[] {
+  return tableFromIPC(toStream([schema])).schema.fields.map(fieldOf)
+}
+
+function fieldOf({ name, type, nullable }: ArrowField): Field {
+  const of = (type: string, inner: ArrowField[] = []): Field => ({ name, nullable, type, inner: inner.map(fieldOf) })
+  // A stream of Zerobus has this name for it.
+  if (DataType.isList(type) && type.valueField.name === 'item') return of('ARRAY', [type.valueField])
+  if (DataType.isStruct(type)) return of('STRUCT', type.children)
+  if (!DataType.isMap(type)) return of(String(type))
+  const [entries] = type.children as [ArrowField<Struct>]
+  const pair = entries.type.children
+  const inner = pair.map((field, place) => ({ ...fieldOf(field), name: place === 0 ? 'key' : 'value' }))
+  return { ...of('MAP'), inner }
 }

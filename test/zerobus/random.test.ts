@@ -33,7 +33,9 @@ function faultOf(random: () => number): Fault {
   }
 }
 
-async function live(seed: number, spooled: boolean): Promise<void> {
+const DELIVERIES = ['flight', 'protobuf', 'json'] as const
+
+async function live(seed: number, delivery: (typeof DELIVERIES)[number], spooled: boolean): Promise<void> {
   const random = generator(seed)
   const rate = random() * 0.3
   const poison = new Set(random() < 0.3 ? [Math.floor(random() * 400), Math.floor(random() * 400)] : [])
@@ -44,6 +46,7 @@ async function live(seed: number, spooled: boolean): Promise<void> {
     reject: (rows) => poison.size > 0 && rows.some(({ id }) => poison.has(Number(id))),
   })
   const client = await open(server, {
+    delivery,
     // Shorter than a busy machine may take, it would give up on what is about to be acknowledged.
     ackTimeoutMs: 500,
     retry: { maxAttempts: 200, baseDelayMs: 1, maxDelayMs: 4 },
@@ -82,7 +85,9 @@ describe('the Zerobus sender, at random', function () {
 
   for (let number = 0; number < SCHEDULES; number++) {
     const seed = FIRST_SEED + number
+    const delivery = DELIVERIES[number % 3] ?? 'flight'
     const spooled = number % 5 === 4
-    it(`loses nothing: seed ${seed}${spooled ? ', through the spool' : ''}`, () => live(seed, spooled))
+    const way = `${delivery}${spooled ? ', through the spool' : ''}`
+    it(`loses nothing: seed ${seed}, ${way}`, () => live(seed, delivery, spooled))
   }
 })

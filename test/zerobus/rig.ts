@@ -10,10 +10,10 @@ export const columns = [
   { name: 'id', type: 'int64', nullable: false },
   { name: 'value', type: 'float64' },
 ]
-/** The same as the server sees them. */
+/** The same in the table. */
 export const seen = [
-  { name: 'id', type: 'Int64', nullable: false },
-  { name: 'value', type: 'Float64' },
+  { name: 'id', type: 'BIGINT', nullable: false },
+  { name: 'value', type: 'DOUBLE' },
 ]
 
 const ends: (() => unknown)[] = []

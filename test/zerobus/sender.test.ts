@@ -33,7 +33,7 @@ describe('the Zerobus sender', () => {
       }
       assert.equal(server.count(table), 1000)
       assert.equal(server.connections, 1)
-      if (delivery !== 'protobuf') assert.deepEqual(idsOf(server), range(1000))
+      assert.deepEqual(idsOf(server), range(1000))
       assert.deepEqual(server.oauth.complaints, [])
       const { rows, streams, retries, inFlightBytes, lastError } = client.stats()
       assert.deepEqual(
@@ -50,6 +50,61 @@ describe('the Zerobus sender', () => {
       assert.equal(await codeOf(client.send(await batchOf(0, 1))), 'CLOSED')
     })
   }
+
+  for (const delivery of ['flight', 'json', 'protobuf'] as const) {
+    it(`has sends by ${delivery} under way at once: none waits for another's acknowledgement`, async () => {
+      // It acknowledges nothing before it has all of them.
+      const server = await start({ ackEvery: 20, hold: true })
+      const client = await open(server, { delivery })
+      const batches = await Promise.all(range(20).map((number) => batchOf(number * 10, 10)))
+      const results = await Promise.all(batches.map((batch) => client.send(batch)))
+      assert.deepEqual(
+        results.map(({ attempts, error }) => [attempts, error]),
+        range(20).map(() => [1, undefined]),
+      )
+      assert.equal(server.connections, 1)
+      assert.deepEqual(idsOf(server), range(200))
+    })
+
+    it(`goes on at once where the service asks it to leave, by ${delivery}`, async function () {
+      // A pause of two seconds at each would take longer, and so would one for the time that the service gives.
+      this.timeout(50_000)
+      const rotations = 30
+      // The official client leaves a stream of records only when that ends.
+      const ms = delivery === 'flight' ? 30_000 : 20
+      const server = await start({
+        ackDelayMs: 10,
+        fault: (connection, message) =>
+          connection < rotations && message === 2 ? { kind: 'close', ms, late: true } : undefined,
+      })
+      const client = await open(server, {
+        delivery,
+        retry: { maxAttempts: 5, baseDelayMs: 30_000, maxDelayMs: 30_000 },
+      })
+      let next = 0
+      const sendOn = async () => {
+        while (server.connections <= rotations) {
+          const first = next
+          next += 10
+          assert.equal((await client.send(await batchOf(first, 10))).error, undefined)
+        }
+      }
+      await Promise.all(range(4).map(sendOn))
+      assert.equal(server.connections, rotations + 1)
+      assert.deepEqual(
+        idsOf(server).sort((a, b) => a - b),
+        range(next),
+      )
+    })
+  }
+
+  it('leaves the environment of the process as it is', async () => {
+    const before = { ...process.env }
+    const client = await open(await start(), { observability: { endpoint: 'http://127.0.0.1:9' } })
+    assert.equal((await client.send(await batchOf(0, 1))).success, true)
+    await client.close()
+    assert.deepEqual({ ...process.env }, before)
+  })
 
   it('takes IPC bytes, tables of apache-arrow and rows, and another schema in between', async () => {
     const server = await start({ tables: { [table]: [] } })

@@ -14,32 +14,28 @@ import {
   status,
 } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
+import { type Column, type Field, fieldsOf, misfits, type Row, toRow } from './delta'
 import { Front } from './front'
 import { columnsOf, type IpcMessage, inspect, toRows } from './ipc'
+import { readRecord as readJson } from './json'
 import { OAuth } from './oauth'
-import { type SchemaCause, schemaStatus, statusOf } from './status'
+import { type Message, readDescriptor, readRecord as readProtobuf } from './protobuf'
+import { schemaStatus, statusOf } from './status'
 
 /** What happens to a message instead of the usual. */
 export type Fault =
   /** The stream ends with a status; `store` keeps the message first, without an acknowledgement. */
   | { kind: 'status'; code: status; message?: string; store?: boolean }
-  /** A part of its rows is kept and acknowledged, then the stream ends. */
+  /** A part of its rows is kept, and acknowledged where that can be said; then the stream ends. */
   | { kind: 'partial'; rows: number }
-  /** The message is kept and the client told to leave within so long. */
-  | { kind: 'close'; ms: number }
+  /** The message is kept and the client told to leave within so long; `late`: before its acknowledgement. */
+  | { kind: 'close'; ms: number; late?: boolean }
   /** The stream ends without an error; the message is not kept. */
   | { kind: 'end' }
   /** The network cuts the connection; `store` keeps the message first. */
   | { kind: 'cut'; store?: boolean }
   /** The message is kept, and neither it nor a later one of the connection is acknowledged. */
   | { kind: 'silent' }
-
-export interface Column {
-  name: string
-  /** As apache-arrow writes it: `Int64`, `Utf8`, `Timestamp<MICROSECOND, UTC>`. */
-  type: string
-  nullable?: boolean
-}
 
 export interface ServerOptions {
   /** By full name. A table without columns takes any schema. */
@@ -52,6 +48,8 @@ export interface ServerOptions {
   ackDelayMs?: number
   /** One acknowledgement for so many messages; the rest with the next, or after a short while. */
   ackEvery?: number
+  /** The rest has no acknowledgement before the client is done. */
+  hold?: boolean
   /** Larger messages end the stream. */
   maxReceive?: number
   /** Counts rows and forgets the rest. */
@@ -62,10 +60,12 @@ export interface ServerOptions {
   /** Asked for each message with rows: the number of the connection and of the message on it, both from 0. */
   fault?: (connection: number, message: number) => Fault | undefined
   /** Rows that the table does not take, whatever the schema: the stream ends with INVALID_ARGUMENT. */
-  reject?: (rows: Record<string, unknown>[]) => boolean
+  reject?: (rows: Row[]) => boolean
   /** Asked when a stream opens. */
   refuse?: (connection: number) => Partial<StatusObject> | undefined
 }
+
+type Content = { schema: IpcMessage; message: IpcMessage; fields: Field[] } | { rows: Row[] }
 
 /** A message that was kept, or the part of it that was. */
 export interface Kept {
@@ -73,7 +73,7 @@ export interface Kept {
   rows: number
   /** How many of the rows the client knows to be kept; on a connection that was cut, how many it may know. */
   acked: number
-  data?: { schema: IpcMessage; message: IpcMessage } | { records: (string | Buffer)[] }
+  data?: Content
 }
 
 /** What is empty is left out. */
@@ -171,7 +171,7 @@ export class ZerobusServer {
   }
 
   /** The rows of a table, in order. */
-  rows(table: string): Record<string, unknown>[] {
+  rows(table: string): Row[] {
     return (this.kept.get(table) ?? []).flatMap(rowsOf)
   }
 
@@ -209,16 +209,19 @@ export class ZerobusServer {
   }
 }
 
-export function rowsOf({ rows, data }: Kept): Record<string, unknown>[] {
+export function rowsOf({ rows, data }: Kept): Row[] {
   if (!data) return []
-  if ('records' in data) return data.records.map((record) => (typeof record === 'string' ? JSON.parse(record) : {}))
-  return toRows([data.schema, data.message]).slice(0, rows)
+  if ('rows' in data) return data.rows
+  const found = toRows([data.schema, data.message]).slice(0, rows)
+  return data.fields.length > 0 ? found.map((row) => toRow(data.fields, row)) : found
 }
 
 /** What both kinds of streams have in common: who may open one, faults, and acknowledgements. */
 abstract class Session<Request> {
   protected readonly connection: number
   protected readonly table: string
+  /** Of the table; none takes any. */
+  protected readonly fields: Field[]
   /** Those that the client does not know of. */
   private readonly unacked: { kept: Kept; offset: number }[] = []
   private ackedRows = 0
@@ -229,6 +232,8 @@ abstract class Session<Request> {
   private asked = false
   private ended = false
   private timer: NodeJS.Timeout | undefined
+  /** The end of a client that was asked to leave, and stays. */
+  private farewell: NodeJS.Timeout | undefined
 
   constructor(
     protected readonly server: ZerobusServer,
@@ -237,6 +242,7 @@ abstract class Session<Request> {
     const headers = Object.fromEntries(Object.entries(call.metadata.getMap()).map(([key, value]) => [key, `${value}`]))
     this.connection = server.connections++
     this.table = headers[TABLE_HEADER] ?? ''
+    this.fields = fieldsOf(server.options.tables?.[this.table] ?? [])
     server.opened.push(headers)
     // A client waits for them before it says anything.
     call.sendMetadata(new Metadata())
@@ -264,26 +270,26 @@ abstract class Session<Request> {
     call.on('cancelled', () => {
       // It comes after each end, too. A client that leaves does not hear what is acknowledged meanwhile.
       if (!this.ended) server.cut.add(this.connection)
-      this.ended = true
-      clearTimeout(this.timer)
+      this.stop()
     })
   }
 
+  /** Whether an acknowledgement may be for a part of a message. */
+  protected abstract readonly countsRows: boolean
   protected abstract hear(request: Request): void
   protected abstract ack(offset: number, rows: number): void
   protected abstract closeSignal(offset: number, rows: number, ms: number): void
   /** The part of a message that is its first rows. */
-  protected abstract first(data: NonNullable<Kept['data']>, rows: number): NonNullable<Kept['data']>
+  protected abstract first(data: Content, rows: number): Content
 
   protected fail(problem: Partial<StatusObject>): void {
     if (this.ended) return
-    this.ended = true
-    clearTimeout(this.timer)
+    this.stop()
     this.call.emit('error', problem)
   }
 
   /** A message with rows came. */
-  protected receive(offset: number, rows: number, data: NonNullable<Kept['data']>): void {
+  protected receive(offset: number, rows: number, data: Content): void {
     if (offset !== this.offset + 1) {
       const expected = this.offset + 1
       this.fail(statusOf(status.INVALID_ARGUMENT, `Non-incremental offset ${offset}, expected ${expected} (4002)`))
@@ -314,15 +320,21 @@ abstract class Session<Request> {
       case 'close':
         this.asked = true
         this.keep(offset, rows, data)
-        this.acknowledge(offset, (rowsAcked) => this.closeSignal(offset, rowsAcked, fault.ms))
+        this.farewell ??= setTimeout(() => {
+          this.acknowledge()
+          this.end()
+        }, fault.ms)
+        if (fault.late) {
+          this.closeSignal(-1, this.ackedRows, fault.ms)
+          this.scheduleAck()
+        } else this.acknowledge(offset, (rowsAcked) => this.closeSignal(offset, rowsAcked, fault.ms))
         return
       case 'end':
         this.end()
         return
       case 'cut':
         if (fault.store) this.keep(offset, rows, data)
-        this.ended = true
-        clearTimeout(this.timer)
+        this.stop()
         this.server.cutConnection(this.connection, this.call.getPeer())
         return
       case 'silent':
@@ -339,12 +351,17 @@ abstract class Session<Request> {
   }
 
   private end(): void {
-    this.ended = true
-    clearTimeout(this.timer)
+    this.stop()
     this.call.end()
   }
 
-  private keep(offset: number, rows: number, data: NonNullable<Kept['data']>): void {
+  private stop(): void {
+    this.ended = true
+    clearTimeout(this.timer)
+    clearTimeout(this.farewell)
+  }
+
+  private keep(offset: number, rows: number, data: Content): void {
     const kept: Kept = { connection: this.connection, rows, acked: 0 }
     if (!this.server.options.forget) kept.data = data
     this.unacked.push({ kept, offset })
@@ -354,12 +371,13 @@ abstract class Session<Request> {
   }
 
   private scheduleAck(): void {
-    const { ackDelayMs = 0, ackEvery = 1 } = this.server.options
+    const { ackDelayMs = 0, ackEvery = 1, hold } = this.server.options
     if (this.silent) return
     if (ackDelayMs === 0 && this.unacked.length >= ackEvery) {
       this.acknowledge()
       return
     }
+    if (hold) return
     this.timer ??= setTimeout(() => this.acknowledge(), ackDelayMs || LEFTOVER_ACK_MS)
   }
 
@@ -367,7 +385,8 @@ abstract class Session<Request> {
     clearTimeout(this.timer)
     this.timer = undefined
     if (this.silent) return
-    for (const { kept } of this.unacked.splice(0)) {
+    for (const { kept, offset: place } of this.unacked.splice(0)) {
+      if (place > offset && !this.countsRows) continue
       kept.acked = kept.rows
       this.ackedRows += kept.rows
     }
@@ -376,14 +395,16 @@ abstract class Session<Request> {
 }
 
 class FlightSession extends Session<FlightData> {
+  protected readonly countsRows = true
   private schema?: IpcMessage
 
   protected hear({ data_header = NOTHING, data_body = NOTHING, app_metadata = NOTHING }: FlightData): void {
     const message = { header: data_header, body: data_body }
     const { kind, rows } = inspect(data_header)
     if (!this.schema) {
-      const causes = kind === 'schema' ? this.misfits(message) : undefined
-      if (!causes) this.fail(statusOf(status.INVALID_ARGUMENT, 'the first message is no schema'))
+      const causes =
+        kind === 'schema' && this.fields.length > 0 ? misfits(this.fields, columnsOf(message), 'arrow') : []
+      if (kind !== 'schema') this.fail(statusOf(status.INVALID_ARGUMENT, 'the first message is no schema'))
       else if (causes.length > 0) this.fail(schemaStatus(causes))
       else this.call.write(putResult({ ack_up_to_offset: -1, ack_up_to_records: 0 }))
       this.schema = message
@@ -399,7 +420,8 @@ class FlightSession extends Session<FlightData> {
     } catch {
       // It has none.
     }
-    this.receive(typeof offset === 'number' ? offset : Number.NaN, rows, { schema: this.schema, message })
+    const data = { schema: this.schema, message, fields: this.fields }
+    this.receive(typeof offset === 'number' ? offset : Number.NaN, rows, data)
   }
 
   protected ack(offset: number, rows: number): void {
@@ -410,27 +432,9 @@ class FlightSession extends Session<FlightData> {
     this.call.write(putResult({ ack_up_to_offset: offset, ack_up_to_records: rows, close_stream_duration_ms: ms }))
   }
 
-  protected first(data: NonNullable<Kept['data']>): NonNullable<Kept['data']> {
+  protected first(data: Content): Content {
     // The rows behind are cut off when they are read.
     return data
-  }
-
-  private misfits(schema: IpcMessage): SchemaCause[] {
-    const wanted = this.server.options.tables?.[this.table] ?? []
-    if (wanted.length === 0) return []
-    const found = columnsOf(schema)
-    const causes = new Set<SchemaCause>()
-    let last = -1
-    for (const { name, type } of found) {
-      const place = wanted.findIndex((column) => column.name === name)
-      if (place < 0) causes.add('FIELD_NOT_IN_TABLE')
-      else if (wanted[place]?.type !== type) causes.add('TYPE_INCOMPATIBLE')
-      else if (place < last) causes.add('FIELD_OUT_OF_ORDER')
-      last = Math.max(last, place)
-    }
-    const missing = ({ name, nullable }: Column) => nullable === false && !found.some((it) => it.name === name)
-    if (wanted.some(missing)) causes.add('MISSING_REQUIRED_COLUMN')
-    return [...causes]
   }
 }
 
@@ -439,22 +443,24 @@ function putResult(metadata: object): object {
 }
 
 class RecordSession extends Session<RecordRequest> {
-  private open = false
+  protected readonly countsRows = false
+  /** What a record is read with, once the stream is open. */
+  private reader: ((record: string | Buffer) => Row) | undefined
 
   protected hear(request: RecordRequest): void {
     const { payload, create_stream, ingest_record, ingest_record_batch } = request
-    if (!this.open) {
-      this.create(payload === 'create_stream' ? create_stream : undefined)
+    if (!this.reader) {
+      this.reader = this.create(payload === 'create_stream' ? create_stream : undefined)
       return
     }
     if (payload === 'ingest_record' && ingest_record) {
       const record = ingest_record.json_record ?? ingest_record.proto_encoded_record
-      if (record !== undefined) this.receive(Number(ingest_record.offset_id), 1, { records: [record] })
+      if (record !== undefined) this.take(ingest_record.offset_id, [record])
       return
     }
     const batch = ingest_record_batch
     const records = batch?.json_batch?.records ?? batch?.proto_encoded_batch?.records
-    if (batch && records) this.receive(Number(batch.offset_id), records.length, { records })
+    if (batch && records) this.take(batch.offset_id, records)
     else this.fail(statusOf(status.INVALID_ARGUMENT, `an unexpected ${payload}`))
   }
 
@@ -468,20 +474,44 @@ class RecordSession extends Session<RecordRequest> {
     this.call.write({ close_stream_signal: { duration } })
   }
 
-  protected first(data: NonNullable<Kept['data']>, rows: number): NonNullable<Kept['data']> {
-    return 'records' in data ? { records: data.records.slice(0, rows) } : data
+  protected first(data: Content, rows: number): Content {
+    return 'rows' in data ? { rows: data.rows.slice(0, rows) } : data
   }
 
-  private create(create: RecordRequest['create_stream']): void {
-    if (create?.table_name !== this.table) {
-      this.fail(statusOf(status.INVALID_ARGUMENT, 'the stream is not created for the table of the header'))
-      return
+  private take(offset: string | undefined, records: (string | Buffer)[]): void {
+    const rows = records.map((record) => this.reader?.(record) ?? {})
+    this.receive(Number(offset), rows.length, { rows })
+  }
+
+  private create(create: RecordRequest['create_stream']): RecordSession['reader'] {
+    const { table_name, record_type, descriptor_proto } = create ?? {}
+    let problem: Partial<StatusObject> | undefined
+    let reader: RecordSession['reader']
+    if (table_name !== this.table) {
+      problem = statusOf(status.INVALID_ARGUMENT, 'the stream is not created for the table of the header')
+    } else if (record_type === 'JSON') reader = (record) => this.readJson(record)
+    else if (record_type !== 'PROTO' || !descriptor_proto?.length) {
+      problem = statusOf(status.INVALID_ARGUMENT, `records of type ${record_type} without a descriptor`)
+    } else {
+      const message = readDescriptor(descriptor_proto)
+      const causes = this.fields.length > 0 ? misfits(this.fields, message.members, 'protobuf') : []
+      if (causes.length > 0) problem = schemaStatus(causes, 'Protobuf')
+      else reader = (record) => this.readProtobuf(message, record)
     }
-    if (create.record_type === 'PROTO' && !create.descriptor_proto?.length) {
-      this.fail(statusOf(status.INVALID_ARGUMENT, 'there is no descriptor'))
-      return
-    }
-    this.open = true
-    this.call.write({ create_stream_response: { stream_id: randomUUID() } })
+    if (problem) this.fail(problem)
+    else this.call.write({ create_stream_response: { stream_id: randomUUID() } })
+    return reader
+  }
+
+  private readJson(record: string | Buffer): Row {
+    if (typeof record !== 'string') throw new Error('the stream was opened for JSON')
+    return this.fields.length > 0 ? toRow(this.fields, readJson(this.fields, record)) : JSON.parse(record)
+  }
+
+  private readProtobuf(message: Message, record: string | Buffer): Row {
+    if (typeof record === 'string') throw new Error('the stream was opened for Protobuf')
+    const row = readProtobuf(message, record)
+    if (this.fields.length > 0) return toRow(this.fields, row)
+    return { ...Object.fromEntries(message.members.map(({ name }) => [name, null])), ...row }
   }
 }

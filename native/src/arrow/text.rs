@@ -39,7 +39,8 @@ pub struct Style {
     pub layout: Layout,
     /// 64-bit integers in quotes.
     pub quote_int64: bool,
-    /// As a Delta table keeps them: days since 1970, and microseconds. Only for what it has room for.
+    /// As a Delta table keeps it: days since 1970, and microseconds; all keys of maps are names. Only for what it has room
+    /// for.
     pub numeric_times: bool,
 }
 
@@ -344,20 +345,20 @@ fn map_cell(array: &dyn Array, style: Style) -> Result<Cell<'_>, Fault> {
     let map = array.as_map();
     let (keys, values) = (cell(map.keys().as_ref(), style)?, cell(map.values().as_ref(), style)?);
     let offsets = map.offsets();
-    let named = matches!(map.keys().data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let texts = matches!(map.keys().data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let (ends, around): (_, [&[u8]; 3]) = match (texts, style.numeric_times) {
+        (true, _) => (b"{}", [b"", b":", b""]),
+        (false, true) => (b"{}", [b"\"", b"\":", b""]),
+        (false, false) => (b"[]", [b"[", b",", b"]"]),
+    };
     let pair: Cell = Box::new(move |out, row| {
-        if !named {
-            out.push(b'[');
-        }
+        out.extend_from_slice(around[0]);
         keys(out, row)?;
-        out.push(if named { b':' } else { b',' });
+        out.extend_from_slice(around[1]);
         values(out, row)?;
-        if !named {
-            out.push(b']');
-        }
+        out.extend_from_slice(around[2]);
         Ok(())
     });
-    let ends = if named { b"{}" } else { b"[]" };
     Ok(Box::new(move |out, row| sequence(out, ends, offsets[row] as usize..offsets[row + 1] as usize, &pair)))
 }
 
