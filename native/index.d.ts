@@ -389,6 +389,8 @@ export interface ArrowProtocol {
   tags: Array<string>
   rows: Array<string>
   reasons: Array<string>
+  /** What each of them means. */
+  words: Array<string>
 }
 
 /** Protobuf records, one a row. */
@@ -404,6 +406,8 @@ export interface ArrowRowError {
   row: number
   column: string
   reason: number
+  /** Shortened; none where JavaScript has it. */
+  value?: string
 }
 
 /** The schema of an IPC stream or file. */

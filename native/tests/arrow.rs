@@ -335,7 +335,7 @@ fn what_does_not_fit_is_told_of_and_the_others_stay() {
         given.insert(good.len() / 2, bad.clone());
         for nullable in [true, false] {
             let (batch, errors) = column(type_name, nullable, &given);
-            let expected = RowError { row: good.len() / 2, column: path.into(), reason };
+            let expected = RowError { row: good.len() / 2, column: path.into(), value: String::new(), reason };
             assert_eq!(errors, [expected], "{type_name} {bad}");
             assert_eq!(read(&batch), read(&column(type_name, nullable, &good).0), "{type_name} {bad}");
         }
@@ -523,21 +523,39 @@ fn records_are_as_protobuf_has_them() {
     let (wide, _) = column("utf8", true, &[json!("x".repeat(millrace::arrow::MAX_RECORD))]);
     let (cast, _) = cast_to_delta(&wide).unwrap();
     let (records, errors) = Descriptor::new(cast.schema()).unwrap().encode(&cast.parts()[0], 7).unwrap();
-    assert_eq!((records.len(), errors[0].row, errors[0].reason), (0, 7, Reason::Length));
+    let value = format!("{} bytes", millrace::arrow::MAX_RECORD + 5);
+    assert_eq!(
+        (records.len(), &errors[0]),
+        (0, &RowError { row: 7, column: String::new(), value, reason: Reason::Size })
+    );
     let odd = from_declared(r#"[{"name":"a b","type":"int8"}]"#).unwrap();
     assert!(matches!(Descriptor::new(&odd), Err(Fault::Schema { .. })));
 }
 
 #[test]
 fn a_null_in_a_list_refuses_its_row_and_no_other() {
-    let schema = r#"[{"name":"id","type":"int32"},{"name":"in_it","type":"struct<a: list<int32>>"}]"#;
-    let rows = [json!({"id": 1, "in_it": {"a": [1]}}), json!({"id": 2, "in_it": {"a": [1, null]}}), json!({"id": 3})];
+    let schema = r#"[{"name":"id","type":"int32"},{"name":"in_it","type":"struct<a: list<int32>>"},
+        {"name":"by_name","type":"map<utf8, struct<x: list<int8>>>"}]"#;
+    let rows = [
+        json!({"id": 1, "in_it": {"a": [1]}}),
+        json!({"id": 2, "in_it": {"a": [1, null]}}),
+        json!({"id": 3}),
+        json!({"id": 4, "by_name": {"k": {"x": []}, "l": {"x": [1, 2, null]}}}),
+        json!({"id": 5, "by_name": {"k": null}}),
+    ];
     let (batch, errors) = rows_of(schema, &rows, Unknown::Refuse);
     assert_eq!(errors, []);
     let (cast, _) = cast_to_delta(&batch).unwrap();
     let (records, errors) = Descriptor::new(cast.schema()).unwrap().encode(&cast.parts()[0], 10).unwrap();
     assert_eq!(records, [vec![8, 1, 18, 2, 8, 1], vec![8, 3]]);
-    assert_eq!((errors.len(), errors[0].row, errors[0].column.as_str()), (1, 11, "in_it"));
+    let told = |(row, column): (usize, &str)| RowError {
+        row,
+        column: column.into(),
+        value: "null".into(),
+        reason: Reason::Null,
+    };
+    let wanted = [(11, "in_it.a[1]"), (13, "by_name[1].x[2]"), (14, "by_name[0]")].map(told);
+    assert_eq!(errors, wanted);
 }
 
 #[test]
@@ -601,34 +619,45 @@ fn a_value_is_in_the_table_what_it_was() {
         let (cast, _) = cast_to_delta(&batch.slice(0, 1)).unwrap();
         assert_eq!(read(&cast), [Json::Null], "{type_name}");
     }
-    for (type_name, given, reason) in [
-        ("timestamp(ns)", json!(1), Reason::Fraction),
-        ("timestamp(s)", json!(i64::MAX), Reason::Overflow),
-        ("timestamp(ms)", json!(i64::MIN), Reason::Overflow),
-        ("date64", json!(86_400_000i64 * (1 << 32)), Reason::Overflow),
+    for (type_name, given, reason, value) in [
+        ("timestamp(ns)", json!(1), Reason::Fraction, r#""1970-01-01T00:00:00.000000001""#),
+        ("timestamp(s)", json!(i64::MAX), Reason::Overflow, ""),
+        ("timestamp(ms)", json!(i64::MIN), Reason::Overflow, ""),
+        ("date64", json!(86_400_000i64 * (1 << 32)), Reason::Overflow, ""),
     ] {
         let (cast, errors) = cast_to_delta(&column(type_name, true, &[Json::Null, given]).0).unwrap();
-        assert_eq!((cast.rows(), errors), (1, vec![RowError { row: 1, column: "c".into(), reason }]), "{type_name}");
+        assert_eq!((cast.rows(), errors.len()), (1, 1), "{type_name}");
+        assert_eq!((errors[0].row, errors[0].column.as_str(), errors[0].reason), (1, "c", reason), "{type_name}");
+        let shown = &errors[0].value;
+        assert!(if value.is_empty() { !shown.is_empty() } else { shown == value }, "{type_name} {shown}");
     }
 }
 
 #[test]
 fn casts_inside_of_others_tell_of_the_row() {
     let big = json!({"$digits": "18446744073709551615"});
-    for (type_name, bad, good) in [
-        ("list<uint64>", json!([1, big]), json!([2])),
-        ("large-list<uint64>", json!([1, big]), json!([2])),
-        ("fixed-list(1)<uint64>", json!([big]), json!([2])),
-        ("struct<a: uint64>", json!({"a": big}), json!({"a": 2})),
-        ("map<utf8, uint64>", json!({"k": big}), json!({"k": 2})),
-        ("dictionary<uint64>", big.clone(), json!(2)),
-        ("struct<a: list<uint64!>!>", json!({"a": [big]}), json!({"a": [2]})),
+    for (type_name, bad, good, path) in [
+        ("list<uint64>", json!([1, big]), json!([2]), "c[1]"),
+        ("large-list<uint64>", json!([1, big]), json!([2]), "c[1]"),
+        ("fixed-list(1)<uint64>", json!([big]), json!([2]), "c[0]"),
+        ("struct<a: uint64>", json!({"a": big}), json!({"a": 2}), "c.a"),
+        ("map<utf8, uint64>", json!({"k": big}), json!({"k": 2}), "c.k"),
+        ("map<uint64, int8>", json!([[1, 1], [big, 1]]), json!([[2, 1]]), "c[1]"),
+        ("dictionary<uint64>", big.clone(), json!(2), "c"),
+        ("struct<a: list<uint64!>!>", json!({"a": [big]}), json!({"a": [2]}), "c.a[0]"),
+        ("list<struct<a: uint64>>", json!([{"a": 1}, {"a": big}]), json!([{"a": 2}]), "c[1].a"),
     ] {
         for nullable in [true, false] {
             let (batch, errors) = column(type_name, nullable, &[good.clone(), bad.clone(), good.clone()]);
             assert_eq!(errors, [], "{type_name}");
             let (cast, errors) = cast_to_delta(&batch).unwrap();
-            assert_eq!(errors, [RowError { row: 1, column: "c".into(), reason: Reason::Overflow }], "{type_name}");
+            let wanted = RowError {
+                row: 1,
+                column: path.into(),
+                value: "18446744073709551615".into(),
+                reason: Reason::Overflow,
+            };
+            assert_eq!(errors, [wanted], "{type_name}");
             assert_eq!(cast.rows(), 2);
             let (again, _) = cast_to_delta(&batch.slice(2, 1)).unwrap();
             assert_eq!(read(&again), read(&cast)[1..], "{type_name}");

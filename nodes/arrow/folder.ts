@@ -1,6 +1,7 @@
 /** Folders of the word: below the user directory, and never beside it. */
+import { lstatSync, realpathSync } from 'node:fs'
 import { realpath } from 'node:fs/promises'
-import { resolve, sep } from 'node:path'
+import { basename, dirname, join, resolve, sep } from 'node:path'
 import type { NodeAPI } from 'node-red'
 import { EngineError, quote } from '../shared/errors'
 
@@ -9,12 +10,32 @@ export function dataFolder(RED: NodeAPI): string {
   return (RED.settings as unknown as { userDir?: string }).userDir ?? process.cwd()
 }
 
-/** A folder below the user directory. Throws `INVALID_OPTION` where it is not below it. */
-export function folderBelow(RED: NodeAPI, folder: string): string {
+/**
+ * A folder below the user directory, and the folders that are made in it. Throws `INVALID_OPTION` where one of them is not
+ * below it, or a link leads out.
+ */
+export function folderBelow(RED: NodeAPI, folder: string, ...made: string[]): string {
   const root = resolve(dataFolder(RED))
   const found = resolve(root, folder)
-  if (isBelow(root, found)) return found
-  throw new EngineError('INVALID_OPTION', `${quote(folder)} is not below the user directory; name a folder in it`)
+  for (const path of [found, ...made.map((name) => join(found, name))]) {
+    const real = isBelow(root, path) ? realPath(path) : undefined
+    if (real !== undefined && isBelow(realPath(root) ?? root, real)) continue
+    const what = `${quote(folder)} is not below the user directory, or a link leads out of it`
+    throw new EngineError('INVALID_OPTION', `${what}; name a folder in it`)
+  }
+  return found
+}
+
+/** Where a path leads, also when its last parts are not there yet; undefined for a link that leads nowhere. */
+function realPath(path: string): string | undefined {
+  try {
+    return realpathSync(path)
+  } catch {
+    const parent = dirname(path)
+    if (parent === path || lstatSync(path, { throwIfNoEntry: false })) return undefined
+    const real = realPath(parent)
+    return real === undefined ? undefined : join(real, basename(path))
+  }
 }
 
 /** A file in a folder, by its name or its path. Throws `INVALID_INPUT` for one that lies elsewhere, links included. */

@@ -2,7 +2,7 @@
 import { createConnection } from 'node:net'
 import { connect, rootCertificates } from 'node:tls'
 import { networkFault } from '../shared/network'
-import { Schema, ZerobusClient, type ZerobusOptions } from './lib'
+import { Schema, ZerobusClient, type ZerobusConfig } from './lib'
 
 /** What the button in the dialog tells. */
 export type Tested = { ok: true; ms: number } | { ok: false; fault: string; message: string }
@@ -23,7 +23,7 @@ const FAULTS: Record<string, string> = {
 }
 
 /** Opens a stream and ends it, without sending a row. Without columns a table is asked for them. */
-export async function tryOut(options: ZerobusOptions, schema: Schema | undefined): Promise<Tested> {
+export async function tryOut(options: ZerobusConfig, schema: Schema | undefined): Promise<Tested> {
   const start = performance.now()
   if (options.writerDisabled) return { ok: false, fault: 'disabled', message: '' }
   const failure = await ZerobusClient.test({ ...options, connectTimeoutMs: STEP_MS }, schema ?? Schema.of([]))
@@ -38,10 +38,10 @@ export async function tryOut(options: ZerobusOptions, schema: Schema | undefined
 }
 
 /** What is wrong on the way to either side. */
-async function onTheWay({ unityCatalogUrl, endpoint, ca }: ZerobusOptions): Promise<Tested | undefined> {
-  for (const [url, trusted] of [[unityCatalogUrl], [endpoint, ca]]) {
+async function onTheWay({ unityCatalogUrl, endpoint, ca }: ZerobusConfig): Promise<Tested | undefined> {
+  for (const url of [unityCatalogUrl, endpoint]) {
     try {
-      await reach(new URL(url ?? ''), trusted)
+      await reach(new URL(url ?? ''), ca)
     } catch (cause) {
       const { fault, what } = networkFault(cause)
       return { ok: false, fault, message: `${url}: ${what}` }

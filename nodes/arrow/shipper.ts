@@ -7,6 +7,7 @@ import { age, short } from '../shared/status'
 import type { Aside, Failed } from './aside'
 import { Batch, type Row, type RowError, type TransmissionResult, type ZerobusClient } from './lib'
 import { isForeign } from './lib/foreign'
+import { plain, rowByRow } from './lib/zerobus'
 import { type TableHost, type TableUser, tableOf } from './table-host'
 import type { zerobusConfig } from './zerobus.config'
 
@@ -155,11 +156,12 @@ export class Shipper implements TableUser {
     this.failedRows += failedCount
     const { table } = this.table.options
     const counts = { totalRows: failedCount, successfulCount: 0, failedCount }
-    const message = { payload: rows, arrow: { table, success: false, spooled: true, ...counts, failed, file } }
+    const { code, message: reason } = failed[0] ?? { code: 'REFUSED' as const, message: '' }
+    const reasons = { failed, failedRows: rowByRow(failed), error: plain(new EngineError(code, reason)) }
+    const message = { payload: rows, arrow: { table, success: false, spooled: true, ...counts, ...reasons, file } }
     const { node, text } = this.host
     if (this.hearsFailures) node.send([null, message] as never)
     else {
-      const { code, message: reason } = failed[0] ?? { code: 'REFUSED', message: '' }
       node.error(new EngineError(code, text('failure.refused', { rows: failedCount, file, reason })), message as never)
     }
     this.show()
@@ -209,6 +211,8 @@ function reportOf({ batch, rows }: Parcel, result: TransmissionResult | EngineEr
   const failed = rows ? among(unsent, rows.given.length, rows.rejected) : [...unsent]
   const totalRows = rows ? rows.given.length : batch.numRows
   const failedCount = count(failed)
+  const first = failed[0]
+  const kind = isSent && first?.code === result.error?.code ? result.errorKind : undefined
   return {
     success: failedCount === 0,
     spooled: isSent && result.spooled,
@@ -219,6 +223,8 @@ function reportOf({ batch, rows }: Parcel, result: TransmissionResult | EngineEr
     successfulCount: totalRows - failedCount,
     failedCount,
     failed,
+    failedRows: rowByRow(failed),
+    error: first ? plain(new EngineError(first.code, first.message), kind) : null,
   }
 }
 

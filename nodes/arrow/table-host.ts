@@ -8,7 +8,7 @@ import { type Host, stateOf } from '../shared/node'
 import type { Backlog, Link } from '../shared/running'
 import { type Aside, AsideFolder, readAside } from './aside'
 import { folderBelow } from './folder'
-import { Batch, type Converted, type Row, Schema, ZerobusClient, type ZerobusOptions, type ZerobusStats } from './lib'
+import { Batch, type Converted, type Row, Schema, ZerobusClient, type ZerobusConfig, type ZerobusStats } from './lib'
 import { type Tested, tryOut } from './reach'
 import type { TableConfig } from './zerobus-table.config'
 
@@ -50,7 +50,7 @@ export class TableHost {
   private looking: Promise<void> = Promise.resolve()
 
   constructor(
-    readonly options: ZerobusOptions,
+    readonly options: ZerobusConfig,
     private readonly config: Pick<TableConfig, 'columns' | 'unknown'>,
     private readonly tell: Tell,
   ) {
@@ -228,7 +228,7 @@ export function clientOptions(
   id: string,
   credentials: unknown,
   ca: string | Buffer | undefined,
-): ZerobusOptions {
+): ZerobusConfig {
   const { clientId = '', clientSecret = '' } = (credentials ?? {}) as { clientId?: string; clientSecret?: string }
   const { endpoint, table, unityCatalogUrl, delivery, compression, writerDisabled } = config
   const { attempts: maxAttempts, baseDelayMs, maxDelayMs } = config
@@ -244,14 +244,14 @@ export function clientOptions(
       debug: {
         arrow: config.copiesArrow,
         protobuf: config.copiesProtobuf,
-        folder: folderBelow(RED, config.copiesFolder || own('copies')),
+        folder: folderBelow(RED, config.copiesFolder || own('copies'), 'arrow', 'protobuf'),
         maxFileBytes: Math.ceil(config.copiesMb * MB),
         keep: config.copiesKeep,
       },
     }),
     ...(config.spool && {
       spool: {
-        folder: folderBelow(RED, config.spoolFolder || own('zerobus')),
+        folder: folderBelow(RED, config.spoolFolder || own('zerobus'), 'rejected'),
         syncMs: config.spoolSync === 'each' ? 0 : SOON_MS,
         maxBytes: Math.ceil(config.spoolMb * MB),
         whenFull: config.spoolWhenFull,

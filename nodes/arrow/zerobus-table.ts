@@ -9,8 +9,10 @@ export = (RED: NodeAPI): void => {
   defineNode(RED, {
     config: tableConfig,
     open: ({ config, node, text }) => {
-      const options = clientOptions(RED, config, node.id, node.credentials, tlsOf(RED, config.tls)?.ca)
       const tell = (key: string, params: Record<string, string | number>) => node.warn(text(key, params))
+      const { ca, cert, key, rejectUnauthorized } = tlsOf(RED, config.tls) ?? {}
+      if (cert || key || rejectUnauthorized === false) tell('warning.tls', {})
+      const options = clientOptions(RED, config, node.id, node.credentials, ca)
       return new TableHost(options, config, tell)
     },
     close: (host) => host.close(),

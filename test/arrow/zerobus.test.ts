@@ -50,7 +50,7 @@ describe('millrace-arrow-zerobus', () => {
     assert.ok(latencyMs > 0 && batchSizeBytes >= 160)
     assert.deepEqual(rest, {
       ...{ table, success: true, spooled: false, attempts: 1, totalRows: 10 },
-      ...{ successfulCount: 10, failedCount: 0, failed: [] },
+      ...{ successfulCount: 10, failedCount: 0, failed: [], failedRows: [], error: null },
     })
     assert.deepEqual([byId.b.arrow.totalRows, byId.c.arrow.totalRows, byId.d.arrow.totalRows], [5, 1, 0])
     assert.deepEqual(idsOf(server), range(16))
@@ -83,6 +83,13 @@ describe('millrace-arrow-zerobus', () => {
     ])
     const { success, totalRows, successfulCount, failedCount } = ofRows.arrow
     assert.deepEqual([success, totalRows, successfulCount, failedCount], [false, 7, 3, 4])
+    const { failedRows, error } = ofRows.arrow
+    assert.deepEqual(
+      failedRows.map(({ row, code }: Json) => [row, code]),
+      spansOf(ofRows).map((span: Json[]) => [span[0], span[2]]),
+    )
+    assert.deepEqual([error.code, error.message], ['CONVERSION', failedRows[0].message])
+    assert.deepEqual([ofBatch.arrow.error.code, ofBatch.arrow.error.kind], ['REFUSED', 'rejected'])
     assert.deepEqual(spansOf(ofBatch), [[3, 1, 'REFUSED']])
     const lost = await Batch.fromIPC(ofBatch.payload)
     assert.deepEqual(
@@ -215,12 +222,15 @@ describe('millrace-arrow-zerobus', () => {
       rig.send({ payload: rows(0, 3) })
       assert.equal((await rig.until('out'))[0].arrow.success, true)
       const [{ payload, arrow }] = await rig.until('failed')
-      const { file, failed, ...rest } = arrow
+      const { file, failed, failedRows, error, ...rest } = arrow
       assert.equal(file, join(rig.userDir, 'mine', 'rejected', '0-1.arrow'))
       assert.deepEqual(
         failed.map(({ first, count, code }: Json) => [first, count, code]),
         [[0, 1, 'REFUSED']],
       )
+      const { message } = error
+      assert.deepEqual(failedRows, [{ row: 0, code: 'REFUSED', message }])
+      assert.deepEqual(error, { code: 'REFUSED', message, retryable: false })
       const counts = { totalRows: 1, successfulCount: 0, failedCount: 1 }
       assert.deepEqual(rest, { table, success: false, spooled: true, ...counts })
       for (const bytes of [payload, readFileSync(file)]) {

@@ -37,7 +37,7 @@ use arrow_select::filter::filter_record_batch;
 use super::batch::Batch;
 use super::dictionary;
 use super::fault::{Fault, Reason, RowError};
-use super::text::time_of_day;
+use super::text::{shown, time_of_day};
 use super::types;
 
 /// Fields within fields, at most.
@@ -141,9 +141,10 @@ pub fn cast_to_delta(batch: &Batch) -> Result<(Batch, Vec<RowError>), Fault> {
         for (field, column) in schema.fields().iter().zip(part.columns()) {
             let (column, refused) = cast(column, field.data_type())?;
             columns.push(column);
-            for (row, reason) in refused {
+            for Refused { row, path, value, reason } in refused {
                 if std::mem::replace(&mut good[row], false) {
-                    errors.push(RowError { row: first + row, column: field.name().clone(), reason });
+                    let column = format!("{}{path}", field.name());
+                    errors.push(RowError { row: first + row, column, value, reason });
                 }
             }
         }
@@ -175,9 +176,19 @@ impl Narrower for RecordBatch {
     }
 }
 
-type Cast = (ArrayRef, Vec<(usize, Reason)>);
+/// A value that does not fit.
+struct Refused {
+    row: usize,
+    /// From the column to the value.
+    path: String,
+    value: String,
+    reason: Reason,
+}
 
-fn leaf(array: &ArrayRef, target: &DataType) -> Result<Cast, Fault> {
+type Cast = (ArrayRef, Vec<Refused>);
+type LeafCast = (ArrayRef, Vec<(usize, Reason)>);
+
+fn leaf(array: &ArrayRef, target: &DataType) -> Result<LeafCast, Fault> {
     let fits = |array: ArrayRef| Ok((array, Vec::new()));
     match (array.data_type(), target) {
         (same, target) if same == target => fits(array.clone()),
@@ -243,7 +254,7 @@ fn narrow<A, B: TryFrom<A>>(value: A) -> Result<B, Reason> {
 }
 
 /// Value by value. A refused one is null for now.
-fn each<A, B>(array: &ArrayRef, convert: impl Fn(A::Native) -> Result<B::Native, Reason>) -> Cast
+fn each<A, B>(array: &ArrayRef, convert: impl Fn(A::Native) -> Result<B::Native, Reason>) -> LeafCast
 where
     A: ArrowPrimitiveType,
     B: ArrowPrimitiveType,
@@ -283,10 +294,11 @@ fn cast(array: &ArrayRef, target: &DataType) -> Result<Cast, Fault> {
             let mut refused = Vec::new();
             let mut children = Vec::new();
             for (field, column) in fields.iter().zip(columns.columns()) {
-                let (child, rows) = cast(column, field.data_type())?;
+                let (child, inner) = cast(column, field.data_type())?;
                 children.push(child);
                 // What lies under a null is nobody's.
-                refused.extend(rows.into_iter().filter(|(row, _)| columns.is_valid(*row)));
+                let inner = inner.into_iter().filter(|it| columns.is_valid(it.row));
+                refused.extend(inner.map(|it| Refused { path: format!(".{}{}", field.name(), it.path), ..it }));
             }
             let (fields, nulls, rows) = (loose_fields(fields), columns.nulls().cloned(), array.len());
             let built = StructArray::try_new_with_length(fields, children, nulls, rows).map_err(internal)?;
@@ -314,7 +326,7 @@ fn cast(array: &ArrayRef, target: &DataType) -> Result<Cast, Fault> {
                 }
             };
             let (items, inner) = cast(&values, item.data_type())?;
-            let refused = outward(&offsets, inner, array.nulls());
+            let refused = outward(&offsets, inner, array.nulls(), |place, _| format!("[{place}]"));
             let loose = Arc::new(Field::clone(item).with_nullable(true));
             let list = ListArray::try_new(
                 loose,
@@ -332,7 +344,12 @@ fn cast(array: &ArrayRef, target: &DataType) -> Result<Cast, Fault> {
             let (keys, bad_keys) = cast(map.keys(), pair[0].data_type())?;
             let (values, bad_values) = cast(map.values(), pair[1].data_type())?;
             let offsets = map.offsets().to_vec();
-            let refused = outward(&offsets, bad_keys.into_iter().chain(bad_values).collect(), array.nulls());
+            let mut refused = outward(&offsets, bad_keys, array.nulls(), |place, _| format!("[{place}]"));
+            if !bad_values.is_empty() {
+                let key = shown(map.keys().as_ref())?;
+                let named = |_, entry| format!(".{}", key(entry).trim_matches('"'));
+                refused.extend(outward(&offsets, bad_values, array.nulls(), named));
+            }
             let inner = StructArray::try_new(loose_fields(pair), vec![keys, values], None).map_err(internal)?;
             let inner = retyped(Arc::new(inner), entries.data_type()).to_data();
             let built = ArrayData::builder(target.clone())
@@ -345,7 +362,15 @@ fn cast(array: &ArrayRef, target: &DataType) -> Result<Cast, Fault> {
             let built = make_array(unsafe { built.build_unchecked() });
             Ok((built, refused))
         }
-        _ => leaf(array, target),
+        _ => {
+            let (cast, refused) = leaf(array, target)?;
+            if refused.is_empty() {
+                return Ok((cast, Vec::new()));
+            }
+            let value = shown(array.as_ref())?;
+            let told = |(row, reason)| Refused { row, path: String::new(), value: value(row), reason };
+            Ok((cast, refused.into_iter().map(told).collect()))
+        }
     }
 }
 
@@ -361,12 +386,21 @@ fn retyped(array: ArrayRef, target: &DataType) -> ArrayRef {
     make_array(unsafe { data.build_unchecked() })
 }
 
-/// The rows that refused items belong to.
-fn outward(offsets: &[i32], items: Vec<(usize, Reason)>, nulls: Option<&NullBuffer>) -> Vec<(usize, Reason)> {
-    let row_of = |item: usize| offsets.partition_point(|&offset| offset as usize <= item).checked_sub(1);
+/// The rows that refused items belong to; `step` is an item's place in its row, by its own number and that in the array.
+fn outward(
+    offsets: &[i32],
+    items: Vec<Refused>,
+    nulls: Option<&NullBuffer>,
+    step: impl Fn(usize, usize) -> String,
+) -> Vec<Refused> {
     let rows = offsets.len() - 1;
-    let found = items.into_iter().filter_map(|(item, reason)| Some((row_of(item)?, reason)));
-    found.filter(|&(row, _)| row < rows && nulls.is_none_or(|nulls| nulls.is_valid(row))).collect()
+    let found = items.into_iter().filter_map(|item| {
+        let row = offsets.partition_point(|&offset| offset as usize <= item.row).checked_sub(1)?;
+        let is_ours = row < rows && nulls.is_none_or(|nulls| nulls.is_valid(row));
+        let path = || format!("{}{}", step(item.row - offsets[row] as usize, item.row), item.path);
+        is_ours.then(|| Refused { row, path: path(), ..item })
+    });
+    found.collect()
 }
 
 #[cfg(test)]

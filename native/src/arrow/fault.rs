@@ -1,5 +1,6 @@
 //! What can go wrong with a batch as a whole, and with a single row.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::error::{ErrorCode, HasCode};
@@ -102,11 +103,13 @@ pub enum Reason {
     Form,
     /// Bytes or lists of another length than the column has.
     Length,
+    /// The row is larger than a record may be.
+    Size,
 }
 
 impl Reason {
     /// All, in the order of their numbers.
-    pub const ALL: [Reason; 7] = [
+    pub const ALL: [Reason; 8] = [
         Reason::Kind,
         Reason::Overflow,
         Reason::Fraction,
@@ -114,6 +117,7 @@ impl Reason {
         Reason::UnknownColumn,
         Reason::Form,
         Reason::Length,
+        Reason::Size,
     ];
 
     /// For programs.
@@ -126,6 +130,35 @@ impl Reason {
             Reason::UnknownColumn => "unknown-column",
             Reason::Form => "form",
             Reason::Length => "length",
+            Reason::Size => "size",
+        }
+    }
+
+    /// For people, behind the value.
+    pub fn words(self) -> &'static str {
+        match self {
+            Reason::Kind => "is of a kind that the column does not take",
+            Reason::Overflow => "is beyond what the column can hold",
+            Reason::Fraction => "is finer than the column can hold",
+            Reason::Null => "is missing, and the column takes no null",
+            Reason::UnknownColumn => "is in no column of the schema",
+            Reason::Form => "is no text of the form that the column needs",
+            Reason::Length => "has another length than the column",
+            Reason::Size => "is more than the 10000000 bytes that a record may have",
+        }
+    }
+
+    /// Of the error that it makes.
+    pub fn code(self) -> ErrorCode {
+        match self {
+            Reason::Kind
+            | Reason::Overflow
+            | Reason::Fraction
+            | Reason::Null
+            | Reason::UnknownColumn
+            | Reason::Form
+            | Reason::Length => ErrorCode::Conversion,
+            Reason::Size => ErrorCode::TooLarge,
         }
     }
 }
@@ -135,10 +168,22 @@ impl Reason {
 pub struct RowError {
     /// Its place among the rows that were given.
     pub row: usize,
-    /// The column; empty where the row itself is none.
+    /// The column, with the path within it: `items[3].x`; empty where it is the row itself.
     pub column: String,
+    /// What stands there, shortened; empty where whoever gave the rows has it.
+    pub value: String,
     /// Why.
     pub reason: Reason,
+}
+
+impl fmt::Display for RowError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "row {}, ", self.row)?;
+        if !self.column.is_empty() {
+            write!(out, "column {}: ", self.column)?;
+        }
+        write!(out, "{} {}", self.value, self.reason.words())
+    }
 }
 
 #[cfg(test)]
@@ -168,6 +213,10 @@ mod tests {
     #[test]
     fn a_reason_has_a_name_of_its_own() {
         let names = HashSet::from(Reason::ALL.map(Reason::name));
-        assert_eq!(names.len(), Reason::ALL.len());
+        let words = HashSet::from(Reason::ALL.map(Reason::words));
+        assert_eq!((names.len(), words.len()), (Reason::ALL.len(), Reason::ALL.len()));
+        let large = Reason::ALL.map(|reason| reason.code() == ErrorCode::TooLarge);
+        assert_eq!(large, Reason::ALL.map(|reason| reason == Reason::Size));
+        assert!(Reason::Size.words().contains(&crate::arrow::MAX_RECORD.to_string()));
     }
 }

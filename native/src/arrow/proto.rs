@@ -114,19 +114,24 @@ impl Descriptor {
         let (mut records, mut errors) = (Vec::with_capacity(batch.num_rows()), Vec::new());
         let schema = batch.schema();
         for row in 0..batch.num_rows() {
-            let columns = || schema.fields().iter().zip(batch.columns());
-            if let Some((field, _)) = columns().find(|(_, column)| lists_null(column.as_ref(), row)) {
-                errors.push(RowError { row: first + row, column: field.name().clone(), reason: Reason::Null });
-                continue;
-            }
             let mut record = Vec::new();
-            for (place, (field, column)) in columns().enumerate() {
-                value_field(&mut record, place + 1, field.data_type(), column.as_ref(), row)?;
-            }
-            if record.len() > MAX_RECORD {
-                errors.push(RowError { row: first + row, column: String::new(), reason: Reason::Length });
-            } else {
-                records.push(record);
+            let columns = schema.fields().iter().zip(batch.columns()).enumerate();
+            let mut stopped = columns.map(|(place, (field, column))| {
+                let written = value_field(&mut record, place + 1, field.data_type(), column.as_ref(), row);
+                written.map_err(|stop| stop.below(field.name()))
+            });
+            let stopped = stopped.find_map(Result::err);
+            let row = first + row;
+            match stopped {
+                None if record.len() > MAX_RECORD => {
+                    let value = format!("{} bytes", record.len());
+                    errors.push(RowError { row, column: String::new(), value, reason: Reason::Size });
+                }
+                None => records.push(record),
+                Some(Stop::Null(column)) => {
+                    errors.push(RowError { row, column, value: "null".into(), reason: Reason::Null });
+                }
+                Some(Stop::Fault(fault)) => return Err(fault),
             }
         }
         Ok((records, errors))
@@ -204,26 +209,42 @@ fn camel(name: &str) -> String {
     parts.collect()
 }
 
-/// Whether a list or a map in this row has a null in it.
-fn lists_null(array: &dyn Array, row: usize) -> bool {
-    if array.is_null(row) {
-        return false;
+/// Why a value is not written.
+enum Stop {
+    /// A list or a map has a null in it: the way there.
+    Null(String),
+    Fault(Fault),
+}
+
+impl Stop {
+    fn below(self, step: &str) -> Self {
+        match self {
+            Stop::Null(path) => Stop::Null(format!("{step}{path}")),
+            fault => fault,
+        }
     }
-    let any = |offsets: &[i32], values: &dyn Array| {
-        (offsets[row] as usize..offsets[row + 1] as usize).any(|at| values.is_null(at) || lists_null(values, at))
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Stop::Fault(fault)
+    }
+}
+
+/// One of the items of a row; there may be no null among them.
+fn item_field(
+    out: &mut Vec<u8>,
+    field: usize,
+    data_type: &DataType,
+    items: &dyn Array,
+    place: usize,
+    begin: usize,
+) -> Result<(), Stop> {
+    let written = match items.is_null(place) {
+        true => Err(Stop::Null(String::new())),
+        false => value_field(out, field, data_type, items, place),
     };
-    match array.data_type() {
-        DataType::List(_) => {
-            let list = array.as_list::<i32>();
-            any(list.value_offsets(), list.values().as_ref())
-        }
-        DataType::Map(..) => {
-            let map = array.as_map();
-            any(map.value_offsets(), map.values().as_ref())
-        }
-        DataType::Struct(_) => array.as_struct().columns().iter().any(|column| lists_null(column.as_ref(), row)),
-        _ => false,
-    }
+    written.map_err(|stop| stop.below(&format!("[{}]", place - begin)))
 }
 
 fn value_field(
@@ -232,7 +253,7 @@ fn value_field(
     data_type: &DataType,
     array: &dyn Array,
     row: usize,
-) -> Result<(), Fault> {
+) -> Result<(), Stop> {
     if array.is_null(row) {
         return Ok(());
     }
@@ -241,20 +262,20 @@ fn value_field(
             let list = array.as_list::<i32>();
             let (begin, end) = (list.value_offsets()[row] as usize, list.value_offsets()[row + 1] as usize);
             for place in begin..end {
-                value_field(out, field, item.data_type(), list.values().as_ref(), place)?;
+                item_field(out, field, item.data_type(), list.values().as_ref(), place, begin)?;
             }
             return Ok(());
         }
         DataType::Map(entries, _) => {
             let map = array.as_map();
             let DataType::Struct(pair) = entries.data_type() else {
-                return Err(Fault::Internal("a map without keys and values".into()));
+                return Err(Fault::Internal("a map without keys and values".into()).into());
             };
             let (begin, end) = (map.value_offsets()[row] as usize, map.value_offsets()[row + 1] as usize);
             for place in begin..end {
                 let mut entry = Vec::new();
-                value_field(&mut entry, 1, pair[0].data_type(), map.keys().as_ref(), place)?;
-                value_field(&mut entry, 2, pair[1].data_type(), map.values().as_ref(), place)?;
+                item_field(&mut entry, 1, pair[0].data_type(), map.keys().as_ref(), place, begin)?;
+                item_field(&mut entry, 2, pair[1].data_type(), map.values().as_ref(), place, begin)?;
                 bytes_field(out, field, &entry);
             }
             return Ok(());
@@ -262,7 +283,8 @@ fn value_field(
         DataType::Struct(fields) => {
             let mut inner = Vec::new();
             for (place, (inside, column)) in fields.iter().zip(array.as_struct().columns()).enumerate() {
-                value_field(&mut inner, place + 1, inside.data_type(), column.as_ref(), row)?;
+                let written = value_field(&mut inner, place + 1, inside.data_type(), column.as_ref(), row);
+                written.map_err(|stop| stop.below(&format!(".{}", inside.name())))?;
             }
             bytes_field(out, field, &inner);
             return Ok(());
@@ -293,7 +315,7 @@ fn value_field(
             varint(out, bytes.len() as u64);
             out.extend_from_slice(bytes);
         }
-        other => return Err(Fault::Internal(format!("a Delta value of {other}"))),
+        other => return Err(Fault::Internal(format!("a Delta value of {other}")).into()),
     }
     Ok(())
 }

@@ -44,7 +44,7 @@ pub fn convert<'a>(
         let kind = kind.ok_or_else(|| Fault::Internal(format!("packed row {row} begins with {number}")))?;
         if kind == RowKind::Odd {
             columns.iter_mut().for_each(Column::skip);
-            errors.push(RowError { row, column: String::new(), reason: Reason::Kind });
+            errors.push(RowError { row, column: String::new(), value: String::new(), reason: Reason::Kind });
             continue;
         }
         let mut problem: Option<(&str, Problem)> = None;
@@ -58,7 +58,7 @@ pub fn convert<'a>(
             problem.get_or_insert((name, Reason::UnknownColumn.into()));
         }
         if let Some((name, Problem { path, reason })) = problem {
-            errors.push(RowError { row, column: format!("{name}{path}"), reason });
+            errors.push(RowError { row, column: format!("{name}{path}"), value: String::new(), reason });
         }
     }
     if !reader.is_empty() {

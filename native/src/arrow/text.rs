@@ -118,6 +118,24 @@ fn write_part(
     Ok(row - from)
 }
 
+/// An error shows so much of a value.
+const SHOWN: usize = 80;
+
+/// How errors show entries of an array.
+pub(super) fn shown(array: &dyn Array) -> Result<impl Fn(usize) -> String, Fault> {
+    let cell = cell(array, Style { layout: Layout::Values, quote_int64: false, numeric_times: false })?;
+    Ok(move |row| {
+        let mut text = Vec::new();
+        // What cannot be shown has its place all the same.
+        let _ = cell(&mut text, row);
+        let text = String::from_utf8_lossy(&text);
+        match text.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text.into_owned(),
+        }
+    })
+}
+
 /// With the colon behind it.
 fn name_of(name: &str) -> Result<Vec<u8>, Fault> {
     let mut text = Vec::new();

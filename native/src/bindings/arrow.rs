@@ -25,6 +25,8 @@ pub struct ArrowProtocol {
     pub tags: Vec<String>,
     pub rows: Vec<String>,
     pub reasons: Vec<String>,
+    /// What each of them means.
+    pub words: Vec<String>,
 }
 
 #[napi]
@@ -33,6 +35,7 @@ pub fn arrow_protocol() -> ArrowProtocol {
         tags: Tag::ALL.iter().map(|(_, name)| (*name).into()).collect(),
         rows: RowKind::ALL.iter().map(|(_, name)| (*name).into()).collect(),
         reasons: Reason::ALL.iter().map(|reason| reason.name().into()).collect(),
+        words: Reason::ALL.iter().map(|reason| reason.words().into()).collect(),
     }
 }
 
@@ -51,11 +54,15 @@ pub struct ArrowRowError {
     pub row: u32,
     pub column: String,
     pub reason: u32,
+    /// Shortened; none where JavaScript has it.
+    pub value: Option<String>,
 }
 
 impl From<RowError> for ArrowRowError {
     fn from(error: RowError) -> Self {
-        ArrowRowError { row: error.row as u32, column: error.column, reason: error.reason as u32 }
+        let RowError { row, column, value, reason } = error;
+        let value = (!value.is_empty()).then_some(value);
+        ArrowRowError { row: row as u32, column, reason: reason as u32, value }
     }
 }
 

@@ -11,7 +11,7 @@ use super::arrow::{ArrowBatch, ArrowSchema};
 use super::coded::Coded;
 use crate::arrow::zerobus::{Client, FailedRows, SendError, TransmissionResult, ZerobusConfig, try_to_open};
 use crate::error::{EngineError, ErrorCode, HasCode};
-use crate::options::{from_json, to_json};
+use crate::options::to_json;
 
 /// Rows in a row that did not arrive, for one reason.
 #[napi(object, object_from_js = false)]
@@ -86,7 +86,7 @@ impl ZerobusClientHandle {
     #[napi]
     pub async fn open(config: String) -> Coded<ZerobusClientHandle> {
         let open = async {
-            let config: ZerobusConfig = from_json(&config)?;
+            let config = ZerobusConfig::from_json(&config)?;
             let client = Arc::new(Client::open(config).await?);
             Ok::<_, EngineError>(ZerobusClientHandle { client })
         };
@@ -134,9 +134,6 @@ impl ZerobusClientHandle {
 #[napi]
 pub async fn zerobus_try(config: String, schema: &ArrowSchema) -> Coded<Option<ZerobusFailure>> {
     let schema = Arc::clone(&schema.schema);
-    let config = match from_json::<ZerobusConfig>(&config) {
-        Ok(config) => config,
-        Err(error) => return Coded(Err(error.into())),
-    };
-    Coded(Ok(try_to_open(config, &schema).await.err().map(ZerobusFailure::from)))
+    let tried = async { try_to_open(ZerobusConfig::from_json(&config)?, &schema).await };
+    Coded(Ok(tried.await.err().map(ZerobusFailure::from)))
 }

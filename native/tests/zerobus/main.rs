@@ -16,7 +16,7 @@ use millrace::arrow::zerobus::{
     try_to_open,
 };
 use millrace::arrow::{Batch, Compression};
-use millrace::error::ErrorCode;
+use millrace::error::{ErrorCode, HasCode};
 use server::{Reply, Server};
 use tonic::Status;
 
@@ -238,25 +238,81 @@ async fn a_schema_that_is_not_taken_does_not_hold_up_another() {
     assert_eq!((server.kept(), server.streams()), (vec![7, 8, 9, 1], 2));
 }
 
+/// The official client asks for tokens; with an authority of one's own we do.
+const AUTHORITIES: [Option<&str>; 2] = [None, Some(include_str!("ca.pem"))];
+
 #[tokio::test]
 async fn credentials_decide() {
+    for ca in AUTHORITIES {
+        let server = Server::start(keep).await;
+        let config = || ZerobusConfig { ca: ca.map(str::to_owned), ..config(&server) };
+        let answers = |answers: &[(u16, &'static str)]| server.inner.tokens.lock().unwrap().extend(answers);
+        answers(&[(401, "who is hush-hush?"); 2]);
+        let client = open(config()).await;
+        let result = client.send(batch(0, 1)).await.unwrap();
+        assert_eq!(failed(&result), [(0, 1, ErrorCode::Unauthorized)]);
+        assert!(!format!("{result:?}{:?}", client.stats()).contains("hush"), "{result:?}");
+        // An endpoint that fails may come back; one that says nothing sensible, too.
+        answers(&[(503, "later")]);
+        assert!(open(config()).await.send(batch(0, 1)).await.unwrap().success);
+        answers(&[(200, "{}"); 2]);
+        assert_eq!(kind(&open(config()).await.send(batch(0, 1)).await.unwrap()), "authentication");
+        // A stream that is not let in gets a new token, once.
+        let before = server.inner.asked_for_tokens.load(Ordering::Relaxed);
+        let client = open(config()).await;
+        server.refuse(Status::unauthenticated("expired"));
+        assert!(client.send(batch(1, 1)).await.unwrap().success);
+        assert_eq!(server.inner.asked_for_tokens.load(Ordering::Relaxed), before + 2);
+        // Another one takes the token that there is.
+        let other = of_column("other", Arc::new(Int64Array::from(vec![2])));
+        assert!(client.send(other).await.unwrap().success);
+        assert_eq!(server.inner.asked_for_tokens.load(Ordering::Relaxed), before + 2);
+        assert_eq!(server.kept(), [0, 1, 2]);
+        let nobody = ZerobusConfig { unity_catalog_url: "http://127.0.0.1:9".into(), ..config() };
+        let result = open(nobody).await.send(batch(0, 1)).await.unwrap();
+        assert_eq!(failed(&result), [(0, 1, ErrorCode::Transport)]);
+    }
+    let ca = Some("-----BEGIN CERTIFICATE-----\nnot base64!\n-----END CERTIFICATE-----\n".to_owned());
     let server = Server::start(keep).await;
-    let answers = |answers: &[(u16, &'static str)]| server.inner.tokens.lock().unwrap().extend(answers);
-    answers(&[(401, "who is hush-hush?"); 2]);
-    let client = open(config(&server)).await;
-    let result = client.send(batch(0, 1)).await.unwrap();
-    assert_eq!(failed(&result), [(0, 1, ErrorCode::Unauthorized)]);
-    assert!(!format!("{result:?}{:?}", client.stats()).contains("hush"), "{result:?}");
-    // An endpoint that fails may come back; one that says nothing sensible, too.
-    answers(&[(503, "later")]);
-    assert!(open(config(&server)).await.send(batch(0, 1)).await.unwrap().success);
-    // A stream that is not let in gets a new token, once.
-    let before = server.inner.asked_for_tokens.load(Ordering::Relaxed);
-    let client = open(config(&server)).await;
-    server.refuse(Status::unauthenticated("expired"));
-    assert!(client.send(batch(1, 1)).await.unwrap().success);
-    assert_eq!(server.inner.asked_for_tokens.load(Ordering::Relaxed), before + 2);
-    assert_eq!(server.kept(), [0, 1]);
+    let error = Client::open(ZerobusConfig { ca, ..config(&server) }).await.map(drop).unwrap_err();
+    assert!(error.to_string().starts_with("ca is ''"), "{error}");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_put_out_gets_one_more() {
+    for (status, wanted, code) in [
+        (Status::unauthenticated("expired"), "authentication", ErrorCode::Unauthorized),
+        (Status::permission_denied("not any more"), "permission", ErrorCode::Unauthorized),
+        (Status::not_found("dropped"), "missing", ErrorCode::Refused),
+    ] {
+        // Once is no reason to give up; for ever is.
+        let put_out = status.clone();
+        let server = Server::start(move |stream, _| match stream {
+            0 => Reply::Fail(put_out.clone()),
+            _ => Reply::Keep,
+        })
+        .await;
+        let result = open(config(&server)).await.send(batch(0, 5)).await.unwrap();
+        assert_eq!((result.success, result.attempts), (true, 2), "{status}");
+
+        let put_out = status.clone();
+        let server = Server::start(move |_, _| Reply::Fail(put_out.clone())).await;
+        let result = open(config(&server)).await.send(batch(0, 5)).await.unwrap();
+        assert_eq!((failed(&result), kind(&result)), (vec![(0, 5, code)], wanted));
+        assert_eq!((result.attempts, server.streams()), (2, 2), "{status}");
+
+        // In a spool they wait until somebody has mended it.
+        let folder = Folder::new(wanted);
+        let server = Server::start(move |stream, _| match stream {
+            0..6 => Reply::Fail(status.clone()),
+            _ => Reply::Keep,
+        })
+        .await;
+        let client = open(ZerobusConfig { spool: folder.spool(WhenSpoolFull::Block), ..config(&server) }).await;
+        assert!(client.send(batch(0, 5)).await.unwrap().spooled);
+        client.flush().await;
+        assert_eq!((server.kept(), client.stats().rows_aside), ((0..5).collect::<Vec<_>>(), 0), "{wanted}");
+    }
 }
 
 #[tokio::test]
@@ -291,6 +347,8 @@ async fn rows_that_do_not_fit_are_told_and_the_rest_arrives() {
     let result = client.send(rows).await.unwrap();
     assert_eq!((failed(&result), kind(&result)), (vec![(1, 1, ErrorCode::Conversion)], "conversion"));
     assert!(!result.success);
+    let message = "row 1, column id: 18446744073709551615 is beyond what the column can hold";
+    assert_eq!(result.failed[0].message, message);
     assert_eq!((server.kept(), client.stats().rows_failed), (vec![1, 3], 1));
     // A batch without rows, and one that has none left.
     assert!(client.send(batch(0, 0)).await.unwrap().success);
@@ -308,7 +366,7 @@ async fn a_record_that_no_call_takes_is_told() {
         let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
         let part = RecordBatch::try_from_iter([("id", ids), ("text", text)]).unwrap();
         let result = client.send(Batch::new(part.schema(), vec![part])).await.unwrap();
-        assert_eq!(failed(&result).iter().map(|(row, ..)| *row).collect::<Vec<_>>(), [1], "{:?}", result.error);
+        assert_eq!(failed(&result), [(1, 1, ErrorCode::TooLarge)], "{:?}", result.error);
         assert_eq!(server.kept(), [1, 3]);
     }
 }
@@ -382,7 +440,7 @@ async fn the_spool_takes_what_cannot_be_sent_now_and_sends_it_later() {
         let result = first.send(batch(number * 10, 10)).await.unwrap();
         assert!(result.success && result.spooled);
     }
-    assert!(matches!(Client::open(away).await, Err(SendError::Spool { code: ErrorCode::StoreLocked, .. })));
+    assert_eq!(Client::open(away).await.map(drop).unwrap_err().code(), ErrorCode::StoreLocked);
     let stats = first.stats();
     assert_eq!((stats.spooled, stats.spool_bytes > 0, stats.spool_oldest_ms.is_some()), (5, true, true));
     first.close(Duration::ZERO).await;
@@ -537,6 +595,6 @@ async fn options_that_cannot_work_are_told_when_it_opens() {
     let folder = Folder::new("file");
     std::fs::write(&folder.0, "").unwrap();
     let with_file = ZerobusConfig { spool: folder.spool(WhenSpoolFull::Block), ..config(&server) };
-    assert!(matches!(Client::open(with_file).await, Err(SendError::Spool { .. })));
+    assert!(matches!(Client::open(with_file).await, Err(SendError::Spool(_))));
     std::fs::remove_file(&folder.0).unwrap();
 }

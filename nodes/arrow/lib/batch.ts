@@ -203,11 +203,11 @@ export class Batch {
   }
 
   /** As a Delta table takes it, for Zerobus; what does not fit is told of. */
-  async toDelta(): Promise<{ batch: Batch; rejected: Pick<RowError, 'row' | 'column' | 'reason'>[] }> {
+  async toDelta(): Promise<{ batch: Batch; rejected: Pick<RowError, 'row' | 'column' | 'value' | 'reason'>[] }> {
     const { batch, errors } = await called(this.handle.toDelta())
-    const rejected = errors.map(({ row, column, reason }) => {
+    const rejected = errors.map(({ row, column, value, reason }) => {
       const { reason: name } = rowError(row, column, reason, undefined)
-      return { row, column, reason: name }
+      return { row, column, value, reason: name }
     })
     return { batch: new Batch(batch), rejected }
   }

@@ -36,6 +36,8 @@ interface Data {
   values: any
   // biome-ignore lint/suspicious/noExplicitAny: 32 bits or 64
   valueOffsets: any
+  /** Of views: what is longer than twelve bytes. */
+  variadicBuffers?: Uint8Array[]
   children: Data[]
   dictionary?: { data: Data[] }
   getValid(index: number): boolean
@@ -68,8 +70,10 @@ export function isForeign(source: object): source is Source {
   return Array.isArray(schema?.fields) && typeof numRows === 'number' && (Array.isArray(batches) || isData)
 }
 
-/** What its own module writes; undefined where that is not among the loaded ones. */
+/** What its own module writes; undefined where that is not among the loaded ones, or cannot. */
 export function writtenByItself(source: Source): Uint8Array | undefined {
+  // Of a slice of views it leaves bytes out.
+  if (source.schema.fields.some(({ type }) => hasViews(type))) return undefined
   for (const loaded of Object.values(require.cache)) {
     const own = loaded?.exports as Partial<Module> | undefined
     if (typeof own?.tableToIPC !== 'function' || typeof own.Table !== 'function') continue
@@ -79,6 +83,11 @@ export function writtenByItself(source: Source): Uint8Array | undefined {
     return own.tableToIPC(table, 'stream')
   }
   return undefined
+}
+
+function hasViews({ typeId, children, dictionary }: Type): boolean {
+  if (typeId === 23 || typeId === 24 || (dictionary && hasViews(dictionary))) return true
+  return children?.some(({ type }) => hasViews(type)) ?? false
 }
 
 /** `instanceof` takes those of another copy for its own, and a copy writes the other's types wrongly. */
@@ -151,6 +160,12 @@ function nameOf(type: Type): string {
       return 'large-binary'
     case 20:
       return 'large-utf8'
+    case 21:
+      return `large-list<${inner(type)}>`
+    case 23:
+      return 'binary-view'
+    case 24:
+      return 'utf8-view'
     case -1:
       if (type.indices && type.dictionary) return `dictionary<${nameOf(type.indices)}, ${nameOf(type.dictionary)}>`
   }
@@ -176,6 +191,10 @@ function valueAt(data: Data | undefined, row: number): unknown {
     case 5:
     case 20:
       return decoder.decode(values.subarray(...span()))
+    case 23:
+      return viewed(data, row)
+    case 24:
+      return decoder.decode(viewed(data, row))
     case 6: {
       const bit = data.offset + row
       return ((values[bit >> 3] >> (bit & 7)) & 1) === 1
@@ -188,6 +207,7 @@ function valueAt(data: Data | undefined, row: number): unknown {
     case 10:
       return whole(data, row)
     case 12:
+    case 21:
       return items(...span())
     case 13: {
       const fields = type.children ?? []
@@ -217,6 +237,17 @@ function valueAt(data: Data | undefined, row: number): unknown {
       return valueAt(chunk, place)
     }
   }
+}
+
+/** A view of 16 bytes: its length, then the bytes themselves, or where they are. */
+function viewed({ values, variadicBuffers }: Data, row: number): Uint8Array {
+  const view = Buffer.from(values.buffer, values.byteOffset + row * 16, 16)
+  const length = view.readInt32LE(0)
+  if (length <= 12) return view.subarray(4, 4 + length)
+  const start = view.readInt32LE(12)
+  const bytes = variadicBuffers?.[view.readInt32LE(8)]?.subarray(start, start + length)
+  if (bytes?.length === length) return bytes
+  throw new EngineError('CONVERSION', 'an Arrow view leads nowhere; give the table as IPC bytes')
 }
 
 /** 64 bits may be two numbers. */

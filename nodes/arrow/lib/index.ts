@@ -16,10 +16,13 @@ export type { ZerobusObservability } from './telemetry'
 export type { UnityColumn } from './unity'
 export {
   type FailedRow,
+  type FailureReport,
+  type TransmissionReport,
   TransmissionResult,
   ZerobusClient,
+  type ZerobusConfig,
+  type ZerobusConfig as ZerobusOptions,
   type ZerobusDebug,
-  type ZerobusOptions,
   type ZerobusRetry,
   type ZerobusSpool,
   type ZerobusStats,

@@ -38,6 +38,7 @@ interface Protocol {
   tags: Names<TagName>
   rows: Names<'plain' | 'strange' | 'odd'>
   reasons: readonly string[]
+  words: readonly string[]
 }
 
 let loaded: Protocol | undefined
@@ -45,9 +46,9 @@ let loaded: Protocol | undefined
 /** The numbers that cross, by their names. */
 export function protocol(): Protocol {
   if (loaded) return loaded
-  const { tags, rows, reasons } = native().arrowProtocol()
+  const { tags, rows, reasons, words } = native().arrowProtocol()
   const numbered = (names: string[]) => Object.fromEntries(names.map((name, number) => [name, number]))
-  loaded = { tags: numbered(tags) as Protocol['tags'], rows: numbered(rows) as Protocol['rows'], reasons }
+  loaded = { tags: numbered(tags) as Protocol['tags'], rows: numbered(rows) as Protocol['rows'], reasons, words }
   return loaded
 }
 
@@ -413,22 +414,12 @@ export interface RowError {
 /** Why a value does not go into its column. */
 export type RowReason = 'kind' | 'overflow' | 'fraction' | 'null' | 'unknown-column' | 'form' | 'length'
 
-const WORDS: Record<RowReason, string> = {
-  kind: 'is of a kind that the column does not take',
-  overflow: 'is beyond what the column can hold',
-  fraction: 'is finer than the column can hold',
-  null: 'is missing, and the column takes no null',
-  'unknown-column': 'is in no column of the schema',
-  form: 'is no text of the form that the column needs',
-  length: 'has another length than the column',
-}
-
 /** The error of a row, as the engine found it. */
 export function rowError(row: number, column: string, reason: number, given: unknown): RowError {
   const name = protocol().reasons[reason] as RowReason
   const value = column === '' ? given : at(given, column)
   const what = column === '' ? `row ${row}` : `row ${row}, column ${column}:`
-  const message = `${what} ${quote(value)} ${WORDS[name]}`
+  const message = `${what} ${quote(value)} ${protocol().words[reason]}`
   return { row, column, value, reason: name, code: 'CONVERSION', message }
 }
 

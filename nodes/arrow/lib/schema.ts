@@ -14,8 +14,8 @@ export interface Column {
   metadata?: Record<string, string>
 }
 
-/** A list of columns, Arrow's own JSON form, or an IPC stream or file that has the schema. */
-export type Declared = readonly Column[] | { fields: readonly object[] } | Uint8Array
+/** A list of columns, or Arrow's own JSON form. */
+export type Declared = readonly Column[] | { fields: readonly object[] }
 
 /** So many rows tell a schema, at most. */
 const INFER_MAX = 10_000
@@ -37,7 +37,7 @@ export class Schema {
   static of(declared: Declared | Schema): Schema {
     if (declared instanceof Schema) return declared
     const { ArrowSchema } = native()
-    if (declared instanceof Uint8Array) {
+    if ((declared as unknown) instanceof Uint8Array) {
       throw new EngineError('INVALID_OPTION', 'a schema in IPC form is read by Schema.fromIPC')
     }
     return new Schema(engine(() => ArrowSchema.declare(JSON.stringify(declared))))

@@ -1,5 +1,5 @@
 import type { ErrorCode, ZerobusClient as Handle, ZerobusFailedRows, ZerobusResult } from '#native'
-import { EngineError } from '../../shared/errors'
+import { EngineError, quote } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
 import { Batch, type BatchLike, type FromRowsOptions } from './batch'
 import { called, type Declared, Schema } from './schema'
@@ -44,7 +44,7 @@ export interface ZerobusSpool {
   whenFull?: 'block' | 'drop-oldest' | 'refuse'
 }
 
-export interface ZerobusOptions {
+export interface ZerobusConfig {
   /** Of Zerobus: `https://<workspace id>.zerobus.<region>.cloud.databricks.com`. */
   endpoint?: string
   /** `catalog.schema.table`. */
@@ -64,7 +64,7 @@ export interface ZerobusOptions {
   connectTimeoutMs?: number
   /** So many bytes of rows are in memory, on their way; `send` waits for room. Default 256 MiB. */
   maxInFlightBytes?: number
-  /** Certificates (PEM) that are trusted beside the system's, for the endpoint. */
+  /** Certificates (PEM) that are trusted beside the system's, for the endpoint and the workspace. */
   ca?: string
   debug?: ZerobusDebug
   /** Nothing is sent; the copies of `debug` are written. */
@@ -109,6 +109,44 @@ export interface ZerobusStats {
   telemetryError?: string | null
 }
 
+/** A failure as plain data. */
+export interface FailureReport {
+  code: ErrorCode
+  /** More than the code says: `connection`, `schema`, `retry-exhausted`, … */
+  kind?: string
+  message: string
+  retryable: boolean
+}
+
+/** What became of a batch, as plain data. */
+export type TransmissionReport = Pick<
+  TransmissionResult,
+  | 'success'
+  | 'spooled'
+  | 'attempts'
+  | 'latencyMs'
+  | 'batchSizeBytes'
+  | 'totalRows'
+  | 'successfulCount'
+  | 'failedCount'
+  | 'failedRows'
+> & {
+  /** The first reason. */
+  error: FailureReport | null
+}
+
+/** The message of an `Error` is not among what JSON shows of it. */
+export function plain({ code, message, retryable }: EngineError, kind?: string): FailureReport {
+  return { code, ...(kind !== undefined && { kind }), message, retryable }
+}
+
+/** Rows that are told as one, each by its own. */
+export function rowByRow(failed: readonly ZerobusFailedRows[]): FailedRow[] {
+  return failed.flatMap(({ first, count, code, message }) =>
+    Array.from({ length: count }, (_, place) => ({ row: first + place, code, message })),
+  )
+}
+
 /** What became of a batch. */
 export class TransmissionResult {
   /** All rows arrived, or are in the spool. */
@@ -148,9 +186,7 @@ export class TransmissionResult {
 
   /** Rows that did not arrive, in order. */
   get failedRows(): FailedRow[] {
-    return this.failed.flatMap(({ first, count, code, message }) =>
-      Array.from({ length: count }, (_, place) => ({ row: first + place, code, message })),
-    )
+    return rowByRow(this.failed)
   }
 
   /** Places of the rows that arrived, in order. */
@@ -170,6 +206,15 @@ export class TransmissionResult {
       this.batch.schema,
       this.spans().map(([from, to]) => this.batch.slice(from, to)),
     )
+  }
+
+  /** As plain data, without the batch. */
+  toJSON(): TransmissionReport {
+    const { success, spooled, attempts, latencyMs, batchSizeBytes, totalRows, successfulCount, failedCount } = this
+    const { failedRows, errorKind } = this
+    const error = this.error ? plain(this.error, errorKind) : null
+    const counts = { totalRows, successfulCount, failedCount }
+    return { success, spooled, attempts, latencyMs, batchSizeBytes, ...counts, failedRows, error }
   }
 
   private spans(): [number, number][] {
@@ -192,23 +237,23 @@ export class ZerobusClient {
 
   private constructor(
     private readonly handle: Handle,
-    { observability, table }: ZerobusOptions,
+    { observability, table }: ZerobusConfig,
   ) {
     if (observability) this.telemetry = new Telemetry(observability, table, () => this.stats())
   }
 
   /** Checks the options and opens the spool; throws `INVALID_OPTION` with all that is wrong. It connects when it sends. */
-  static async open(options: ZerobusOptions): Promise<ZerobusClient> {
-    return new ZerobusClient(await called(available().open(JSON.stringify(options))), options)
+  static async open(options: ZerobusConfig): Promise<ZerobusClient> {
+    return new ZerobusClient(await called(available().open(written(options))), options)
   }
 
   /** Opens a stream for columns like these and ends it, without sending a row. Undefined, or why that fails. */
   static async test(
-    options: ZerobusOptions,
+    options: ZerobusConfig,
     schema: Declared | Schema,
   ): Promise<{ error: EngineError; kind: string } | undefined> {
     available()
-    const failure = await called(native().zerobusTry(JSON.stringify(options), Schema.of(schema).handle))
+    const failure = await called(native().zerobusTry(written(options), Schema.of(schema).handle))
     return failure ? { error: new EngineError(failure.code, failure.message), kind: failure.kind } : undefined
   }
 
@@ -242,6 +287,17 @@ export class ZerobusClient {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+}
+
+/** As JSON. What it does not have is a text in it, which no option takes: so the engine tells of it with all else. */
+function written(options: ZerobusConfig): string {
+  const strange = (value: unknown) =>
+    ['bigint', 'function', 'symbol'].includes(typeof value) || (typeof value === 'number' && !Number.isFinite(value))
+  try {
+    return JSON.stringify(options, (_, value) => (strange(value) ? quote(value) : value)) ?? 'null'
+  } catch (cause) {
+    throw new EngineError('INVALID_OPTION', `options cannot be read: ${(cause as Error).message}`, { cause })
   }
 }
 

@@ -14,16 +14,12 @@ use super::copies::Copies;
 use super::lane::{Counters, Job, Lane, Outcome};
 use super::outbox::Outbox;
 use super::payload::{Shape, split};
-use super::report::{Stats, TransmissionResult, gather, kept, lost, unfit};
+use super::report::{Lost, Stats, TransmissionResult, gather, kept, lost, unfit};
 use super::wire;
 use crate::arrow::{Batch, cast_to_delta, delta_schema};
-use crate::error::{ErrorCode, HasCode};
 
 /// Bytes in memory are counted in these.
 const UNIT: u64 = 1024;
-
-/// Rows that did not arrive: number, code, message.
-pub(super) type Lost = Vec<(usize, ErrorCode, String)>;
 
 /// What sends, shared by callers and by the spool's drain.
 pub(super) struct Sender {
@@ -42,15 +38,14 @@ pub(super) struct Sender {
 /// What became of rows that travelled.
 pub(super) struct Sent {
     pub attempts: u32,
-    pub lost: Lost,
+    pub lost: Vec<Lost>,
     pub error: Option<SendError>,
 }
 
 impl Sent {
     /// None of the rows arrived.
     pub(super) fn nothing(numbers: &[usize], error: SendError) -> Self {
-        let lost = numbers.iter().map(|row| (*row, error.code(), error.to_string())).collect();
-        Sent { attempts: 0, lost, error: Some(error) }
+        Sent { attempts: 0, lost: Lost::each(numbers, &error).collect(), error: Some(error) }
     }
 }
 
@@ -91,11 +86,8 @@ impl Sender {
             }
         };
         let own = |row: usize| numbers.get(row).copied().unwrap_or(row);
-        let mut sent = Sent { attempts: 0, lost: Vec::new(), error: None };
-        for (row, code, message) in unfit(&unfit_rows) {
-            sent.error.get_or_insert(SendError::Conversion { code, message: message.clone() });
-            sent.lost.push((own(row), code, message));
-        }
+        let (lost, error) = unfit(unfit_rows, own);
+        let sent = Sent { attempts: 0, lost, error };
         let mut outcomes = Vec::with_capacity(parts.len());
         for part in parts {
             let room = self.room(part.payload.bytes() as u64).await?;
@@ -156,9 +148,9 @@ impl Client {
         let (jobs, lane) = if config.writer_disabled {
             (None, None)
         } else {
-            let sdk = wire::client(&config).map_err(|error| SendError::of(&error, &config))?;
+            let access = wire::client(&config)?;
             let (jobs, queue) = mpsc::unbounded_channel();
-            let lane = Lane::new(config.clone(), sdk, counters.clone(), queue);
+            let lane = Lane::new(config.clone(), access, counters.clone(), queue);
             (Some(jobs), Some(tokio::spawn(lane.run())))
         };
         let units = u32::try_from(config.max_in_flight_bytes / UNIT).unwrap_or(u32::MAX);
@@ -242,9 +234,8 @@ impl Client {
             }
         };
         let numbers = kept(total_rows, &errors);
-        let mut sent = Sent { attempts: 0, lost: unfit(&errors), error: None };
-        sent.error =
-            sent.lost.first().map(|(_, code, message)| SendError::Conversion { code: *code, message: message.clone() });
+        let (lost, error) = unfit(errors, |row| row);
+        let mut sent = Sent { attempts: 0, lost, error };
         if let Some(before) = before {
             let _ = before.await;
         }
@@ -343,7 +334,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 pub async fn try_to_open(config: ZerobusConfig, schema: &arrow_schema::SchemaRef) -> Result<(), SendError> {
     config.validate()?;
     let shape = Shape::of(config.delivery, &delta_schema(schema)?)?;
-    let sdk = wire::client(&config).map_err(|error| SendError::of(&error, &config))?;
-    let open = wire::Wire::open(&sdk, &config, &shape).await.map_err(|error| SendError::of(&error, &config))?;
+    let access = wire::client(&config)?;
+    let open = wire::Wire::open(&access, &config, &shape).await.map_err(|error| SendError::of(&error, &config))?;
     open.end().await.map(drop).map_err(|error| SendError::of(&error, &config))
 }

@@ -1,9 +1,12 @@
 //! What a sender is told, and what is wrong with it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
 
 use super::SendError;
 use crate::arrow::Compression;
@@ -99,6 +102,7 @@ pub enum WhenSpoolFull {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SpoolConfig {
     /// One sender at a time has it.
+    #[serde(default)]
     pub folder: PathBuf,
     /// 0: each batch waits for the disk.
     #[serde(default)]
@@ -120,6 +124,7 @@ fn spool_bytes() -> u64 {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Observability {
     /// Of an OpenTelemetry collector that takes OTLP over HTTP.
+    #[serde(default)]
     pub endpoint: String,
     /// So often they are sent.
     #[serde(default = "observability_interval")]
@@ -156,7 +161,7 @@ pub struct ZerobusConfig {
     pub connect_timeout_ms: u64,
     /// So many bytes of rows are in memory at most; more waits in `send`.
     pub max_in_flight_bytes: u64,
-    /// Certificates (PEM) that are trusted beside the system's.
+    /// Certificates (PEM) that are trusted beside the system's, of either side.
     pub ca: Option<String>,
     /// Copies of what is sent.
     pub debug: Debug,
@@ -195,11 +200,11 @@ impl Default for ZerobusConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Its name.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// Its value; a secret's is not shown.
     pub value: String,
     /// What it has to be.
-    pub rule: &'static str,
+    pub rule: Cow<'static, str>,
 }
 
 impl fmt::Display for Problem {
@@ -208,16 +213,106 @@ impl fmt::Display for Problem {
     }
 }
 
+impl Problem {
+    /// One that is unknown, or of the wrong kind.
+    fn of(field: String, value: &Value, error: &serde_json::Error) -> Self {
+        let text = error.to_string();
+        let expected = text.rsplit_once("expected ").map_or(text.as_str(), |(_, expected)| expected);
+        let rule = if text.starts_with("unknown field") {
+            format!("which is no option; there is {expected}")
+        } else {
+            let kind = match expected {
+                "u32" | "u64" | "usize" => "a whole number, 0 or more",
+                "a boolean" => "true or false",
+                "a string" | "path string" | "string or map" => "a text",
+                other if other.starts_with("struct ") => "an object",
+                other => other,
+            };
+            format!("and has to be {kind}")
+        };
+        let value = match value {
+            _ if field == "clientSecret" => "***".into(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Problem { field: field.into(), value, rule: rule.into() }
+    }
+}
+
+/// Takes what lies at a path out; its name, and what it was.
+fn take(given: &mut Value, path: &Path) -> Option<(String, Value)> {
+    let mut names: Vec<&str> = Vec::new();
+    for segment in path.iter() {
+        match segment {
+            Segment::Map { key } => names.push(key),
+            _ => break,
+        }
+    }
+    let (last, way) = names.split_last()?;
+    let place = way.iter().try_fold(given, |place, name| place.get_mut(name))?;
+    let value = place.as_object_mut()?.remove(*last)?;
+    Some((names.join("."), value))
+}
+
+/// Whether one is the other, or in it.
+fn lies_in(field: &str, outer: &str) -> bool {
+    field.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// Longer waits are as good as none, and some clocks cannot tell them.
 const MAX_WAIT_MS: u64 = 24 * 60 * 60 * 1000;
 
 impl ZerobusConfig {
+    /// Options as JSON, checked to the last name and value. All that is wrong is told, not the first alone.
+    pub fn from_json(text: &str) -> Result<Self, SendError> {
+        let mut given: Value = serde_json::from_str(text).unwrap_or_default();
+        let mut problems = Vec::new();
+        // Serde takes a list for an object.
+        if let Value::Object(options) = &mut given {
+            options.retain(|name, value| {
+                let rule = "and cannot be a list".into();
+                problems.extend(value.is_array().then(|| Problem {
+                    field: name.clone().into(),
+                    value: value.to_string(),
+                    rule,
+                }));
+                !value.is_array()
+            });
+        } else {
+            given = Value::Null;
+        }
+        let config = loop {
+            match serde_path_to_error::deserialize::<_, Self>(&given) {
+                Ok(config) => break config,
+                // Without what is wrong the next one shows.
+                Err(error) => match take(&mut given, error.path()) {
+                    Some((field, value)) => problems.push(Problem::of(field, &value, error.inner())),
+                    None => {
+                        let rule = "and has to be an object".into();
+                        let problem = Problem { field: "options".into(), value: given.to_string(), rule };
+                        return Err(SendError::Configuration(vec![problem]));
+                    }
+                },
+            }
+        };
+        // What was taken out is not missed, too.
+        let told: Vec<_> = problems.iter().map(|problem| problem.field.clone()).collect();
+        let is_new = |problem: &Problem| !told.iter().any(|field| lies_in(&problem.field, field));
+        problems.extend(config.problems().into_iter().filter(is_new));
+        if problems.is_empty() { Ok(config) } else { Err(SendError::Configuration(problems)) }
+    }
+
     /// All that is wrong, not the first alone.
     pub fn validate(&self) -> Result<(), SendError> {
+        let problems = self.problems();
+        if problems.is_empty() { Ok(()) } else { Err(SendError::Configuration(problems)) }
+    }
+
+    fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let mut rule = |holds: bool, field, value: &dyn fmt::Display, rule| {
+        let mut rule = |holds: bool, field: &'static str, value: &dyn fmt::Display, rule: &'static str| {
             if !holds {
-                problems.push(Problem { field, value: value.to_string(), rule });
+                problems.push(Problem { field: field.into(), value: value.to_string(), rule: rule.into() });
             }
         };
         let parts: Vec<&str> = self.table.split('.').collect();
@@ -273,7 +368,7 @@ impl ZerobusConfig {
             let interval = (100..=MAX_WAIT_MS).contains(interval_ms);
             rule(interval, "observability.intervalMs", interval_ms, "and has to be from 100 to a day");
         }
-        if problems.is_empty() { Ok(()) } else { Err(SendError::Configuration(problems)) }
+        problems
     }
 
     /// A text of the other side, without the secret that it may have sent back.
@@ -317,12 +412,50 @@ mod tests {
         .unwrap()
     }
 
-    fn fields(config: &ZerobusConfig) -> Vec<&'static str> {
-        match config.validate() {
-            Ok(()) => Vec::new(),
-            Err(SendError::Configuration(problems)) => problems.iter().map(|problem| problem.field).collect(),
-            Err(other) => panic!("{other}"),
+    fn fields(config: &ZerobusConfig) -> Vec<Cow<'static, str>> {
+        config.problems().into_iter().map(|problem| problem.field).collect()
+    }
+
+    #[test]
+    fn what_is_unknown_or_of_the_wrong_kind_is_told_with_all_else() {
+        let text = r#"{
+            "endpoint": "http://far.example.com", "table": 5, "unityCatalogUrl": "https://dbc.example.com", "tabel": "a.b.c",
+            "clientId": "id", "clientSecret": 12345, "delivery": "pigeon", "writerDisabled": "yes",
+            "retry": { "maxAttempts": -1, "baseDelayMs": 0, "often": true }, "ackTimeoutMs": 1.5,
+            "debug": [], "spool": { "maxBytes": "much" }, "observability": {}, "compression": null
+        }"#;
+        let error = ZerobusConfig::from_json(text).unwrap_err();
+        let SendError::Configuration(problems) = &error else { panic!("{error}") };
+        let mut told: Vec<(&str, &str, &str)> =
+            problems.iter().map(|it| (&*it.field, &*it.value, it.rule.get(..22).unwrap_or(&it.rule))).collect();
+        told.sort_unstable();
+        assert_eq!(
+            told,
+            [
+                ("ackTimeoutMs", "1.5", "and has to be a whole "),
+                ("clientSecret", "***", "and has to be a text"),
+                ("compression", "null", "and has to be a text"),
+                ("debug", "[]", "and cannot be a list"),
+                ("delivery", "pigeon", "and has to be one of `"),
+                ("endpoint", "http://far.example.com", "which is no https:// a"),
+                ("observability.endpoint", "", "which is no http:// or"),
+                ("retry.baseDelayMs", "0", "and has to be 1 or mor"),
+                ("retry.maxAttempts", "-1", "and has to be a whole "),
+                ("retry.often", "true", "which is no option; th"),
+                ("spool.folder", "", "and has to be set"),
+                ("spool.maxBytes", "much", "and has to be a whole "),
+                ("tabel", "a.b.c", "which is no option; th"),
+                ("table", "5", "and has to be a text"),
+                ("writerDisabled", "yes", "and has to be true or "),
+            ]
+        );
+        assert!(!error.to_string().contains("12345"), "{error}");
+        for odd in ["[]", "null", "5", "{", ""] {
+            let error = ZerobusConfig::from_json(odd).unwrap_err();
+            assert!(error.to_string().starts_with("options is '"), "{odd}: {error}");
         }
+        let good = r#"{ "table": "a.b.c", "writerDisabled": true, "debug": { "arrow": true, "folder": "copies" } }"#;
+        assert!(ZerobusConfig::from_json(good).is_ok());
     }
 
     #[test]

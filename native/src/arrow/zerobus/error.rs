@@ -1,4 +1,6 @@
-//! What can go wrong with sending, and which of it may go away by itself.
+//! What can go wrong with sending, and what then becomes of the rows.
+
+use std::sync::Arc;
 
 use databricks_zerobus_ingest_sdk::ZerobusError;
 use tonic::{Code, Status};
@@ -7,6 +9,27 @@ use super::config::{Problem, ZerobusConfig};
 use crate::arrow::Fault;
 use crate::error::{ErrorCode, HasCode};
 use crate::spool::SpoolError;
+
+/// What becomes of rows that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// They are tried again, as often as they may be. It may go away by itself.
+    Again,
+    /// They are at fault: they are looked for and set aside, and the others go on.
+    Aside,
+    /// They are not tried again: who waits for them is told. In a spool they stay until somebody has mended it.
+    End,
+}
+
+/// Why a row has no form in which it could be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RowFault {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: String,
+}
 
 /// What can go wrong.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -49,14 +72,12 @@ pub enum SendError {
     /// A message that is not taken because of its size.
     #[error("Zerobus refuses it as too large: {0}; send smaller rows")]
     TooLarge(String),
-    /// What is in a batch cannot be sent.
-    #[error("{message}")]
-    Conversion {
-        /// Of the conversion.
-        code: ErrorCode,
-        /// In its words.
-        message: String,
-    },
+    /// A row that has no form in which it could be sent.
+    #[error("{0}")]
+    Unfit(RowFault),
+    /// A batch that cannot be sent, or not be copied.
+    #[error("{0}")]
+    Batch(Arc<Fault>),
     /// Tried as often as it should.
     #[error("given up after {attempts} attempts: {last}")]
     RetryExhausted {
@@ -66,13 +87,8 @@ pub enum SendError {
         last: Box<SendError>,
     },
     /// The spool does not take it.
-    #[error("{message}")]
-    Spool {
-        /// Of the spool.
-        code: ErrorCode,
-        /// In its words.
-        message: String,
-    },
+    #[error("{0}")]
+    Spool(Arc<SpoolError>),
     /// It was closed.
     #[error("the Zerobus client is closed; open it again")]
     Closed,
@@ -89,7 +105,9 @@ impl HasCode for SendError {
             SendError::TokenRefresh(_) | SendError::Connection(_) | SendError::Transmission(_) => ErrorCode::Transport,
             SendError::Missing(_) | SendError::Schema { .. } | SendError::Rejected(_) => ErrorCode::Refused,
             SendError::TooLarge(_) => ErrorCode::TooLarge,
-            SendError::Conversion { code, .. } | SendError::Spool { code, .. } => *code,
+            SendError::Unfit(fault) => fault.code,
+            SendError::Batch(fault) => fault.code(),
+            SendError::Spool(error) => error.code(),
             SendError::RetryExhausted { last, .. } => last.code(),
             SendError::Closed => ErrorCode::Closed,
             SendError::Internal(_) => ErrorCode::Internal,
@@ -98,22 +116,36 @@ impl HasCode for SendError {
 }
 
 impl SendError {
-    /// Whether the same may go well when it is tried again.
-    pub fn is_retryable(&self) -> bool {
+    /// The one place that says what becomes of rows that failed so: the lane and the spool's drain ask it, and
+    /// `retryable` of an error in JavaScript is true for what is `Again` here, and for nothing else.
+    pub fn fate(&self) -> Fate {
         match self {
-            SendError::TokenRefresh(_) | SendError::Connection(_) | SendError::Transmission(_) => true,
+            SendError::TokenRefresh(_) | SendError::Connection(_) | SendError::Transmission(_) => Fate::Again,
+            SendError::Schema { .. } | SendError::Rejected(_) | SendError::TooLarge(_) | SendError::Unfit(_) => {
+                Fate::Aside
+            }
             SendError::Configuration(_)
             | SendError::Authentication(_)
             | SendError::Permission(_)
             | SendError::Missing(_)
-            | SendError::Schema { .. }
-            | SendError::Rejected(_)
-            | SendError::TooLarge(_)
-            | SendError::Conversion { .. }
-            | SendError::RetryExhausted { .. }
-            | SendError::Spool { .. }
             | SendError::Closed
-            | SendError::Internal(_) => false,
+            | SendError::Internal(_) => Fate::End,
+            // For whoever tries it later than this.
+            SendError::RetryExhausted { last, .. } => last.fate(),
+            SendError::Batch(fault) => match &**fault {
+                Fault::Schema { .. }
+                | Fault::Ipc(_)
+                | Fault::TooLarge { .. }
+                | Fault::Conversion(_)
+                | Fault::OtherSchema { .. } => Fate::Aside,
+                Fault::Locked(..) | Fault::DiskFull(_) => Fate::Again,
+                Fault::File { .. } | Fault::Internal(_) => Fate::End,
+            },
+            SendError::Spool(error) => match &**error {
+                SpoolError::Locked(_) | SpoolError::Full { .. } | SpoolError::DiskFull(_) => Fate::Again,
+                SpoolError::TooLarge(..) => Fate::Aside,
+                SpoolError::Failed { .. } => Fate::End,
+            },
         }
     }
 
@@ -130,9 +162,9 @@ impl SendError {
             SendError::Schema { .. } => "schema",
             SendError::Rejected(_) => "rejected",
             SendError::TooLarge(_) => "too-large",
-            SendError::Conversion { .. } => "conversion",
+            SendError::Unfit(_) | SendError::Batch(_) => "conversion",
             SendError::RetryExhausted { .. } => "retry-exhausted",
-            SendError::Spool { .. } => "spool",
+            SendError::Spool(_) => "spool",
             SendError::Closed => "closed",
             SendError::Internal(_) => "internal",
         }
@@ -200,37 +232,38 @@ fn is_about_size(text: &str) -> bool {
 
 impl From<Fault> for SendError {
     fn from(fault: Fault) -> Self {
-        SendError::Conversion { code: fault.code(), message: fault.to_string() }
+        SendError::Batch(Arc::new(fault))
     }
 }
 
 impl From<SpoolError> for SendError {
     fn from(error: SpoolError) -> Self {
-        SendError::Spool { code: error.code(), message: error.to_string() }
+        SendError::Spool(Arc::new(error))
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_status_says_whether_it_is_worth_a_second_attempt() {
+    fn a_status_says_what_becomes_of_the_rows() {
         let config = ZerobusConfig { client_secret: "hush".into(), ..ZerobusConfig::default() };
         let closed = |code, text| SendError::of(&ZerobusError::StreamClosedError(Status::new(code, text)), &config);
-        for (code, text, kind, retryable) in [
-            (Code::Unavailable, "", "transmission", true),
-            (Code::Internal, "", "transmission", true),
-            (Code::ResourceExhausted, "quota", "transmission", true),
-            (Code::ResourceExhausted, "Received message larger than max (9 vs. 4)", "too-large", false),
-            (Code::OutOfRange, "decoded message length too large", "too-large", false),
-            (Code::InvalidArgument, "no", "rejected", false),
-            (Code::NotFound, "no table", "missing", false),
-            (Code::Unauthenticated, "hush", "authentication", false),
-            (Code::PermissionDenied, "no", "permission", false),
+        for (code, text, kind, fate) in [
+            (Code::Unavailable, "", "transmission", Fate::Again),
+            (Code::Internal, "", "transmission", Fate::Again),
+            (Code::ResourceExhausted, "quota", "transmission", Fate::Again),
+            (Code::ResourceExhausted, "Received message larger than max (9 vs. 4)", "too-large", Fate::Aside),
+            (Code::OutOfRange, "decoded message length too large", "too-large", Fate::Aside),
+            (Code::InvalidArgument, "no", "rejected", Fate::Aside),
+            (Code::NotFound, "no table", "missing", Fate::End),
+            (Code::Unauthenticated, "hush", "authentication", Fate::End),
+            (Code::PermissionDenied, "no", "permission", Fate::End),
         ] {
             let error = closed(code, text);
-            assert_eq!((error.kind(), error.is_retryable()), (kind, retryable), "{code} {text}");
+            assert_eq!((error.kind(), error.fate()), (kind, fate), "{code} {text}");
             assert!(!error.to_string().contains("hush"));
         }
         let of = |error| SendError::of(&error, &config).kind();
@@ -254,20 +287,58 @@ mod tests {
         let opening = ZerobusError::CreateStreamError(Status::unavailable("away"));
         assert_eq!(SendError::of(&opening, &config).kind(), "connection");
     }
+
     #[test]
-    fn each_has_the_code_of_its_cause() {
-        let exhausted = SendError::RetryExhausted { attempts: 5, last: Box::new(SendError::TooLarge("big".into())) };
-        let schema = SendError::Schema { message: "no".into(), causes: "FieldNotInTable".into() };
-        for (error, code, kind) in [
-            (exhausted, ErrorCode::TooLarge, "retry-exhausted"),
-            (schema, ErrorCode::Refused, "schema"),
-            (SendError::TokenRefresh("away".into()), ErrorCode::Transport, "token-refresh"),
-            (SendError::Permission("no".into()), ErrorCode::Unauthorized, "permission"),
-            (SendError::Closed, ErrorCode::Closed, "closed"),
-            (SendError::Internal("odd".into()), ErrorCode::Internal, "internal"),
-        ] {
-            assert_eq!((error.code(), error.kind()), (code, kind));
-            assert_eq!(error.is_retryable(), kind == "token-refresh");
+    fn each_has_its_code_and_its_fate_and_javascript_agrees() {
+        let exhausted = |last: SendError| SendError::RetryExhausted { attempts: 5, last: Box::new(last) };
+        let text = String::new;
+        let folder = || std::path::PathBuf::from("there");
+        let schema = SendError::Schema { message: text(), causes: "FieldNotInTable".into() };
+        let row = |code| SendError::Unfit(RowFault { code, message: text() });
+        let table: [(SendError, ErrorCode, &str, Fate); 31] = [
+            (SendError::Configuration(Vec::new()), ErrorCode::InvalidOption, "configuration", Fate::End),
+            (SendError::Authentication(text()), ErrorCode::Unauthorized, "authentication", Fate::End),
+            (SendError::Permission(text()), ErrorCode::Unauthorized, "permission", Fate::End),
+            (SendError::TokenRefresh(text()), ErrorCode::Transport, "token-refresh", Fate::Again),
+            (SendError::Connection(text()), ErrorCode::Transport, "connection", Fate::Again),
+            (SendError::Transmission(text()), ErrorCode::Transport, "transmission", Fate::Again),
+            (SendError::Missing(text()), ErrorCode::Refused, "missing", Fate::End),
+            (schema, ErrorCode::Refused, "schema", Fate::Aside),
+            (SendError::Rejected(text()), ErrorCode::Refused, "rejected", Fate::Aside),
+            (SendError::TooLarge(text()), ErrorCode::TooLarge, "too-large", Fate::Aside),
+            (row(ErrorCode::Conversion), ErrorCode::Conversion, "conversion", Fate::Aside),
+            (row(ErrorCode::TooLarge), ErrorCode::TooLarge, "conversion", Fate::Aside),
+            (Fault::schema("a", "b").into(), ErrorCode::InvalidOption, "conversion", Fate::Aside),
+            (Fault::ipc(&"").into(), ErrorCode::InvalidInput, "conversion", Fate::Aside),
+            (Fault::TooLarge { what: "", size: 2, limit: 1 }.into(), ErrorCode::TooLarge, "conversion", Fate::Aside),
+            (Fault::Conversion(text()).into(), ErrorCode::Conversion, "conversion", Fate::Aside),
+            (
+                Fault::OtherSchema { found: text(), wanted: text() }.into(),
+                ErrorCode::Conversion,
+                "conversion",
+                Fate::Aside,
+            ),
+            (Fault::Locked(folder(), text()).into(), ErrorCode::StoreLocked, "conversion", Fate::Again),
+            (Fault::DiskFull(folder()).into(), ErrorCode::DiskFull, "conversion", Fate::Again),
+            (Fault::File { path: folder(), reason: text() }.into(), ErrorCode::StoreFailed, "conversion", Fate::End),
+            (Fault::Internal(text()).into(), ErrorCode::Internal, "conversion", Fate::End),
+            (SpoolError::Locked(folder()).into(), ErrorCode::StoreLocked, "spool", Fate::Again),
+            (SpoolError::Full { path: folder(), held: 1, max: 1 }.into(), ErrorCode::BufferFull, "spool", Fate::Again),
+            (SpoolError::TooLarge(2, 1).into(), ErrorCode::TooLarge, "spool", Fate::Aside),
+            (SpoolError::DiskFull(folder()).into(), ErrorCode::DiskFull, "spool", Fate::Again),
+            (SpoolError::Failed { path: folder(), reason: text() }.into(), ErrorCode::StoreFailed, "spool", Fate::End),
+            (exhausted(SendError::Transmission(text())), ErrorCode::Transport, "retry-exhausted", Fate::Again),
+            (exhausted(SendError::Connection(text())), ErrorCode::Transport, "retry-exhausted", Fate::Again),
+            (exhausted(SendError::TokenRefresh(text())), ErrorCode::Transport, "retry-exhausted", Fate::Again),
+            (SendError::Closed, ErrorCode::Closed, "closed", Fate::End),
+            (SendError::Internal(text()), ErrorCode::Internal, "internal", Fate::End),
+        ];
+        let javascript = include_str!("../../../../nodes/shared/errors.ts");
+        for (error, code, kind, fate) in table {
+            assert_eq!((error.code(), error.kind(), error.fate()), (code, kind, fate), "{error}");
+            let name = serde_json::to_string(&code).unwrap();
+            let line = format!("  {}: {},", name.trim_matches('"'), fate == Fate::Again);
+            assert!(javascript.lines().any(|it| it == line), "nodes/shared/errors.ts has no line '{line}'");
         }
     }
 }

@@ -11,20 +11,23 @@
 //!   then goes carefully: one piece at a time. A piece that is refused alone is halved until the rows at fault are
 //!   known; those are set aside with the reason, and the rest goes on. So nothing is tried for ever.
 //! - Nobody is at fault for a failure of the network: pieces that were not alone on the stream are not counted.
+//! - What a failure means is said by [`SendError::fate`] alone. A stream that was let in, and then is put out, gets one
+//!   more: its opening may bring a new token.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use databricks_zerobus_ingest_sdk::{ZerobusError, ZerobusSdk};
+use databricks_zerobus_ingest_sdk::ZerobusError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::sleep;
 
 use super::SendError;
 use super::backoff::pause;
 use super::config::ZerobusConfig;
+use super::error::Fate;
 use super::payload::{Payload, Shape};
-use super::wire::Wire;
+use super::wire::{Access, Wire};
 
 /// So many bytes are handed to a stream before some of them are acknowledged: their age counts from then on.
 const WINDOW_BYTES: usize = 64 << 20;
@@ -49,6 +52,8 @@ pub(super) struct Job {
     refused: Vec<(usize, usize, SendError)>,
     attempts: u32,
     failures: u32,
+    /// A stream was put out with it, and none of its rows arrived since.
+    put_out: bool,
     halvings: u32,
     done: oneshot::Sender<Outcome>,
     _room: OwnedSemaphorePermit,
@@ -79,6 +84,7 @@ impl Job {
             refused: Vec::new(),
             attempts: 0,
             failures: 0,
+            put_out: false,
             halvings: 0,
             done,
             _room: room,
@@ -97,6 +103,14 @@ impl Job {
     fn refuse_all(&mut self, error: &SendError) {
         while !self.pieces.is_empty() {
             self.refuse(error.clone());
+        }
+    }
+
+    /// It was tried once more for nothing.
+    fn fail(&mut self, error: &SendError, max_attempts: u32) {
+        self.failures += 1;
+        if self.failures >= max_attempts {
+            self.refuse_all(&SendError::RetryExhausted { attempts: self.attempts, last: Box::new(error.clone()) });
         }
     }
 
@@ -150,7 +164,7 @@ struct Open {
 
 pub(super) struct Lane {
     config: Arc<ZerobusConfig>,
-    sdk: ZerobusSdk,
+    access: Access,
     counters: Arc<Counters>,
     jobs: mpsc::UnboundedReceiver<Job>,
     /// No more jobs will come.
@@ -166,12 +180,12 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) fn new(
         config: Arc<ZerobusConfig>,
-        sdk: ZerobusSdk,
+        access: Access,
         counters: Arc<Counters>,
         jobs: mpsc::UnboundedReceiver<Job>,
     ) -> Self {
         let (waiting, under_way) = (VecDeque::new(), VecDeque::new());
-        Lane { config, sdk, counters, jobs, ended: false, waiting, under_way, careful: 0, shut: 0 }
+        Lane { config, access, counters, jobs, ended: false, waiting, under_way, careful: 0, shut: 0 }
     }
 
     /// Until nobody can give it jobs any more, and all it had are done.
@@ -216,12 +230,12 @@ impl Lane {
     async fn open(&mut self) -> Option<Open> {
         let shape = self.waiting.front()?.shape.clone();
         self.counters.streams.fetch_add(1, Ordering::Relaxed);
-        let mut opened = Wire::open(&self.sdk, &self.config, &shape).await;
+        let mut opened = Wire::open(&self.access, &self.config, &shape).await;
         if let Err(error) = &opened
             && matches!(SendError::of(error, &self.config), SendError::Authentication(_) | SendError::Permission(_))
         {
             // The client has forgotten the token, which may have been revoked: a new one decides.
-            opened = Wire::open(&self.sdk, &self.config, &shape).await;
+            opened = Wire::open(&self.access, &self.config, &shape).await;
         }
         match opened {
             Ok(wire) => {
@@ -238,21 +252,18 @@ impl Lane {
     /// No stream opens: that is nobody's fault, but each job waits only so often.
     async fn stay_shut(&mut self, error: SendError) {
         self.shut += 1;
-        let retryable = error.is_retryable();
+        let fate = error.fate();
         let schema = self.waiting.front().map(|job| job.shape.schema.clone());
-        // A table that does not take one schema may take another.
-        let about_schema = matches!(error, SendError::Schema { .. } | SendError::Rejected(_));
         for mut job in std::mem::take(&mut self.waiting) {
-            if about_schema && schema.as_ref() != Some(&job.shape.schema) {
+            // There is nothing but the schema yet that could be at fault. The table may take another.
+            if fate == Fate::Aside && schema.as_ref() != Some(&job.shape.schema) {
                 self.waiting.push_back(job);
                 continue;
             }
             job.attempts += 1;
-            job.failures += 1;
-            if !retryable {
-                job.refuse_all(&error);
-            } else if job.failures >= self.config.retry.max_attempts {
-                job.refuse_all(&exhausted(&job, &error));
+            match fate {
+                Fate::Again => job.fail(&error, self.config.retry.max_attempts),
+                Fate::Aside | Fate::End => job.refuse_all(&error),
             }
             if job.pieces.is_empty() {
                 self.finish(job);
@@ -361,6 +372,7 @@ impl Lane {
             // As at a rotation: it goes on at once.
             if let Some(job) = self.waiting.front_mut() {
                 job.failures = 0;
+                job.put_out = false;
             }
             return;
         }
@@ -373,17 +385,15 @@ impl Lane {
     /// No row arrived. The first job may be at fault; its failures so far.
     fn blame(&mut self, error: SendError, under_way: usize) -> u32 {
         let Some(mut job) = self.waiting.pop_front() else { return 0 };
-        let refused = is_refusal(&error);
+        let fate = error.fate();
         // One of those that were under way is refused; a failure of another kind says less.
-        self.careful = self.careful.max(if refused { under_way } else { 1 });
-        if under_way == 1 && refused {
-            job.narrow(error);
-        } else if !refused {
-            job.failures += 1;
-            if job.failures >= self.config.retry.max_attempts {
-                let exhausted = exhausted(&job, &error);
-                job.refuse_all(&exhausted);
-            }
+        self.careful = self.careful.max(if fate == Fate::Aside { under_way } else { 1 });
+        match fate {
+            Fate::Again => job.fail(&error, self.config.retry.max_attempts),
+            Fate::Aside if under_way == 1 => job.narrow(error),
+            Fate::Aside => {}
+            Fate::End if job.put_out => job.refuse_all(&error),
+            Fate::End => job.put_out = true,
         }
         let failures = job.failures;
         if job.pieces.is_empty() {
@@ -400,6 +410,7 @@ impl Lane {
         let Some(piece) = job.pieces.pop_front() else { return };
         self.counters.rows.fetch_add(piece.payload.rows() as u64, Ordering::Relaxed);
         job.failures = 0;
+        job.put_out = false;
         if job.pieces.is_empty() {
             self.careful = self.careful.saturating_sub(1);
             self.counters.bytes.fetch_add(job.bytes as u64, Ordering::Relaxed);
@@ -415,13 +426,4 @@ impl Lane {
         // Who does not wait for it any more does not want to know.
         let _ = job.done.send(Outcome { attempts: job.attempts, refused: job.refused });
     }
-}
-
-fn exhausted(job: &Job, error: &SendError) -> SendError {
-    SendError::RetryExhausted { attempts: job.attempts, last: Box::new(error.clone()) }
-}
-
-/// Whether rows are at fault, and not the way there.
-fn is_refusal(error: &SendError) -> bool {
-    matches!(error, SendError::Rejected(_) | SendError::TooLarge(_) | SendError::Schema { .. })
 }

@@ -11,7 +11,7 @@
 //! | `error` | what can go wrong, and what of it may go away |
 //! | `backoff` | pauses between attempts |
 //! | `payload` | rows in the form in which they travel |
-//! | `wire`, `tls` | one stream of the official client |
+//! | `wire`, `tls`, `token` | one stream of the official client, and whom it trusts |
 //! | `lane` | one stream after the other: order, acknowledgements, who is at fault |
 //! | `outbox`, `aside` | what waits on disk, and what is not taken of it |
 //! | `copies` | copies of what is sent |
@@ -28,9 +28,10 @@ mod outbox;
 mod payload;
 mod report;
 mod tls;
+mod token;
 mod wire;
 
 pub use client::{Client, try_to_open};
 pub use config::{Debug, Delivery, Observability, Problem, Retry, Secret, SpoolConfig, WhenSpoolFull, ZerobusConfig};
-pub use error::SendError;
+pub use error::{Fate, RowFault, SendError};
 pub use report::{FailedRows, Stats, TransmissionResult};

@@ -18,11 +18,11 @@ use tokio::time::timeout;
 use super::SendError;
 use super::aside::Aside;
 use super::backoff::pause;
-use super::client::{Lost, Sender, Sending, Sent, blocking};
+use super::client::{Sender, Sending, Sent, blocking};
 use super::config::{SpoolConfig, WhenSpoolFull};
-use super::report::gather;
+use super::error::Fate;
+use super::report::{Lost, gather};
 use crate::arrow::{Batch, Compression, Form, decode, encode};
-use crate::error::ErrorCode;
 use crate::spool::{Durability, Options, Record, Spool, SpoolError, Stats, WhenFull};
 
 /// So many bytes are read from the spool, and sent, at a time.
@@ -224,16 +224,17 @@ impl Outbox {
             Ok(sending) => sending.outcome(sender).await,
             Err(error) => Err(error),
         };
-        let Sent { lost, error, .. } = match sent {
+        let Sent { lost, .. } = match sent {
             Ok(sent) => sent,
             // It stays as it is.
             Err(SendError::Closed) => return bytes,
             Err(error) => Sent::nothing(&numbers, error),
         };
-        let missing = matches!(error, Some(SendError::Missing(_)));
         let suspicious = round.trouble.get(&seq).is_some_and(|it| it.suspicion >= MAX_SUSPICION);
-        let (aside, open): (Lost, Lost) =
-            lost.into_iter().partition(|(_, code, _)| suspicious || (is_final(*code) && !missing));
+        let (aside, open): (Vec<Lost>, Vec<Lost>) = lost.into_iter().partition(|lost| match lost.fate {
+            Fate::Aside => true,
+            Fate::Again | Fate::End => suspicious,
+        });
         let kept = !aside.is_empty() && self.set_aside(seq, &batch, &numbers, &aside).await.is_err();
         if open.is_empty() && !kept {
             round.through = true;
@@ -242,7 +243,7 @@ impl Outbox {
             sender.changed.notify_waiters();
         } else {
             let rest = if kept { aside.into_iter().chain(open).collect() } else { open };
-            let mut rows: Vec<usize> = rest.into_iter().map(|(row, ..)| row).collect();
+            let mut rows: Vec<usize> = rest.into_iter().map(|lost| lost.row).collect();
             rows.sort_unstable();
             round.trouble.entry(seq).or_default().rows = Some(rows);
             round.late.push(seq);
@@ -259,15 +260,13 @@ impl Outbox {
     }
 
     /// What Zerobus does not take goes to files beside the spool, with the reasons.
-    async fn set_aside(&self, seq: u64, batch: &Batch, numbers: &[usize], lost: &Lost) -> Result<(), SendError> {
-        let mut rows: Vec<(usize, ErrorCode, String)> = lost
-            .iter()
-            .filter_map(|(row, code, message)| Some((numbers.binary_search(row).ok()?, *code, message.clone())))
-            .collect();
-        rows.sort_unstable_by_key(|(row, ..)| *row);
-        let first = rows.first().and_then(|(row, ..)| numbers.get(*row)).copied().unwrap_or_default();
-        let parts: Vec<Batch> = rows.iter().map(|(row, ..)| batch.slice(*row, 1)).collect();
-        let why = rows.into_iter().enumerate().map(|(place, (_, code, message))| (place, code, message));
+    async fn set_aside(&self, seq: u64, batch: &Batch, numbers: &[usize], lost: &[Lost]) -> Result<(), SendError> {
+        let place = |lost: &Lost| Some(Lost { row: numbers.binary_search(&lost.row).ok()?, ..lost.clone() });
+        let mut rows: Vec<Lost> = lost.iter().filter_map(place).collect();
+        rows.sort_unstable_by_key(|lost| lost.row);
+        let first = rows.first().and_then(|lost| numbers.get(lost.row)).copied().unwrap_or_default();
+        let parts: Vec<Batch> = rows.iter().map(|lost| batch.slice(lost.row, 1)).collect();
+        let why = rows.into_iter().enumerate().map(|(row, lost)| Lost { row, ..lost });
         let (why, schema, aside) = (gather(why.collect()), batch.schema().clone(), self.aside.clone());
         blocking(move || aside.put(seq, first, &Batch::join(schema, &parts)?, &why)).await
     }
@@ -287,9 +286,4 @@ fn open_rows(record: &Record, open: Option<Vec<usize>>) -> Result<(Batch, Vec<us
 /// Numbers that follow each other: the first, and how many.
 fn runs(rows: &[usize]) -> impl Iterator<Item = (usize, usize)> {
     rows.chunk_by(|before, after| before + 1 == *after).map(|run| (run[0], run.len()))
-}
-
-/// Whether rows that failed so will fail so again.
-fn is_final(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::Refused | ErrorCode::TooLarge | ErrorCode::Conversion)
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::SendError;
+use super::error::{Fate, RowFault};
 use crate::arrow::RowError;
 use crate::error::{ErrorCode, HasCode};
 
@@ -84,11 +85,28 @@ pub struct Stats {
     pub last_error: Option<String>,
 }
 
+/// A row that did not arrive.
+#[derive(Clone, Debug)]
+pub(super) struct Lost {
+    pub row: usize,
+    pub code: ErrorCode,
+    pub message: String,
+    pub fate: Fate,
+}
+
+impl Lost {
+    /// One error is that of many rows.
+    pub(super) fn each<'a>(rows: &'a [usize], error: &SendError) -> impl Iterator<Item = Lost> + 'a {
+        let (code, message, fate) = (error.code(), error.to_string(), error.fate());
+        rows.iter().map(move |&row| Lost { row, code, message: message.clone(), fate })
+    }
+}
+
 /// Consecutive rows with one reason become one entry.
-pub(super) fn gather(mut rows: Vec<(usize, ErrorCode, String)>) -> Vec<FailedRows> {
-    rows.sort_by_key(|(row, ..)| *row);
+pub(super) fn gather(mut rows: Vec<Lost>) -> Vec<FailedRows> {
+    rows.sort_by_key(|lost| lost.row);
     let mut failed: Vec<FailedRows> = Vec::new();
-    for (row, code, message) in rows {
+    for Lost { row, code, message, .. } in rows {
         match failed.last_mut() {
             Some(last) if last.first + last.count == row && last.code == code && last.message == message => {
                 last.count += 1;
@@ -99,22 +117,27 @@ pub(super) fn gather(mut rows: Vec<(usize, ErrorCode, String)>) -> Vec<FailedRow
     failed
 }
 
-/// Rows that have no form in which they could travel.
-pub(super) fn unfit(errors: &[RowError]) -> Vec<(usize, ErrorCode, String)> {
-    let told = errors.iter().map(|error| {
-        let message = format!("column '{}' does not go into the table: {}", error.column, error.reason.name());
-        (error.row, ErrorCode::Conversion, message)
+/// Rows that have no form in which they could travel. `own` is a row's number in the batch.
+pub(super) fn unfit(errors: Vec<RowError>, own: impl Fn(usize) -> usize) -> (Vec<Lost>, Option<SendError>) {
+    let told = errors.into_iter().map(|error| {
+        let row = own(error.row);
+        let fault = RowFault { code: error.reason.code(), message: RowError { row, ..error }.to_string() };
+        (row, SendError::Unfit(fault))
     });
-    told.collect()
+    let mut first = None;
+    let mut lost = Vec::new();
+    for (row, error) in told {
+        lost.extend(Lost::each(&[row], &error));
+        first.get_or_insert(error);
+    }
+    (lost, first)
 }
 
 /// Rows of a part that did not arrive; `rows` are its rows' numbers.
-pub(super) fn lost(rows: &[usize], refused: &[(usize, usize, SendError)]) -> Vec<(usize, ErrorCode, String)> {
-    let each = refused.iter().flat_map(|(first, count, error)| {
-        let numbers = rows.get(*first..first + count).unwrap_or_default();
-        let (code, message) = (error.code(), error.to_string());
-        numbers.iter().map(move |row| (*row, code, message.clone()))
-    });
+pub(super) fn lost(rows: &[usize], refused: &[(usize, usize, SendError)]) -> Vec<Lost> {
+    let each = refused
+        .iter()
+        .flat_map(|(first, count, error)| Lost::each(rows.get(*first..first + count).unwrap_or_default(), error));
     each.collect()
 }
 
@@ -134,7 +157,8 @@ mod tests {
 
     #[test]
     fn rows_of_one_reason_are_told_as_one() {
-        let row = |row, message: &str| (row, ErrorCode::Refused, message.to_owned());
+        let row =
+            |row, message: &str| Lost { row, code: ErrorCode::Refused, message: message.to_owned(), fate: Fate::Aside };
         let failed = gather(vec![row(4, "b"), row(1, "a"), row(2, "a"), row(3, "b"), row(9, "b")]);
         let spans: Vec<(usize, usize)> = failed.iter().map(|it| (it.first, it.count)).collect();
         assert_eq!(spans, [(1, 2), (3, 2), (9, 1)]);
@@ -142,10 +166,18 @@ mod tests {
 
     #[test]
     fn numbers_are_those_of_the_whole_batch() {
-        let unfit = [3, 1].map(|row| RowError { row, column: "x".into(), reason: Reason::Null });
-        let rows = kept(6, &unfit);
+        let out = |row, reason| RowError { row, column: "x[1].y".into(), value: "null".into(), reason };
+        let out = [out(3, Reason::Null), out(1, Reason::Size)];
+        let rows = kept(6, &out);
         assert_eq!(rows, [0, 2, 4, 5]);
+        let (told, first) = unfit(out.to_vec(), |row| row + 10);
+        assert_eq!(
+            told.iter().map(|it| (it.row, it.code)).collect::<Vec<_>>(),
+            [(13, ErrorCode::Conversion), (11, ErrorCode::TooLarge)]
+        );
+        let message = "row 13, column x[1].y: null is missing, and the column takes no null";
+        assert_eq!((told[0].message.as_str(), first.map(|it| it.to_string()).as_deref()), (message, Some(message)));
         let lost = lost(&rows, &[(1, 2, SendError::Rejected("no".into()))]);
-        assert_eq!(lost.iter().map(|(row, ..)| *row).collect::<Vec<_>>(), [2, 4]);
+        assert_eq!(lost.iter().map(|it| it.row).collect::<Vec<_>>(), [2, 4]);
     }
 }

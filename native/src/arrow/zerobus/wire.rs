@@ -8,9 +8,11 @@ use databricks_zerobus_ingest_sdk::{
 };
 use prost::Message;
 
+use super::SendError;
 use super::config::{Delivery, ZerobusConfig};
 use super::payload::{Payload, Shape};
 use super::tls::OwnCa;
+use super::token::Tokens;
 use crate::arrow::Compression;
 
 /// Longer than any wait; the acknowledgement's own timeout ends them.
@@ -18,16 +20,28 @@ const NEVER_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 /// More messages than a lane has under way.
 const MAX_MESSAGES: usize = 4096;
 
-/// A client, which keeps the token.
-pub(super) fn client(config: &ZerobusConfig) -> Result<ZerobusSdk, ZerobusError> {
+/// A client, and its token.
+pub(super) struct Access {
+    sdk: ZerobusSdk,
+    /// Where the client does not keep it itself.
+    tokens: Option<Arc<Tokens>>,
+}
+
+/// Nothing is opened yet.
+pub(super) fn client(config: &ZerobusConfig) -> Result<Access, SendError> {
     let builder = ZerobusSdk::builder()
         .endpoint(config.endpoint.trim_end_matches('/'))
         .unity_catalog_url(config.unity_catalog_url.trim_end_matches('/'))
         .application_name(concat!("millrace/", env!("CARGO_PKG_VERSION")));
-    match &config.ca {
-        Some(ca) => builder.tls_config(Arc::new(OwnCa(ca.clone()))).build(),
-        None => builder.build(),
-    }
+    let (builder, tokens) = match &config.ca {
+        Some(ca) => {
+            let tokens = Arc::new(Tokens::new(config, ca)?);
+            (builder.tls_config(Arc::new(OwnCa(ca.clone()))), Some(tokens))
+        }
+        None => (builder, None),
+    };
+    let sdk = builder.build().map_err(|error| SendError::of(&error, config))?;
+    Ok(Access { sdk, tokens })
 }
 
 /// An open stream.
@@ -37,11 +51,13 @@ pub(super) enum Wire {
 }
 
 impl Wire {
-    pub(super) async fn open(sdk: &ZerobusSdk, config: &ZerobusConfig, shape: &Shape) -> Result<Self, ZerobusError> {
-        let builder = sdk
-            .stream_builder()
-            .table(&config.table)
-            .oauth(&config.client_id, config.client_secret.reveal())
+    pub(super) async fn open(access: &Access, config: &ZerobusConfig, shape: &Shape) -> Result<Self, ZerobusError> {
+        let builder = access.sdk.stream_builder().table(&config.table);
+        let builder = match &access.tokens {
+            Some(tokens) => builder.headers_provider(tokens.clone()),
+            None => builder.oauth(&config.client_id, config.client_secret.reveal()),
+        };
+        let builder = builder
             .recovery(false)
             .recovery_timeout_ms(config.connect_timeout_ms)
             .server_lack_of_ack_timeout_ms(config.ack_timeout_ms)
