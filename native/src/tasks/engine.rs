@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::path::Path;
 
 use super::events::{Events, Kind};
+use super::expiries::Expiries;
 use super::flow::JoinState;
 use super::id::{Chance, Id};
 use super::intake::{Intake, Mark};
@@ -155,7 +156,9 @@ pub struct Engine {
     pub(super) next_take: u64,
     seq: u64,
     /// Results by the end of their time.
-    pub(super) results: BinaryHeap<Reverse<(i64, Id)>>,
+    pub(super) results: Expiries,
+    /// Sent again while an end of their result is noted: what is noted may be of a result that is gone.
+    pub(super) resent: HashSet<Id>,
     /// No id of a result that is kept is newer.
     pub(super) newest_result: Id,
     pub(super) dead: BTreeMap<Id, (u32, u32)>,
@@ -221,7 +224,8 @@ impl Engine {
             takes: HashMap::new(),
             next_take: 1,
             seq: 0,
-            results: BinaryHeap::new(),
+            results: Expiries::default(),
+            resent: HashSet::new(),
             newest_result: Id([0; 16]),
             dead: BTreeMap::new(),
             joins: HashMap::new(),
@@ -324,7 +328,7 @@ impl Engine {
             let (Some(id), Some(head)) = (Id::from_bytes(&key), ResultHead::read(&value)) else {
                 return Err(foreign("results", &key));
             };
-            self.results.push(Reverse((head.expires, id)));
+            self.results.push(head.expires, id);
             self.newest_result = self.newest_result.max(id);
         }
         for row in self.spaces.keys.range(..) {
@@ -744,7 +748,7 @@ impl Engine {
         let periodic = self.periodic.values().filter_map(Periodic::next).min();
         // To the second: what is over its time need not go at once, but all of a second together.
         let coarse = |at: i64| at.saturating_add(1_000);
-        let results = self.results.peek().map(|Reverse((at, _))| coarse(*at));
+        let results = self.results.peek().map(|(at, _)| coarse(at));
         let keys = self.key_ends.peek().map(|Reverse((at, _))| coarse(*at));
         let beat = self.heartbeat_due();
         let all = [timer, workers, periodic, results, keys, beat, Some(self.rate_due)];
@@ -757,13 +761,16 @@ impl Engine {
         for _ in 0..AT_ONCE {
             let over = |at: i64, len: usize, max: usize| at <= now || len > max;
             match self.results.peek() {
-                Some(&Reverse((at, id))) if over(at, self.results.len(), self.options.max_results) => {
+                Some((at, id)) if over(at, self.results.len(), self.options.max_results) => {
                     self.results.pop();
-                    // A task that was sent again may have a younger one.
-                    let record = self.spaces.results.get(&id.0)?;
-                    if record.is_some_and(|it| ResultHead::read(&it).is_none_or(|head| head.expires <= at)) {
-                        self.batch.remove(&self.spaces.results, id.0);
+                    if self.resent.contains(&id) {
+                        let record = self.spaces.results.get(&id.0)?;
+                        if record.is_none_or(|it| ResultHead::read(&it).is_some_and(|head| head.expires > at)) {
+                            continue;
+                        }
+                        self.resent.remove(&id);
                     }
+                    self.batch.remove(&self.spaces.results, id.0);
                 }
                 _ => break,
             }

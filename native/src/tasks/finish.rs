@@ -1,7 +1,5 @@
 //! The end of a task: its result, which is recorded once, and the dead.
 
-use std::cmp::Reverse;
-
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -198,7 +196,7 @@ impl Engine {
         }
         if !ignore {
             self.batch.put(&self.spaces.results, id.0, record);
-            self.results.push(Reverse((expires, id)));
+            self.results.push(expires, id);
             self.newest_result = self.newest_result.max(id);
         }
         Ok(())
@@ -265,6 +263,7 @@ impl Engine {
         let history = serde_json::from_str::<History>(dead.result.get()).unwrap_or_default();
         self.delete_dead(id);
         self.batch.remove(&self.spaces.results, id.0);
+        self.resent.insert(id);
         // The store still has the result that is about to go; its time and its key are over.
         let mut message: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(dead.message.get()).map_err(|_| foreign("dead", &id.0))?;

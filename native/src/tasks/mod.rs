@@ -7,6 +7,7 @@
 //! | `ready` | which task goes next, and to whom |
 //! | `run` | what a worker reports, leases, and what falls due |
 //! | `finish` | results, dead letters |
+//! | `expiries` | when results are over |
 //! | [`workflow`], `flow` | chains, groups and chords as pure steps, and their place in the store |
 //! | `control`, `inspect` | what people ask for |
 //! | `periodic`, `cron` | what is sent again and again |
@@ -26,6 +27,7 @@ mod cron;
 pub mod driver;
 mod engine;
 mod events;
+mod expiries;
 mod finish;
 mod flow;
 mod id;

@@ -131,15 +131,15 @@ fn what_has_a_time_to_live_ends_by_itself_and_in_time() {
     let request = |ms: f64| json!([{"put": {"namespace": "n", "key": "a", "value": 1, "ttlMs": ms}}]);
     assert_eq!(code(write(&database, request(-1.0))), ErrorCode::InvalidInput);
     let version: millrace::memory::VersionId =
-        write(&database, request(30.0)).unwrap()[0][0].as_ref().unwrap().parse().unwrap();
+        write(&database, request(800.0)).unwrap()[0][0].as_ref().unwrap().parse().unwrap();
     put(&database, "b", json!(1));
     assert_eq!(get(&database, "a"), Some(json!(1)));
-    std::thread::sleep(Duration::from_millis(40));
+    std::thread::sleep(Duration::from_millis(810));
     assert_eq!(get(&database, "a"), None);
     assert_eq!(keys(&database), ["b"]);
     assert_eq!(asked(&database, json!({"query": {"namespace": "n"}}))["rows"].as_array().unwrap().len(), 1);
     assert!(database.get("n", "a", Some(At::Time(version.stamp + 10_000))).is_ok(), "it was there then");
-    assert_eq!(code(database.get("n", "a", Some(At::Time(version.stamp + 35_000)))), ErrorCode::KeyNotFound);
+    assert_eq!(code(database.get("n", "a", Some(At::Time(version.stamp + 805_000)))), ErrorCode::KeyNotFound);
     // The sweep makes a deletion of it.
     let watcher = database.watch(Default::default(), Some(version.stamp), || {}).unwrap();
     let begin = std::time::Instant::now();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use millrace::error::{ErrorCode, HasCode};
+use millrace::error::ErrorCode;
 use millrace::memory::Database;
 use millrace::memory::embedder::Embedder;
 use millrace::memory::rag::{Format, Options, chunk};
