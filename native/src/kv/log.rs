@@ -79,10 +79,14 @@ impl Log {
         if let Some(place) = torn {
             for (place, (base, path)) in files.split_off(place).into_iter().enumerate() {
                 set_aside(&path, end.saturating_sub(base)).map_err(io)?;
-                if place == 0 && base <= end {
+                if place == 0 && base < end {
                     files.push((base, path));
                 }
             }
+        }
+        // From here on all of it counts as synced.
+        for (_, path) in &files {
+            File::options().write(true).open(path).and_then(|file| file.sync_all()).map_err(io)?;
         }
         let (base, path) = files.pop().unwrap_or_else(|| (end, name(folder, end)));
         let mut file = File::options().create(true).truncate(false).write(true).open(path).map_err(io)?;
@@ -90,7 +94,7 @@ impl Log {
         file.set_len(end - base).map_err(io)?;
         file.seek(SeekFrom::Start(end - base)).map_err(io)?;
         file.sync_all().map_err(io)?;
-        sync_folder(folder).map_err(io)?;
+        sync_folder(folder).and_then(|()| sync_folder(store)).map_err(io)?;
         Ok(Log {
             folder: folder.into(),
             file: Arc::new(file),
@@ -117,7 +121,7 @@ impl Log {
             let kind = if item.value.is_some() { PUT } else { REMOVE };
             operation(&mut self.frame, kind, item.space, &item.key, item.value.as_deref());
         }
-        let length = (self.frame.len() - HEAD) as u32;
+        let length = u32::try_from(self.frame.len() - HEAD).map_err(|_| Error::other("a batch has over 4 GiB"))?;
         let sum = xxh3_64_with_seed(&self.frame[HEAD..], self.at);
         self.frame[4..8].copy_from_slice(&length.to_le_bytes());
         self.frame[8..HEAD].copy_from_slice(&sum.to_le_bytes());
@@ -132,8 +136,13 @@ impl Log {
         Ok(())
     }
 
-    /// Begins another file. What is in those before begins below the position that it returns.
-    pub fn turn(&mut self) -> std::io::Result<u64> {
+    /// Begins another file. What is in those before begins below the position that it returns; with it those of them
+    /// that are not synced yet.
+    pub fn turn(&mut self) -> std::io::Result<(u64, Vec<Arc<File>>)> {
+        // A start found this one empty: what is in memory stands in those before.
+        if self.at == self.base {
+            return Ok((self.at, self.older.clone()));
+        }
         let file = File::options().create_new(true).write(true).open(name(&self.folder, self.at))?;
         sync_folder(&self.folder)?;
         let full = std::mem::replace(&mut self.file, Arc::new(file));
@@ -143,12 +152,13 @@ impl Log {
         self.base = self.at;
         self.length = 0;
         self.named = [false; 256];
-        Ok(self.at)
+        Ok((self.at, self.older.clone()))
     }
 
-    /// Removes the files that are below a position.
-    pub fn forget(folder: &Path, below: u64) -> std::io::Result<()> {
-        files(folder)?.iter().filter(|(base, _)| *base < below).try_for_each(|(_, path)| std::fs::remove_file(path))
+    /// Removes the files that are below a position, the oldest first. One that cannot be removed now goes with the next.
+    pub fn forget(folder: &Path, below: u64) {
+        let old = files(folder).unwrap_or_default().into_iter().take_while(|(base, _)| *base < below);
+        let _ = old.map(|(_, path)| std::fs::remove_file(path)).take_while(std::io::Result::is_ok).count();
     }
 
     /// What has to be synced, in this order, and the position that this brings to the disk.
@@ -179,7 +189,8 @@ impl Log {
 
 /// Bytes of all files.
 pub(super) fn disk_size(folder: &Path) -> std::io::Result<u64> {
-    files(folder)?.iter().map(|(_, path)| Ok(path.metadata()?.len())).sum()
+    // One that has just gone has no length any more.
+    Ok(files(folder)?.iter().filter_map(|(_, path)| path.metadata().ok()).map(|found| found.len()).sum())
 }
 
 fn name(folder: &Path, base: u64) -> PathBuf {

@@ -16,7 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
 use crate::error::{ErrorCode, HasCode};
 
@@ -50,7 +50,8 @@ pub struct Options {
     pub sync: Sync,
     /// Memory for blocks that were read.
     pub cache_bytes: u64,
-    /// Memory for what was written last and waits to go to the tables on the disk; while it goes, as much again.
+    /// Memory for what was written last and waits to go to the tables on the disk; while it goes, up to twice as much
+    /// again.
     pub write_buffer_bytes: u64,
     /// Cut a damaged journal where the damage begins. What stands behind it is lost; a copy stays.
     pub repair: bool,
@@ -85,6 +86,9 @@ pub enum KvError {
         /// What does not fit.
         problem: String,
     },
+    /// A key that the log cannot hold. Nothing of its batch was done.
+    #[error("a key of {0} bytes is too long for the store; give one of at most 65,535")]
+    KeyTooLong(usize),
     /// No room. What was acknowledged is there.
     #[error("no room on the disk for the store in {0}; make room and open it again, nothing that was accepted is lost")]
     Full(PathBuf),
@@ -105,6 +109,7 @@ impl HasCode for KvError {
         match self {
             KvError::Locked(_) => ErrorCode::StoreLocked,
             KvError::Corrupt { .. } => ErrorCode::StoreCorrupt,
+            KvError::KeyTooLong(_) => ErrorCode::InvalidInput,
             KvError::Full(_) => ErrorCode::DiskFull,
             KvError::Failed { .. } => ErrorCode::StoreFailed,
         }
@@ -115,10 +120,14 @@ type Result<T> = std::result::Result<T, KvError>;
 
 /// What the log may have before its commits go to the tables: a start after a crash reads it.
 const MAX_LOG: u64 = 64 << 20;
+/// Of one batch; the length of what is logged has four bytes.
+const MAX_BATCH: usize = 2 << 30;
 /// Full tables that wait to go to the disk. With more, commits wait.
 const MAX_FULL: usize = 2;
 /// Tables on the disk that were not merged yet. With more, the next one waits.
 const MAX_UNMERGED: usize = 24;
+/// So long it waits at most: reading becomes slower then, not writing impossible.
+const MAX_MERGE: Duration = Duration::from_secs(60);
 /// With less in memory, a store that is closed leaves it to the log.
 const WORTH_FLUSHING: usize = 2 << 20;
 
@@ -135,6 +144,8 @@ struct Shared {
     /// By number.
     parts: RwLock<Vec<Arc<Part>>>,
     log: Mutex<Log>,
+    /// Held by who syncs.
+    syncing: Mutex<()>,
     tables: RwLock<Tables>,
     views: Mutex<Views>,
     /// Something was committed that is not on the disk yet.
@@ -160,13 +171,24 @@ struct Part {
 #[derive(Clone, Default)]
 struct Tables {
     active: Arc<Table>,
-    /// They take no more. The newest first, each with the position in the log where it ends.
-    full: Vec<(Arc<Table>, u64)>,
+    /// They take no more. The newest first.
+    full: Vec<Full>,
+}
+
+/// A table that goes to the disk.
+#[derive(Clone)]
+struct Full {
+    table: Arc<Table>,
+    /// Where it ends in the log.
+    end: u64,
+    /// Files of the log that are synced before anything of it is on the disk: what a loss of power leaves is
+    /// a beginning of all commits.
+    unsynced: Vec<Arc<File>>,
 }
 
 impl Tables {
     fn all(&self) -> impl Iterator<Item = &Arc<Table>> {
-        std::iter::once(&self.active).chain(self.full.iter().map(|(table, _)| table))
+        std::iter::once(&self.active).chain(self.full.iter().map(|full| &full.table))
     }
 }
 
@@ -257,6 +279,7 @@ impl Kv {
             options: options.clone(),
             parts: RwLock::default(),
             log: Mutex::new(log),
+            syncing: Mutex::default(),
             tables: RwLock::new(tables),
             views: Mutex::default(),
             dirty: AtomicBool::new(false),
@@ -309,11 +332,12 @@ impl Kv {
 
     /// Ends it: all is on the disk, and the next start has little to read.
     pub fn close(mut self) -> Result<()> {
-        let synced = self.shared.sync();
+        let mut synced = self.shared.sync();
         if synced.is_ok() {
             let time = Some(Duration::from_secs(3));
             let is_worth = self.shared.read_tables().active.bytes() > WORTH_FLUSHING;
-            let _ = if is_worth { self.shared.flush_all(time) } else { self.shared.wait_for_tables(0, time) };
+            let flushed = if is_worth { self.shared.flush_all(time) } else { self.shared.wait_for_tables(0, time) };
+            synced = synced.and(flushed);
         }
         if !self.shared.read_tables().full.is_empty() {
             // A thread that the disk holds up ends when the disk lets it.
@@ -329,6 +353,8 @@ impl Drop for Kv {
         self.shared.wake.notify_all();
         self.shared.moved.notify_all();
         self.threads.drain(..).for_each(|thread| drop(thread.join()));
+        let closed = KvError::Failed { path: self.shared.path.clone(), problem: "it is closed".into() };
+        self.shared.end(closed);
     }
 }
 
@@ -353,6 +379,9 @@ impl Shared {
         let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(number) = parts.iter().position(|part| part.name == name) {
             return Ok((number as u8, parts[number].clone()));
+        }
+        if parts.len() > usize::from(u8::MAX) {
+            return Err(KvError::Failed { path: self.path.clone(), problem: "it has 256 spaces, the most".into() });
         }
         let part = Arc::new(Part { name: name.into(), keyspace: OnceLock::new() });
         if self.db.keyspace_exists(name) {
@@ -398,8 +427,7 @@ impl Shared {
 
     fn commit(&self, items: Vec<Item>) -> Result<()> {
         let io = |error: std::io::Error| self.end(failed_io(&self.path, &error));
-        let mut log = lock(&self.log);
-        self.make_room(&mut log)?;
+        let mut log = self.log_with_room()?;
         {
             let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
             log.append(&items, |space| &parts[usize::from(space)].name).map_err(io)?;
@@ -417,21 +445,29 @@ impl Shared {
         Ok(())
     }
 
-    /// Begins the next table where this one is full.
-    fn make_room(&self, log: &mut Log) -> Result<()> {
-        self.check()?;
-        if self.read_tables().active.bytes() as u64 >= self.options.write_buffer_bytes || log.len() >= MAX_LOG {
+    /// The log, and room in memory: a full table is followed by the next one. Who waits for that holds nobody else up.
+    fn log_with_room(&self) -> Result<MutexGuard<'_, Log>> {
+        loop {
+            let mut log = lock(&self.log);
+            self.check()?;
+            let tables = self.read_tables().clone();
+            if (tables.active.bytes() as u64) < self.options.write_buffer_bytes && log.len() < MAX_LOG {
+                return Ok(log);
+            }
+            if tables.full.len() < MAX_FULL {
+                self.turn(&mut log)?;
+                return Ok(log);
+            }
+            drop(log);
             self.wait_for_tables(MAX_FULL - 1, None)?;
-            self.turn(log)?;
         }
-        Ok(())
     }
 
     fn turn(&self, log: &mut Log) -> Result<()> {
-        let end = log.turn().map_err(|error| self.end(failed_io(&self.path, &error)))?;
+        let (end, unsynced) = log.turn().map_err(|error| self.end(failed_io(&self.path, &error)))?;
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
-        let full = std::mem::take(&mut tables.active);
-        tables.full.insert(0, (full, end));
+        let table = std::mem::take(&mut tables.active);
+        tables.full.insert(0, Full { table, end, unsynced });
         drop(tables);
         // Under the lock, or the thread could look before and sleep after.
         let _closing = lock(&self.closing);
@@ -469,7 +505,7 @@ impl Shared {
         let mut closing = lock(&self.closing);
         loop {
             let oldest = self.read_tables().full.last().cloned();
-            let Some((table, end)) = oldest else {
+            let Some(Full { table, end, unsynced }) = oldest else {
                 if *closing {
                     return;
                 }
@@ -480,27 +516,30 @@ impl Shared {
                 return;
             }
             drop(closing);
-            let flushed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.flush(&table)));
+            let flushed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.flush(&table, &unsynced)));
             let flushed = flushed.unwrap_or_else(|_| {
                 Err(KvError::Failed { path: self.path.clone(), problem: "a table cannot be written".into() })
             });
-            let gone = flushed.and_then(|()| {
-                // Readers find it on the disk from here on.
-                self.tables.write().unwrap_or_else(PoisonError::into_inner).full.pop();
-                Log::forget(&self.path.join("log"), end).map_err(|error| failed_io(&self.path, &error))
-            });
-            if let Err(error) = gone {
+            if let Err(error) = flushed {
                 // All of it is in the log: the next start reads it.
                 self.end(error);
                 return;
             }
+            // Readers find it on the disk from here on.
+            self.tables.write().unwrap_or_else(PoisonError::into_inner).full.pop();
+            Log::forget(&self.path.join("log"), end);
+            drop(table);
             closing = lock(&self.closing);
             self.moved.notify_all();
         }
     }
 
-    fn flush(&self, table: &Table) -> Result<()> {
+    fn flush(&self, table: &Table, unsynced: &[Arc<File>]) -> Result<()> {
         let failed = |error| self.failed(error);
+        // Merging runs elsewhere; it fails for good, and says so here alone.
+        let merges = || self.db.persist(PersistMode::Buffer).map_err(failed);
+        merges()?;
+        unsynced.iter().try_for_each(|file| file.sync_data()).map_err(|error| failed_io(&self.path, &error))?;
         for (number, map) in table.read().maps.iter().enumerate() {
             let part = self.parts.read().unwrap_or_else(PoisonError::into_inner)[number].clone();
             // A removal has nothing to hide where there is nothing.
@@ -510,7 +549,9 @@ impl Shared {
                 continue;
             }
             let keyspace = self.keyspace(&part)?;
-            while keyspace.l0_table_count() > MAX_UNMERGED && !*lock(&self.closing) {
+            let begin = std::time::Instant::now();
+            while keyspace.l0_table_count() > MAX_UNMERGED && begin.elapsed() < MAX_MERGE && !*lock(&self.closing) {
+                merges()?;
                 std::thread::sleep(Duration::from_millis(5));
             }
             let mut tables = keyspace.start_ingestion().map_err(failed)?;
@@ -545,10 +586,17 @@ impl Shared {
                 closing = lock(&self.closing);
             }
         }
+        drop(closing);
+        if self.dirty.swap(false, Ordering::AcqRel) {
+            let _ = self.sync();
+        }
     }
 
     /// Brings what was committed to the disk while others commit.
     fn sync(&self) -> Result<()> {
+        // The system tells a failure once: who comes after it must not believe that all is well.
+        let _one = lock(&self.syncing);
+        self.check()?;
         let (files, at) = lock(&self.log).unsynced();
         let synced = files.iter().try_for_each(|file| file.sync_data());
         synced.map_err(|error| self.end(failed_io(&self.path, &error)))?;
@@ -643,6 +691,15 @@ impl Batch {
     pub fn commit(self) -> Result<()> {
         if self.is_empty() {
             return Ok(());
+        }
+        let bytes: usize =
+            self.items.iter().map(|item| item.key.len() + item.value.as_ref().map_or(0, |it| it.len())).sum();
+        if bytes > MAX_BATCH {
+            let problem = format!("a batch of {bytes} bytes is larger than {MAX_BATCH}");
+            return Err(KvError::Failed { path: self.shared.path.clone(), problem });
+        }
+        if let Some(item) = self.items.iter().find(|item| item.key.len() > usize::from(u16::MAX)) {
+            return Err(KvError::KeyTooLong(item.key.len()));
         }
         self.shared.commit(self.items)?;
         if self.shared.options.sync != Sync::Each && !self.shared.dirty.swap(true, Ordering::AcqRel) {
@@ -760,8 +817,10 @@ mod tests {
         }
         for _ in 0..3 {
             assert_eq!(put().unwrap_err().code(), ErrorCode::StoreFailed);
+            assert_eq!(kv.sync().unwrap_err().code(), ErrorCode::StoreFailed);
         }
-        drop((kv, space));
+        drop(space);
+        assert_eq!(kv.close().unwrap_err().code(), ErrorCode::StoreFailed);
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

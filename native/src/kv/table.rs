@@ -34,7 +34,7 @@ pub(super) struct Entry {
     number: u64,
     /// None: removed.
     pub value: Option<Bytes>,
-    /// No table that is older has the key.
+    /// No table that is older has a value of the key: once it is removed here, nothing has to hide one.
     is_new: bool,
     older: Option<Box<Entry>>,
 }

@@ -115,6 +115,13 @@ impl Store {
         })
     }
 
+    /// Ends it; nothing of it is open then.
+    pub fn close(self) -> Result<()> {
+        let Store { kv, documents, history, changes, expiry, effects, indexes, meta } = self;
+        drop((documents, history, changes, expiry, effects, indexes, meta));
+        Ok(kv.close()?)
+    }
+
     /// All parts, for copies.
     pub fn parts(&self) -> [(&'static str, &Space); 7] {
         [
@@ -204,7 +211,7 @@ impl Database {
         let store = self.store.write().unwrap_or_else(PoisonError::into_inner).take();
         self.watchers.wake();
         match store {
-            Some(Store { kv, .. }) => Ok(kv.close()?),
+            Some(store) => store.close(),
             None => Ok(()),
         }
     }

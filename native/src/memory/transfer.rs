@@ -40,6 +40,8 @@ struct Line<'a> {
 
 /// So many rows are copied in one commit.
 const CHUNK: usize = 2_000;
+/// Of a commit of a copy.
+const CHUNK_BYTES: usize = 8 << 20;
 
 fn failed(path: &Path) -> impl Fn(std::io::Error) -> MemoryError {
     let path = path.display().to_string();
@@ -185,8 +187,10 @@ fn copy(store: &Store, target: &Path) -> Result<Copied> {
     let mut copied = Copied::default();
     for ((name, from), (_, to)) in store.parts().into_iter().zip(copy.parts()) {
         let mut batch = copy.kv.batch();
+        let mut bytes = 0;
         for row in snapshot.range(from, ..) {
             let (key, value) = row?;
+            bytes += key.len() + value.len();
             match name {
                 "documents" => {
                     copied.documents += 1;
@@ -196,15 +200,15 @@ fn copy(store: &Store, target: &Path) -> Result<Copied> {
                 _ => {}
             }
             batch.put(to, key, value);
-            if batch.len() >= CHUNK {
+            if batch.len() >= CHUNK || bytes >= CHUNK_BYTES {
+                bytes = 0;
                 std::mem::replace(&mut batch, copy.kv.batch()).commit()?;
             }
         }
         batch.commit()?;
     }
     copy.kv.sync()?;
-    let Store { kv, .. } = copy;
-    kv.close()?;
+    copy.close()?;
     let _ = std::fs::remove_dir(target);
     std::fs::rename(&partial, target).map_err(&failed)?;
     Ok(copied)

@@ -308,6 +308,8 @@ impl Engine {
             let (Some(id), Some(progressed)) = (Id::from_bytes(&key), progressed) else {
                 return Err(foreign("states", &key));
             };
+            // What is handed out from now on must not look as if it were accounted for.
+            self.next_take = self.next_take.max(progressed.seen_take + 1);
             let Some(&index) = self.by_id.get(&id) else { continue };
             let task = &mut self.tasks[index as usize];
             task.flags |= PROGRESSED;

@@ -107,6 +107,11 @@ impl<'a> Message<'a> {
         if self.root_id.is_some_and(|root| Id::parse(root).is_none()) {
             return Err(wrong("rootId", "must be a UUID"));
         }
+        for (path, key) in [("rateKey", &self.rate_key), ("idempotencyKey", &self.idempotency_key)] {
+            if key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
+                return Err(wrong(path, "must have at most 1,024 bytes"));
+            }
+        }
         let times = [("eta", self.eta), ("expires", self.expires), ("createdAt", self.created_at)];
         let spans = [
             ("timeoutMs", self.timeout_ms),
@@ -215,6 +220,8 @@ impl From<Message<'_>> for Head {
 }
 
 const MAX_NAME: usize = 255;
+/// Of what is given by those who send; a key of the store holds it.
+const MAX_KEY: usize = 1_024;
 /// The year 10,000 or so.
 const MAX_TIME: f64 = 253_402_300_800_000.0;
 

@@ -149,6 +149,75 @@ fn the_log_forgets_what_the_tables_have() {
 }
 
 #[test]
+fn a_log_that_was_just_begun_when_the_process_ended() {
+    let folder = Folder::new("begun");
+    let kv = Kv::open(&folder.0, &each()).unwrap();
+    put(&kv, "a", "v").unwrap();
+    drop(kv);
+    let log = |at: usize| folder.0.join("log").join(format!("{at:020}.log"));
+    let bytes = std::fs::read(log(0)).unwrap();
+    let end = bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1;
+    std::fs::write(log(end), "").unwrap();
+    for _ in 0..2 {
+        let kv = Kv::open(&folder.0, &each()).unwrap();
+        kv.space("a").unwrap().compact().unwrap();
+        assert_eq!(keys(&kv), ["a"]);
+        drop(kv);
+        assert!(!log(0).exists() && log(end).exists());
+    }
+}
+
+#[test]
+fn a_key_that_is_too_long_is_refused_and_harms_nothing() {
+    let folder = Folder::new("long");
+    let kv = Kv::open(&folder.0, &each()).unwrap();
+    put(&kv, &"k".repeat(65_535), "v").unwrap();
+    assert_eq!(put(&kv, &"k".repeat(65_536), "v").unwrap_err().code(), ErrorCode::InvalidInput);
+    put(&kv, "b", "v").unwrap();
+    drop(kv);
+    assert_eq!(keys(&Kv::open(&folder.0, &each()).unwrap()).len(), 2);
+}
+
+#[test]
+fn a_log_over_several_files_is_whole_after_kill_9_in_the_middle_of_a_flush() {
+    let folder = Folder::new("several");
+    let big = Options { write_buffer_bytes: 1 << 30, ..each() };
+    let kv = Kv::open(&folder.0, &big).unwrap();
+    put(&kv, "a", "first").unwrap();
+    kv.space("a").unwrap().compact().unwrap();
+    put(&kv, "b", "second").unwrap();
+    drop(kv);
+    // Damage in what the log of a table had, with a synced commit in the file behind it.
+    let logs = || {
+        let mut found: Vec<_> =
+            std::fs::read_dir(folder.0.join("log")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        found.sort();
+        found
+    };
+    assert_eq!(logs().len(), 1);
+    let first = logs().remove(0);
+    let bytes = std::fs::read(&first).unwrap();
+    let end = bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1;
+    let base: usize = first.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    std::fs::write(&first, &bytes[..end]).unwrap();
+    std::fs::write(folder.0.join("log").join(format!("{:020}.log", base + end)), "").unwrap();
+    let kv = Kv::open(&folder.0, &each()).unwrap();
+    put(&kv, "c", "third").unwrap();
+    put(&kv, "d", "fourth").unwrap();
+    drop(kv);
+    assert_eq!((logs().len(), keys(&Kv::open(&folder.0, &each()).unwrap()).len()), (2, 4));
+    let mut harmed = std::fs::read(&first).unwrap();
+    harmed[end - 1] ^= 1;
+    std::fs::write(&first, &harmed).unwrap();
+    assert_eq!(Kv::open(&folder.0, &each()).err().unwrap().code(), ErrorCode::StoreCorrupt);
+    let kv = Kv::open(&folder.0, &Options { repair: true, ..each() }).unwrap();
+    assert_eq!(keys(&kv), ["a"]);
+    put(&kv, "e", "fifth").unwrap();
+    drop(kv);
+    assert_eq!(keys(&Kv::open(&folder.0, &each()).unwrap()), ["a", "e"]);
+}
+
+#[test]
 fn one_owner_at_a_time() {
     let folder = Folder::new("owner");
     let kv = Kv::open(&folder.0, &Options::default()).unwrap();
