@@ -30,6 +30,8 @@ export async function token(runtime: Runtime, user: string): Promise<string> {
     username: user,
     password: user,
   })
-  const response = await fetch(`${runtime.base}/auth/token`, { method: 'POST', body })
+  const ask = () => fetch(`${runtime.base}/auth/token`, { method: 'POST', body })
+  // A connection may be that of a Node-RED which had the port before, and has just ended.
+  const response = await ask().catch(ask)
   return ((await response.json()) as { access_token: string }).access_token
 }
