@@ -86,6 +86,10 @@ return { payload: [0, 1, 2].map((more) => ({ id: at * 3 + more, value: more })) 
       const send = flows.find(({ type }) => type === 'millrace-arrow-zerobus')
       await runtime.untilSent(String(send?.id), output)
     }
-    assert.deepEqual(runtime.failed, [])
+    // What is on its way without a spool when its flow is taken away says so, too.
+    assert.deepEqual(
+      runtime.failed.filter(({ code }) => code !== 'CLOSED'),
+      [],
+    )
   })
 })
