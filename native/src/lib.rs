@@ -23,6 +23,7 @@ pub mod arrow;
 #[cfg(feature = "node")]
 #[allow(missing_docs, reason = "what has no comment says it by its name; comments go to index.d.ts")]
 pub mod bindings;
+mod disk;
 pub mod error;
 pub mod heap;
 pub mod kv;

@@ -218,7 +218,8 @@ impl FileWriter {
         let name = name.trim_start_matches('.').trim_end_matches(PART);
         let path = self.options.folder.join(format!("{name}{ENDING}"));
         fs::rename(part, &path).map_err(|error| failed(part, &error))?;
-        sync_folder(&self.options.folder);
+        // So that the new name survives a loss of power. Not every system can.
+        let _ = crate::disk::sync_folder(&self.options.folder);
         Ok(path)
     }
 
@@ -272,13 +273,6 @@ impl FileWriter {
             recovered.push(WrittenFile { path, rows: batch.rows(), bytes: bytes.len() as u64 });
         }
         Ok(recovered)
-    }
-}
-
-/// So that the new name survives a loss of power. Not every system can.
-fn sync_folder(folder: &Path) {
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
     }
 }
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{Item, KvError, Result, failed_io};
+use crate::disk::sync_folder;
 
 const MAGIC: [u8; 4] = *b"MRL\x01";
 /// Of a commit: magic, length, sum.
@@ -262,11 +263,6 @@ fn set_aside(path: &Path, length: u64) -> std::io::Result<()> {
     let file = File::options().write(true).open(path)?;
     file.set_len(length)?;
     file.sync_all()
-}
-
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    // Elsewhere a folder cannot be opened, nor has it to be synced.
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 struct Commit<'a> {

@@ -393,11 +393,12 @@ impl Shared {
 
     /// Where a part is on the disk, from now on.
     fn keyspace<'a>(&self, part: &'a Part) -> Result<&'a Keyspace> {
-        if part.keyspace.get().is_none() {
-            let keyspace = self.db.keyspace(&part.name, KeyspaceCreateOptions::default);
-            let _ = part.keyspace.set(keyspace.map_err(|error| self.failed(error))?);
+        if let Some(keyspace) = part.keyspace.get() {
+            return Ok(keyspace);
         }
-        Ok(part.keyspace.get_or_init(|| unreachable!("it was set above")))
+        let keyspace = self.db.keyspace(&part.name, KeyspaceCreateOptions::default);
+        let keyspace = keyspace.map_err(|error| self.failed(error))?;
+        Ok(part.keyspace.get_or_init(|| keyspace))
     }
 
     /// What is there now, of one moment: no table goes to the disk while it is taken.
@@ -450,11 +451,14 @@ impl Shared {
         loop {
             let mut log = lock(&self.log);
             self.check()?;
-            let tables = self.read_tables().clone();
-            if (tables.active.bytes() as u64) < self.options.write_buffer_bytes && log.len() < MAX_LOG {
+            let (bytes, full) = {
+                let tables = self.read_tables();
+                (tables.active.bytes() as u64, tables.full.len())
+            };
+            if bytes < self.options.write_buffer_bytes && log.len() < MAX_LOG {
                 return Ok(log);
             }
-            if tables.full.len() < MAX_FULL {
+            if full < MAX_FULL {
                 self.turn(&mut log)?;
                 return Ok(log);
             }

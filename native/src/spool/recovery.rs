@@ -129,5 +129,5 @@ fn put_aside(path: &Path, bytes: &[u8], good: &[Range<usize>]) -> std::io::Resul
     std::fs::write(&part, whole)?;
     OpenOptions::new().write(true).open(&part)?.sync_all()?;
     std::fs::rename(&part, path)?;
-    path.parent().map_or(Ok(()), segment::sync_folder)
+    path.parent().map_or(Ok(()), crate::disk::sync_folder)
 }

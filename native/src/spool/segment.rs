@@ -104,7 +104,7 @@ pub fn create(folder: &Path, first: u64) -> std::io::Result<(Segment, File)> {
     let file = OpenOptions::new().create(true).append(true).open(&path)?;
     // One that an earlier failure left behind holds nothing that anyone was told of.
     file.set_len(0)?;
-    sync_folder(folder)?;
+    crate::disk::sync_folder(folder)?;
     Ok((Segment { path: path.into(), first, next: first, bytes: 0 }, file))
 }
 
@@ -120,11 +120,6 @@ pub fn list(folder: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
     }
     found.sort_unstable();
     Ok(found)
-}
-
-/// A new name is on the disk when its folder is.
-pub fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]
