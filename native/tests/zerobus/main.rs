@@ -63,8 +63,11 @@ fn keep(_: usize, _: &[i64]) -> Reply {
 struct Folder(PathBuf);
 
 impl Folder {
+    /// No other test's, whatever the names.
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("millrace-zerobus-{}-{name}", std::process::id()));
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("millrace-zerobus-{}-{number}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         Folder(path)
     }
