@@ -149,21 +149,44 @@ async function main(): Promise<void> {
       peer && (() => Array.from({ length: 5_000 }, (_, it) => peer.putMany([[key(it), value(it)]]))),
   })
   const starts = Array.from({ length: 50 }, (_, it) => it * 1000)
-  await rates('durable puts, 1,000 a batch', 50_000, {
-    millrace: async () => {
-      for (const from of starts) await db.putMany('n', thousand(from))
-    },
-    'millrace, 2 batches in flight': async () => {
-      let last: Promise<unknown> = Promise.resolve()
-      for (const from of starts) {
-        const next = db.putMany('n', thousand(from))
-        await last
-        last = next
-      }
+  const batched = async (first: () => number) => {
+    const from = first()
+    for (const start of starts) await db.putMany('n', thousand(from + start))
+  }
+  // So that JavaScript makes one while the engine writes the other.
+  const twoInFlight = async (first: () => number) => {
+    const from = first()
+    let last: Promise<unknown> = Promise.resolve()
+    for (const start of starts) {
+      const next = db.putMany('n', thousand(from + start))
       await last
-    },
-    'better-sqlite3': peer && (() => starts.map((from) => peer.putMany(thousand(from)))),
-  })
+      last = next
+    }
+    await last
+  }
+  const inSqlite = (first: () => number) => {
+    const from = first()
+    for (const start of starts) peer?.putMany(thousand(from + start))
+  }
+  for (const [what, step] of [
+    ['new ones', 50_000],
+    ['over others', 0],
+  ] as const) {
+    const numbers = () => {
+      // Those over others go over the first round's.
+      let from = 50_000 - step
+      return () => {
+        from += step
+        return from
+      }
+    }
+    const [one, two, three] = [numbers(), numbers(), numbers()]
+    await rates(`durable puts, 1,000 a batch, ${what}`, 50_000, {
+      millrace: () => batched(() => one() + 10_000_000),
+      'millrace, 2 batches in flight': () => twoInFlight(two),
+      'better-sqlite3': peer && (() => inSqlite(three)),
+    })
+  }
   await db.getMany('n', keys)
   await rates('getMany, 1,000 keys a call', 20_000, {
     millrace: async () => {

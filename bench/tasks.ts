@@ -300,18 +300,22 @@ async function parts(wanted: (part: string) => boolean): Promise<void> {
     sides.push(await plainjobs().catch((error) => failed('plainjobs', error)))
   }
   const counts = (own: number, other: number) => (side: Side) => (side === ours ? own : other)
+  // What was sent and purged before is not what the next measurement is about.
+  const fresh = async () => {
+    await ours.close()
+    ours = await embedded('bounded')
+    sides[0] = ours
+  }
   const able = (way: Way, more: Side[] = []) => [...sides, ...more].filter((side) => side[way])
   if (wanted('send')) {
     const more = python ? [celery(python, port, 'send')] : []
     await compare('Sends, each awaited', 'single', able('single', more), counts(100_000, 5000))
+    await fresh()
     await compare('Sends in batches of 1000', 'bulk', able('bulk'), counts(200_000, 20_000))
     await compare('Sends, 50 on the way', 'flight', able('flight'), counts(100_000, 10_000))
   }
   if (wanted('work')) {
-    // What was sent and purged before is not what this is about.
-    await ours.close()
-    ours = await embedded('bounded')
-    sides[0] = ours
+    await fresh()
     const more = python ? (['prefork', 'threads'] as const).map((pool) => celery(python, port, pool)) : []
     await compare('Does tasks, 50 at a time', 'work', able('work', more), counts(200_000, 10_000))
   }
