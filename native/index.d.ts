@@ -68,7 +68,7 @@ export declare class ArrowSchema {
 export declare class MemoryDatabase {
   /** `options` is JSON. */
   static open(path: string, options: string): Promise<Coded<MemoryDatabase>>
-  /** `requests` is JSON: arrays of operations, each array atomic. */
+  /** `requests` is JSON: arrays of operations, each array atomic. Calls that overlap are done in their order. */
   write(requests: string): Promise<Coded<MemoryWritten>>
   /** `asked` is JSON: what is kept of each vector. The arrays are only looked at, and must not change meanwhile. */
   embed(asked: string, vectors: Array<Float32Array>): Promise<Coded<MemoryWritten>>

@@ -32,7 +32,7 @@ fn request(numbers: std::ops::Range<usize>) -> String {
 }
 
 fn write(database: &Database, request: &str) {
-    let (_, failures) = database.write_text(request).unwrap();
+    let (_, failures) = database.write_text(database.place(), request).unwrap();
     assert!(failures.is_empty());
 }
 

@@ -3,8 +3,13 @@ import { EngineError, quote } from './errors'
 
 /** The JSON text of a value; `INVALID_INPUT` names the path, below `root`, of what JSON cannot hold. */
 export function toJson(value: unknown, root = 'value'): string {
+  return JSON.stringify(checked(value, root))
+}
+
+/** The value itself, where JSON can hold it. */
+export function checked<Value>(value: Value, root = 'value'): Value {
   if (!isPlain(value, 0)) check(value, root, [])
-  return JSON.stringify(value)
+  return value
 }
 
 /** So deep a value is looked at without its path. */

@@ -84,6 +84,26 @@ describe('memory.Database', () => {
     await rejected(Promise.all([db.get('n', 'k1'), db.get('n', '')]), 'INVALID_INPUT')
   })
 
+  it('long writes cross beside each other, and are done in the order of their calls', async () => {
+    const path = join(folder, 'long')
+    await using db = await memory.Database.open({ path })
+    const text = 'x'.repeat(1000)
+    const calls = Array.from({ length: 30 }, (_, turn) =>
+      turn % 3 === 2
+        ? db.put('n', 'a', { turn })
+        : db.putMany(
+            'n',
+            Array.from({ length: 100 }, (_, it) => [it === 50 ? 'a' : `k${it}`, { turn, text }] as const),
+          ),
+    )
+    await Promise.all(calls)
+    const history = await db.history('n', 'a')
+    assert.deepEqual(
+      history.map(({ value }) => (value as { turn: number }).turn),
+      Array.from({ length: 30 }, (_, turn) => 29 - turn),
+    )
+  })
+
   it('writes are done in the order of their calls, and those before a close are done', async () => {
     const path = join(folder, 'ordered')
     const first = await memory.Database.open({ path })

@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use napi::bindgen_prelude::{Float32Array, spawn_blocking};
+use napi::Env;
+use napi::bindgen_prelude::{Float32Array, PromiseRaw, spawn_blocking};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 
@@ -76,11 +77,14 @@ impl MemoryDatabase {
         &self,
         call: impl FnOnce(&Arc<Database>) -> Result<T, EngineError> + Send + 'static,
     ) -> Coded<T> {
-        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match database {
+        match self.opened() {
             Some(database) => waiting(move || call(&database)).await,
             None => Coded(Err(MemoryError::Closed.into())),
         }
+    }
+
+    fn opened(&self) -> Option<Arc<Database>> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -96,10 +100,20 @@ impl MemoryDatabase {
         .await
     }
 
-    /// `requests` is JSON: arrays of operations, each array atomic.
-    #[napi]
-    pub async fn write(&self, requests: String) -> Coded<MemoryWritten> {
-        self.with(move |database| Ok(database.write_text(&requests)?.into())).await
+    /// `requests` is JSON: arrays of operations, each array atomic. Calls that overlap are done in their order.
+    #[napi(ts_return_type = "Promise<Coded<MemoryWritten>>")]
+    pub fn write<'env>(
+        &self,
+        env: &'env Env,
+        requests: String,
+    ) -> napi::Result<PromiseRaw<'env, Coded<MemoryWritten>>> {
+        let opened = self.opened().map(|database| (database.place(), database));
+        env.spawn_future(async move {
+            Ok(match opened {
+                Some((place, database)) => waiting(move || Ok(database.write_text(place, &requests)?.into())).await,
+                None => Coded(Err(MemoryError::Closed.into())),
+            })
+        })
     }
 
     /// `asked` is JSON: what is kept of each vector. The arrays are only looked at, and must not change meanwhile.

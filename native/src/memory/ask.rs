@@ -11,6 +11,7 @@ use super::changes::Event;
 use super::database::Database;
 use super::embeddings::Embed;
 use super::filter::Filter;
+use super::line::Place;
 use super::lineage::Way;
 use super::near::Near;
 use super::query::{Query, ms};
@@ -295,10 +296,10 @@ fn range(ask: &History) -> Result<HistoryRange> {
 impl Database {
     /// Writes what stands in JSON text: requests, each an array of operations. Answers with JSON text: for
     /// each request an array of `[version, previous]`, or null where it failed; and with the failures.
-    pub fn write_text(&self, requests: &str) -> Result<(String, Vec<(usize, MemoryError)>)> {
+    pub fn write_text(&self, place: Place, requests: &str) -> Result<(String, Vec<(usize, MemoryError)>)> {
         let requests: Vec<Vec<Write<'_>>> =
             serde_json::from_str(requests).map_err(|error| MemoryError::input("the writes", error.to_string()))?;
-        told_answers(self.write(requests))
+        told_answers(self.write(place, requests))
     }
 
     /// Keeps vectors, given beside JSON text that says of which documents they are: answers as `write_text` does.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::cache::Cache;
 use super::changes::{self, Watchers};
 use super::index::Indexes;
+use super::line::Line;
 use super::retention::Retention;
 use super::spaces::{Counts, Spaces};
 use super::suggest::Suggest;
@@ -141,6 +142,7 @@ pub struct Database {
     pub(super) options: Options,
     store: RwLock<Option<Store>>,
     pub(super) cache: Cache,
+    pub(super) line: Line,
     pub(super) queue: Queue,
     pub(super) writer: Mutex<Writer>,
     /// The last stamp that readers see.
@@ -174,6 +176,7 @@ impl Database {
         let log_len = store.meta.get(changes::LENGTH)?.map_or(0, |bytes| changes::stamp_of(&bytes));
         let database = Arc::new(Database {
             cache: Cache::new(options.memory_bytes / 4),
+            line: Line::default(),
             queue: Queue::default(),
             writer: Mutex::new(Writer::new(last, log_len)),
             published: AtomicU64::new(last),

@@ -59,7 +59,7 @@ impl Database {
             let (namespace, key, ttl_ms) = (beside(&it.namespace), it.key.clone(), it.ttl_ms);
             vec![Write::Put(Put { namespace, key, value, if_version: None, ttl_ms, causes: Vec::new() })]
         };
-        Ok(self.write(asked.iter().zip(rows.iter().map(AsRef::as_ref)).map(put).collect()))
+        Ok(self.write(self.place(), asked.iter().zip(rows.iter().map(AsRef::as_ref)).map(put).collect()))
     }
 }
 

@@ -5,6 +5,7 @@
 //! | `names` | namespaces and keys, and how they become the store's keys |
 //! | `record` | one version as it lies in the store, and its id |
 //! | `write` | puts and deletes: checked, grouped, committed, told |
+//! | `line` | the order of calls that are read beside each other |
 //! | `read` | the present, the past, lists |
 //! | `lineage` | which version caused which |
 //! | `cache` | documents that were read lately |
@@ -43,6 +44,7 @@ mod embeddings;
 mod error;
 pub mod filter;
 mod index;
+mod line;
 mod lineage;
 mod names;
 mod near;
@@ -63,6 +65,7 @@ mod write;
 
 pub use database::{Database, Durability, Options};
 pub use error::MemoryError;
+pub use line::Place;
 pub use near::VectorOptions;
 pub use read::{At, HistoryRange};
 pub use record::VersionId;

@@ -193,7 +193,7 @@ impl Database {
             }
             let last = requests.len() < CHUNK;
             let mut done = 0;
-            for answer in self.operate(requests) {
+            for answer in self.operate(self.place(), requests) {
                 done += usize::from(answer?.iter().any(|it| it.version.is_some()));
             }
             if last || done == 0 {

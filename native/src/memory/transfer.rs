@@ -124,7 +124,7 @@ impl Database {
 
     fn import_lines(&self, lines: &[String], copied: &mut Copied) -> Result<()> {
         let writes = lines.iter().filter_map(|line| parse(line).ok()).map(|write| vec![write]).collect();
-        for answer in self.write(writes) {
+        for answer in self.write(self.place(), writes) {
             copied.documents += 1;
             copied.versions += answer?.iter().filter(|it| it.version.is_some()).count() as u64;
         }

@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 use super::changes::LENGTH;
 use super::database::{Database, Store, now};
+use super::line::Place;
 use super::names;
 use super::record::{Cause, Draft, Record, VersionId};
 use super::spaces::Change;
@@ -175,7 +176,8 @@ impl Ticket {
 
 impl Queue {
     /// The answers, once another one committed; none: commit for all.
-    fn enter(&self, ticket: &Arc<Ticket>) -> Option<Answers> {
+    fn enter(&self, place: Place, ticket: &Arc<Ticket>) -> Option<Answers> {
+        place.wait();
         {
             let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.tickets.push_back(ticket.clone());
@@ -183,6 +185,7 @@ impl Queue {
                 return None;
             }
         }
+        drop(place);
         let turn = ticket.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut turn =
             ticket.wake.wait_while(turn, |turn| matches!(turn, Turn::Waits)).unwrap_or_else(PoisonError::into_inner);
@@ -250,8 +253,14 @@ struct Stage {
 }
 
 impl Database {
+    /// The last place in the order of writes. Requests for which it is taken are done after those of the places
+    /// before it, whoever is read and checked first.
+    pub fn place(&self) -> Place {
+        self.line.place()
+    }
+
     /// Does requests, each atomic, in their order; what fails in one does not concern the others.
-    pub fn write(&self, requests: Vec<Vec<Write<'_>>>) -> Vec<Result<Vec<Outcome>>> {
+    pub fn write(&self, place: Place, requests: Vec<Vec<Write<'_>>>) -> Vec<Result<Vec<Outcome>>> {
         let checked: Vec<Result<Vec<Operation>>> =
             requests.into_iter().map(|request| request.into_iter().map(Operation::of).collect()).collect();
         let (mut wrong, mut right) = (Vec::new(), Vec::new());
@@ -264,7 +273,7 @@ impl Database {
                 Err(error) => wrong.push(Some(error)),
             }
         }
-        let mut answers = self.operate(right).into_iter();
+        let mut answers = self.operate(place, right).into_iter();
         let answer = |wrong: Option<MemoryError>| match wrong {
             Some(error) => Err(error),
             None => answers.next().unwrap_or(Err(MemoryError::Closed)),
@@ -274,16 +283,16 @@ impl Database {
 
     /// One atomic request.
     pub fn write_one(&self, request: Vec<Write<'_>>) -> Result<Vec<Outcome>> {
-        self.write(vec![request]).pop().unwrap_or(Err(MemoryError::Closed))
+        self.write(self.place(), vec![request]).pop().unwrap_or(Err(MemoryError::Closed))
     }
 
-    pub(super) fn operate(&self, requests: Vec<Vec<Operation>>) -> Answers {
+    pub(super) fn operate(&self, place: Place, requests: Vec<Vec<Operation>>) -> Answers {
         if requests.is_empty() {
             return Vec::new();
         }
         let turn = Mutex::new(Turn::Waits);
         let ticket = Arc::new(Ticket { requests: Mutex::new(requests), turn, wake: Condvar::new() });
-        if let Some(answers) = self.queue.enter(&ticket) {
+        if let Some(answers) = self.queue.enter(place, &ticket) {
             return answers;
         }
         let _lead = Lead(&self.queue);

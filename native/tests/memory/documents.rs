@@ -89,10 +89,33 @@ fn a_batch_happens_whole_or_not_at_all() {
     // One failure among many requests fails alone, and null is a value.
     let requests =
         json!([[new("d")], [put_of("d", json!(null))], [{"put": {"namespace": "n", "key": "e", "value": null}}]]);
-    let (outcomes, failures) = database.write_text(&requests.to_string()).unwrap();
+    let (outcomes, failures) = database.write_text(database.place(), &requests.to_string()).unwrap();
     let outcomes: serde_json::Value = serde_json::from_str(&outcomes).unwrap();
     assert_eq!((failures.len(), failures[0].0, &outcomes[1]), (1, 1, &json!(null)));
     assert_eq!((get(&database, "d"), get(&database, "e")), (Some(json!(2)), Some(json!(null))));
+}
+
+#[test]
+fn writes_are_done_in_the_order_of_their_places_whoever_is_read_first() {
+    let folder = Folder::new("places");
+    let database = open(&folder);
+    let places: Vec<_> = (0..20).map(|number| (number, database.place())).collect();
+    std::thread::scope(|scope| {
+        for (number, place) in places.into_iter().rev() {
+            let database = &database;
+            scope.spawn(move || {
+                let text = match number {
+                    // One that cannot be read holds nobody up.
+                    7 => "no JSON".into(),
+                    _ => json!([[{"put": {"namespace": "n", "key": "a", "value": number}}]]).to_string(),
+                };
+                database.write_text(place, &text).is_ok()
+            });
+        }
+    });
+    let history = asked(&database, json!({"history": {"namespace": "n", "key": "a"}}));
+    let values: Vec<u64> = history.as_array().unwrap().iter().map(|it| it["value"].as_u64().unwrap()).collect();
+    assert_eq!(values, (0..20).rev().filter(|number| *number != 7).collect::<Vec<_>>());
 }
 
 #[test]
@@ -278,7 +301,7 @@ fn times_to_live_and_long_histories_last() {
             let requests: Vec<_> = (0..100)
                 .map(|number| json!([{"put": {"namespace": "n", "key": "b", "value": batch * 100 + number}}]))
                 .collect();
-            let (_, failures) = database.write_text(&json!(requests).to_string()).unwrap();
+            let (_, failures) = database.write_text(database.place(), &json!(requests).to_string()).unwrap();
             assert!(failures.is_empty());
         }
         database.close().unwrap();

@@ -41,7 +41,7 @@ pub fn open(folder: &Folder) -> Arc<Database> {
 
 /// One atomic request, given as JSON: `[version, previous]` of each operation.
 pub fn write(database: &Database, request: Value) -> Result<Vec<[Option<String>; 2]>, MemoryError> {
-    let (outcomes, mut failures) = database.write_text(&json!([request]).to_string())?;
+    let (outcomes, mut failures) = database.write_text(database.place(), &json!([request]).to_string())?;
     match failures.pop() {
         Some((_, error)) => Err(error),
         None => Ok(serde_json::from_str::<Vec<_>>(&outcomes).unwrap().remove(0)),

@@ -4,6 +4,9 @@ import { EngineError, toEngineError } from '../../shared/errors'
 
 /** Of the text of writes that cross together. */
 const MAX_LENGTH = 8 << 20
+/** So long a text is worth a crossing of its own beside another one: the engine reads it while that one is written. */
+const LONG = 64 << 10
+const MAX_CROSSINGS = 2
 
 interface Waiting<Result> {
   text: string
@@ -42,18 +45,26 @@ abstract class Batches<Result> {
 export type Outcome = [version: string | null, previous: string | null]
 
 export class Writes extends Batches<Outcome[]> {
-  private isCrossing = false
+  private crossings = 0
+  /** Of the texts that wait. */
+  private length = 0
 
   constructor(private readonly database: MemoryDatabase) {
     super()
   }
 
-  /** One crossing after the other: what is written first is there first. */
+  override add(text: string): Promise<Outcome[]> {
+    this.length += text.length
+    return super.add(text)
+  }
+
+  /** What is short waits for the crossing that is under way. The engine keeps the order of crossings. */
   protected override flush(): void {
-    if (this.isCrossing || this.waiting.length === 0) return
-    this.isCrossing = true
+    const most = this.length >= LONG ? MAX_CROSSINGS : 1
+    if (this.crossings >= most || this.waiting.length === 0) return
+    this.crossings += 1
     this.send(this.take()).then(() => {
-      this.isCrossing = false
+      this.crossings -= 1
       // Who was answered can join.
       process.nextTick(() => this.flush())
     })
@@ -68,7 +79,9 @@ export class Writes extends Batches<Outcome[]> {
       if (count > 0 && length > MAX_LENGTH) break
       count += 1
     }
-    return this.waiting.splice(0, count)
+    const taken = this.waiting.splice(0, count)
+    for (const { text } of taken) this.length -= text.length
+    return taken
   }
 
   protected override async cross(batch: Waiting<Outcome[]>[]): Promise<void> {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { MemoryDatabase } from '#native'
 import { EngineError, quote, toEngineError } from '../../shared/errors'
-import { toJson } from '../../shared/json'
+import { checked, toJson } from '../../shared/json'
 import { native } from '../../shared/native'
 import { type Outcome, Reads, Writes } from './batches'
 import {
@@ -233,13 +233,14 @@ export class Database implements AsyncDisposable {
 
   /** Resolves after the commit. */
   async put(namespace: string, key: string, value: unknown, options: PutOptions = {}): Promise<Version> {
-    const [outcome] = await this.writes.add(`[${operation({ ...options, namespace, key, value: defined(value) })}]`)
+    const asked = operation({ ...options, namespace, key, value: defined(value) })
+    const [outcome] = await this.writes.add(JSON.stringify([asked]))
     return version(outcome) as Version
   }
 
   /** Operations that happen together or not at all; a batch names a key once. An operation without a value deletes. */
   async putBatch(operations: readonly Operation[]): Promise<Written[]> {
-    const outcomes = await this.writes.add(`[${operations.map(operation).join()}]`)
+    const outcomes = await this.writes.add(JSON.stringify(operations.map(operation)))
     return outcomes.map(version)
   }
 
@@ -294,7 +295,7 @@ export class Database implements AsyncDisposable {
 
   /** Null where there was nothing to delete. History stays. */
   async delete(namespace: string, key: string, options: Omit<PutOptions, 'ttlMs'> = {}): Promise<Written> {
-    const [outcome] = await this.writes.add(`[${operation({ ...options, namespace, key })}]`)
+    const [outcome] = await this.writes.add(JSON.stringify([operation({ ...options, namespace, key })]))
     return version(outcome as Outcome)
   }
 
@@ -520,20 +521,17 @@ function checkName(what: string, name: string, limit: number): void {
 }
 
 /** An operation as the engine reads it. */
-function operation({ namespace, key, value, ifVersion, ttlMs, causes }: Operation): string {
+function operation({ namespace, key, value, ifVersion, ttlMs, causes }: Operation): object {
   names(namespace, key)
-  let text = `{"${value === undefined ? 'delete' : 'put'}":{"namespace":${JSON.stringify(namespace)},"key":${JSON.stringify(key)}`
-  if (value !== undefined) text += `,"value":${toJson(value)}`
-  if (ifVersion !== undefined) text += `,"ifVersion":${JSON.stringify(ifVersion)}`
-  if (ttlMs !== undefined) text += `,"ttlMs":${toJson(ttlMs, 'ttlMs')}`
-  if (causes !== undefined) text += `,"causes":${toJson(causes, 'causes')}`
-  return `${text}}}`
+  if (ttlMs !== undefined) checked(ttlMs, 'ttlMs')
+  if (causes !== undefined) checked(causes, 'causes')
+  if (value === undefined) return { delete: { namespace, key, ifVersion, ttlMs, causes } }
+  return { put: { namespace, key, value: checked(value), ifVersion, ttlMs, causes } }
 }
 
 /** A put of nothing would be a delete. */
 function defined(value: unknown): unknown {
-  if (value === undefined) toJson(value)
-  return value
+  return value === undefined ? checked(value) : value
 }
 
 function version(outcome: Outcome | undefined): Written {
