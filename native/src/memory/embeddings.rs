@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -63,53 +66,21 @@ impl Database {
     }
 }
 
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/// No digit.
-const NONE: u8 = 64;
-/// What each byte is as a digit.
-const VALUES: [u8; 256] = {
-    let mut values = [NONE; 256];
-    let mut place = 0;
-    while place < 64 {
-        values[DIGITS[place] as usize] = place as u8;
-        place += 1;
-    }
-    values
-};
+/// Of those who write it otherwise the end may have no padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// Floats as base64 of their bytes, little-endian.
 fn base64(vector: &[f32]) -> String {
     let bytes: Vec<u8> = vector.iter().flat_map(|component| component.to_le_bytes()).collect();
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let bits = three.iter().fold(0_u32, |bits, &byte| bits << 8 | u32::from(byte)) << (8 * (3 - three.len()));
-        let digit = |place: usize| match place <= three.len() {
-            true => char::from(DIGITS[(bits >> (18 - 6 * place) & 63) as usize]),
-            false => '=',
-        };
-        text.extend((0..4).map(digit));
-    }
-    text
+    BASE64.encode(bytes)
 }
 
 /// The floats of a base64 text.
 pub(super) fn components(text: &str) -> Option<Vec<f32>> {
-    let digits = text.trim_end_matches('=').as_bytes();
-    let mut bytes = Vec::with_capacity(digits.len() * 3 / 4 + 3);
-    for four in digits.chunks(4) {
-        let mut bits = 0_u32;
-        let mut seen = 0_u8;
-        for &digit in four {
-            let value = VALUES[digit as usize];
-            seen |= value;
-            bits = bits << 6 | u32::from(value);
-        }
-        if seen >= NONE || four.len() == 1 {
-            return None;
-        }
-        bits <<= 6 * (4 - four.len());
-        bytes.extend_from_slice(&bits.to_be_bytes()[1..four.len()]);
-    }
+    let bytes = BASE64.decode(text).ok()?;
     let (floats, rest) = bytes.as_chunks::<4>();
     (rest.is_empty() && !floats.is_empty()).then(|| floats.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
 }
