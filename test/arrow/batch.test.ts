@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { arrow } from '../../nodes'
-import { type Json, Rig } from './rig'
+import { Collector } from '../../nodes/arrow/collector'
+import { type Json, Rig, type Seen } from './rig'
 
 const columns = [
   { name: 'id', type: 'int32', nullable: false },
@@ -183,6 +184,80 @@ describe('millrace-arrow-batch', () => {
       (await rowsOf(message)).map(({ id }) => id),
       [1, 2],
     )
+  })
+
+  describe('what an earlier life kept', () => {
+    /** A collector in whose folder three batches wait, and what it sends; `sent` is called with each. */
+    async function collect(sent: (collector: Collector, ids: unknown[]) => void, heard: string[] = []) {
+      rig = await Rig.start(batchOf())
+      const folder = join(rig.userDir, 'millrace', 'arrow', 'batch-other')
+      const spool = await arrow.Spool.open({ folder })
+      for (const id of [1, 2, 3]) {
+        await spool.append((await arrow.Batch.fromRows([{ id }], { schema: columns })).batch)
+      }
+      await spool.close()
+      const out: number[] = []
+      const host = {
+        RED: {
+          settings: { userDir: rig.userDir },
+          nodes: { getNode: (id: string) => (heard.includes(id) ? {} : null) },
+          util: { getMessageProperty: ({ payload }: Json) => payload },
+        },
+        node: {
+          id: 'other',
+          wires: [['next']],
+          send: ([{ arrow }]: [Seen]) => {
+            out.push(arrow.rows)
+            sent(collector, out)
+          },
+          warn: assert.fail,
+        },
+        config: { ...batchOf(), rowsFrom: 'payload', maxRows: 9, maxKb: 9, unknown: 'error', compression: 'none' },
+        text: (key: string) => key,
+        status: () => {},
+        wired: () => true,
+        guard: (call: () => void) => call,
+      }
+      const collector = new Collector(host as never)
+      return { collector, out, folder }
+    }
+    async function left(folder: string): Promise<unknown[]> {
+      await using spool = await arrow.Spool.open({ folder })
+      const batches = await Promise.all((await spool.read()).map(({ data }) => arrow.Batch.fromIPC(data)))
+      return (await Promise.all(batches.map((batch) => batch.toRows()))).flat().map(({ id }) => id)
+    }
+
+    it('stays where the node ends before it has left', async () => {
+      let closed: Promise<void> | undefined
+      const { collector, out, folder } = await collect((collector) => {
+        closed = collector.close(false)
+      })
+      await idle(collector)
+      await closed
+      assert.deepEqual([out.length, await left(folder)], [1, [2, 3]])
+    })
+
+    it('leaves where the node goes for good, and others stay who hear it', async () => {
+      const { collector, out, folder } = await collect((collector) => void collector.close(true), ['next'])
+      await idle(collector)
+      assert.deepEqual([out.length, await left(folder)], [3, []])
+    })
+
+    it('waits no more for rows that come at the end', async () => {
+      const { collector, folder } = await collect(() => {})
+      await idle(collector)
+      const done: unknown[] = []
+      const closed = collector.close(false)
+      collector.input({ payload: { id: 4 } } as never, { send: assert.fail, done: (error) => done.push(error) })
+      await closed
+      assert.deepEqual([done, await left(folder)], [[undefined], [4]])
+    })
+
+    /** When all that it has to do is done, whether it was closed or not. */
+    async function idle(collector: Collector): Promise<void> {
+      const { making } = collector as unknown as { making: Promise<void> }
+      await making
+    }
   })
 
   describe('when nothing can be kept', () => {
