@@ -7,7 +7,7 @@ import helper from 'node-red-node-test-helper'
 import { arrow } from '../../nodes'
 import tableNode from '../../nodes/arrow/zerobus-table'
 import { certificates } from '../action/certificates'
-import { batchOf, endAll, folder, idsOf, open, quick, start, table } from '../zerobus/rig'
+import { batchOf, columns, endAll, folder, idsOf, open, quick, range, start, table } from '../zerobus/rig'
 
 const { ZerobusClient } = arrow
 
@@ -104,6 +104,35 @@ describe('arrow.ZerobusClient', () => {
     ])
     assert.match(failedRows[1]?.message ?? '', /^row 2, 100000\d\d bytes is more than the 10000000 bytes/)
     assert.deepEqual(successfulRows, [0, 4])
+  })
+
+  it('sends in the order of the calls, however long their rows take to be a batch', async () => {
+    const server = await start()
+    const client = await open(server)
+    const rows = range(40_000).map((id) => ({ id, value: id / 3 }))
+    const [ipc, batch] = [await (await batchOf(40_000, 1)).toIPC(), await batchOf(40_001, 1)]
+    const sends = [
+      client.send(rows, { schema: columns }),
+      assert.rejects(client.send(Buffer.from('no Arrow')), { code: 'INVALID_INPUT' }),
+      client.send(ipc),
+      client.send(batch),
+    ]
+    for (const result of await Promise.all(sends)) assert.equal(result?.error, undefined)
+    assert.deepEqual(idsOf(server), range(40_002))
+  })
+
+  it('flushes and closes behind all that was given before', async () => {
+    const server = await start({ ackDelayMs: 50 })
+    const client = await open(server)
+    const rows = range(20_000).map((id) => ({ id, value: id / 3 }))
+    const flushed = client.send(rows, { schema: columns })
+    await client.flush()
+    assert.equal(server.count(table), 20_000)
+    const closed = client.send(await batchOf(20_000, 5))
+    await client.close()
+    assert.deepEqual([(await flushed).success, (await closed).success], [true, true])
+    assert.deepEqual(idsOf(server), range(20_005))
+    await assert.rejects(client.send(rows), { code: 'CLOSED' })
   })
 
   it('is closed by its scope, which lets another have the spool', async () => {

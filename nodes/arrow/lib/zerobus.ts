@@ -234,6 +234,10 @@ const PATIENCE_MS = 5000
 /** Sends batches to one table of Databricks. Calls may overlap; batches go in the order of the calls. */
 export class ZerobusClient {
   private readonly telemetry: Telemetry | undefined
+  /** Resolves when all that was given is with the engine, or is no batch. */
+  private turn: Promise<unknown> = Promise.resolve()
+  private readonly sends = new Set<Promise<unknown>>()
+  private closed = false
 
   private constructor(
     private readonly handle: Handle,
@@ -262,15 +266,26 @@ export class ZerobusClient {
    * what did not arrive is told in the result. Rejects for what is no batch, and after `close`.
    */
   async send(source: BatchLike, options?: FromRowsOptions): Promise<TransmissionResult> {
-    const batch = await Batch.from(source, options)
-    const startedMs = Date.now()
-    const result = new TransmissionResult(batch, await called(this.handle.send(batch.handle)))
-    this.telemetry?.record({ ...result, startedMs })
-    return result
+    if (this.closed) throw new EngineError('CLOSED', 'the Zerobus client is closed; open it again')
+    const before = this.turn
+    const given = Batch.from(source, options).then(async (batch) => {
+      await before
+      return { batch, startedMs: Date.now(), sending: this.handle.send(batch.handle) }
+    })
+    // Who comes behind what is no batch still waits for those before it.
+    this.turn = given.catch(() => before)
+    const sent = given.then(async ({ batch, startedMs, sending }) => {
+      const result = new TransmissionResult(batch, await called(sending))
+      this.telemetry?.record({ ...result, startedMs })
+      return result
+    })
+    this.sends.add(sent)
+    return sent.finally(() => this.sends.delete(sent))
   }
 
-  /** Resolves when nothing is on its way, and the spool is empty. */
+  /** Resolves when all that was given has arrived, was given up, or is in the spool; and that is empty. */
   async flush(): Promise<void> {
+    await Promise.allSettled(this.sends)
     await called(this.handle.flush())
   }
 
@@ -281,7 +296,16 @@ export class ZerobusClient {
 
   /** Takes nothing more. What is on its way has a few seconds to arrive; what is in the spool stays there. */
   async close(patienceMs = PATIENCE_MS): Promise<void> {
-    await called(this.handle.close(patienceMs))
+    this.closed = true
+    const end = performance.now() + patienceMs
+    let patience: NodeJS.Timeout | undefined
+    const enough = new Promise((resolve) => {
+      patience = setTimeout(resolve, patienceMs)
+    })
+    // The engine lets go of what it is still preparing.
+    await Promise.race([Promise.allSettled(this.sends), enough])
+    clearTimeout(patience)
+    await called(this.handle.close(Math.max(0, Math.ceil(end - performance.now()))))
     await this.telemetry?.close()
   }
 
