@@ -8,6 +8,8 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { tableFromArrays, tableToIPC } from 'apache-arrow'
 import { arrow } from '../nodes'
 import { median, watchThread } from './lib/figures'
@@ -29,6 +31,9 @@ const kinds = new Map<unknown, string>([
   [Float64Array, 'Float64'],
   [Int32Array, 'Int32'],
 ])
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
 
 interface Config {
   endpoint: string
@@ -104,9 +109,16 @@ interface Round {
   alone: number[]
 }
 
+/** Each call has bytes of its own, as each would in a flow. What it takes to have them, and to be rid of others, is over. */
+async function copies(ipc: Buffer, count: number): Promise<Buffer[]> {
+  const all = Array.from({ length: count }, () => Buffer.from(ipc))
+  collectGarbage()
+  await new Promise(setImmediate)
+  return all
+}
+
 async function run(sender: Sender, ipc: Buffer): Promise<Round> {
-  // Each call has bytes of its own, as each would in a flow.
-  const all = Array.from({ length: BATCHES }, () => Buffer.from(ipc))
+  const all = await copies(ipc, BATCHES)
   const calls: number[] = []
   const stop = watchThread()
   const start = performance.now()
@@ -126,12 +138,11 @@ async function run(sender: Sender, ipc: Buffer): Promise<Round> {
 /** Each batch when the one before has arrived: how long the thread was not idle. It counts for itself, which takes nothing. */
 async function oneByOne(sender: Sender, ipc: Buffer): Promise<number[]> {
   const busy: number[] = []
-  for (let batch = 0; batch < ALONE; batch += 1) {
-    const bytes = Buffer.from(ipc)
-    await new Promise(setImmediate)
+  for (const bytes of await copies(ipc, ALONE)) {
     const before = performance.eventLoopUtilization()
     await sender.send(bytes)
     busy.push(performance.eventLoopUtilization(before).active)
+    await new Promise(setImmediate)
   }
   return busy
 }
