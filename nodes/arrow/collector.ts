@@ -84,7 +84,7 @@ export class Collector {
 
   private rowsOf(given: unknown): Row[] {
     const rows = Array.isArray(given) ? given : [given]
-    const isRow = given !== null && typeof given === 'object' && !Buffer.isBuffer(given)
+    const isRow = given !== null && typeof given === 'object' && !ArrayBuffer.isView(given)
     if (isRow) return rows
     const params = { property: this.host.config.rowsFrom, given: quote(given) }
     throw new EngineError('INVALID_INPUT', this.host.text('failure.rows', params))

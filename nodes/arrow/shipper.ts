@@ -1,13 +1,13 @@
 /** What a `millrace-arrow-zerobus` node does between its opening and its close. */
 import type { NodeStatus } from 'node-red'
-import { EngineError, type ErrorCode, quote, toEngineError } from '../shared/errors'
+import { EngineError, quote, toEngineError } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { messageLimit } from '../shared/settings'
 import { age, short } from '../shared/status'
 import type { Aside, Failed } from './aside'
 import { Batch, type Row, type RowError, type TransmissionResult, type ZerobusClient } from './lib'
 import { isForeign } from './lib/foreign'
-import { plain, rowByRow } from './lib/zerobus'
+import { among, plain, rowByRow } from './lib/zerobus'
 import { type TableHost, type TableUser, tableOf } from './table-host'
 import type { zerobusConfig } from './zerobus.config'
 
@@ -233,23 +233,6 @@ function reportOf({ batch, rows }: Parcel, result: TransmissionResult | EngineEr
     failedRows: rowByRow(failed),
     error: first ? plain(new EngineError(first.code, first.message), kind) : null,
   }
-}
-
-/** Failures of a batch, and rows that became no part of it, by their places among what was given. */
-function among(failed: readonly Failed[], total: number, rejected: readonly RowError[]): Failed[] {
-  if (rejected.length === 0) return [...failed]
-  const why = new Map<number, { code: ErrorCode; message: string }>(rejected.map((error) => [error.row, error]))
-  const kept = Array.from({ length: total }, (_, row) => row).filter((row) => !why.has(row))
-  for (const { first, count, code, message } of failed) {
-    for (const row of kept.slice(first, first + count)) why.set(row, { code, message })
-  }
-  const found: Failed[] = []
-  for (const [row, { code, message }] of [...why].sort(([one], [other]) => one - other)) {
-    const last = found.at(-1)
-    if (last && last.first + last.count === row && last.message === message) last.count += 1
-    else found.push({ first: row, count: 1, code, message })
-  }
-  return found
 }
 
 /** The rows that did not arrive, in the form in which they came. */

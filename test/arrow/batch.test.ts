@@ -121,13 +121,20 @@ describe('millrace-arrow-batch', () => {
     assert.deepEqual(await rowsOf((await rig.until('out'))[0]), [{ id: 3, text: null }])
   })
 
-  for (const payload of ['text', 5, null, undefined, Buffer.from('x')]) {
-    it(`refuses ${typeof payload} as rows`, async () => {
+  for (const payload of ['text', 5, null, undefined, Buffer.from('x'), new Float64Array(2)]) {
+    it(`refuses ${payload?.constructor.name ?? payload} as rows`, async () => {
       rig = await Rig.start(batchOf())
       rig.send({ payload })
       assert.equal((await rig.until('caught'))[0].error.code, 'INVALID_INPUT')
     })
   }
+
+  it('takes no flush that is false for one', async () => {
+    rig = await Rig.start(batchOf())
+    rig.send({ payload: { id: 1 }, flush: false }, { flush: false })
+    assert.equal((await rig.until('caught'))[0].error.code, 'INVALID_INPUT')
+    assert.equal(rig.seen.out.length, 0)
+  })
 
   it('a type that is none shows at the node', async () => {
     rig = await Rig.start(batchOf({ columns: [{ name: 'a', type: 'integer' }] }))

@@ -106,6 +106,35 @@ describe('arrow.ZerobusClient', () => {
     assert.deepEqual(successfulRows, [0, 4])
   })
 
+  it('sends the rows that fit, and tells of the others by their places', async () => {
+    const server = await start({ reject: (rows) => rows.some(({ id }) => Number(id) === 4) })
+    const client = await open(server)
+    const rows = [{ id: 'x' }, { id: 1 }, { id: 2, more: 1 }, { id: 3 }, { id: 4 }, { id: 5 }]
+    const result = await client.send(rows, { schema: columns })
+    const { success, totalRows, successfulCount, failedCount, failedRows, successfulRows, errorKind } = result
+    assert.deepEqual([success, totalRows, successfulCount, failedCount, errorKind], [false, 6, 3, 3, 'rejected'])
+    assert.deepEqual(
+      failedRows.map(({ row, code }) => [row, code]),
+      [
+        [0, 'CONVERSION'],
+        [2, 'CONVERSION'],
+        [4, 'REFUSED'],
+      ],
+    )
+    assert.deepEqual(
+      [successfulRows, idsOf(server)],
+      [
+        [1, 3, 5],
+        [1, 3, 5],
+      ],
+    )
+    const ids = async (batch: arrow.Batch) => (await batch.toRows()).map(({ id }) => Number(id))
+    assert.deepEqual([await ids(result.failedBatch()), await ids(result.successfulBatch())], [[4], [1, 3, 5]])
+    const none = (await client.send([{ id: 'x' }], { schema: columns })).toJSON()
+    assert.deepEqual([none.totalRows, none.successfulCount, none.success], [1, 0, false])
+    assert.deepEqual([none.error?.code, none.error?.kind], ['CONVERSION', 'conversion'])
+  })
+
   it('sends in the order of the calls, however long their rows take to be a batch', async () => {
     const server = await start()
     const client = await open(server)
