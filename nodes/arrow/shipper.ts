@@ -25,7 +25,7 @@ const FAILURES = 1
 const MOST = 1000
 /** And so many times the bytes that may be on their way. */
 const MOST_ROOMS = 2
-/** So long a close waits for what is on its way; Node-RED waits for eight seconds. */
+/** So long a close waits for what is on its way; the frame of the nodes gives it eight seconds. */
 const PATIENCE_MS = 6000
 /** Characters of a reason in the status. */
 const REASON_MAX = 40

@@ -158,7 +158,7 @@ describe('arrow.ZerobusClient', () => {
     await client.flush()
     assert.equal(server.count(table), 20_000)
     const closed = client.send(await batchOf(20_000, 5))
-    await client.close()
+    await client.close(30_000)
     assert.deepEqual([(await flushed).success, (await closed).success], [true, true])
     assert.deepEqual(idsOf(server), range(20_005))
     await assert.rejects(client.send(rows), { code: 'CLOSED' })

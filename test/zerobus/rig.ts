@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Batch, type TransmissionResult, ZerobusClient, type ZerobusOptions } from '../../nodes/arrow/lib'
+import { Batch, type TransmissionResult, ZerobusClient, type ZerobusConfig } from '../../nodes/arrow/lib'
 import { rowsOf, type ServerOptions, ZerobusServer } from './server'
 
 export const table = 'main.default.readings'
@@ -32,8 +32,8 @@ export async function start(options: ServerOptions = {}): Promise<ZerobusServer>
 /** Quick to try again. */
 export const quick = { maxAttempts: 5, baseDelayMs: 1, maxDelayMs: 10 }
 
-export async function open(server: ZerobusServer, options: Partial<ZerobusOptions> = {}): Promise<ZerobusClient> {
-  const config = { ...(server.config(table) as unknown as ZerobusOptions), retry: quick, ...options }
+export async function open(server: ZerobusServer, options: Partial<ZerobusConfig> = {}): Promise<ZerobusClient> {
+  const config = { ...(server.config(table) as unknown as ZerobusConfig), retry: quick, ...options }
   const client = await ZerobusClient.open(config)
   ends.push(() => client.close(0))
   return client

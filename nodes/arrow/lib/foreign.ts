@@ -1,6 +1,7 @@
 /**
  * Tables and record batches of the npm package `apache-arrow`, of whatever copy of it. The package is not needed here: they
- * are known by their shape, written by their own module where that is loaded, and read field by field where it is not.
+ * are known by their shape, written by their own module where that is loaded and does it rightly, and else read field by
+ * field.
  */
 import { EngineError } from '../../shared/errors'
 import type { Row } from './packer'

@@ -88,7 +88,7 @@ export interface FailedRow {
 export interface ZerobusStats {
   batches: number
   rows: number
-  /** Rows that are given up; those that were set aside are among them. */
+  /** Rows of batches that are given up; those that were set aside are among them. */
   rowsFailed: number
   /** Rows that Zerobus did not take from the spool, and that were put into `rejected` in it. */
   rowsAside: number
