@@ -214,7 +214,7 @@ export class Collector {
   /** What an earlier life of the node kept leaves first; what does not leave before this one ends stays for the next. */
   private async emitKept(): Promise<void> {
     // When the flow runs: what is sent before is lost.
-    await new Promise((resolve) => setImmediate(resolve))
+    await turn()
     try {
       const { existsSync } = await import('node:fs')
       if (!existsSync(this.folder)) return
@@ -226,6 +226,9 @@ export class Collector {
             if (!this.isTime) return
             const send = (messages: unknown) => this.host.node.send(messages as never)
             this.emit({ message: {} as Message, reply: { send, done: () => {} } }, data, batch)
+            // It is under way to those who hear it, who may be stopped before.
+            await turn()
+            if (this.closing && !this.isHeard) return
             await spool.ack(seq)
           }
         }
@@ -248,6 +251,8 @@ export class Collector {
     })
   }
 }
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /** About so many bytes; nothing is followed for ever. */
 function sizeOf(value: unknown, depth: number): number {

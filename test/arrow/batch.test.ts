@@ -234,15 +234,23 @@ describe('millrace-arrow-batch', () => {
       return (await Promise.all(batches.map((batch) => batch.toRows()))).flat().map(({ id }) => id)
     }
 
-    it('stays where the node ends before it has left', async () => {
-      let closed: Promise<void> | undefined
-      const { collector, out, folder } = await collect((collector) => {
-        closed = collector.close(false)
+    for (const [title, heard, rest] of [
+      ['stays where the node ends before it has left', ['next'], [2, 3]],
+      ['stays, too, where it was under way to nodes that ended', [], [1, 2, 3]],
+    ] as const) {
+      it(title, async () => {
+        let closed: Promise<void> | undefined
+        const { collector, out, folder } = await collect(
+          (collector) => {
+            closed = collector.close(false)
+          },
+          [...heard],
+        )
+        await idle(collector)
+        await closed
+        assert.deepEqual([out.length, await left(folder)], [1, rest])
       })
-      await idle(collector)
-      await closed
-      assert.deepEqual([out.length, await left(folder)], [1, [2, 3]])
-    })
+    }
 
     it('leaves where the node goes for good, and others stay who hear it', async () => {
       const { collector, out, folder } = await collect((collector) => void collector.close(true), ['next'])
