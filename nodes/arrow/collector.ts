@@ -18,10 +18,10 @@ interface Waiting {
 
 const BATCHES = 0
 const REJECTS = 1
-/** So many batches are made at a time; who sends faster is told. */
+/** So many batches are being made, one after the other; who sends faster is told. */
 const PENDING_MAX = 4
-/** Room for what waits at a close. */
-const SPOOL_BYTES = 2 ** 32
+/** Of the folder with what waited at a close. */
+const KEPT = { maxBytes: 2 ** 32, whenFull: 'refuse' } as const
 
 export class Collector {
   private schema: Schema | undefined
@@ -45,8 +45,7 @@ export class Collector {
 
   input(message: Message, reply: Reply): void | Promise<void> {
     const given = this.host.RED.util.getMessageProperty(message, this.host.config.rowsFrom)
-    if (message.flush !== undefined && (given === undefined || given === null || given === ''))
-      return this.flushFor(reply)
+    if (message.flush && (given === undefined || given === null || given === '')) return this.flushFor(reply)
     const rows = this.rowsOf(given)
     if (this.pending >= PENDING_MAX) {
       throw new EngineError('BUFFER_FULL', this.host.text('failure.busy', { pending: this.pending }))
@@ -58,8 +57,9 @@ export class Collector {
       this.host.guard(() => this.flush()),
       this.host.config.maxMs,
     )
-    const { maxKb } = this.host.config
-    if (message.flush || this.rows >= this.maxRows || this.bytes >= maxKb * 1024) this.flush()
+    const isFull = this.rows >= this.maxRows || this.bytes >= this.host.config.maxKb * 1024
+    // What still comes at a close waits for nothing more.
+    if (message.flush || isFull || this.closing) this.flush()
   }
 
   /**
@@ -70,7 +70,10 @@ export class Collector {
     this.flush()
     this.closing = true
     this.removed = removed
-    await this.making
+    for (let made: unknown; made !== this.making; ) {
+      made = this.making
+      await made
+    }
   }
 
   private get maxRows(): number {
@@ -81,7 +84,7 @@ export class Collector {
 
   private rowsOf(given: unknown): Row[] {
     const rows = Array.isArray(given) ? given : [given]
-    const isRow = given !== null && typeof given === 'object' && !Buffer.isBuffer(given)
+    const isRow = given !== null && typeof given === 'object' && !ArrayBuffer.isView(given)
     if (isRow) return rows
     const params = { property: this.host.config.rowsFrom, given: quote(given) }
     throw new EngineError('INVALID_INPUT', this.host.text('failure.rows', params))
@@ -128,7 +131,7 @@ export class Collector {
 
   /** Why a batch could neither be sent nor kept. */
   private async leave(first: Waiting, payload: Buffer, batch: Batch): Promise<EngineError | undefined> {
-    if (!this.closing || (this.removed && this.isHeard)) {
+    if (this.isTime) {
       this.emit(first, payload, batch)
       return undefined
     }
@@ -141,6 +144,11 @@ export class Collector {
     const { folder, removed, host } = this
     if (!failure && removed) host.node.warn(host.text('warning.kept', { rows: batch.numRows, folder }))
     return failure
+  }
+
+  /** To send: later nobody would, or somebody still hears it. */
+  private get isTime(): boolean {
+    return !this.closing || (this.removed && this.isHeard)
   }
 
   /** Nodes that are stopped together with this one hear nothing any more. */
@@ -191,7 +199,7 @@ export class Collector {
   /** Why it is not on disk. */
   private async keep(payload: Buffer): Promise<EngineError | undefined> {
     try {
-      const spool = await Spool.open({ folder: this.folder, maxBytes: SPOOL_BYTES, whenFull: 'refuse' })
+      const spool = await Spool.open({ folder: this.folder, ...KEPT })
       try {
         await spool.append(payload)
       } finally {
@@ -203,20 +211,24 @@ export class Collector {
     }
   }
 
-  /** What an earlier life of the node kept leaves first. */
+  /** What an earlier life of the node kept leaves first; what does not leave before this one ends stays for the next. */
   private async emitKept(): Promise<void> {
     // When the flow runs: what is sent before is lost.
-    await new Promise((resolve) => setImmediate(resolve))
+    await turn()
     try {
       const { existsSync } = await import('node:fs')
       if (!existsSync(this.folder)) return
-      const spool = await Spool.open({ folder: this.folder, maxBytes: SPOOL_BYTES, whenFull: 'refuse' })
+      const spool = await Spool.open({ folder: this.folder, ...KEPT })
       try {
         for (let kept = await spool.read(); kept.length > 0; kept = await spool.read()) {
           for (const { seq, data } of kept) {
             const batch = await Batch.fromIPC(data)
+            if (!this.isTime) return
             const send = (messages: unknown) => this.host.node.send(messages as never)
             this.emit({ message: {} as Message, reply: { send, done: () => {} } }, data, batch)
+            // It is under way to those who hear it, who may be stopped before.
+            await turn()
+            if (this.closing && !this.isHeard) return
             await spool.ack(seq)
           }
         }
@@ -239,6 +251,8 @@ export class Collector {
     })
   }
 }
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /** About so many bytes; nothing is followed for ever. */
 function sizeOf(value: unknown, depth: number): number {

@@ -53,7 +53,7 @@ export class FileWriting {
     const writer = await this.writer
     const { payload } = message
     const isBatch = payload !== null && typeof payload === 'object'
-    if (!isBatch && message.flush === undefined) {
+    if (!isBatch && !message.flush) {
       throw new EngineError('INVALID_INPUT', this.host.text('failure.payload', { given: quote(payload) }))
     }
     const files: WrittenFile[] = []

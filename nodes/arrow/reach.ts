@@ -22,7 +22,7 @@ const FAULTS: Record<string, string> = {
   conversion: 'schema',
 }
 
-/** Opens a stream and ends it, without sending a row. Without columns a table is asked for them. */
+/** Opens a stream and ends it, without sending a row. Without columns to open it with, it is enough to be let in. */
 export async function tryOut(options: ZerobusConfig, schema: Schema | undefined): Promise<Tested> {
   const start = performance.now()
   if (options.writerDisabled) return { ok: false, fault: 'disabled', message: '' }

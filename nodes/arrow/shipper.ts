@@ -1,13 +1,13 @@
 /** What a `millrace-arrow-zerobus` node does between its opening and its close. */
 import type { NodeStatus } from 'node-red'
-import { EngineError, type ErrorCode, quote, toEngineError } from '../shared/errors'
+import { EngineError, quote, toEngineError } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { messageLimit } from '../shared/settings'
 import { age, short } from '../shared/status'
 import type { Aside, Failed } from './aside'
 import { Batch, type Row, type RowError, type TransmissionResult, type ZerobusClient } from './lib'
 import { isForeign } from './lib/foreign'
-import { plain, rowByRow } from './lib/zerobus'
+import { among, plain, rowByRow } from './lib/zerobus'
 import { type TableHost, type TableUser, tableOf } from './table-host'
 import type { zerobusConfig } from './zerobus.config'
 
@@ -25,8 +25,10 @@ const FAILURES = 1
 const MOST = 1000
 /** And so many times the bytes that may be on their way. */
 const MOST_ROOMS = 2
-/** So long a close waits for what is on its way; Node-RED waits for eight seconds. */
+/** So long a close waits for what is on its way; the frame of the nodes gives it eight seconds. */
 const PATIENCE_MS = 6000
+/** Characters of a reason in the status. */
+const REASON_MAX = 40
 
 export class Shipper implements TableUser {
   private readonly table: TableHost
@@ -171,29 +173,34 @@ export class Shipper implements TableUser {
     this.host.status(() => this.status())
   }
 
+  /** In one line: what goes wrong, then what goes, and what waits. */
   private status(): NodeStatus {
     const { text } = this.host
     const { stats } = this.table
+    const { rows, rate, failedRows } = this
     const failure = this.failure ?? this.table.problem
-    if (failure) {
-      return { fill: failure.retryable ? 'yellow' : 'red', shape: 'ring', text: text(`error.${failure.code}`) }
-    }
     const spooled = short(stats?.spooled ?? 0)
-    if (stats?.lastError && stats.spoolOldestMs !== null) {
-      const held = text('status.held', { spooled, age: age(Date.now() - stats.spoolOldestMs) })
-      return { fill: 'yellow', shape: 'dot', text: held }
-    }
-    const counts = { rows: short(this.rows), rate: short(this.rate), flying: short(this.inHand.size), spooled }
-    const { failedRows } = this
-    if (failedRows > 0) {
-      return { fill: 'yellow', shape: 'dot', text: text('status.failed', { ...counts, failed: short(failedRows) }) }
-    }
-    if (this.inHand.size > 0) return { fill: 'green', shape: 'dot', text: text('status.flying', counts) }
-    if (stats && stats.spooled > 0) return { fill: 'green', shape: 'dot', text: text('status.spooled', counts) }
-    if (this.rate > 0) return { fill: 'green', shape: 'dot', text: text('status.rate', counts) }
-    if (this.rows > 0) return { fill: 'green', shape: 'dot', text: text('status.sent', counts) }
-    return { fill: 'grey', shape: 'ring', text: text('status.waiting') }
+    const heldSince = stats?.lastError ? stats.spoolOldestMs : null
+    const parts: string[] = []
+    if (failure) parts.push(text(`error.${failure.code}`))
+    else if (stats?.lastError && heldSince !== null) parts.push(begin(stats.lastError))
+    if (rate > 0) parts.push(text('status.rate', { rate: short(rate) }))
+    else if (rows > 0) parts.push(text('status.sent', { rows: short(rows) }))
+    if (this.inHand.size > 0) parts.push(text('status.flying', { flying: short(this.inHand.size) }))
+    if (heldSince !== null) parts.push(text('status.held', { spooled, age: age(Date.now() - heldSince) }))
+    else if (stats && stats.spooled > 0) parts.push(text('status.spooled', { spooled }))
+    if (failedRows > 0) parts.push(text('status.failed', { failed: short(failedRows) }))
+    if (parts.length === 0) return { fill: 'grey', shape: 'ring', text: text('status.waiting') }
+    const line = parts.join(' · ')
+    if (failure) return { fill: failure.retryable ? 'yellow' : 'red', shape: 'ring', text: line }
+    return { fill: heldSince !== null || failedRows > 0 ? 'yellow' : 'green', shape: 'dot', text: line }
   }
+}
+
+/** As much of a reason as a line has room for; how often it was tried is none. */
+function begin(lastError: string): string {
+  const reason = lastError.replace(/^given up after \d+ attempts: /, '')
+  return reason.length > REASON_MAX ? `${reason.slice(0, REASON_MAX - 1)}…` : reason
 }
 
 function count(failed: readonly Failed[]): number {
@@ -226,23 +233,6 @@ function reportOf({ batch, rows }: Parcel, result: TransmissionResult | EngineEr
     failedRows: rowByRow(failed),
     error: first ? plain(new EngineError(first.code, first.message), kind) : null,
   }
-}
-
-/** Failures of a batch, and rows that became no part of it, by their places among what was given. */
-function among(failed: readonly Failed[], total: number, rejected: readonly RowError[]): Failed[] {
-  if (rejected.length === 0) return [...failed]
-  const why = new Map<number, { code: ErrorCode; message: string }>(rejected.map((error) => [error.row, error]))
-  const kept = Array.from({ length: total }, (_, row) => row).filter((row) => !why.has(row))
-  for (const { first, count, code, message } of failed) {
-    for (const row of kept.slice(first, first + count)) why.set(row, { code, message })
-  }
-  const found: Failed[] = []
-  for (const [row, { code, message }] of [...why].sort(([one], [other]) => one - other)) {
-    const last = found.at(-1)
-    if (last && last.first + last.count === row && last.message === message) last.count += 1
-    else found.push({ first: row, count: 1, code, message })
-  }
-  return found
 }
 
 /** The rows that did not arrive, in the form in which they came. */

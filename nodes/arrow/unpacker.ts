@@ -53,7 +53,7 @@ export class Unpacker {
   }
 
   private async batchOf(payload: unknown): Promise<Batch> {
-    if (Buffer.isBuffer(payload)) return Batch.fromIPC(payload, { maxBytes: this.host.config.maxMb * 2 ** 20 })
+    if (payload instanceof Uint8Array) return Batch.fromIPC(payload, { maxBytes: this.host.config.maxMb * 2 ** 20 })
     // Rows are rows already; a table of another library is none of these.
     if (payload !== null && typeof payload === 'object' && !Array.isArray(payload)) return Batch.from(payload)
     throw new EngineError('INVALID_INPUT', this.host.text('failure.payload', { given: quote(payload) }))

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { arrow } from '../../nodes'
-import { type Json, Rig } from './rig'
+import { Collector } from '../../nodes/arrow/collector'
+import { type Json, Rig, type Seen } from './rig'
 
 const columns = [
   { name: 'id', type: 'int32', nullable: false },
@@ -120,13 +121,20 @@ describe('millrace-arrow-batch', () => {
     assert.deepEqual(await rowsOf((await rig.until('out'))[0]), [{ id: 3, text: null }])
   })
 
-  for (const payload of ['text', 5, null, undefined, Buffer.from('x')]) {
-    it(`refuses ${typeof payload} as rows`, async () => {
+  for (const payload of ['text', 5, null, undefined, Buffer.from('x'), new Float64Array(2)]) {
+    it(`refuses ${payload?.constructor.name ?? payload} as rows`, async () => {
       rig = await Rig.start(batchOf())
       rig.send({ payload })
       assert.equal((await rig.until('caught'))[0].error.code, 'INVALID_INPUT')
     })
   }
+
+  it('takes no flush that is false for one', async () => {
+    rig = await Rig.start(batchOf())
+    rig.send({ payload: { id: 1 }, flush: false }, { flush: false })
+    assert.equal((await rig.until('caught'))[0].error.code, 'INVALID_INPUT')
+    assert.equal(rig.seen.out.length, 0)
+  })
 
   it('a type that is none shows at the node', async () => {
     rig = await Rig.start(batchOf({ columns: [{ name: 'a', type: 'integer' }] }))
@@ -183,6 +191,88 @@ describe('millrace-arrow-batch', () => {
       (await rowsOf(message)).map(({ id }) => id),
       [1, 2],
     )
+  })
+
+  describe('what an earlier life kept', () => {
+    /** A collector in whose folder three batches wait, and what it sends; `sent` is called with each. */
+    async function collect(sent: (collector: Collector, ids: unknown[]) => void, heard: string[] = []) {
+      rig = await Rig.start(batchOf())
+      const folder = join(rig.userDir, 'millrace', 'arrow', 'batch-other')
+      const spool = await arrow.Spool.open({ folder })
+      for (const id of [1, 2, 3]) {
+        await spool.append((await arrow.Batch.fromRows([{ id }], { schema: columns })).batch)
+      }
+      await spool.close()
+      const out: number[] = []
+      const host = {
+        RED: {
+          settings: { userDir: rig.userDir },
+          nodes: { getNode: (id: string) => (heard.includes(id) ? {} : null) },
+          util: { getMessageProperty: ({ payload }: Json) => payload },
+        },
+        node: {
+          id: 'other',
+          wires: [['next']],
+          send: ([{ arrow }]: [Seen]) => {
+            out.push(arrow.rows)
+            sent(collector, out)
+          },
+          warn: assert.fail,
+        },
+        config: { ...batchOf(), rowsFrom: 'payload', maxRows: 9, maxKb: 9, unknown: 'error', compression: 'none' },
+        text: (key: string) => key,
+        status: () => {},
+        wired: () => true,
+        guard: (call: () => void) => call,
+      }
+      const collector = new Collector(host as never)
+      return { collector, out, folder }
+    }
+    async function left(folder: string): Promise<unknown[]> {
+      await using spool = await arrow.Spool.open({ folder })
+      const batches = await Promise.all((await spool.read()).map(({ data }) => arrow.Batch.fromIPC(data)))
+      return (await Promise.all(batches.map((batch) => batch.toRows()))).flat().map(({ id }) => id)
+    }
+
+    for (const [title, heard, rest] of [
+      ['stays where the node ends before it has left', ['next'], [2, 3]],
+      ['stays, too, where it was under way to nodes that ended', [], [1, 2, 3]],
+    ] as const) {
+      it(title, async () => {
+        let closed: Promise<void> | undefined
+        const { collector, out, folder } = await collect(
+          (collector) => {
+            closed = collector.close(false)
+          },
+          [...heard],
+        )
+        await idle(collector)
+        await closed
+        assert.deepEqual([out.length, await left(folder)], [1, rest])
+      })
+    }
+
+    it('leaves where the node goes for good, and others stay who hear it', async () => {
+      const { collector, out, folder } = await collect((collector) => void collector.close(true), ['next'])
+      await idle(collector)
+      assert.deepEqual([out.length, await left(folder)], [3, []])
+    })
+
+    it('waits no more for rows that come at the end', async () => {
+      const { collector, folder } = await collect(() => {})
+      await idle(collector)
+      const done: unknown[] = []
+      const closed = collector.close(false)
+      collector.input({ payload: { id: 4 } } as never, { send: assert.fail, done: (error) => done.push(error) })
+      await closed
+      assert.deepEqual([done, await left(folder)], [[undefined], [4]])
+    })
+
+    /** When all that it has to do is done, whether it was closed or not. */
+    async function idle(collector: Collector): Promise<void> {
+      const { making } = collector as unknown as { making: Promise<void> }
+      await making
+    }
   })
 
   describe('when nothing can be kept', () => {

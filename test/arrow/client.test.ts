@@ -7,7 +7,7 @@ import helper from 'node-red-node-test-helper'
 import { arrow } from '../../nodes'
 import tableNode from '../../nodes/arrow/zerobus-table'
 import { certificates } from '../action/certificates'
-import { batchOf, endAll, folder, idsOf, open, quick, start, table } from '../zerobus/rig'
+import { batchOf, columns, endAll, folder, idsOf, open, quick, range, start, table } from '../zerobus/rig'
 
 const { ZerobusClient } = arrow
 
@@ -104,6 +104,64 @@ describe('arrow.ZerobusClient', () => {
     ])
     assert.match(failedRows[1]?.message ?? '', /^row 2, 100000\d\d bytes is more than the 10000000 bytes/)
     assert.deepEqual(successfulRows, [0, 4])
+  })
+
+  it('sends the rows that fit, and tells of the others by their places', async () => {
+    const server = await start({ reject: (rows) => rows.some(({ id }) => Number(id) === 4) })
+    const client = await open(server)
+    const rows = [{ id: 'x' }, { id: 1 }, { id: 2, more: 1 }, { id: 3 }, { id: 4 }, { id: 5 }]
+    const result = await client.send(rows, { schema: columns })
+    const { success, totalRows, successfulCount, failedCount, failedRows, successfulRows, errorKind } = result
+    assert.deepEqual([success, totalRows, successfulCount, failedCount, errorKind], [false, 6, 3, 3, 'rejected'])
+    assert.deepEqual(
+      failedRows.map(({ row, code }) => [row, code]),
+      [
+        [0, 'CONVERSION'],
+        [2, 'CONVERSION'],
+        [4, 'REFUSED'],
+      ],
+    )
+    assert.deepEqual(
+      [successfulRows, idsOf(server)],
+      [
+        [1, 3, 5],
+        [1, 3, 5],
+      ],
+    )
+    const ids = async (batch: arrow.Batch) => (await batch.toRows()).map(({ id }) => Number(id))
+    assert.deepEqual([await ids(result.failedBatch()), await ids(result.successfulBatch())], [[4], [1, 3, 5]])
+    const none = (await client.send([{ id: 'x' }], { schema: columns })).toJSON()
+    assert.deepEqual([none.totalRows, none.successfulCount, none.success], [1, 0, false])
+    assert.deepEqual([none.error?.code, none.error?.kind], ['CONVERSION', 'conversion'])
+  })
+
+  it('sends in the order of the calls, however long their rows take to be a batch', async () => {
+    const server = await start()
+    const client = await open(server)
+    const rows = range(40_000).map((id) => ({ id, value: id / 3 }))
+    const [ipc, batch] = [await (await batchOf(40_000, 1)).toIPC(), await batchOf(40_001, 1)]
+    const sends = [
+      client.send(rows, { schema: columns }),
+      assert.rejects(client.send(Buffer.from('no Arrow')), { code: 'INVALID_INPUT' }),
+      client.send(ipc),
+      client.send(batch),
+    ]
+    for (const result of await Promise.all(sends)) assert.equal(result?.error, undefined)
+    assert.deepEqual(idsOf(server), range(40_002))
+  })
+
+  it('flushes and closes behind all that was given before', async () => {
+    const server = await start({ ackDelayMs: 50 })
+    const client = await open(server)
+    const rows = range(20_000).map((id) => ({ id, value: id / 3 }))
+    const flushed = client.send(rows, { schema: columns })
+    await client.flush()
+    assert.equal(server.count(table), 20_000)
+    const closed = client.send(await batchOf(20_000, 5))
+    await client.close(30_000)
+    assert.deepEqual([(await flushed).success, (await closed).success], [true, true])
+    assert.deepEqual(idsOf(server), range(20_005))
+    await assert.rejects(client.send(rows), { code: 'CLOSED' })
   })
 
   it('is closed by its scope, which lets another have the spool', async () => {

@@ -126,6 +126,21 @@ describe('millrace-arrow-file', () => {
     assert.deepEqual(rig.seen.out, [])
   })
 
+  it('writes in the order of the calls, however long their rows take to be a batch, and closes behind them', async () => {
+    rig = await Rig.start(writeOf())
+    const folder = join(rig.userDir, 'direct')
+    const writer = await arrow.FileWriter.open({ folder, prefix: 'k', maxBytes: 1e9 })
+    const rows = Array.from({ length: 30_000 }, (_, n) => ({ n }))
+    const last = await arrow.Batch.from([{ n: 30_000 }])
+    const [, , files] = await Promise.all([writer.write(rows), writer.write(last), writer.close()])
+    assert.deepEqual(
+      files.map(({ rows }) => rows),
+      [30_001],
+    )
+    const numbers = numbersIn(files[0]?.path ?? '')
+    assert.deepEqual([numbers.length, numbers.findIndex((n, place) => n !== BigInt(place))], [30_001, -1])
+  })
+
   it('nothing half done stands under a final name after kill -9, and what was written is there', async () => {
     const folder = temporary()
     const script = `

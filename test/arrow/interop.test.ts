@@ -203,6 +203,49 @@ describe('what apache-arrow writes', () => {
     })
   }
 
+  describe('as decimals', () => {
+    /** Their bits, in words of 32. */
+    const words = (bits: number, value: bigint) =>
+      Uint32Array.from({ length: bits / 32 }, (_, place) => Number(BigInt.asUintN(32, value >> BigInt(32 * place))))
+    const of = (bits: number, precision: number, values: (bigint | null)[], scale = 2) => {
+      const given = values.map((value) => (value === null ? null : words(bits, value)))
+      return new Table({ c: vectorOf(new Decimal(scale, precision, bits), given) })
+    }
+    const most = 10n ** 38n - 1n
+    const text = (value: bigint) => `${value / 100n}.${String(value % 100n).padStart(2, '0')}`
+
+    for (const [bits, precision, given, expected] of [
+      [32, 9, [150n, -1n, null, 999_999_999n, 7n], ['1.50', '-0.01', null, '9999999.99', '0.07']],
+      [64, 18, [150n, -(10n ** 18n) + 1n, null, 7n], ['1.50', `-${text(10n ** 18n - 1n)}`, null, '0.07']],
+      [128, 38, [most, -1n, null], [text(most), '-0.01', null]],
+      [256, 76, [most, -most, null, 7n], [text(most), `-${text(most)}`, null, '0.07']],
+    ] as const) {
+      it(`of ${bits} bits: widened, or made narrower where they fit`, async () => {
+        const table = of(bits, precision, [...given])
+        for (const source of [table, table.batches[0] as RecordBatch]) {
+          const batch = await arrow.Batch.from(source)
+          assert.equal(batch.schema.columns[0]?.type, `decimal(${Math.min(precision, 38)}, 2)`)
+          assert.deepEqual(await ours(batch), expected)
+        }
+        const part = await arrow.Batch.from(table.slice(1, 3))
+        assert.deepEqual(await ours(part), expected.slice(1, 3))
+        const { rows } = fieldByField(table as never)
+        assert.deepEqual(
+          rows.map(({ c }) => c),
+          expected,
+        )
+      })
+    }
+
+    it('that do not fit are told of where they lie', async () => {
+      await assert.rejects(arrow.Batch.from(of(256, 76, [1n, most + 1n])), ({ code, message }: arrow.RowError) => {
+        assert.match(message, /^row 1, column c: '10{36}\.00' is beyond/)
+        return code === 'CONVERSION'
+      })
+      await assert.rejects(arrow.Batch.from(of(256, 76, [1n], 40)), { code: 'INVALID_OPTION', message: /column 'c'/ })
+    })
+  })
+
   it('is read or refused where it is compressed, and never something else', async () => {
     // That package writes the packed size where the format has the unpacked one; what did not get smaller is right.
     const of = (given: number[]) => new Table({ c: vectorFromArray(given, new Int32()) })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import vm from 'node:vm'
 import { arrow, EngineError } from '../../nodes'
+import { Packer } from '../../nodes/arrow/lib/packer'
 import { generator } from '../shared/random'
 import { temporary } from './rig'
 
@@ -330,6 +331,20 @@ describe('bytes from anywhere', () => {
   }
 })
 
+describe('rows on their way to the engine', () => {
+  it('are counted with their texts, which end a slice', () => {
+    const packer = new Packer(['c'], false)
+    packer.row({ c: 'x'.repeat(1000) })
+    assert.ok(packer.size > 1000)
+    const long = 'é'.repeat(1 << 20)
+    const { size } = packer
+    packer.row({ c: long })
+    assert.ok(packer.size > size + long.length)
+    packer.finish(() => assert.fail())
+    assert.equal(packer.size, 0)
+  })
+})
+
 describe('arrow.BatchBuilder', () => {
   it('collects what calls bring, in their order', async () => {
     const builder = new BatchBuilder(one('int32'))
@@ -367,6 +382,40 @@ describe('arrow.Spool', () => {
     assert.deepEqual(await (await Batch.from(waiting[1]?.data as Buffer)).toRows(), [{ a: 2n }])
     await again.ack(first)
     assert.deepEqual([again.stats().records, (await again.read()).length], [1, 1])
+  })
+
+  it('sees room that comes while an append is being refused, and an end', async () => {
+    const data = Buffer.alloc(300_000, 7)
+    const spool = await Spool.open({ folder, maxBytes: 1 << 20 })
+    await spool.append(data)
+    // What the engine says, and what happens before that is heard.
+    const { handle } = spool as unknown as { handle: { append(records: Buffer[]): Promise<number> } }
+    const append = handle.append.bind(handle)
+    let meanwhile: () => unknown = () => {}
+    handle.append = async (records) => {
+      const answer = append(records)
+      const isRefused = await answer.then(
+        () => false,
+        () => true,
+      )
+      if (isRefused) await meanwhile()
+      return answer
+    }
+    let refusals = 0
+    meanwhile = async () => {
+      refusals += 1
+      await spool.ack(...(await spool.read()).map(({ seq }) => seq))
+    }
+    for (let count = 0; count < 8; count += 1) await spool.append(data)
+    assert.ok(refusals > 0)
+    let closed: Promise<void> | undefined
+    meanwhile = () => {
+      closed = spool.close()
+    }
+    const stuck = Array.from({ length: 8 }, () => spool.append(data))
+    const codes = await Promise.all(stuck.map((one) => one.then(String, ({ code }) => code)))
+    assert.equal(codes.at(-1), 'CLOSED')
+    await closed
   })
 
   it('blocks until there is room, or does as it is told', async () => {

@@ -95,10 +95,10 @@ describe('millrace-arrow-rows', () => {
     })
     rig = await Rig.start(rowsOf({ maxMb: 1, int64: 'number' }))
     const large = await (await arrow.Batch.from(many.slice(0, 1), { schema: [{ name: 'n', type: 'int64' }] })).toIPC()
-    rig.send({ payload: bomb }, { payload: large })
+    rig.send({ payload: bomb }, { payload: new Uint8Array(bomb) }, { payload: large })
     assert.deepEqual(
-      (await rig.until('caught', 2)).map(({ error }) => error.code),
-      ['TOO_LARGE', 'CONVERSION'],
+      (await rig.until('caught', 3)).map(({ error }) => error.code),
+      ['TOO_LARGE', 'TOO_LARGE', 'CONVERSION'],
     )
   })
 })

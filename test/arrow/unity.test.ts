@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { Batch, Schema } from '../../nodes/arrow/lib'
+import { endAll, open, start, table } from '../zerobus/rig'
 
 const typeOf = (type_text: string) => Schema.ofUnityCatalog([{ name: 'x', type_text }]).columns[0]?.type
 
 describe('columns as Unity Catalog tells them', () => {
+  afterEach(endAll)
+
   for (const [given, type] of [
     ['boolean', 'bool'],
     ['tinyint', 'int8'],
@@ -50,6 +53,34 @@ describe('columns as Unity Catalog tells them', () => {
       assert.throws(() => typeOf(odd), { code: 'INVALID_OPTION' })
     })
   }
+
+  it('have a variant as JSON where its type is given as a text, by Protobuf; else it is told what to do', async () => {
+    const told = [
+      { name: 'id', type_text: 'bigint', nullable: false },
+      { name: 'more', type_text: 'variant' },
+    ]
+    assert.throws(
+      () => Schema.ofUnityCatalog(told),
+      ({ code, message }: { code: string; message: string }) => {
+        assert.ok(message.includes("column 'more'") && message.includes("type_text as 'string'"), message)
+        return code === 'INVALID_OPTION'
+      },
+    )
+    const columns = [
+      { name: 'id', type: 'BIGINT', nullable: false },
+      { name: 'more', type: 'VARIANT' },
+    ]
+    const server = await start({ tables: { [table]: columns } })
+    const schema = Schema.ofUnityCatalog(
+      told.map((column) => (column.type_text === 'variant' ? { ...column, type_text: 'string' } : column)),
+    )
+    const row = { id: 1, more: '{"a":[1,null]}' }
+    const byFlight = await (await open(server)).send([row], { schema })
+    assert.deepEqual([byFlight.error?.code, byFlight.errorKind], ['REFUSED', 'schema'])
+    const byProtobuf = await (await open(server, { delivery: 'protobuf' })).send([row], { schema })
+    assert.equal(byProtobuf.error, undefined)
+    assert.deepEqual(server.rows(table), [{ id: 1n, more: row.more }])
+  })
 
   it('are in the order of the table, and take nulls or not', async () => {
     const schema = Schema.ofUnityCatalog([

@@ -99,7 +99,7 @@ describe('millrace-arrow-zerobus', () => {
     assert.equal((await rig.until('out', 2)).length, 2)
     await rig.until('completed', 2)
     assert.deepEqual(rig.seen.caught, [])
-    await rig.find('status', ({ fill, text }) => fill === 'yellow' && text === 'status.failed')
+    await rig.find('status', ({ fill, text }) => fill === 'yellow' && text === 'status.sent · status.failed')
   })
 
   it('tells of rows in a row that have one reason as one', async () => {
@@ -135,7 +135,7 @@ describe('millrace-arrow-zerobus', () => {
       assert.deepEqual(message.payload, rows(0, 3))
       await rig.until('completed')
       assert.deepEqual(rig.seen.out, [])
-      await rig.find('status', (status) => status.fill === fill && status.text === `error.${code}`)
+      await rig.find('status', (status) => status.fill === fill && status.text === `error.${code} · status.failed`)
     })
   }
 
@@ -197,7 +197,9 @@ describe('millrace-arrow-zerobus', () => {
       assert.ok(sent.every(({ arrow }: Seen) => arrow.success && arrow.spooled))
       await rig.until('completed', 3)
       await rig.until('warn')
-      await rig.find('status', ({ fill, text }) => fill === 'yellow' && text === 'status.held')
+      // Why first, then how much waits.
+      const isWhy = (text: string) => /^(there is no connection|the stream to Zerobus).* · status.held$/.test(text)
+      await rig.find('status', ({ fill, text }) => fill === 'yellow' && isWhy(text))
       const { link, backlog } = running.get('table') ?? assert.fail()
       assert.deepEqual([link?.().state, backlog?.()?.records], ['failed', 3])
       await rig.stop()
@@ -236,7 +238,7 @@ describe('millrace-arrow-zerobus', () => {
       for (const bytes of [payload, readFileSync(file)]) {
         assert.deepEqual(await idsIn(await Batch.fromIPC(bytes)), [1])
       }
-      await rig.find('status', ({ fill, text }) => fill === 'yellow' && text === 'status.failed')
+      await rig.find('status', ({ fill, text }) => fill === 'yellow' && text === 'status.sent · status.failed')
       // Once.
       rig.send({ payload: rows(3, 3) })
       await rig.until('out', 2)

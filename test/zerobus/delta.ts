@@ -39,6 +39,8 @@ const FORMS: Record<string, { arrow: string; protobuf: string }> = {
   DATE: { arrow: 'Date32<DAY>', protobuf: 'int32' },
   TIMESTAMP: { arrow: 'Timestamp<MICROSECOND, UTC>', protobuf: 'int64' },
   TIMESTAMP_NTZ: { arrow: 'Timestamp<MICROSECOND>', protobuf: 'int64' },
+  // A Protobuf record has it as JSON, Arrow in its binary form, which is not read here.
+  VARIANT: { arrow: 'STRUCT', protobuf: 'string' },
 }
 
 const BITS: Record<string, number> = {
@@ -155,6 +157,8 @@ function isTaken({ type, digits = [0, 0] }: Field, value: unknown): boolean {
       return typeof value === 'string'
     case 'BINARY':
       return Buffer.isBuffer(value)
+    case 'VARIANT':
+      return typeof value === 'string' && JSON.parse(value) !== undefined
     case 'DECIMAL': {
       const [, whole, fraction = ''] = /^-?(\d+)(?:\.(\d+))?$/.exec(String(value)) ?? []
       const [precision, scale] = digits

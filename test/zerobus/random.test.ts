@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { status } from '@grpc/grpc-js'
 import { generator } from '../shared/random'
-import { batchOf, endAll, folder, idsOf, open, range, sentAgain, start, table } from './rig'
+import { batchOf, endAll, folder, idsOf, open, Repeats, range, sentAgain, start, table } from './rig'
 import type { Fault } from './server'
 
 const SCHEDULES = process.env.MILLRACE_LONG ? 200 : 30
@@ -39,7 +39,9 @@ async function live(seed: number, delivery: (typeof DELIVERIES)[number], spooled
   const random = generator(seed)
   const rate = random() * 0.3
   const poison = new Set(random() < 0.3 ? [Math.floor(random() * 400), Math.floor(random() * 400)] : [])
+  const repeats = new Repeats()
   const server = await start({
+    heard: repeats.heard,
     ackDelayMs: Math.floor(random() * 4),
     ackEvery: 1 + Math.floor(random() * 3),
     fault: () => (random() < rate ? faultOf(random) : undefined),
@@ -58,7 +60,9 @@ async function live(seed: number, delivery: (typeof DELIVERIES)[number], spooled
     const [first, count] = [next, 1 + Math.floor(random() * 40)]
     next += count
     const sending = batchOf(first, count).then(async (rows) => {
-      const { totalRows, failedRows } = await client.send(rows)
+      const result = await client.send(rows)
+      repeats.note(first, result)
+      const { totalRows, failedRows } = result
       return { totalRows, failed: failedRows.map(({ row }) => first + row) }
     })
     sends.push(sending)
@@ -74,7 +78,7 @@ async function live(seed: number, delivery: (typeof DELIVERIES)[number], spooled
     kept,
     range(next).filter((id) => !poison.has(id)),
   )
-  assert.deepEqual(sentAgain(server), [])
+  assert.deepEqual([sentAgain(server), repeats.ids], [[], []])
   assert.equal(client.stats().inFlightBytes, 0)
   assert.ok(server.kept.has(table))
 }

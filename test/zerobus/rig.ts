@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Batch, ZerobusClient, type ZerobusOptions } from '../../nodes/arrow/lib'
+import { Batch, type TransmissionResult, ZerobusClient, type ZerobusConfig } from '../../nodes/arrow/lib'
 import { rowsOf, type ServerOptions, ZerobusServer } from './server'
 
 export const table = 'main.default.readings'
@@ -32,8 +32,8 @@ export async function start(options: ServerOptions = {}): Promise<ZerobusServer>
 /** Quick to try again. */
 export const quick = { maxAttempts: 5, baseDelayMs: 1, maxDelayMs: 10 }
 
-export async function open(server: ZerobusServer, options: Partial<ZerobusOptions> = {}): Promise<ZerobusClient> {
-  const config = { ...(server.config(table) as unknown as ZerobusOptions), retry: quick, ...options }
+export async function open(server: ZerobusServer, options: Partial<ZerobusConfig> = {}): Promise<ZerobusClient> {
+  const config = { ...(server.config(table) as unknown as ZerobusConfig), retry: quick, ...options }
   const client = await ZerobusClient.open(config)
   ends.push(() => client.close(0))
   return client
@@ -57,8 +57,8 @@ export function idsOf(server: ZerobusServer): number[] {
 }
 
 /**
- * Rows that came again although the client knew that they were kept. What a cut connection acknowledged last may not have
- * reached the client.
+ * Rows that came again although the client knew that they were kept, as far as the server can tell: nothing of what a
+ * connection acknowledged that was cut, and nothing of rows that came and were not kept. `Repeats` sees these.
  */
 export function sentAgain(server: ZerobusServer): number[] {
   const known = new Set<number>()
@@ -69,6 +69,22 @@ export function sentAgain(server: ZerobusServer): number[] {
     if (!server.cut.has(kept.connection)) for (const id of ids.slice(0, kept.acked)) known.add(id)
   }
   return again
+}
+
+/** Rows that come although their sender was told that they had arrived, over whatever connection, kept or not. */
+export class Repeats {
+  readonly ids: number[] = []
+  private readonly arrived = new Set<number>()
+
+  /** What a server calls as `heard`. */
+  readonly heard = (rows: { id?: unknown }[]): void => {
+    for (const { id } of rows) if (this.arrived.has(Number(id))) this.ids.push(Number(id))
+  }
+
+  /** Of a call of `send`, whose rows have ids from a number on; what is in a spool has not arrived. */
+  note(first: number, { spooled, successfulRows }: Pick<TransmissionResult, 'spooled' | 'successfulRows'>): void {
+    if (!spooled) for (const row of successfulRows) this.arrived.add(first + row)
+  }
 }
 
 export function range(count: number, first = 0): number[] {

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { status } from '@grpc/grpc-js'
 import { tableFromArrays, tableToIPC } from 'apache-arrow'
-import { Batch, ZerobusClient, type ZerobusOptions } from '../../nodes/arrow/lib'
+import { Batch, ZerobusClient, type ZerobusConfig } from '../../nodes/arrow/lib'
 import { toEngineError } from '../../nodes/shared/errors'
 import { batchOf, columns, endAll, folder, idsOf, open, quick, range, sentAgain, start, table } from './rig'
 import { schemaStatus } from './status'
@@ -236,7 +236,7 @@ describe('the Zerobus sender', () => {
 
   it('names what keeps it out: credentials, table, schema', async () => {
     const server = await start()
-    const failure = async (options: Partial<ZerobusOptions>) => {
+    const failure = async (options: Partial<ZerobusConfig>) => {
       const client = await open(server, options)
       const { error, errorKind, attempts } = await client.send(await batchOf(0, 1))
       return [errorKind, error?.code, attempts]
@@ -250,7 +250,7 @@ describe('the Zerobus sender', () => {
     // The others are not held up.
     assert.equal((await client.send(await batchOf(0, 1))).success, true)
     const test = (options: object) =>
-      ZerobusClient.test({ ...(server.config(table) as unknown as ZerobusOptions), ...options }, columns)
+      ZerobusClient.test({ ...(server.config(table) as unknown as ZerobusConfig), ...options }, columns)
     assert.equal(await test({}), undefined)
     assert.equal((await test({ clientSecret: 'wrong' }))?.kind, 'authentication')
     assert.equal((await test({ endpoint: 'http://127.0.0.1:9' }))?.kind, 'connection')

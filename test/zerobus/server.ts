@@ -59,6 +59,8 @@ export interface ServerOptions {
   tls?: { key: Buffer; cert: Buffer }
   /** Asked for each message with rows: the number of the connection and of the message on it, both from 0. */
   fault?: (connection: number, message: number) => Fault | undefined
+  /** Told of the rows of each message, whether they are kept or not. */
+  heard?: (rows: Row[]) => void
   /** Rows that the table does not take, whatever the schema: the stream ends with INVALID_ARGUMENT. */
   reject?: (rows: Row[]) => boolean
   /** Asked when a stream opens. */
@@ -100,7 +102,10 @@ const LEFTOVER_ACK_MS = 5
 
 export class ZerobusServer {
   readonly kept = new Map<string, Kept[]>()
-  /** Connections that the network cut, or the client left: their last acknowledgements may not have been heard. */
+  /**
+   * Connections that the network cut, or the client left: nobody can tell here which of their last acknowledgements were
+   * heard. Whoever sent knows, and compares with what is `heard`.
+   */
   readonly cut = new Set<number>()
   /** The headers of each stream that was opened. */
   readonly opened: Record<string, string>[] = []
@@ -296,7 +301,10 @@ abstract class Session<Request> {
       return
     }
     this.offset = offset
-    if (this.server.options.reject?.(rowsOf({ connection: this.connection, rows, acked: 0, data }))) {
+    const { heard, reject } = this.server.options
+    const came = heard || reject ? rowsOf({ connection: this.connection, rows, acked: 0, data }) : []
+    heard?.(came)
+    if (reject?.(came)) {
       this.fail(statusOf(status.INVALID_ARGUMENT, 'a row is not as the table wants it'))
       return
     }

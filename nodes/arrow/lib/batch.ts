@@ -39,7 +39,7 @@ export type BatchLike = Batch | Uint8Array | readonly Row[] | object
 
 /** The JavaScript thread is not held for much longer: long texts are encoded behind it, and memory is cleaned up within. */
 const SLICE_MS = 1.5
-/** A slice's bytes, at most. */
+/** A slice ends with the row that brings it to so many bytes: all its texts are one, which JavaScript bounds. */
 const SLICE_BYTES = 8 << 20
 /** So many rows are packed between two looks at the clock. */
 const LOOK_EVERY = 64
@@ -72,7 +72,7 @@ export class Batch {
       const until = performance.now() + SLICE_MS
       while (row < rows.length && packer.size < SLICE_BYTES) {
         const end = Math.min(row + LOOK_EVERY, rows.length)
-        for (; row < end; row += 1) packer.row(rows[row])
+        for (; row < end && packer.size < SLICE_BYTES; row += 1) packer.row(rows[row])
         if (performance.now() >= until) break
       }
       const packed = packer.finish((again) => {

@@ -21,6 +21,9 @@ export type WrittenFile = ArrowFile
 
 /** Writes batches to Arrow files, which are whole or not there. What a crash leaves is completed at the next opening. */
 export class FileWriter {
+  /** One batch after the other, in the order of the calls. */
+  private turn: Promise<unknown> = Promise.resolve()
+
   private constructor(private readonly handle: ArrowFileWriter) {}
 
   static async open(options: FileWriterOptions): Promise<FileWriter> {
@@ -33,23 +36,28 @@ export class FileWriter {
   }
 
   /** Resolves when the operating system has it, to the files that this completed. */
-  async write(batch: BatchLike): Promise<WrittenFile[]> {
-    const { handle } = await Batch.from(batch)
-    return called(this.handle.write(handle))
+  write(batch: BatchLike): Promise<WrittenFile[]> {
+    return this.inTurn(async () => this.handle.write((await Batch.from(batch)).handle))
   }
 
   /** Completes the file, if it is old enough. */
-  async tick(): Promise<WrittenFile[]> {
-    return called(this.handle.tick())
+  tick(): Promise<WrittenFile[]> {
+    return this.inTurn(() => this.handle.tick())
   }
 
   /** Completes the file. */
-  async rotate(): Promise<WrittenFile[]> {
-    return called(this.handle.rotate())
+  rotate(): Promise<WrittenFile[]> {
+    return this.inTurn(() => this.handle.rotate())
   }
 
   /** Completes the file, and lets others write there. */
-  async close(): Promise<WrittenFile[]> {
-    return called(this.handle.close())
+  close(): Promise<WrittenFile[]> {
+    return this.inTurn(() => this.handle.close())
+  }
+
+  private inTurn(call: () => Promise<WrittenFile[]>): Promise<WrittenFile[]> {
+    const done = this.turn.then(() => called(call()))
+    this.turn = done.catch(() => {})
+    return done
   }
 }

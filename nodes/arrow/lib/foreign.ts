@@ -1,6 +1,7 @@
 /**
  * Tables and record batches of the npm package `apache-arrow`, of whatever copy of it. The package is not needed here: they
- * are known by their shape, written by their own module where that is loaded, and read field by field where it is not.
+ * are known by their shape, written by their own module where that is loaded and does it rightly, and else read field by
+ * field.
  */
 import { EngineError } from '../../shared/errors'
 import type { Row } from './packer'
@@ -72,8 +73,7 @@ export function isForeign(source: object): source is Source {
 
 /** What its own module writes; undefined where that is not among the loaded ones, or cannot. */
 export function writtenByItself(source: Source): Uint8Array | undefined {
-  // Of a slice of views it leaves bytes out.
-  if (source.schema.fields.some(({ type }) => hasViews(type))) return undefined
+  if (source.schema.fields.some(({ type }) => isOnlyReadHere(type))) return undefined
   for (const loaded of Object.values(require.cache)) {
     const own = loaded?.exports as Partial<Module> | undefined
     if (typeof own?.tableToIPC !== 'function' || typeof own.Table !== 'function') continue
@@ -85,10 +85,21 @@ export function writtenByItself(source: Source): Uint8Array | undefined {
   return undefined
 }
 
-function hasViews({ typeId, children, dictionary }: Type): boolean {
-  if (typeId === 23 || typeId === 24 || (dictionary && hasViews(dictionary))) return true
-  return children?.some(({ type }) => hasViews(type)) ?? false
+/** Of a slice of views its own module leaves bytes out; the engine has decimals of 128 bits alone. */
+function isOnlyReadHere(type: Type): boolean {
+  const { typeId, children, dictionary } = type
+  if (typeId === 23 || typeId === 24 || (typeId === 7 && wordsOf(type) !== 4)) return true
+  if (dictionary && isOnlyReadHere(dictionary)) return true
+  return children?.some(({ type }) => isOnlyReadHere(type)) ?? false
 }
+
+/** Of a decimal, in 32 bits each. */
+function wordsOf({ bitWidth = 128 }: Type): number {
+  return bitWidth / 32
+}
+
+/** A value of more digits does not fit its column then, and is told of where it lies. */
+const MAX_DIGITS = 38
 
 /** `instanceof` takes those of another copy for its own, and a copy writes the other's types wrongly. */
 function isMadeBy<T extends Source>(kind: Of<T>, source: Source): source is T {
@@ -134,7 +145,7 @@ function nameOf(type: Type): string {
     case 6:
       return 'bool'
     case 7:
-      return `decimal(${type.precision}, ${type.scale})`
+      return `decimal(${Math.min(type.precision ?? 0, MAX_DIGITS)}, ${type.scale})`
     case 8:
       return type.unit === 0 ? 'date32' : 'date64'
     case 9:
@@ -200,7 +211,7 @@ function valueAt(data: Data | undefined, row: number): unknown {
       return ((values[bit >> 3] >> (bit & 7)) & 1) === 1
     }
     case 7:
-      return decimal(values.subarray(row * 4, row * 4 + 4), type.scale ?? 0)
+      return decimal(values.subarray(row * wordsOf(type), (row + 1) * wordsOf(type)), type.scale ?? 0)
     case 2:
     case 8:
     case 9:
@@ -268,7 +279,7 @@ function half(bits: number): number {
 
 function decimal(words: Uint32Array, scale: number): string {
   const bits = words.reduceRight((sum, word) => (sum << 32n) | BigInt(word), 0n)
-  const number = BigInt.asIntN(128, bits)
+  const number = BigInt.asIntN(words.length * 32, bits)
   const digits = String(number < 0n ? -number : number).padStart(scale + 1, '0')
   const point = digits.length - scale
   return `${number < 0n ? '-' : ''}${digits.slice(0, point)}${scale > 0 ? `.${digits.slice(point)}` : ''}`

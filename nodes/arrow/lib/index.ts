@@ -21,7 +21,6 @@ export {
   TransmissionResult,
   ZerobusClient,
   type ZerobusConfig,
-  type ZerobusConfig as ZerobusOptions,
   type ZerobusDebug,
   type ZerobusRetry,
   type ZerobusSpool,

@@ -183,6 +183,8 @@ export class Packer {
   found = 0
   private at = 0
   private parts: string[] = []
+  /** Of `parts`, with what will stand between them. */
+  private units = 0
   private rows = 0
   /** Every string is looked at: one of them has half a pair of surrogates. */
   private careful = false
@@ -203,7 +205,7 @@ export class Packer {
 
   /** So many bytes were written; texts count by their units. */
   get size(): number {
-    return this.at
+    return this.at + this.units
   }
 
   /** Adds a row, in the order of the columns. */
@@ -268,6 +270,7 @@ export class Packer {
   private reset(): void {
     this.at = 0
     this.parts = []
+    this.units = 0
     this.rows = 0
     this.compiled.forget()
   }
@@ -300,6 +303,7 @@ export class Packer {
     const whole = this.careful && !isWellFormed(text) ? text.replaceAll(/\p{Surrogate}/gu, '\ufffd') : text
     this.count(whole.length)
     this.parts.push(whole)
+    this.units += whole.length + 1
   }
 
   private odd(what: string): void {

@@ -31,6 +31,8 @@ export class Spool {
   /** One after the other: who waits for room keeps its place. */
   private turn: Promise<unknown> = Promise.resolve()
   private readonly waiting = new Set<() => void>()
+  /** How often room came. */
+  private wakes = 0
   private closed = false
 
   private constructor(
@@ -87,16 +89,19 @@ export class Spool {
   private async put(data: Buffer): Promise<number> {
     for (;;) {
       if (this.closed) throw new EngineError('CLOSED', 'the spool is closed; open it again')
+      const { wakes } = this
       try {
         return await called(this.handle.append([data]))
       } catch (error) {
         if (!this.blocks || (error as EngineError).code !== 'BUFFER_FULL') throw error
-        await new Promise<void>((resolve) => this.waiting.add(resolve))
+        // Room that came while the engine refused wakes nobody any more.
+        if (wakes === this.wakes) await new Promise<void>((resolve) => this.waiting.add(resolve))
       }
     }
   }
 
   private wake(): void {
+    this.wakes += 1
     for (const resolve of this.waiting) resolve()
     this.waiting.clear()
   }

@@ -30,7 +30,7 @@ type Value = string | number | boolean
 type Attributes = Record<string, Value>
 
 const INTERVAL_MS = 10_000
-/** Whoever closes waits so long for a collector that does not answer. */
+/** So long a collector has to answer. */
 const TIMEOUT_MS = 1500
 /** More spans than these are not kept for a collector that is away. */
 const MAX_SPANS = 2048
@@ -39,6 +39,7 @@ const AGAIN = [429, 502, 503, 504]
 const CUMULATIVE = 2
 const CLIENT = 3
 const STATUS = { ok: 1, error: 2 }
+const OUTCOMES = [true, false].flatMap((success) => [false, true].map((spooled) => ({ success, spooled })))
 
 /** Counts of values up to bounds, and beyond the last. */
 class Histogram {
@@ -66,7 +67,8 @@ export class Telemetry {
   private readonly started = nanos(Date.now())
   private readonly sizes = new Histogram([1e3, 1e4, 1e5, 1e6, 1e7, 1e8])
   private readonly latencies = new Histogram([5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000])
-  private readonly outcomes = { true: 0, false: 0 }
+  /** What is in the spool is safe, but has not arrived. */
+  private readonly outcomes = OUTCOMES.map((outcome) => ({ outcome, count: 0 }))
   private spans: object[] = []
   private readonly timer: NodeJS.Timeout
   private sending: Promise<void> = Promise.resolve()
@@ -85,7 +87,9 @@ export class Telemetry {
   record(batch: SentBatch): void {
     this.sizes.add(batch.batchSizeBytes)
     this.latencies.add(batch.latencyMs)
-    this.outcomes[`${batch.success}`] += 1
+    for (const one of this.outcomes) {
+      if (one.outcome.success === batch.success && one.outcome.spooled === batch.spooled) one.count += 1
+    }
     if (this.spans.length >= MAX_SPANS) this.spans.shift()
     const { error } = batch
     this.spans.push({
@@ -190,9 +194,7 @@ export class Telemetry {
       unit,
       gauge: { dataPoints: [point({ asInt: `${value}` })] },
     })
-    const outcomes = (['true', 'false'] as const).map((success) =>
-      point({ asInt: `${this.outcomes[success]}` }, { success: success === 'true' }),
-    )
+    const outcomes = this.outcomes.map(({ outcome, count }) => point({ asInt: `${count}` }, outcome))
     return [
       histogram('zerobus.batch.size_bytes', 'By', this.sizes),
       histogram('zerobus.batch.latency_ms', 'ms', this.latencies),

@@ -35,6 +35,8 @@ const PLAIN: Record<string, string> = {
   timestamp_ntz: 'timestamp(us)',
 }
 const MAX_DEPTH = 32
+/** A Protobuf record brings a variant as JSON; Arrow Flight has to bring its binary form. */
+const OR_AS_TEXT = ", or give its type_text as 'string', its values as JSON texts, and send by protobuf"
 /** A name, a text in backquotes, or a sign. */
 const TOKEN = /\s*(`(?:[^`]|``)*`|[^\s<>(),:`]+|[<>(),:])/y
 
@@ -50,9 +52,9 @@ export function columnsOf(columns: readonly UnityColumn[]): Column[] {
 }
 
 function typeOf(text: string, column: string): string {
-  const refuse = (): never => {
-    const why = `column ${quote(column)} is of the type ${quote(text)}, which has no form in Arrow here; leave it out`
-    throw new EngineError('INVALID_OPTION', why)
+  const refuse = (isVariant = false): never => {
+    const what = `column ${quote(column)} is of the type ${quote(text)}, which has no form in Arrow here`
+    throw new EngineError('INVALID_OPTION', `${what}; leave it out${isVariant ? OR_AS_TEXT : ''}`)
   }
   const tokens: string[] = []
   TOKEN.lastIndex = 0
@@ -76,6 +78,7 @@ function typeOf(text: string, column: string): string {
       return `decimal(${precision}, ${scale})`
     }
     if (Object.hasOwn(PLAIN, word)) return PLAIN[word] as string
+    if (word === 'variant') return refuse(true)
     expect('<')
     if (word === 'struct') {
       const fields: string[] = []

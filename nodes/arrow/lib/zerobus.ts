@@ -1,7 +1,8 @@
 import type { ErrorCode, ZerobusClient as Handle, ZerobusFailedRows, ZerobusResult } from '#native'
 import { EngineError, quote } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
-import { Batch, type BatchLike, type FromRowsOptions } from './batch'
+import { Batch, type BatchLike, type Converted, type FromRowsOptions } from './batch'
+import type { RowError } from './packer'
 import { called, type Declared, Schema } from './schema'
 import { Telemetry, type ZerobusObservability } from './telemetry'
 
@@ -87,7 +88,7 @@ export interface FailedRow {
 export interface ZerobusStats {
   batches: number
   rows: number
-  /** Rows that are given up; those that were set aside are among them. */
+  /** Rows of batches that are given up; those that were set aside are among them. */
   rowsFailed: number
   /** Rows that Zerobus did not take from the spool, and that were put into `rejected` in it. */
   rowsAside: number
@@ -147,7 +148,28 @@ export function rowByRow(failed: readonly ZerobusFailedRows[]): FailedRow[] {
   )
 }
 
-/** What became of a batch. */
+/** Failures of a batch, and rows that became no part of it, by their places among all that were given. */
+export function among(
+  failed: readonly ZerobusFailedRows[],
+  total: number,
+  rejected: readonly RowError[],
+): ZerobusFailedRows[] {
+  if (rejected.length === 0) return [...failed]
+  const why = new Map<number, Pick<FailedRow, 'code' | 'message'>>(rejected.map((error) => [error.row, error]))
+  const kept = Array.from({ length: total }, (_, row) => row).filter((row) => !why.has(row))
+  for (const { first, count, code, message } of failed) {
+    for (const row of kept.slice(first, first + count)) why.set(row, { code, message })
+  }
+  const found: ZerobusFailedRows[] = []
+  for (const [row, { code, message }] of [...why].sort(([one], [other]) => one - other)) {
+    const last = found.at(-1)
+    if (last && last.first + last.count === row && last.message === message) last.count += 1
+    else found.push({ first: row, count: 1, code, message })
+  }
+  return found
+}
+
+/** What became of a batch, or of rows. */
 export class TransmissionResult {
   /** All rows arrived, or are in the spool. */
   readonly success: boolean
@@ -164,24 +186,31 @@ export class TransmissionResult {
   readonly error: EngineError | undefined
   /** More than its code says: `connection`, `schema`, `retry-exhausted`, … */
   readonly errorKind: string | undefined
+  /** Rows that did not arrive: those in a row that have one reason are told as one. */
+  readonly failed: readonly ZerobusFailedRows[]
+  /** Of these, those of the batch. */
+  private readonly unsent: readonly ZerobusFailedRows[]
 
   /** @internal */
   constructor(
+    /** Without the rows that became no part of it. */
     readonly batch: Batch,
     result: ZerobusResult,
-    /** Rows that did not arrive: those in a row that have one reason are told as one. */
-    readonly failed: readonly ZerobusFailedRows[] = result.failed,
+    rejected: readonly RowError[] = [],
   ) {
-    this.success = result.success
+    const error = result.error ?? (rejected[0] && { ...rejected[0], kind: 'conversion' })
+    this.success = result.success && rejected.length === 0
     this.spooled = result.spooled
     this.attempts = result.attempts
     this.latencyMs = result.latencyMs
     this.batchSizeBytes = result.batchSizeBytes
-    this.totalRows = result.totalRows
+    this.totalRows = result.totalRows + rejected.length
     this.successfulCount = result.successfulCount
-    this.failedCount = result.failedCount
-    this.error = result.error ? new EngineError(result.error.code, result.error.message) : undefined
-    this.errorKind = result.error?.kind
+    this.failedCount = result.failedCount + rejected.length
+    this.unsent = result.failed
+    this.failed = among(result.failed, this.totalRows, rejected)
+    this.error = error && new EngineError(error.code, error.message)
+    this.errorKind = error?.kind
   }
 
   /** Rows that did not arrive, in order. */
@@ -191,12 +220,14 @@ export class TransmissionResult {
 
   /** Places of the rows that arrived, in order. */
   get successfulRows(): number[] {
-    return this.spans().flatMap(([from, to]) => Array.from({ length: to - from }, (_, place) => from + place))
+    return spansBeside(this.failed, this.totalRows).flatMap(([from, to]) =>
+      Array.from({ length: to - from }, (_, place) => from + place),
+    )
   }
 
-  /** The rows that did not arrive. */
+  /** The rows that did not arrive; without those that became no part of a batch. */
   failedBatch(): Batch {
-    const parts = this.failed.map(({ first, count }) => this.batch.slice(first, first + count))
+    const parts = this.unsent.map(({ first, count }) => this.batch.slice(first, first + count))
     return Batch.join(this.batch.schema, parts)
   }
 
@@ -204,7 +235,7 @@ export class TransmissionResult {
   successfulBatch(): Batch {
     return Batch.join(
       this.batch.schema,
-      this.spans().map(([from, to]) => this.batch.slice(from, to)),
+      spansBeside(this.unsent, this.batch.numRows).map(([from, to]) => this.batch.slice(from, to)),
     )
   }
 
@@ -216,16 +247,17 @@ export class TransmissionResult {
     const counts = { totalRows, successfulCount, failedCount }
     return { success, spooled, attempts, latencyMs, batchSizeBytes, ...counts, failedRows, error }
   }
+}
 
-  private spans(): [number, number][] {
-    const spans: [number, number][] = []
-    let from = 0
-    for (const { first, count } of [...this.failed, { first: this.totalRows, count: 0 }]) {
-      if (first > from) spans.push([from, first])
-      from = first + count
-    }
-    return spans
+/** From where to where none has failed. */
+function spansBeside(failed: readonly ZerobusFailedRows[], total: number): [number, number][] {
+  const spans: [number, number][] = []
+  let from = 0
+  for (const { first, count } of [...failed, { first: total, count: 0 }]) {
+    if (first > from) spans.push([from, first])
+    from = first + count
   }
+  return spans
 }
 
 /** So long what is on its way has to arrive when a client is closed. */
@@ -234,6 +266,10 @@ const PATIENCE_MS = 5000
 /** Sends batches to one table of Databricks. Calls may overlap; batches go in the order of the calls. */
 export class ZerobusClient {
   private readonly telemetry: Telemetry | undefined
+  /** Resolves when all that was given is with the engine, or is no batch. */
+  private turn: Promise<unknown> = Promise.resolve()
+  private readonly sends = new Set<Promise<unknown>>()
+  private closed = false
 
   private constructor(
     private readonly handle: Handle,
@@ -259,18 +295,30 @@ export class ZerobusClient {
 
   /**
    * Sends a batch, IPC bytes, an `apache-arrow` table, or rows. Resolves when it arrived, was given up, or is in the spool:
-   * what did not arrive is told in the result. Rejects for what is no batch, and after `close`.
+   * what did not arrive is told in the result, and so are rows with a value that does not fit. Rejects for what is no batch,
+   * and after `close`.
    */
   async send(source: BatchLike, options?: FromRowsOptions): Promise<TransmissionResult> {
-    const batch = await Batch.from(source, options)
-    const startedMs = Date.now()
-    const result = new TransmissionResult(batch, await called(this.handle.send(batch.handle)))
-    this.telemetry?.record({ ...result, startedMs })
-    return result
+    if (this.closed) throw new EngineError('CLOSED', 'the Zerobus client is closed; open it again')
+    const before = this.turn
+    const given = converted(source, options).then(async ({ batch, rejected }) => {
+      await before
+      return { batch, rejected, startedMs: Date.now(), sending: this.handle.send(batch.handle) }
+    })
+    // Who comes behind what is no batch still waits for those before it.
+    this.turn = given.catch(() => before)
+    const sent = given.then(async ({ batch, rejected, startedMs, sending }) => {
+      const result = new TransmissionResult(batch, await called(sending), rejected)
+      this.telemetry?.record({ ...result, startedMs })
+      return result
+    })
+    this.sends.add(sent)
+    return sent.finally(() => this.sends.delete(sent))
   }
 
-  /** Resolves when nothing is on its way, and the spool is empty. */
+  /** Resolves when all that was given has arrived, was given up, or is in the spool; and that is empty. */
   async flush(): Promise<void> {
+    await Promise.allSettled(this.sends)
     await called(this.handle.flush())
   }
 
@@ -281,13 +329,27 @@ export class ZerobusClient {
 
   /** Takes nothing more. What is on its way has a few seconds to arrive; what is in the spool stays there. */
   async close(patienceMs = PATIENCE_MS): Promise<void> {
-    await called(this.handle.close(patienceMs))
+    this.closed = true
+    const end = performance.now() + patienceMs
+    let patience: NodeJS.Timeout | undefined
+    const enough = new Promise((resolve) => {
+      patience = setTimeout(resolve, patienceMs)
+    })
+    // The engine lets go of what it is still preparing.
+    await Promise.race([Promise.allSettled(this.sends), enough])
+    clearTimeout(patience)
+    await called(this.handle.close(Math.max(0, Math.ceil(end - performance.now()))))
     await this.telemetry?.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
+}
+
+async function converted(source: BatchLike, options?: FromRowsOptions): Promise<Converted> {
+  if (Array.isArray(source)) return Batch.fromRows(source, options)
+  return { batch: await Batch.from(source, options), rejected: [] }
 }
 
 /** As JSON. What it does not have is a text in it, which no option takes: so the engine tells of it with all else. */
