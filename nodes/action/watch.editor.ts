@@ -15,6 +15,7 @@ export default defineEditor(
   watchConfig,
   { ...looks, inputs: 1, outputs: 3, paletteLabel: 'action watch' },
   {
+    example: 'action/gas-alarm',
     label: (node) => node.name || 'action watch',
     inputLabels: () => label('port.measurements'),
     outputLabels: (_node, port) => label(['port.updates', 'port.alerts', 'port.clears'][port] as string),

@@ -32,15 +32,6 @@ editorSuite('examples', {}, (editor) => {
   })
   after(() => zerobus?.stop())
 
-  it('are opened by the link in the dialog', async () => {
-    await editor().edit('only')
-    await editor().page.locator('.millrace-examples').click()
-    await shown()
-    assert.equal(await editor().dialog.count(), 0)
-    await dialog().locator('#red-ui-clipboard-dialog-cancel').click()
-    await dialog().waitFor({ state: 'hidden' })
-  })
-
   const flowOfExample = (example: string) => readJson(join(root, `examples/${example}.json`)) as unknown as Json[]
   const ours = (example: string) =>
     flowOfExample(example)
