@@ -71,7 +71,7 @@ function draw(container: JQuery, row: Row): void {
   const showFields = () => {
     const chosen = String(kind.val())
     for (const [name, kinds] of Object.entries(only)) {
-      container.find(`[data-field=${name}]`).closest('.millrace-field').toggle(kinds.includes(chosen))
+      container.find(`[data-field=${name}]`).closest('.millrace-field').prop('hidden', !kinds.includes(chosen))
     }
     container
       .find('[data-field=property]')

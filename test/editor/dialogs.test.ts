@@ -44,15 +44,15 @@ function flow(): Json[] {
   return [{ id: 'tab', type: 'tab', label: 'all' }, ...nodes]
 }
 
-async function open({ page }: Editor, { type, isConfig }: Kind): Promise<void> {
-  await page.evaluate(
+async function open(editor: Editor, { type, isConfig }: Kind): Promise<void> {
+  await editor.page.evaluate(
     ([type, isConfig]) => {
       if (isConfig) RED.editor.editConfig('', type, type)
       else RED.editor.edit(RED.nodes.node(type))
     },
     [type, isConfig] as const,
   )
-  await page.locator('.red-ui-tray[style*="right: 0px"] .millrace-form').waitFor()
+  await editor.opened()
 }
 
 /** A key that no catalogue has is shown as it is. */
