@@ -70,7 +70,7 @@ editorSuite('examples', {}, (editor) => {
     it(`${example} turns green, and shows its counts`, async () => {
       for (const id of ours(example)) {
         await editor().show(String(flowOfExample(example).find((node) => node.id === id)?.z))
-        await editor().picture(id).locator('.red-ui-flow-node-status-dot-green').waitFor({ timeout: 10_000 })
+        await editor().picture(id).locator('.red-ui-flow-node-status-dot-green').waitFor({ timeout: 30_000 })
         const status = await editor().picture(id).locator('.red-ui-flow-node-status-label').textContent()
         assert.match(status ?? '', /\d/)
       }
