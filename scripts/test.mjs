@@ -1,4 +1,5 @@
-// Every test: `test.mjs`. The runtime tests on Node-RED 5: `test.mjs nr5`. Full counts: `test.mjs long`.
+// Every test: `test.mjs`. The runtime tests on Node-RED 5: `test.mjs nr5`, those of the editor: `test.mjs nr5 editor`.
+// Full counts: `test.mjs long`.
 import { mochaTests, mochaTestsWithCoverage } from './lib/mocha.mjs'
 import { nodeRed5 } from './lib/node-red-5.mjs'
 import { rclnodejsEnv, ros2Python } from './lib/ros2.mjs'
@@ -25,9 +26,10 @@ const modes = {
   },
 
   async nr5(suites) {
-    const withEditor = process.env.MILLRACE_NR5_EDITOR === '1'
-    const files = ['test/runtime/**/*.test.ts', ...(withEditor ? ['test/editor/**/*.test.ts'] : [])]
-    await mochaTests(suites, files, { ...(await nodeRed5()), ...(withEditor && (await browserEnv())) })
+    const part = process.argv[3] ?? 'runtime'
+    if (!['runtime', 'editor'].includes(part)) throw new Failure(`On Node-RED 5 run runtime and editor, not ${part}.`)
+    const env = { ...(await nodeRed5()), ...(part === 'editor' && (await browserEnv())) }
+    await mochaTests(suites, [`test/${part}/**/*.test.ts`], env)
   },
 
   async long(suites) {

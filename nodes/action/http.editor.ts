@@ -8,6 +8,7 @@ export default defineEditor(
   httpConfig,
   { ...looks, inputs: 1, outputs: 2, paletteLabel: 'action http' },
   {
+    example: 'action/gas-alarm',
     label: (node) => node.name || 'action http',
     inputLabels: () => label('port.messages'),
     outputLabels: (_node, port) => label(port === 0 ? 'port.results' : 'port.failures'),

@@ -8,6 +8,7 @@ export default defineEditor(
   kafkaConfig,
   { ...looks, inputs: 1, outputs: 2, paletteLabel: 'action kafka' },
   {
+    example: 'action/alerts-to-redis-and-kafka',
     label: (node) => node.name || 'action kafka',
     inputLabels: () => label('port.messages'),
     outputLabels: (_node, port) => label(port === 0 ? 'port.results' : 'port.failures'),

@@ -22,6 +22,7 @@ export default defineEditor(
   pythonConfig,
   { ...looks, inputs: 1, outputs: 2, paletteLabel: 'action python' },
   {
+    example: 'action/python-script',
     label: (node) => node.name || String((node.script === 'file' && node.scriptPath) || 'action python'),
     inputLabels: () => label('port.messages'),
     outputLabels: (_node, port) => label(port === 0 ? 'port.results' : 'port.failures'),

@@ -8,6 +8,7 @@ export default defineEditor(
   redisConfig,
   { ...looks, inputs: 1, outputs: 2, paletteLabel: 'action redis' },
   {
+    example: 'action/alerts-to-redis-and-kafka',
     label: (node) => node.name || 'action redis',
     inputLabels: () => label('port.messages'),
     outputLabels: (_node, port) => label(port === 0 ? 'port.results' : 'port.failures'),

@@ -15,6 +15,7 @@ export default defineEditor(
   watchConfig,
   { ...looks, inputs: 1, outputs: 3, paletteLabel: 'action watch' },
   {
+    example: 'action/gas-alarm',
     label: (node) => node.name || 'action watch',
     inputLabels: () => label('port.measurements'),
     outputLabels: (_node, port) => label(['port.updates', 'port.alerts', 'port.clears'][port] as string),
@@ -70,7 +71,7 @@ function draw(container: JQuery, row: Row): void {
   const showFields = () => {
     const chosen = String(kind.val())
     for (const [name, kinds] of Object.entries(only)) {
-      container.find(`[data-field=${name}]`).closest('.millrace-field').toggle(kinds.includes(chosen))
+      container.find(`[data-field=${name}]`).closest('.millrace-field').prop('hidden', !kinds.includes(chosen))
     }
     container
       .find('[data-field=property]')

@@ -13,6 +13,7 @@ export default defineEditor(
   batchConfig,
   { ...looks, inputs: 1, outputs: 2, paletteLabel: 'arrow batch' },
   {
+    example: 'arrow/sensor-to-files',
     label: (node) => node.name || 'arrow batch',
     inputLabels: () => label('port.rows'),
     outputLabels: (_node, port) => label(port === 0 ? 'port.batches' : 'port.rejects'),

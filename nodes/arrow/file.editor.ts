@@ -8,6 +8,7 @@ export default defineEditor(
   fileConfig,
   { ...looks, inputs: 1, outputs: 1, paletteLabel: 'arrow file' },
   {
+    example: 'arrow/sensor-to-files',
     label: (node) => node.name || (node.action === 'read' ? 'read arrow file' : 'arrow file'),
     inputLabels: () => label('port.batches'),
     outputLabels: () => label('port.files'),

@@ -8,6 +8,7 @@ export default defineEditor(
   rowsConfig,
   { ...looks, inputs: 1, outputs: 1, paletteLabel: 'arrow rows' },
   {
+    example: 'arrow/sensor-to-files',
     label: (node) => node.name || 'arrow rows',
     inputLabels: () => label('port.batches'),
     outputLabels: () => label('port.rows'),

@@ -13,6 +13,7 @@ export default defineEditor(
   tableConfig,
   { category: 'config', paletteLabel: 'arrow zerobus table' },
   {
+    example: 'arrow/sensor-to-zerobus',
     label: (node) => String(node.name || node.table || 'zerobus'),
     oneditprepare,
     oneditsave(node) {

@@ -8,6 +8,7 @@ export default defineEditor(
   zerobusConfig,
   { ...looks, inputs: 1, outputs: 2, paletteLabel: 'arrow zerobus' },
   {
+    example: 'arrow/sensor-to-zerobus',
     label: (node) => node.name || 'arrow zerobus',
     inputLabels: () => label('port.shipped'),
     outputLabels: (_node, port) => label(port === 0 ? 'port.results' : 'port.failures'),

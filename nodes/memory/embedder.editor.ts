@@ -9,6 +9,7 @@ export default defineEditor(
   embedderConfig,
   { category: 'config', paletteLabel: 'memory embedder' },
   {
+    example: 'memory/agent-with-model',
     label: (node) => String(node.name || node.model || 'memory embedder'),
     oneditprepare(node) {
       prepareTest(embedderConfig, 'millrace-memory', async () => {

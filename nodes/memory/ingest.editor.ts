@@ -9,6 +9,7 @@ export default defineEditor(
   ingestConfig,
   { ...looks, inputs: 1, outputs: 1, paletteLabel: 'memory ingest' },
   {
+    example: 'memory/questions-over-documents',
     label: (node) => String(node.name || 'memory ingest'),
     inputLabels: () => label('port.messages'),
     outputLabels: () => label('port.done'),

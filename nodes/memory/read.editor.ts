@@ -18,6 +18,7 @@ export default defineEditor(
   readConfig,
   { ...looks, inputs: 1, outputs: 2, paletteLabel: 'memory read' },
   {
+    example: 'memory/counter',
     label: (node) => String(node.name || `memory ${node.operation ?? 'read'}`),
     inputLabels: () => label('port.messages'),
     outputLabels: (_node, port) => label(port === 0 ? 'port.found' : 'port.missing'),

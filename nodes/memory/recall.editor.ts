@@ -9,6 +9,7 @@ export default defineEditor(
   recallConfig,
   { ...looks, inputs: 1, outputs: 1, paletteLabel: 'memory recall' },
   {
+    example: 'memory/agent',
     label: (node) => String(node.name || 'memory recall'),
     inputLabels: () => label('port.messages'),
     outputLabels: () => label('port.found'),

@@ -9,6 +9,7 @@ export default defineEditor(
   rememberConfig,
   { ...looks, inputs: 1, outputs: 1, paletteLabel: 'memory remember' },
   {
+    example: 'memory/agent',
     label: (node) => String(node.name || `memory ${node.operation ?? 'remember'}`),
     inputLabels: () => label('port.messages'),
     outputLabels: () => label('port.kept'),

@@ -9,6 +9,7 @@ export default defineEditor(
   retrieveConfig,
   { ...looks, inputs: 1, outputs: 1, paletteLabel: 'memory retrieve' },
   {
+    example: 'memory/questions-over-documents',
     label: (node) => String(node.name || 'memory retrieve'),
     inputLabels: () => label('port.messages'),
     outputLabels: () => label('port.found'),

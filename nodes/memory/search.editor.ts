@@ -9,6 +9,7 @@ export default defineEditor(
   searchConfig,
   { ...looks, inputs: 1, outputs: 1, paletteLabel: 'memory search' },
   {
+    example: 'memory/search-by-meaning',
     label: (node) => String(node.name || 'memory search'),
     inputLabels: () => label('port.messages'),
     outputLabels: () => label('port.found'),

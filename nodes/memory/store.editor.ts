@@ -9,6 +9,7 @@ export default defineEditor(
   storeConfig,
   { category: 'config', paletteLabel: 'memory store' },
   {
+    example: 'memory/counter',
     label: (node) => String(node.name || node.path || 'memory'),
     oneditprepare: (node) => $('#millrace-memory-test').on('click', () => test(node.id)),
   },

@@ -8,6 +8,7 @@ export default defineEditor(
   watchConfig,
   { ...looks, inputs: 0, outputs: 2, paletteLabel: 'memory watch' },
   {
+    example: 'memory/device-twin',
     label: (node) => String(node.name || node.namespace || 'memory watch'),
     outputLabels: (_node, port) => label(port === 0 ? 'port.changes' : 'port.gaps'),
     oneditprepare() {

@@ -9,6 +9,7 @@ export default defineEditor(
   writeConfig,
   { ...looks, inputs: 1, outputs: 2, paletteLabel: 'memory write' },
   {
+    example: 'memory/counter',
     label: (node) => String(node.name || `memory ${node.operation ?? 'write'}`),
     inputLabels: () => label('port.messages'),
     outputLabels: (_node, port) => label(port === 0 ? 'port.written' : 'port.missing'),

@@ -8,6 +8,7 @@ export default defineEditor(
   bagConfig,
   { ...looks, inputs: 1, outputs: 2, paletteLabel: 'ros2 bag' },
   {
+    example: 'ros2/recording',
     label: (node) => String(node.name || fileOf(String(node.path ?? '')) || 'ros2 bag'),
     inputLabels: (node) => label(node.mode === 'record' ? 'port.messages' : 'port.control'),
     outputLabels: (_node, port) => label(port === 0 ? 'port.messages' : 'port.events'),

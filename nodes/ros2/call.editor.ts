@@ -6,6 +6,7 @@ export default defineEditor(
   callConfig,
   { ...looks, inputs: 1, outputs: 1, paletteLabel: 'ros2 call' },
   {
+    example: 'ros2/services-and-parameters',
     label: (node) => labelOf(node, 'ros2 call'),
     inputLabels: () => text(callConfig, 'port.input'),
     outputLabels: () => text(callConfig, 'port.output'),

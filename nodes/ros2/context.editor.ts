@@ -17,6 +17,7 @@ export default defineEditor(
   contextConfig,
   { category: 'config', paletteLabel: 'ros2 context' },
   {
+    example: 'ros2/talker-and-listener',
     label: (node) => node.name || (node.domain === '' ? 'ROS 2' : `ROS 2, ${node.domain}`),
     oneditprepare(node) {
       offer($('#node-config-input-interface'), () => lookup<string>(contextConfig, node.id, 'interfaces'))

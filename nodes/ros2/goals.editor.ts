@@ -8,6 +8,7 @@ export default defineEditor(
   goalsConfig,
   { ...looks, inputs: 0, outputs: 2, paletteLabel: 'ros2 goals' },
   {
+    example: 'ros2/actions',
     label: (node) => String(node.name || node.action || 'ros2 goals'),
     outputLabels: (_node, port) => label(port === 0 ? 'port.goals' : 'port.cancels'),
     oneditprepare: () => prepareAction(),

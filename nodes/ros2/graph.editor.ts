@@ -8,6 +8,7 @@ export default defineEditor(
   graphConfig,
   { ...looks, inputs: 1, outputs: 2, paletteLabel: 'ros2 graph' },
   {
+    example: 'ros2/two-node-reds',
     label: (node) => String(node.name || node.prefix || 'ros2 graph'),
     inputLabels: () => label('port.requests'),
     outputLabels: (_node, port) => label(port === 0 ? 'port.changes' : 'port.graph'),

@@ -6,6 +6,7 @@ export default defineEditor(
   parametersConfig,
   { ...looks, inputs: 1, outputs: 1, paletteLabel: 'ros2 parameters' },
   {
+    example: 'ros2/services-and-parameters',
     label: (node) => labelOf(node, 'ros2 parameters'),
     inputLabels: () => text(parametersConfig, 'port.input'),
     outputLabels: () => text(parametersConfig, 'port.output'),

@@ -6,6 +6,7 @@ export default defineEditor(
   serveConfig,
   { ...looks, inputs: 0, outputs: 1, paletteLabel: 'ros2 serve' },
   {
+    example: 'ros2/services-and-parameters',
     label: (node) => labelOf(node, 'ros2 serve'),
     outputLabels: () => text(serveConfig, 'port.output'),
     oneditprepare: () => prepareService(),

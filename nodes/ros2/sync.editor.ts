@@ -20,6 +20,7 @@ export default defineEditor(
   syncConfig,
   { ...looks, inputs: 0, outputs: 2, paletteLabel: 'ros2 sync' },
   {
+    example: 'ros2/synchronised-cameras',
     label: (node) => labelOf(node, 'ros2 sync'),
     outputLabels: (_node, port) => label(port === 0 ? 'port.groups' : 'port.rejects'),
     oneditprepare,

@@ -31,8 +31,10 @@ export type Palette =
       align?: 'right'
     }
 
-/** The functions of a panel. The build makes Node-RED's definition call them by these names. */
+/** What a panel has. The build makes Node-RED's definition call its functions by these names. */
 export interface Panel {
+  /** What its link leads to: a path below examples/, without its ending. */
+  example: string
   label(node: PanelNode): string
   inputLabels?(node: PanelNode): string
   outputLabels?(node: PanelNode, port: number): string
@@ -60,7 +62,7 @@ export function defineEditor(config: ConfigSpec<Fields>, palette: Palette, panel
       panel.oneditprepare?.(node)
       reach($('.millrace-form'))
       for (const [name, { type }] of Object.entries(config.fields)) if (type) reachChoice(name, type)
-      wireExamples()
+      wireExample(panel.example)
     },
     check(name, value) {
       return problemOf(config, () => config.fields[name]?.read(value), value) ?? true
@@ -186,7 +188,7 @@ export function offer(input: JQuery, names: () => Promise<Iterable<string>>): vo
 }
 
 /** The import dialog opens only after the panel has gone, and the one below that of a config node. */
-function wireExamples(): void {
+function wireExample(example: string): void {
   $('.millrace-examples').on('click', (event) => {
     event.preventDefault()
     const leave = () =>
@@ -195,9 +197,32 @@ function wireExamples(): void {
       RED.events.off('editor:change', leave)
       RED.events.off('editor:close', open)
       RED.actions.invoke('core:show-examples-import-dialog')
+      choose(`@millrace/node-red/${example}`)
     }
     RED.events.on('editor:change', leave)
     RED.events.on('editor:close', open)
     leave()
+  })
+}
+
+/** A line of the import dialog's list: only a folder has children. */
+interface Entry {
+  path: string
+  children?: Entry[]
+  treeList: { childList: JQuery; expand(): void; select(chosen: boolean): void }
+}
+
+/** Opens folder by folder, as they come, and chooses what is wanted. */
+function choose(wanted: string): void {
+  const list = $('#red-ui-clipboard-dialog-import-tab-examples .red-ui-treeList')
+  // Node-RED chooses the first entry itself, a moment after the list has come.
+  const isAtRest = new Promise((resolve) => list.one('treelistselect', resolve))
+  list.on('treelistchildrenloaded', async (_event, folder: Entry) => {
+    // What still slides open has no place to scroll to.
+    folder.treeList.childList.show()
+    const next = folder.children?.find(({ path, children }) => (children ? wanted.startsWith(path) : path === wanted))
+    if (next?.children) return next.treeList.expand()
+    await isAtRest
+    next?.treeList.select(true)
   })
 }

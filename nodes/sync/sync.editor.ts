@@ -20,6 +20,7 @@ export default defineEditor(
     paletteLabel: 'sync',
   },
   {
+    example: 'sync/two-sensors',
     label: (node) => node.name || 'sync',
     inputLabels: () => label('port.messages'),
     outputLabels: (_node, port) => label(port === 0 ? 'port.groups' : 'port.rejects'),

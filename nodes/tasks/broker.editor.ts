@@ -9,6 +9,7 @@ export default defineEditor(
   brokerConfig,
   { category: 'config', paletteLabel: 'tasks broker' },
   {
+    example: 'tasks/first-task',
     label: (node) => String(node.name || (node.kind === 'servers' ? node.prefix : node.path) || 'tasks'),
     oneditprepare(node) {
       const kind = $('#node-config-input-kind')

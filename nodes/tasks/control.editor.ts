@@ -9,6 +9,7 @@ export default defineEditor(
   controlConfig,
   { ...looks, inputs: 1, outputs: 1, paletteLabel: 'tasks control' },
   {
+    example: 'tasks/rate-limited',
     label: (node) => String(node.name || (node.command === 'message' ? 'tasks control' : node.command)),
     inputLabels: () => label('port.messages'),
     outputLabels: () => label('port.answers'),

@@ -6,6 +6,7 @@ export default defineEditor(
   doneConfig,
   { ...looks, inputs: 1, outputs: 1, paletteLabel: 'tasks done' },
   {
+    example: 'tasks/first-task',
     label: (node) => String(node.name || 'tasks done'),
     inputLabels: () => text(doneConfig, 'port.messages'),
     outputLabels: () => text(doneConfig, 'port.recorded'),

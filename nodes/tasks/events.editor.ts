@@ -9,6 +9,7 @@ export default defineEditor(
   eventsConfig,
   { ...looks, inputs: 0, outputs: 1, paletteLabel: 'tasks events' },
   {
+    example: 'tasks/dead-letters',
     label: (node) => String(node.name || 'tasks events'),
     outputLabels: () => label('port.events'),
     oneditprepare() {

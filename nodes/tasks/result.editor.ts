@@ -6,6 +6,7 @@ export default defineEditor(
   resultConfig,
   { ...looks, inputs: 1, outputs: 2, paletteLabel: 'tasks result' },
   {
+    example: 'tasks/delayed',
     label: (node) => String(node.name || 'tasks result'),
     inputLabels: () => text(resultConfig, 'port.messages'),
     outputLabels: (_node, port) => text(resultConfig, port === 0 ? 'port.results' : 'port.absent'),

@@ -14,6 +14,7 @@ export default defineEditor(
   workflowConfig,
   { ...looks, inputs: 1, outputs: 2, paletteLabel: 'tasks workflow' },
   {
+    example: 'tasks/chain',
     label: (node) => String(node.name || 'tasks workflow'),
     inputLabels: () => label('port.messages'),
     outputLabels: (_node, port) => label(port === 0 ? 'port.sent' : 'port.progress'),

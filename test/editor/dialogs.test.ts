@@ -3,23 +3,18 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ConfigSpec, Fields } from '../../nodes/shared/config'
-import { type Json, nodeTypes, root } from '../runtime/harness'
+import { type Json, moduleName, nodeTypes, root } from '../runtime/harness'
 import { type Editor, nodeRedMajor } from './editor'
 import { faint, nameless, overflowing, overlapping, scrolling, silent, textsOf, throughAll } from './looks'
 import { editorSuite } from './suite'
 
 /** What the tests use of the editor's own API, inside the page. */
 declare const RED: {
-  actions: { invoke(name: string): void }
   editor: { edit(node: object): void; editConfig(name: string, type: string, id: string): void }
   nodes: { node(id: string): object; getNodeHelp(type: string): string }
 }
-declare global {
-  interface Window {
-    /** Names of the actions that were asked for. */
-    invoked: string[]
-  }
-}
+/** The page's own. */
+declare function $(list: string): { treeList(question: 'selected'): { path: string } }
 
 const long = 'a name that somebody made as long as a sentence because it had to say everything at once '.repeat(3)
 
@@ -49,15 +44,15 @@ function flow(): Json[] {
   return [{ id: 'tab', type: 'tab', label: 'all' }, ...nodes]
 }
 
-async function open({ page }: Editor, { type, isConfig }: Kind): Promise<void> {
-  await page.evaluate(
+async function open(editor: Editor, { type, isConfig }: Kind): Promise<void> {
+  await editor.page.evaluate(
     ([type, isConfig]) => {
       if (isConfig) RED.editor.editConfig('', type, type)
       else RED.editor.edit(RED.nodes.node(type))
     },
     [type, isConfig] as const,
   )
-  await page.locator('.red-ui-tray[style*="right: 0px"] .millrace-form').waitFor()
+  await editor.opened()
 }
 
 /** A key that no catalogue has is shown as it is. */
@@ -142,20 +137,22 @@ function listen(form: Element): { focused: string[]; pressed: string[] } {
   return { focused, pressed }
 }
 
+/** Whether a line of a list can be seen without scrolling. */
+function isInSight(line: Element): boolean {
+  const list = line.closest('.red-ui-treeList')?.getBoundingClientRect() ?? new DOMRect()
+  const { top, bottom } = line.getBoundingClientRect()
+  return top < bottom && top >= list.top && bottom <= list.bottom
+}
+
 for (const theme of nodeRedMajor < 5 ? ['light'] : ['light', 'dark']) {
   editorSuite(`dialogs, ${theme}`, { remembered: { 'view-dark-theme': theme } }, (editor) => {
     const page = () => editor().page
     const press = (key: string) => page().keyboard.press(key)
-    before(async () => {
-      await editor().load(flow())
-      await page().evaluate(() => {
-        window.invoked = []
-        RED.actions.invoke = (name) => window.invoked.push(name)
-      })
-    })
+    const list = '#red-ui-clipboard-dialog-import-tab-examples .red-ui-treeList'
+    before(() => editor().load(flow()))
 
     for (const kind of kinds) {
-      it(`${kind.type}: can be read, can be used by keyboard alone, and leads to the examples`, async () => {
+      it(`${kind.type}: can be read, can be used by keyboard alone, and leads to its example`, async () => {
         await open(editor(), kind)
         const form = page().locator('.millrace-form')
         await form.evaluate(unfold)
@@ -184,9 +181,14 @@ for (const theme of nodeRedMajor < 5 ? ['light'] : ['light', 'dark']) {
 
         await form.locator('.millrace-examples').focus()
         await press('Enter')
-        await page().waitForFunction(() => window.invoked.includes('core:show-examples-import-dialog'))
-        await editor().dialog.waitFor({ state: 'detached' })
-        await page().evaluate(() => window.invoked.splice(0))
+        // Node-RED lets only a file be imported.
+        await page().locator('#red-ui-clipboard-dialog-ok:enabled').waitFor()
+        assert.equal(await editor().dialog.count(), 0)
+        const { path } = await page().evaluate((list) => $(list).treeList('selected'), list)
+        const example = readFileSync(join(root, 'examples', `${path.replace(`${moduleName}/`, '')}.json`), 'utf8')
+        assert.ok(example.includes(`"type": "${kind.type}"`), path)
+        assert.ok(await page().locator(`${list} .red-ui-treeList-label.selected`).evaluate(isInSight))
+        await page().locator('#red-ui-clipboard-dialog-cancel').click()
       })
     }
   })

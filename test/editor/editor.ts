@@ -63,6 +63,7 @@ export class Editor {
       const script = `localStorage.setItem(${JSON.stringify(key)}, ${JSON.stringify(value)})`
       await context.addInitScript(`if (location.protocol === 'http:') ${script}`)
     }
+    await hideTips(runtime.base)
     const editor = new Editor(await context.newPage(), runtime)
     await startCoverage(editor.page)
     return editor
@@ -78,7 +79,7 @@ export class Editor {
     await this.page.goto('about:blank')
     await this.runtime.deploy(flows)
     await this.page.goto(`${this.runtime.base}/`)
-    await this.page.locator('.red-ui-header-toolbar').waitFor({ timeout: 15_000 })
+    await this.page.locator('.red-ui-header-toolbar').waitFor({ timeout: 40_000 })
     await this.page.locator('#red-ui-loading-progress').waitFor({ state: 'hidden' })
   }
 
@@ -137,8 +138,13 @@ export class Editor {
     await this.picture(id)
       .locator('.red-ui-flow-node')
       .dblclick({ position: { x: 50, y: 15 } })
-    // Node-RED lets the dialog slide in when it is ready.
+    await this.opened()
+  }
+
+  /** Node-RED lets a dialog slide in when it is ready, and puts the focus into it a moment later. */
+  async opened(): Promise<void> {
     await this.page.locator('.red-ui-tray[style*="right: 0px"]').waitFor()
+    await this.page.waitForFunction(() => document.activeElement?.closest('.red-ui-tray'))
   }
 
   async save(): Promise<void> {
@@ -211,6 +217,14 @@ export class Editor {
       this.problems.push(`request: ${address}`)
     }
   }
+}
+
+/** Node-RED shows a tip a second after its start, and fails where the page is not built by then. */
+async function hideTips(base: string): Promise<void> {
+  const body = JSON.stringify({ editor: { view: { 'view-show-tips': false } } })
+  const headers = { 'content-type': 'application/json' }
+  const { status } = await fetch(`${base}/settings/user`, { method: 'POST', headers, body })
+  if (status !== 204) throw new Error(`the user's settings: ${status}`)
 }
 
 /** Whether it came to be in its time. */

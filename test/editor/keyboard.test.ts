@@ -28,8 +28,7 @@ editorSuite('by keyboard alone', {}, (editor) => {
 
   async function editSelected(): Promise<void> {
     await press('Enter')
-    // Node-RED puts the focus into the dialog once it is there.
-    await editor().page.waitForFunction(() => document.activeElement?.closest('.red-ui-tray'))
+    await editor().opened()
   }
 
   const topicRow = [text('label.topic'), 'checkbox', text('label.period'), 'Delete']
