@@ -259,7 +259,11 @@ impl Client {
         let result = match result {
             Ok(result) => result,
             Err(SendError::Closed) => return Err(SendError::Closed),
-            Err(error) => Sent::nothing(&numbers, error),
+            Err(error) => {
+                // The spool may have had it for a moment.
+                self.sender.changed.notify_waiters();
+                Sent::nothing(&numbers, error)
+            }
         };
         sent.attempts = result.attempts;
         sent.lost.extend(result.lost);

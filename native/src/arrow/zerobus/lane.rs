@@ -348,15 +348,27 @@ impl Lane {
 
     /// A stream failed: what it did not acknowledge goes back, and whoever is at fault is found.
     async fn mend(&mut self, open: Open, error: SendError) {
-        let Open { wire, used, mut progress, .. } = open;
+        let Open { wire, used, progress, .. } = open;
+        let unacknowledged = wire.end().await.ok();
+        self.take_back(unacknowledged, used, progress, error).await;
+    }
+
+    /// `unacknowledged` are the rows of each that is under way, behind those that arrived; none where nobody knows.
+    async fn take_back(
+        &mut self,
+        unacknowledged: Option<Vec<usize>>,
+        used: bool,
+        mut progress: bool,
+        error: SendError,
+    ) {
         let count = self.under_way.len();
-        let unacknowledged = match wire.end().await {
-            Ok(mut left) => {
+        let unacknowledged = match unacknowledged {
+            Some(mut left) => {
                 left.truncate(count);
                 left
             }
-            // It does not tell: then all is sent again, rather than lost.
-            Err(_) => self.under_way.iter().filter_map(|(_, job)| Some(job.pieces.front()?.payload.rows())).collect(),
+            // Then all is sent again, rather than lost.
+            None => self.under_way.iter().filter_map(|(_, job)| Some(job.pieces.front()?.payload.rows())).collect(),
         };
         let done = count - unacknowledged.len();
         progress |= done > 0;
@@ -440,5 +452,53 @@ impl Lane {
         debug_assert!(refused <= job.rows);
         // Who does not wait for it any more does not want to know.
         let _ = job.done.send(Outcome { attempts: job.attempts, refused: job.refused });
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+    use tokio::sync::Semaphore;
+
+    use super::super::config::{Delivery, Retry};
+    use super::super::wire;
+    use super::*;
+    use crate::arrow::Batch;
+
+    #[tokio::test]
+    async fn a_stream_that_ends_unused_counts_against_all_and_blames_none() {
+        let retry = Retry { max_attempts: 3, base_delay_ms: 1, max_delay_ms: 1 };
+        let config = ZerobusConfig {
+            endpoint: "http://127.0.0.1:9".into(),
+            unity_catalog_url: "http://127.0.0.1:9".into(),
+            retry,
+            ..ZerobusConfig::default()
+        };
+        let (_jobs, queue) = mpsc::unbounded_channel();
+        let mut lane = Lane::new(Arc::new(config.clone()), wire::client(&config).unwrap(), Arc::default(), queue);
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+        let part = RecordBatch::try_from_iter([("id", column)]).unwrap();
+        let shape = Arc::new(Shape::of(Delivery::Flight, Batch::new(part.schema(), Vec::new()).schema()).unwrap());
+        let room = Arc::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap());
+        let mut outcomes = Vec::new();
+        for _ in 0..2 {
+            let (job, outcome) = Job::new(shape.clone(), Payload::Flight(part.clone()), room.clone());
+            lane.waiting.push_back(job);
+            outcomes.push(outcome);
+        }
+        // One that was in use may end by itself.
+        lane.take_back(Some(Vec::new()), true, true, SendError::Transmission("no".into())).await;
+        assert_eq!((lane.shut, lane.waiting[0].attempts), (0, 0));
+        for ended in 1..=3 {
+            assert_eq!(lane.waiting.len(), 2);
+            lane.take_back(Some(Vec::new()), false, false, SendError::Rejected("no".into())).await;
+            assert_eq!((lane.shut, lane.careful), (ended, 0));
+        }
+        for outcome in outcomes {
+            let Outcome { attempts, refused } = outcome.await.unwrap();
+            let [(0, 2, SendError::RetryExhausted { .. })] = &refused[..] else { panic!("{refused:?}") };
+            assert_eq!(attempts, 3);
+        }
     }
 }
