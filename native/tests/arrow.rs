@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use millrace::arrow::{
-    Batch, Compression, Descriptor, Fault, Form, Layout, Reader, Reason, RowError, Style, Tag, Unknown, cast_to_delta,
-    convert, decode, encode, from_declared, infer, schema_of, to_declared, write_text,
+    Batch, Compression, Descriptor, Fault, FileOptions, FileWriter, Form, Layout, Reader, Reason, RowError, Style, Tag,
+    Unknown, cast_to_delta, convert, decode, delta_schema, encode, from_declared, infer, schema_of, to_declared,
+    write_text,
 };
 use serde_json::{Value as Json, json};
 
@@ -533,6 +534,36 @@ fn records_are_as_protobuf_has_them() {
 }
 
 #[test]
+fn messages_within_a_record_have_names_of_their_own() {
+    let schema = r#"[{"name":"a_b","type":"struct<x: int8>"},{"name":"aB","type":"struct<y: int8>"},
+        {"name":"AB","type":"list<struct<z: int8>>"},{"name":"c","type":"struct<x: int8>"},{"name":"CMessage","type":"int8"},
+        {"name":"m_n","type":"map<utf8, int8>"},{"name":"mN","type":"map<utf8, int8>"}]"#;
+    let descriptor = Descriptor::new(&delta_schema(&from_declared(schema).unwrap()).unwrap()).unwrap();
+    let message = fields(descriptor.bytes());
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    // Of each message its name and that of its first field; of each column the message that it names.
+    let nested: Vec<(String, String)> = message
+        .iter()
+        .filter(|(number, _)| *number == 3)
+        .map(|(_, nested)| {
+            let nested = fields(nested);
+            (text(&nested[0].1), text(&fields(&nested[1].1)[0].1))
+        })
+        .collect();
+    let named: Vec<String> = message
+        .iter()
+        .filter(|(number, _)| *number == 2)
+        .flat_map(|(_, field)| fields(field))
+        .filter(|(number, _)| *number == 6)
+        .map(|(_, name)| text(&name).trim_start_matches(".Row.").to_owned())
+        .collect();
+    let names = ["ABMessage", "ABMessage2", "ABMessage3", "CMessage2", "MNEntry", "MNEntry2"];
+    assert_eq!(named, names);
+    let first = ["x", "y", "z", "x", "key", "key"];
+    assert_eq!(nested, names.into_iter().zip(first).map(|(a, b)| (a.into(), b.into())).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_null_in_a_list_refuses_its_row_and_no_other() {
     let schema = r#"[{"name":"id","type":"int32"},{"name":"in_it","type":"struct<a: list<int32>>"},
         {"name":"by_name","type":"map<utf8, struct<x: list<int8>>>"}]"#;
@@ -743,4 +774,69 @@ fn bytes_from_anywhere_are_a_batch_or_an_error_as_a_stream() {
 #[test]
 fn bytes_from_anywhere_are_a_batch_or_an_error_as_a_file() {
     bytes_from_anywhere(Form::File, 0x5eed_4321);
+}
+
+/// A file system of 64 KB, where this test may make one.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_full_is_said_wherever_it_is_found_out() {
+    use std::{fs, path::Path, process::Command};
+
+    struct Mounted<'a>(&'a Path);
+    impl Drop for Mounted<'_> {
+        fn drop(&mut self) {
+            // What the test still has open leaves with the last of it.
+            let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
+            let _ = fs::remove_dir(self.0);
+        }
+    }
+
+    let disk = std::env::temp_dir().join(format!("millrace-arrow-full-{}", std::process::id()));
+    fs::create_dir_all(&disk).unwrap();
+    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "none"]).arg(&disk).output();
+    if !mount.is_ok_and(|done| done.status.success()) {
+        eprintln!("SKIPPED: a full disk needs the right to mount one");
+        let _ = fs::remove_dir(&disk);
+        return;
+    }
+    let _mounted = Mounted(&disk);
+    let folder = disk.join("files");
+    let options = FileOptions {
+        folder: folder.clone(),
+        prefix: "t".into(),
+        max_bytes: 1 << 20,
+        max_age_ms: None,
+        keep: None,
+        compression: Compression::None,
+    };
+    let filler = disk.join("filler");
+    let fill = || {
+        // To the last byte.
+        for size in [4096, 1] {
+            let mut file = fs::OpenOptions::new().create(true).append(true).open(&filler).unwrap();
+            while std::io::Write::write_all(&mut file, &vec![0; size]).is_ok() {}
+        }
+    };
+    let parts =
+        || fs::read_dir(&folder).unwrap().filter(|it| it.as_ref().unwrap().path().extension().unwrap() == "part");
+    let (small, _) = column("int64", true, &[json!(1)]);
+    let (mut writer, _) = FileWriter::open(options).unwrap();
+    // A part that cannot be begun.
+    fill();
+    assert!(matches!(writer.write(&small), Err(Fault::DiskFull(_))));
+    assert_eq!(parts().count(), 0);
+    fs::remove_file(&filler).unwrap();
+    // One that cannot be written on.
+    assert!(writer.write(&small).unwrap().is_empty());
+    fill();
+    let (large, _) = column("utf8", true, &[json!("x".repeat(8192))]);
+    assert!(matches!(writer.write(&large), Err(Fault::DiskFull(_))));
+    fs::remove_file(&filler).unwrap();
+    // One that cannot be completed: its index does not fit into what is left of the last page.
+    writer.rotate().unwrap();
+    for _ in 0..200 {
+        writer.write(&small).unwrap();
+    }
+    fill();
+    assert!(matches!(writer.rotate(), Err(Fault::DiskFull(_))));
 }

@@ -126,9 +126,15 @@ fn the_oldest_give_way_where_that_is_wanted() {
     assert_eq!(left.last().unwrap().seq, 99);
     assert!(left.len() >= 5);
     assert_eq!(spool.stats().dropped + left.len() as u64, 100);
-    // One that needs all the room takes it.
-    spool.append(&[&[1; 4000]]).unwrap();
+    // What could never fit drops nothing.
+    let before = spool.stats();
     assert_eq!(spool.append(&[&[1; 5000]]).unwrap_err().code(), ErrorCode::TooLarge);
+    assert_eq!(spool.append(&[&[1; 3000][..]; 3]).unwrap_err().code(), ErrorCode::TooLarge);
+    assert_eq!(spool.stats(), before);
+    // What needs all the room takes it.
+    spool.append(&[&[1; 4000]]).unwrap();
+    spool.append(&[&[1; 2700][..]; 3]).unwrap();
+    assert_eq!(spool.read(0, usize::MAX).unwrap().len(), 3);
 }
 
 #[test]
@@ -224,6 +230,58 @@ fn what_the_disk_loses_meanwhile_is_counted_and_the_rest_goes_on() {
     fs::OpenOptions::new().write(true).open(path).unwrap().write_all(&bytes).unwrap();
     assert_eq!(texts(&spool, 0), [some(0, 2), some(3, 3)].concat());
     assert_eq!((spool.stats().damaged, spool.stats().records), (1, 5));
+}
+
+#[test]
+fn what_became_shorter_or_vanished_is_lost_and_counted() {
+    let folder = Folder::new("shorter");
+    let options = Options { max_bytes: 4 << 10, ..QUICK };
+    let spool = Spool::open(&folder.0, options).unwrap();
+    fill(&spool, 60);
+    let paths = segments(&folder.0);
+    let first: u64 = paths[1].file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    let length = fs::metadata(&paths[0]).unwrap().len();
+    fs::OpenOptions::new().write(true).open(&paths[0]).unwrap().set_len(length - 50).unwrap();
+    assert_eq!(texts(&spool, 0), [some(0, first - 2), some(first, 60 - first)].concat());
+    assert_eq!((spool.stats().damaged, spool.stats().records), (2, 58));
+    fs::remove_file(&paths[0]).unwrap();
+    assert_eq!(texts(&spool, 0), some(first, 60 - first));
+    assert_eq!((spool.stats().damaged, spool.stats().records), (first, 60 - first));
+    assert!(!spool.has(first - 1) && spool.has(first) && spool.has(59) && !spool.has(60));
+    spool.ack([first]).unwrap();
+    assert!(!spool.has(first));
+    drop(spool);
+    // What was lost is not lost once more.
+    let spool = Spool::open(&folder.0, options).unwrap();
+    assert_eq!((texts(&spool, 0), spool.stats().damaged), (some(first + 1, 59 - first), 0));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_read_is_an_error_behind_all_that_can() {
+    let folder = Folder::new("unreadable");
+    let options = Options { max_bytes: 4 << 10, ..QUICK };
+    let spool = Spool::open(&folder.0, options).unwrap();
+    fill(&spool, 60);
+    let path = &segments(&folder.0)[1];
+    let first: u64 = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    // A folder where the segment is can be opened, and not be read.
+    let kept = folder.0.join("kept");
+    fs::hard_link(path, &kept).unwrap();
+    std::os::unix::fs::symlink("/", folder.0.join("strange")).unwrap();
+    fs::rename(folder.0.join("strange"), path).unwrap();
+    for _ in 0..2 {
+        assert_eq!(texts(&spool, 0), some(0, first));
+        assert_eq!(spool.read(first, usize::MAX).unwrap_err().code(), ErrorCode::StoreFailed);
+    }
+    fs::rename(&kept, path).unwrap();
+    assert_eq!(texts(&spool, 0), some(0, 60));
+    // A folder that is away may come back: nothing of it is given up.
+    let away = folder.0.with_extension("away");
+    fs::rename(&folder.0, &away).unwrap();
+    assert_eq!(spool.read(first - 1, usize::MAX).unwrap_err().code(), ErrorCode::StoreFailed);
+    fs::rename(&away, &folder.0).unwrap();
+    assert_eq!((texts(&spool, 0), spool.stats().damaged), (some(0, 60), 0));
 }
 
 #[cfg(unix)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
 use arrow_select::concat::concat_batches;
 
@@ -48,10 +48,7 @@ impl Batch {
 
     /// Bytes that its rows take in memory.
     pub fn bytes(&self) -> usize {
-        let columns = self.parts.iter().flat_map(|part| part.columns());
-        columns
-            .map(|column| column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()))
-            .sum()
+        self.parts.iter().map(bytes_of).sum()
     }
 
     /// Some of its rows, without a copy.
@@ -83,6 +80,13 @@ impl Batch {
         let has_dictionary = self.schema.fields().iter().any(|field| has_dictionary(field.data_type()));
         if has_dictionary && self.parts.len() > 1 { Ok(vec![self.whole()?]) } else { Ok(self.parts.clone()) }
     }
+}
+
+/// Bytes that the rows of a part take in memory.
+pub(super) fn bytes_of(part: &RecordBatch) -> usize {
+    let of_column =
+        |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size());
+    part.columns().iter().map(of_column).sum()
 }
 
 fn has_dictionary(data_type: &DataType) -> bool {

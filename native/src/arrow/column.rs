@@ -5,15 +5,15 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    BooleanBuilder, FixedSizeBinaryBuilder, GenericByteBuilder, GenericByteViewBuilder, NullBufferBuilder,
-    PrimitiveBuilder,
+    ArrayBuilder, BinaryBuilder, BinaryViewBuilder, BooleanBuilder, FixedSizeBinaryBuilder, GenericByteBuilder,
+    GenericByteViewBuilder, LargeBinaryBuilder, LargeStringBuilder, NullBufferBuilder, PrimitiveBuilder, StringBuilder,
+    StringViewBuilder,
 };
 use arrow_array::types::{
-    BinaryType, BinaryViewType, ByteArrayType, ByteViewType, Date32Type, Date64Type, Decimal128Type, Float16Type,
-    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, LargeBinaryType, LargeUtf8Type,
-    StringViewType, Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType,
-    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
-    UInt16Type, UInt32Type, UInt64Type, Utf8Type,
+    ByteArrayType, ByteViewType, Date32Type, Date64Type, Decimal128Type, Float16Type, Float32Type, Float64Type,
+    Int8Type, Int16Type, Int32Type, Int64Type, Time32MillisecondType, Time32SecondType, Time64MicrosecondType,
+    Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, FixedSizeListArray, GenericListArray, MapArray, NullArray, OffsetSizeTrait,
@@ -152,18 +152,12 @@ fn sink(data_type: &DataType, unknown: Unknown) -> Result<Box<dyn Sink>, Fault> 
             let (precision, scale) = (*precision, *scale);
             primitive::<Decimal128Type>(data_type, move |value| decimal(value, precision, scale))
         }
-        DataType::Utf8 => texts::<Utf8Type>(),
-        DataType::LargeUtf8 => texts::<LargeUtf8Type>(),
-        DataType::Binary => bytes::<BinaryType>(),
-        DataType::LargeBinary => bytes::<LargeBinaryType>(),
-        DataType::Utf8View => {
-            let read = |value: &Value, add: &mut dyn FnMut(&str)| text(value).map(add);
-            Box::new(Views::<StringViewType, _> { builder: GenericByteViewBuilder::new(), read })
-        }
-        DataType::BinaryView => {
-            let read = |value: &Value, add: &mut dyn FnMut(&[u8])| raw(value).map(add);
-            Box::new(Views::<BinaryViewType, _> { builder: GenericByteViewBuilder::new(), read })
-        }
+        DataType::Utf8 => texts::<StringBuilder>(),
+        DataType::LargeUtf8 => texts::<LargeStringBuilder>(),
+        DataType::Utf8View => texts::<StringViewBuilder>(),
+        DataType::Binary => bytes::<BinaryBuilder>(),
+        DataType::LargeBinary => bytes::<LargeBinaryBuilder>(),
+        DataType::BinaryView => bytes::<BinaryViewBuilder>(),
         DataType::FixedSizeBinary(size) => {
             Box::new(Fixed { builder: FixedSizeBinaryBuilder::new(*size), size: *size as usize })
         }
@@ -327,20 +321,53 @@ impl<T: ArrowPrimitiveType, F: Fn(&Value) -> Result<T::Native, Reason> + Send> S
     }
 }
 
-/// Texts or bytes.
-struct Strings<T: ByteArrayType, F> {
-    builder: GenericByteBuilder<T>,
+/// Texts or bytes, behind each other or as views.
+struct Strings<B, F> {
+    builder: B,
     read: F,
 }
 
-fn texts<T: ByteArrayType<Native = str>>() -> Box<dyn Sink> {
-    let read = |value: &Value, add: &mut dyn FnMut(&str)| text(value).map(add);
-    Box::new(Strings::<T, _> { builder: GenericByteBuilder::new(), read })
+/// What Arrow's builders of them have in common.
+trait StringsBuilder: ArrayBuilder + Default {
+    type Native: Empty + ?Sized;
+    fn add(&mut self, value: &Self::Native);
+    fn add_null(&mut self);
 }
 
-fn bytes<T: ByteArrayType<Native = [u8]>>() -> Box<dyn Sink> {
+impl<T: ByteArrayType<Native: Empty>> StringsBuilder for GenericByteBuilder<T> {
+    type Native = T::Native;
+
+    #[inline]
+    fn add(&mut self, value: &T::Native) {
+        self.append_value(value);
+    }
+
+    fn add_null(&mut self) {
+        self.append_null();
+    }
+}
+
+impl<T: ByteViewType<Native: Empty> + ?Sized> StringsBuilder for GenericByteViewBuilder<T> {
+    type Native = T::Native;
+
+    #[inline]
+    fn add(&mut self, value: &T::Native) {
+        self.append_value(value);
+    }
+
+    fn add_null(&mut self) {
+        self.append_null();
+    }
+}
+
+fn texts<B: StringsBuilder<Native = str>>() -> Box<dyn Sink> {
+    let read = |value: &Value, add: &mut dyn FnMut(&str)| text(value).map(add);
+    Box::new(Strings { builder: B::default(), read })
+}
+
+fn bytes<B: StringsBuilder<Native = [u8]>>() -> Box<dyn Sink> {
     let read = |value: &Value, add: &mut dyn FnMut(&[u8])| raw(value).map(add);
-    Box::new(Strings::<T, _> { builder: GenericByteBuilder::new(), read })
+    Box::new(Strings { builder: B::default(), read })
 }
 
 /// The empty text, or no bytes.
@@ -360,16 +387,15 @@ impl Empty for [u8] {
     }
 }
 
-impl<T, F> Sink for Strings<T, F>
+impl<B, F> Sink for Strings<B, F>
 where
-    T: ByteArrayType,
-    T::Native: Empty,
-    F: Fn(&Value, &mut dyn FnMut(&T::Native)) -> Result<(), Reason> + Send,
+    B: StringsBuilder,
+    F: Fn(&Value, &mut dyn FnMut(&B::Native)) -> Result<(), Reason> + Send,
 {
     #[inline]
     fn push(&mut self, value: &Value) -> Result<(), Problem> {
         let builder = &mut self.builder;
-        let read = (self.read)(value, &mut |found| builder.append_value(found));
+        let read = (self.read)(value, &mut |found| builder.add(found));
         read.map_err(|reason| {
             self.zero();
             reason.into()
@@ -377,49 +403,15 @@ where
     }
 
     fn null(&mut self) {
-        self.builder.append_null();
+        self.builder.add_null();
     }
 
     fn zero(&mut self) {
-        self.builder.append_value(T::Native::empty());
+        self.builder.add(B::Native::empty());
     }
 
     fn finish(&mut self) -> Result<ArrayRef, Fault> {
-        Ok(Arc::new(self.builder.finish()))
-    }
-}
-
-struct Views<T: ByteViewType + ?Sized, F> {
-    builder: GenericByteViewBuilder<T>,
-    read: F,
-}
-
-impl<T, F> Sink for Views<T, F>
-where
-    T: ByteViewType + ?Sized,
-    T::Native: Empty,
-    F: Fn(&Value, &mut dyn FnMut(&T::Native)) -> Result<(), Reason> + Send,
-{
-    #[inline]
-    fn push(&mut self, value: &Value) -> Result<(), Problem> {
-        let builder = &mut self.builder;
-        let read = (self.read)(value, &mut |found| builder.append_value(found));
-        read.map_err(|reason| {
-            self.zero();
-            reason.into()
-        })
-    }
-
-    fn null(&mut self) {
-        self.builder.append_null();
-    }
-
-    fn zero(&mut self) {
-        self.builder.append_value(T::Native::empty());
-    }
-
-    fn finish(&mut self) -> Result<ArrayRef, Fault> {
-        Ok(Arc::new(self.builder.finish()))
+        Ok(self.builder.finish())
     }
 }
 

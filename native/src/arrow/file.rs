@@ -7,7 +7,7 @@
 //! - Only files of the writer's own prefix are ever touched.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -90,11 +90,19 @@ pub struct FileWriter {
     _lock: File,
 }
 
-fn failed(path: &Path, error: &io::Error) -> Fault {
-    if error.kind() == ErrorKind::StorageFull {
+pub(super) fn failed(path: &Path, error: &io::Error) -> Fault {
+    if crate::disk::is_full(error) {
         return Fault::DiskFull(path.into());
     }
     Fault::File { path: path.into(), reason: error.to_string() }
+}
+
+/// What the Arrow library says of a disk.
+fn unwritable(path: &Path, error: &ArrowError) -> Fault {
+    match error {
+        ArrowError::IoError(_, error) => failed(path, error),
+        other => Fault::File { path: path.into(), reason: other.to_string() },
+    }
 }
 
 impl FileWriter {
@@ -134,14 +142,13 @@ impl FileWriter {
                 // Whether a batch was begun is not known; the new file has it whole.
                 complete.extend(self.rotate()?);
                 let mut fresh = self.begin(batch.schema())?;
-                let tried = fresh.writer.write(&part);
+                let tried = fresh.writer.write(&part).map_err(|error| unwritable(&fresh.part, &error));
                 self.current = Some(fresh);
-                tried.map_err(|error| self.unwritable(&error))?;
+                tried?;
             }
             let Some(current) = &mut self.current else { continue };
             current.rows += part.num_rows();
-            let flushed = current.writer.flush();
-            flushed.map_err(|error| self.unwritable(&error))?;
+            current.writer.flush().map_err(|error| unwritable(&current.part, &error))?;
         }
         if self.is_due() {
             complete.extend(self.rotate()?);
@@ -161,8 +168,7 @@ impl FileWriter {
             drop(current.writer);
             return fs::remove_file(&current.part).map(|()| None).map_err(|error| failed(&current.part, &error));
         }
-        let finished = current.writer.finish();
-        finished.map_err(|error| Fault::File { path: current.part.clone(), reason: error.to_string() })?;
+        current.writer.finish().map_err(|error| unwritable(&current.part, &error))?;
         let Counted { file, bytes } =
             current.writer.into_inner().map_err(|error| Fault::Internal(error.to_string()))?;
         file.sync_all().map_err(|error| failed(&current.part, &error))?;
@@ -170,14 +176,6 @@ impl FileWriter {
         let path = self.publish(&current.part)?;
         self.retain()?;
         Ok(Some(WrittenFile { path, rows: current.rows, bytes }))
-    }
-
-    fn unwritable(&self, error: &ArrowError) -> Fault {
-        let path = self.current.as_ref().map_or_else(|| self.options.folder.clone(), |current| current.part.clone());
-        match error {
-            ArrowError::IoError(_, error) => failed(&path, error),
-            other => Fault::File { path, reason: other.to_string() },
-        }
     }
 
     fn is_due(&self) -> bool {
@@ -194,7 +192,11 @@ impl FileWriter {
             OpenOptions::new().write(true).create_new(true).open(&part).map_err(|error| failed(&part, &error))?;
         let counted = Counted { file, bytes: 0 };
         let writer = IpcFileWriter::try_new_with_options(counted, schema, self.options.compression.options()?);
-        let writer = writer.map_err(|error| Fault::File { path: part.clone(), reason: error.to_string() })?;
+        let writer = writer.map_err(|error| {
+            // A full disk needs its room.
+            let _ = fs::remove_file(&part);
+            unwritable(&part, &error)
+        })?;
         Ok(Current { part, schema: schema.clone(), writer, rows: 0, begun: Instant::now() })
     }
 
@@ -262,13 +264,7 @@ impl FileWriter {
             };
             let again = part.with_extension("again");
             let bytes = super::ipc::encode(&batch, super::ipc::Form::File, self.options.compression)?;
-            let write = || {
-                let mut file = File::create(&again)?;
-                file.write_all(&bytes)?;
-                file.sync_all()?;
-                fs::rename(&again, &part)
-            };
-            write().map_err(|error| failed(&part, &error))?;
+            crate::disk::write_whole(&part, &again, &bytes).map_err(|error| failed(&part, &error))?;
             let path = self.publish(&part)?;
             recovered.push(WrittenFile { path, rows: batch.rows(), bytes: bytes.len() as u64 });
         }

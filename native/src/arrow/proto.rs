@@ -4,6 +4,8 @@
 //! A list or map with a null in it has no form here: such a row is refused. One table of kinds serves the descriptor and
 //! the encoder, so that what the first declares the second writes.
 
+use std::collections::HashSet;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
@@ -70,7 +72,7 @@ fn kind(data_type: &DataType) -> Result<Kind, Fault> {
     })
 }
 
-fn varint(out: &mut Vec<u8>, mut number: u64) {
+pub(super) fn varint(out: &mut Vec<u8>, mut number: u64) {
     while number > 0x7f {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -142,11 +144,13 @@ impl Descriptor {
 fn message(scope: &str, name: &str, fields: &Fields, is_entry: bool) -> Result<Vec<u8>, Fault> {
     let mut out = Vec::new();
     let inner = format!("{scope}{name}.");
+    // Fields and messages within a message share its names.
+    let mut taken: HashSet<String> = fields.iter().map(|field| field.name().clone()).collect();
     bytes_field(&mut out, 1, name.as_bytes());
     for (place, field) in fields.iter().enumerate() {
         // Keys and values of a map have other names here.
         let name = if is_entry { ["key", "value"][place.min(1)] } else { field.name().as_str() };
-        let (described, nested) = described(&inner, name, place + 1, field)?;
+        let (described, nested) = described(&inner, name, place + 1, field, &mut taken)?;
         bytes_field(&mut out, 2, &described);
         if let Some(nested) = nested {
             bytes_field(&mut out, 3, &nested);
@@ -162,7 +166,13 @@ fn message(scope: &str, name: &str, fields: &Fields, is_entry: bool) -> Result<V
 
 type Described = (Vec<u8>, Option<Vec<u8>>);
 
-fn described(scope: &str, name: &str, number: usize, field: &Field) -> Result<Described, Fault> {
+fn described(
+    scope: &str,
+    name: &str,
+    number: usize,
+    field: &Field,
+    taken: &mut HashSet<String>,
+) -> Result<Described, Fault> {
     let word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if !word || name.starts_with(|first: char| first.is_ascii_digit()) {
         let problem = "a Protobuf record takes names of letters, digits and _ only; rename it, or send it as Arrow";
@@ -174,7 +184,7 @@ fn described(scope: &str, name: &str, number: usize, field: &Field) -> Result<De
     };
     let (message_name, nested) = match item {
         DataType::Struct(fields) => {
-            let message_name = format!("{}Message", camel(name));
+            let message_name = free(format!("{}Message", camel(name)), taken);
             let nested = message(scope, &message_name, fields, false)?;
             (Some(message_name), Some(nested))
         }
@@ -183,7 +193,7 @@ fn described(scope: &str, name: &str, number: usize, field: &Field) -> Result<De
                 return Err(Fault::Internal("a map without keys and values".into()));
             };
             // Protobuf wants this name for it.
-            let message_name = format!("{}Entry", camel(name));
+            let message_name = free(format!("{}Entry", camel(name)), taken);
             let nested = message(scope, &message_name, pair, true)?;
             (Some(message_name), Some(nested))
         }
@@ -199,6 +209,14 @@ fn described(scope: &str, name: &str, number: usize, field: &Field) -> Result<De
         bytes_field(&mut out, 6, format!("{scope}{message_name}").as_bytes());
     }
     Ok((out, nested))
+}
+
+/// The name, or one with a number where others have it.
+fn free(name: String, taken: &mut HashSet<String>) -> String {
+    let others = (2..).map(|number| format!("{name}{number}"));
+    let found = std::iter::once(name.clone()).chain(others).find(|it| !taken.contains(it)).unwrap_or_default();
+    taken.insert(found.clone());
+    found
 }
 
 fn camel(name: &str) -> String {

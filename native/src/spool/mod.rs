@@ -76,6 +76,8 @@ impl Default for Options {
 const MAX_SEGMENT: u64 = 16 << 20;
 /// A finer age of the oldest record is of no use.
 const AGE_STEP_MS: i64 = 1000;
+/// Held by the process that has the spool.
+const LOCK: &str = "lock";
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -93,10 +95,8 @@ pub enum SpoolError {
         /// The limit.
         max: u64,
     },
-    /// A record that could never fit.
-    #[error(
-        "a record of {0} bytes is larger than the {1} that a spool of this size takes; split it, or raise the limit"
-    )]
+    /// A record, or several in one append, that could never fit.
+    #[error("{0} bytes are more than the {1} that a spool of this size takes at once; split them, or raise the limit")]
     TooLarge(u64, u64),
     /// The disk is full.
     #[error("the disk of spool '{0}' is full; earlier records are safe; make room on the disk")]
@@ -148,7 +148,7 @@ struct State {
     next: u64,
     /// Every record before this one is acknowledged.
     open_from: u64,
-    /// Acknowledged ones behind it.
+    /// Acknowledged ones behind it, and those that the disk lost.
     acked: BTreeSet<u64>,
     /// When records came, a step at a time: number and time.
     times: VecDeque<(u64, i64)>,
@@ -159,9 +159,19 @@ struct State {
     written: u64,
     synced: u64,
     syncing: bool,
+    safe: Safe,
     /// A write that may be half there: nothing more is taken.
     failed: Option<String>,
     closed: bool,
+}
+
+/// What is on the disk for sure.
+#[derive(Clone, Copy)]
+struct Safe {
+    /// Every record before this one.
+    next: u64,
+    /// The size of the segment that the last of them lies in.
+    bytes: u64,
 }
 
 struct Shared {
@@ -187,8 +197,8 @@ impl Spool {
     /// written is cut off; what is damaged is put aside in a file `.damaged` and counted.
     pub fn open(path: &Path, options: Options) -> Result<Self, SpoolError> {
         let io = |error| failed(path, &error);
-        std::fs::create_dir_all(path).map_err(io)?;
-        let lock = File::create(path.join("lock")).map_err(io)?;
+        crate::disk::make_folder(path).map_err(io)?;
+        let lock = File::create(path.join(LOCK)).map_err(io)?;
         if lock.try_lock().is_err() {
             return Err(SpoolError::Locked(path.to_owned()));
         }
@@ -207,10 +217,12 @@ impl Spool {
             written: 0,
             synced: 0,
             syncing: false,
+            safe: Safe { next: 0, bytes: 0 },
             failed: None,
             closed: false,
             segments: found.segments,
         };
+        state.safe = state.end();
         if let Some(last) = state.segments.back() {
             state.active = Some(Arc::new(File::options().append(true).open(&*last.path).map_err(io)?));
         }
@@ -245,7 +257,7 @@ impl Spool {
     }
 
     /// Records that are not acknowledged, from a number on: as many as fit into `max_bytes`, at least one
-    /// where there is one.
+    /// where there is one. Where the disk fails behind some of them these are returned, and the next call fails.
     pub fn read(&self, from: u64, max_bytes: usize) -> Result<Vec<Record>, SpoolError> {
         let mut cursor = self.shared.cursor.lock().unwrap_or_else(PoisonError::into_inner);
         let mut records = Vec::new();
@@ -255,13 +267,14 @@ impl Spool {
             // The lock is not held while the disk is read: appends go on.
             let place = {
                 let state = self.shared.state();
-                let wanted = at.max(state.open_from);
-                let wanted = (wanted..state.next).find(|seq| !state.acked.contains(seq));
+                let wanted = (at.max(state.open_from)..self.shared.readable(&state)).find(|seq| state.is_open(*seq));
                 wanted.and_then(|seq| state.segment_of(seq).map(|segment| (seq, segment.clone())))
             };
             let Some((seq, segment)) = place else { return Ok(records) };
-            match cursor.read(&segment, seq).map_err(|error| failed(&self.shared.path, &error))? {
-                Some(record) => {
+            match cursor.read(&segment, seq) {
+                Err(error) if records.is_empty() => return Err(failed(&self.shared.path, &error)),
+                Err(_) => return Ok(records),
+                Ok(Some(record)) => {
                     bytes += record.data.len() + HEAD;
                     at = record.seq + 1;
                     if !records.is_empty() && bytes > max_bytes {
@@ -270,10 +283,15 @@ impl Spool {
                     records.push(record);
                 }
                 // It was whole when the spool was opened; the disk lost it since. The rest goes on.
-                None => {
+                Ok(None) => {
                     let mut state = self.shared.state();
-                    state.damaged += 1;
-                    state.acked.insert(seq);
+                    // Unless it went meanwhile.
+                    if state.is_open(seq) {
+                        state.damaged += 1;
+                        state.acked.insert(seq);
+                        // It is found again when the spool is opened before this is written.
+                        let _ = self.shared.move_on(&mut state);
+                    }
                     at = seq + 1;
                 }
             }
@@ -285,12 +303,12 @@ impl Spool {
         let mut state = self.shared.state();
         let (first, next) = (state.open_from, state.next);
         state.acked.extend(numbers.into_iter().filter(|number| (first..next).contains(number)));
-        self.shared.settle(&mut state);
-        let value = state.open_from;
-        if value != first {
-            state.watermark.write(value).map_err(|error| failed(&self.shared.path, &error))?;
-        }
-        Ok(())
+        self.shared.move_on(&mut state)
+    }
+
+    /// Whether a record is neither acknowledged, nor dropped, nor lost.
+    pub fn has(&self, seq: u64) -> bool {
+        self.shared.state().is_open(seq)
     }
 
     /// How it stands.
@@ -324,6 +342,15 @@ impl State {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
+    fn is_open(&self, seq: u64) -> bool {
+        (self.open_from..self.next).contains(&seq) && !self.acked.contains(&seq)
+    }
+
+    /// All that is there.
+    fn end(&self) -> Safe {
+        Safe { next: self.next, bytes: self.segments.back().map_or(0, |last| last.bytes) }
+    }
+
     fn segment_of(&self, seq: u64) -> Option<&Segment> {
         let place = self.segments.partition_point(|segment| segment.first <= seq);
         self.segments.get(place.checked_sub(1)?)
@@ -348,6 +375,10 @@ impl Shared {
         if largest + HEAD as u64 > most || largest > u64::from(u32::MAX) {
             return Err(SpoolError::TooLarge(largest, most));
         }
+        let all: u64 = records.iter().map(|record| (HEAD + record.len()) as u64).sum();
+        if all > self.options.max_bytes {
+            return Err(SpoolError::TooLarge(all, self.options.max_bytes));
+        }
         let now = now_ms();
         let mut state = self.state();
         if let Some(reason) = &state.failed {
@@ -357,7 +388,7 @@ impl Shared {
         if records.is_empty() {
             return Ok(first..first);
         }
-        let mut bytes = Vec::with_capacity(records.iter().map(|record| HEAD + record.len()).sum());
+        let mut bytes = Vec::with_capacity(all as usize);
         for (record, seq) in records.iter().zip(first..) {
             segment::encode(&mut bytes, seq, now, record);
         }
@@ -410,15 +441,16 @@ impl Shared {
         if full && let Some(file) = state.active.take() {
             // Only the active one is synced later.
             file.sync_data().map_err(|error| {
-                state.failed = Some(error.to_string());
+                self.fail(state, &error);
                 io(error)
             })?;
+            state.safe = state.end();
         }
         let file = match &state.active {
             // What is written to it is written to nowhere.
             Some(file) if segment::is_removed(file) => {
                 let error = std::io::Error::from(ErrorKind::NotFound);
-                state.failed = Some(error.to_string());
+                self.fail(state, &error);
                 return Err(io(error));
             }
             Some(file) => file.clone(),
@@ -434,7 +466,7 @@ impl Shared {
         if let Err(error) = (&*file).write_all(bytes) {
             // Nothing of it may stay: its numbers are given again.
             if file.set_len(last.bytes).is_err() {
-                state.failed = Some(error.to_string());
+                self.fail(state, &error);
             }
             return Err(io(error));
         }
@@ -448,11 +480,11 @@ impl Shared {
     fn wait_for_disk<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Result<(), SpoolError> {
         let wanted = state.written;
         loop {
-            if let Some(reason) = &state.failed {
-                return Err(SpoolError::Failed { path: self.path.clone(), reason: reason.clone() });
-            }
             if state.synced >= wanted {
                 return Ok(());
+            }
+            if let Some(reason) = &state.failed {
+                return Err(SpoolError::Failed { path: self.path.clone(), reason: reason.clone() });
             }
             state = if state.syncing {
                 self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
@@ -465,21 +497,61 @@ impl Shared {
     fn sync<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         let Some(file) = state.active.clone() else {
             state.synced = state.written;
+            state.safe = state.end();
             return state;
         };
-        let written = state.written;
+        let (written, end) = (state.written, state.end());
         state.syncing = true;
         drop(state);
         let result = file.sync_data();
         let mut state = self.state();
         state.syncing = false;
         match result {
-            Ok(()) => state.synced = state.synced.max(written),
+            // What a failure meanwhile took back is not there any more.
+            Ok(()) if state.failed.is_none() => {
+                state.synced = state.synced.max(written);
+                // A segment may have been completed meanwhile, and with it what came since.
+                if end.next > state.safe.next {
+                    state.safe = end;
+                }
+            }
+            Ok(()) => {}
             // The system may have forgotten what it could not write: nobody can know what the disk holds.
-            Err(error) => state.failed = Some(error.to_string()),
+            Err(error) => self.fail(&mut state, &error),
         }
         self.changed.notify_all();
         state
+    }
+
+    /// Nothing more is taken. What an append still waits for, which fails now, is taken back.
+    fn fail(&self, state: &mut State, error: &std::io::Error) {
+        state.failed = Some(error.to_string());
+        let Safe { next, bytes } = state.safe;
+        let next = next.max(state.open_from);
+        // Others were told that the system has them.
+        if self.options.durability != Durability::Each || next >= state.next {
+            return;
+        }
+        // As far as such a disk lets: where it does not, they are there again when the spool is opened.
+        while let Some(last) = state.segments.back().filter(|last| last.first >= next) {
+            let _ = std::fs::remove_file(&*last.path);
+            state.segments.pop_back();
+        }
+        if let Some(last) = state.segments.back_mut().filter(|last| last.next > next) {
+            let _ = File::options().write(true).open(&*last.path).and_then(|file| file.set_len(bytes));
+            (last.next, last.bytes) = (next, bytes);
+        }
+        state.times.retain(|&(seq, _)| seq < next);
+        state.acked.retain(|&seq| seq < next);
+        (state.active, state.next) = (None, next);
+    }
+
+    /// Behind the last record that may be read: one whose append may still fail is not.
+    fn readable(&self, state: &State) -> u64 {
+        match self.options.durability {
+            Durability::Each => state.safe.next,
+            Durability::Within(_) => state.next,
+        }
     }
 
     fn sync_often(&self, interval: Duration) {
@@ -494,6 +566,17 @@ impl Shared {
             }
             state = self.changed.wait_timeout(state, interval).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Settles, and writes down how far it came.
+    fn move_on(&self, state: &mut State) -> Result<(), SpoolError> {
+        let first = state.open_from;
+        self.settle(state);
+        let value = state.open_from;
+        if value == first {
+            return Ok(());
+        }
+        state.watermark.write(value).map_err(|error| failed(&self.path, &error))
     }
 
     /// Moves on to the oldest open record, and lets go what lies before it.
@@ -526,12 +609,95 @@ impl Shared {
 
 /// What a failure of the disk means here.
 pub(crate) fn failed(path: &Path, error: &std::io::Error) -> SpoolError {
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => SpoolError::DiskFull(path.to_owned()),
-        _ => SpoolError::Failed { path: path.to_owned(), reason: error.to_string() },
+    if crate::disk::is_full(error) {
+        return SpoolError::DiskFull(path.to_owned());
     }
+    SpoolError::Failed { path: path.to_owned(), reason: error.to_string() }
 }
 
 fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// What takes bytes and cannot bring them to a disk.
+    fn break_disk(spool: &Spool) {
+        spool.shared.state().active = Some(Arc::new(File::options().write(true).open("/dev/null").unwrap()));
+    }
+
+    fn left(spool: &Spool) -> Vec<Vec<u8>> {
+        spool.read(0, usize::MAX).unwrap().into_iter().map(|record| record.data).collect()
+    }
+
+    #[test]
+    fn what_did_not_reach_the_disk_for_sure_was_not_taken() {
+        for durability in [Durability::Each, Durability::Within(Duration::from_millis(1))] {
+            let folder = std::env::temp_dir().join(format!("millrace-spool-sync-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&folder);
+            let open = || Spool::open(&folder, Options { durability, ..Options::default() });
+            let spool = open().unwrap();
+            spool.append(&[b"one"]).unwrap();
+            spool.ack([0]).unwrap();
+            spool.append(&[b"two"]).unwrap();
+            // The system has all of the third, and loses it.
+            let path = spool.shared.state().segments[0].path.clone();
+            break_disk(&spool);
+            let mut third = Vec::new();
+            segment::encode(&mut third, 2, 0, b"three");
+            File::options().append(true).open(&path).unwrap().write_all(&third).unwrap();
+            let appended = spool.append(&[b"three"]);
+            while spool.shared.state().failed.is_none() {
+                std::thread::yield_now();
+            }
+            let told: &[&[u8]] = match durability {
+                Durability::Each => {
+                    assert_eq!(appended.unwrap_err().code(), ErrorCode::StoreFailed);
+                    &[b"two"]
+                }
+                // It was taken before.
+                Durability::Within(_) => {
+                    assert_eq!(appended.unwrap(), 2..3);
+                    &[b"two", b"three"]
+                }
+            };
+            assert_eq!(left(&spool), told);
+            assert_eq!(spool.stats().records, told.len() as u64);
+            assert_eq!(spool.append(&[b"four"]).unwrap_err().code(), ErrorCode::StoreFailed);
+            drop(spool);
+            let spool = open().unwrap();
+            assert_eq!(left(&spool), told);
+            assert_eq!(spool.append(&[b"five"]).unwrap().start, told.len() as u64 + 1);
+            drop(spool);
+            std::fs::remove_dir_all(&folder).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_whole_segment_that_did_not_reach_the_disk_goes() {
+        let folder = std::env::temp_dir().join(format!("millrace-spool-sync-segment-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let spool = Spool::open(&folder, Options { max_bytes: 4000, ..Options::default() }).unwrap();
+        spool.append(&[&[1; 900]]).unwrap();
+        break_disk(&spool);
+        // The segment is complete, and cannot be brought to the disk: no new one is begun.
+        assert_eq!(spool.append(&[&[2; 900]]).unwrap_err().code(), ErrorCode::StoreFailed);
+        assert_eq!(left(&spool), [[1; 900]]);
+        drop(spool);
+        let spool = Spool::open(&folder, Options { max_bytes: 4000, ..Options::default() }).unwrap();
+        {
+            let mut state = spool.shared.state();
+            spool.shared.write(&mut state, &[0; 900], 2).unwrap();
+            assert_eq!(state.segments.len(), 2);
+            spool.shared.fail(&mut state, &ErrorKind::Other.into());
+            assert_eq!((state.segments.len(), state.next), (1, 1));
+        }
+        assert_eq!(left(&spool), [[1; 900]]);
+        assert_eq!(segment::list(&folder).unwrap().len(), 1);
+        drop(spool);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

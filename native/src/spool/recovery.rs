@@ -124,10 +124,7 @@ fn behind(bytes: &[u8], from: usize, expected: u64) -> Option<(usize, segment::H
 /// Leaves only whole records in a segment; what it held stays beside it for who wants to look.
 fn put_aside(path: &Path, bytes: &[u8], good: &[Range<usize>]) -> std::io::Result<()> {
     std::fs::write(path.with_extension("damaged"), bytes)?;
-    let part = path.with_extension("part");
     let whole: Vec<u8> = good.iter().flat_map(|range| &bytes[range.clone()]).copied().collect();
-    std::fs::write(&part, whole)?;
-    OpenOptions::new().write(true).open(&part)?.sync_all()?;
-    std::fs::rename(&part, path)?;
+    crate::disk::write_whole(path, &path.with_extension("part"), &whole)?;
     path.parent().map_or(Ok(()), crate::disk::sync_folder)
 }

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, UInt64Array};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, StringViewArray, UInt64Array};
 use millrace::arrow::zerobus::{
     Client, Debug, Delivery, Retry, SendError, SpoolConfig, TransmissionResult, WhenSpoolFull, ZerobusConfig,
     try_to_open,
 };
 use millrace::arrow::{Batch, Compression};
 use millrace::error::{ErrorCode, HasCode};
+use millrace::spool::{Options, Spool};
 use server::{Reply, Server};
 use tonic::Status;
 
@@ -54,6 +55,11 @@ fn failed(result: &TransmissionResult) -> Vec<(usize, usize, ErrorCode)> {
 
 fn kind(result: &TransmissionResult) -> &'static str {
     result.error.as_ref().map_or("", SendError::kind)
+}
+
+/// What would else hang.
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), what).await.expect("it takes for ever")
 }
 
 fn keep(_: usize, _: &[i64]) -> Reply {
@@ -168,6 +174,8 @@ async fn a_row_that_is_refused_is_found_and_the_rest_arrives() {
                 assert_eq!(failed(&result), wanted, "{delivery:?} {number} {:?}", result.error);
             }
             let kept = server.kept();
+            // What was refused did not arrive.
+            assert!(delivery != Delivery::Flight || client.stats().bytes == 39 * 8);
             assert_eq!(kept.len(), 39);
             assert_eq!(kept.into_iter().collect::<HashSet<_>>(), (0..40).filter(|id| *id != 13).collect());
             assert_eq!(client.stats().rows_failed, 1);
@@ -225,6 +233,24 @@ async fn no_stream_opens() {
 }
 
 #[tokio::test]
+async fn a_stream_that_ends_before_a_row_counts_as_one_that_did_not_open() {
+    for delivery in [Delivery::Flight, Delivery::Protobuf, Delivery::Json] {
+        let server = Server::start(keep).await;
+        let client = open(ZerobusConfig { delivery, ..config(&server) }).await;
+        // As often as it may be tried, and once less.
+        for (endings, success) in [(4, false), (3, true)] {
+            for _ in 0..endings {
+                server.fail_at_once(Status::unavailable("not now"));
+            }
+            let before = server.streams();
+            let result = client.send(batch(0, 5)).await.unwrap();
+            assert_eq!((result.success, result.attempts), (success, 4), "{delivery:?}");
+            assert_eq!(server.streams() - before, 4, "{delivery:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_schema_that_is_not_taken_does_not_hold_up_another() {
     let server = Server::start(keep).await;
     let client = open(config(&server)).await;
@@ -255,6 +281,15 @@ async fn credentials_decide() {
         let result = client.send(batch(0, 1)).await.unwrap();
         assert_eq!(failed(&result), [(0, 1, ErrorCode::Unauthorized)]);
         assert!(!format!("{result:?}{:?}", client.stats()).contains("hush"), "{result:?}");
+        // How long a token lasts may be said as text.
+        let before = server.inner.asked_for_tokens.load(Ordering::Relaxed);
+        answers(&[(200, r#"{"access_token":"token","expires_in":"3600"}"#)]);
+        let client = open(config()).await;
+        for schema in ["id", "other"] {
+            let row = of_column(schema, Arc::new(Int64Array::from(vec![-1])));
+            assert!(client.send(row).await.unwrap().success);
+        }
+        assert_eq!(server.inner.asked_for_tokens.load(Ordering::Relaxed), before + 1);
         // An endpoint that fails may come back; one that says nothing sensible, too.
         answers(&[(503, "later")]);
         assert!(open(config()).await.send(batch(0, 1)).await.unwrap().success);
@@ -270,7 +305,7 @@ async fn credentials_decide() {
         let other = of_column("other", Arc::new(Int64Array::from(vec![2])));
         assert!(client.send(other).await.unwrap().success);
         assert_eq!(server.inner.asked_for_tokens.load(Ordering::Relaxed), before + 2);
-        assert_eq!(server.kept(), [0, 1, 2]);
+        assert_eq!(server.kept(), [-1, -1, 0, 1, 2]);
         let nobody = ZerobusConfig { unity_catalog_url: "http://127.0.0.1:9".into(), ..config() };
         let result = open(nobody).await.send(batch(0, 1)).await.unwrap();
         assert_eq!(failed(&result), [(0, 1, ErrorCode::Transport)]);
@@ -396,6 +431,48 @@ async fn what_is_in_memory_is_bounded() {
         assert!(send.await.unwrap().unwrap().success);
     }
     assert_eq!(server.kept().into_iter().collect::<HashSet<_>>().len(), 300_000);
+}
+
+#[tokio::test]
+async fn a_batch_takes_room_by_its_own_bytes_in_any_form() {
+    for delivery in [Delivery::Flight, Delivery::Protobuf, Delivery::Json] {
+        let server = Server::start(|_, _| Reply::Silent).await;
+        let client = open(ZerobusConfig { delivery, max_in_flight_bytes: 1 << 20, ..config(&server) }).await;
+        // 400 kB each: two have room, whatever they become.
+        let sends = [0, 50_000].map(|first| tokio::spawn(client.send(batch(first, 50_000))));
+        soon(async {
+            while server.kept().len() < 100_000 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        assert_eq!(client.stats().in_flight_bytes, 2 * 400_000_u64.div_ceil(1024) * 1024, "{delivery:?}");
+        client.close(Duration::ZERO).await;
+        for send in sends {
+            assert!(matches!(send.await.unwrap(), Err(SendError::Closed)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_prepared_lets_nobody_overtake() {
+    let server = Server::start(keep).await;
+    let client = open(config(&server)).await;
+    // Texts of this form are copied one by one, which takes its time.
+    let ids: ArrayRef = Arc::new((0..300_000).collect::<Int64Array>());
+    let texts: ArrayRef =
+        Arc::new((0..300_000).map(|id| Some(format!("a text of its own: {id}"))).collect::<StringViewArray>());
+    let part = RecordBatch::try_from_iter([("id", ids), ("text", texts)]).unwrap();
+    let slow = client.send(Batch::new(part.schema(), vec![part]));
+    let unfit = client.send(of_column("", Arc::new(Int64Array::from(vec![1]))));
+    let quick = client.send(batch(300_000, 1));
+    let sends = [slow, unfit, quick].map(tokio::spawn);
+    let mut kinds = Vec::new();
+    for send in sends {
+        kinds.push(kind(&send.await.unwrap().unwrap()));
+    }
+    assert_eq!(kinds, ["", "conversion", ""]);
+    assert_eq!(server.kept().last(), Some(&300_000));
 }
 
 #[tokio::test]
@@ -551,6 +628,91 @@ async fn what_is_refused_is_put_beside_the_spool() {
         (&0.into(), &2.into(), &"REFUSED".into())
     );
     assert_eq!((client.stats().rows_aside, client.stats().rows_failed), (2, 2));
+}
+
+#[tokio::test]
+async fn a_batch_that_cannot_be_read_lies_beside_the_spool_and_stops_nobody() {
+    let folder = Folder::new("unreadable");
+    let server = Server::start(keep).await;
+    let spool = Spool::open(&folder.0, Options::default()).unwrap();
+    spool.append(&[b"no Arrow"]).unwrap();
+    drop(spool);
+    let client = open(ZerobusConfig { spool: folder.spool(WhenSpoolFull::Block), ..config(&server) }).await;
+    assert!(client.send(batch(0, 10)).await.unwrap().success);
+    soon(client.flush()).await;
+    assert_eq!(server.kept(), (0..10).collect::<Vec<_>>());
+    assert_eq!(std::fs::read(folder.0.join("rejected/0.bin")).unwrap(), b"no Arrow");
+    let reasons = std::fs::read(folder.0.join("rejected/0.json")).unwrap();
+    let reasons: serde_json::Value = serde_json::from_slice(&reasons).unwrap();
+    assert_eq!(reasons[0]["code"], "INVALID_INPUT");
+    assert_eq!((client.stats().spool_lost, client.stats().rows_aside), (1, 0));
+}
+
+#[tokio::test]
+async fn a_batch_that_could_not_be_unpacked_is_not_taken() {
+    let folder = Folder::new("huge");
+    let server = Server::start(keep).await;
+    let spool = SpoolConfig { max_bytes: 1 << 40, ..folder.spool(WhenSpoolFull::Block).unwrap() };
+    let client = open(ZerobusConfig { spool: Some(spool), ..config(&server) }).await;
+    // One column a thousand times: it takes the memory of one.
+    let column: ArrayRef = Arc::new(Int64Array::from(vec![0; 600_000]));
+    let part = RecordBatch::try_from_iter((0..1000).map(|place| (format!("c{place}"), column.clone()))).unwrap();
+    let result = client.send(Batch::new(part.schema(), vec![part])).await.unwrap();
+    assert_eq!(failed(&result), [(0, 600_000, ErrorCode::TooLarge)]);
+    assert_eq!(client.stats().spooled, 0);
+}
+
+/// A server that fails as long as it is told to, and a sender that has a batch for it on the disk: its only segment.
+#[cfg(unix)]
+async fn held_back(folder: &Folder) -> (Server, Arc<AtomicBool>, Arc<Client>, PathBuf) {
+    let away = Arc::new(AtomicBool::new(true));
+    let is_away = away.clone();
+    let server = Server::start(move |_, _| match is_away.load(Ordering::Relaxed) {
+        true => Reply::Fail(Status::unavailable("not yet")),
+        false => Reply::Keep,
+    })
+    .await;
+    let client = open(ZerobusConfig { spool: folder.spool(WhenSpoolFull::Block), ..config(&server) }).await;
+    assert!(client.send(batch(0, 10)).await.unwrap().success);
+    let segment = folder.0.join(format!("{:020}.spool", 0));
+    (server, away, client, segment)
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_spool_that_cannot_be_read_is_told_of_and_tried_again() {
+    let folder = Folder::new("unread");
+    let (server, away, client, segment) = held_back(&folder).await;
+    // A folder in its place can be opened, and not be read.
+    let (kept, strange) = (folder.0.join("kept"), folder.0.join("strange"));
+    std::fs::hard_link(&segment, &kept).unwrap();
+    std::os::unix::fs::symlink("/", &strange).unwrap();
+    std::fs::rename(&strange, &segment).unwrap();
+    let name = folder.0.to_str().unwrap();
+    soon(async {
+        while !client.stats().last_error.is_some_and(|error| error.contains(name)) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!((client.stats().spooled, client.stats().spool_lost), (1, 0));
+    std::fs::rename(&kept, &segment).unwrap();
+    away.store(false, Ordering::Relaxed);
+    soon(client.flush()).await;
+    assert_eq!((server.kept(), client.stats().last_error), ((0..10).collect(), None));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn who_waits_for_an_empty_spool_hears_of_it_also_when_the_last_batch_is_lost() {
+    let folder = Folder::new("lost");
+    let (server, _, client, segment) = held_back(&folder).await;
+    let waiting = client.clone();
+    let flushed = tokio::spawn(async move { waiting.flush().await });
+    tokio::task::yield_now().await;
+    std::fs::OpenOptions::new().write(true).open(&segment).unwrap().set_len(20).unwrap();
+    soon(flushed).await.unwrap();
+    assert_eq!((client.stats().spooled, client.stats().spool_lost, server.kept().len()), (0, 1, 0));
 }
 
 #[tokio::test]

@@ -52,6 +52,7 @@ type Boxed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 pub struct Inner {
     script: Box<Script>,
     refuse: Mutex<VecDeque<Status>>,
+    stillborn: Mutex<VecDeque<Status>>,
     kept: Mutex<Vec<i64>>,
     streams: AtomicUsize,
     /// What the token endpoint says instead of a token.
@@ -71,6 +72,7 @@ impl Server {
         let inner = Arc::new(Inner {
             script: Box::new(script),
             refuse: Mutex::default(),
+            stillborn: Mutex::default(),
             kept: Mutex::default(),
             streams: AtomicUsize::default(),
             tokens: Mutex::default(),
@@ -102,6 +104,15 @@ impl Server {
     /// The next stream does not open.
     pub fn refuse(&self, status: Status) {
         self.inner.refuse.lock().unwrap().push_back(status);
+    }
+
+    /// The next stream that opens fails before it gets a row.
+    pub fn fail_at_once(&self, status: Status) {
+        self.inner.stillborn.lock().unwrap().push_back(status);
+    }
+
+    fn stillborn(&self) -> Option<Status> {
+        self.inner.stillborn.lock().unwrap().pop_front()
     }
 
     fn open(&self) -> Result<usize, Status> {
@@ -198,6 +209,7 @@ impl Zerobus for Server {
         let (number, mut input) = (self.open()?, request.into_inner());
         let (out, output) = unbounded_channel();
         let mut session = Session { inner: self.inner.clone(), number, rows: 0, silent: false, out };
+        let stillborn = self.stillborn();
         tokio::spawn(async move {
             let say = |payload| proto::EphemeralStreamResponse { payload: Some(payload) };
             while let Some(Ok(request)) = input.next().await {
@@ -207,6 +219,10 @@ impl Zerobus for Server {
                     Ask::CreateStream(_) => {
                         let opened = proto::CreateIngestStreamResponse { stream_id: Some("one".into()) };
                         let _ = session.out.send(Ok(say(Answer::CreateStreamResponse(opened))));
+                        if let Some(status) = stillborn.clone() {
+                            let _ = session.out.send(Err(status));
+                            break;
+                        }
                         continue;
                     }
                 };
@@ -281,10 +297,15 @@ impl FlightService for Server {
         let (number, mut input) = (self.open()?, request.into_inner());
         let (out, output) = unbounded_channel();
         let mut session = Session { inner: self.inner.clone(), number, rows: 0, silent: false, out };
+        let stillborn = self.stillborn();
         tokio::spawn(async move {
             let Some(Ok(first)) = input.next().await else { return };
             let schema = Arc::new(arrow_schema::Schema::try_from(&first).unwrap());
             let _ = session.out.send(Ok(put(-1, 0, "")));
+            if let Some(status) = stillborn {
+                let _ = session.out.send(Err(status));
+                return end(session, input).await;
+            }
             let mut offset = -1;
             while let Some(Ok(data)) = input.next().await {
                 offset += 1;

@@ -67,17 +67,27 @@ impl Sending {
                 sent.error.get_or_insert(error);
             }
         }
-        let failure = sent.error.as_ref().map(ToString::to_string);
-        *sender.last_error.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+        sender.ended(sent.error.as_ref());
         Ok(sent)
     }
 }
 
 impl Sender {
+    /// For who looks how it stands.
+    pub(super) fn failed(&self, error: &SendError) {
+        self.ended(Some(error));
+    }
+
+    fn ended(&self, error: Option<&SendError>) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error.map(ToString::to_string);
+    }
+
     /// Gives rows to the lane that are as the table takes them. `numbers` are the rows' own.
     pub(super) async fn dispatch(&self, batch: &Batch, numbers: &[usize]) -> Result<Sending, SendError> {
         let delivery = self.config.delivery;
         let shape = Arc::new(Shape::of(delivery, batch.schema())?);
+        // Before they are encoded: what waits does not take the memory of that.
+        let room = Arc::new(self.room(batch.bytes() as u64).await?);
         let (parts, unfit_rows) = match delivery {
             Delivery::Flight => split(delivery, &shape, batch)?,
             Delivery::Protobuf | Delivery::Json => {
@@ -90,8 +100,7 @@ impl Sender {
         let sent = Sent { attempts: 0, lost, error };
         let mut outcomes = Vec::with_capacity(parts.len());
         for part in parts {
-            let room = self.room(part.payload.bytes() as u64).await?;
-            let (job, outcome) = Job::new(shape.clone(), part.payload, room);
+            let (job, outcome) = Job::new(shape.clone(), part.payload, room.clone());
             let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
             jobs.ok_or(SendError::Closed)?.send(job).map_err(|_| SendError::Closed)?;
             outcomes.push((part.rows.into_iter().map(own).collect(), outcome));
@@ -226,7 +235,12 @@ impl Client {
             }
             Ok((delta, errors))
         });
-        let (delta, errors) = match prepared.await {
+        let prepared = prepared.await;
+        // Also one that fails keeps its place: the next would go before those before it.
+        if let Some(before) = before {
+            let _ = before.await;
+        }
+        let (delta, errors) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
                 let rows: Vec<usize> = (0..total_rows).collect();
@@ -236,9 +250,6 @@ impl Client {
         let numbers = kept(total_rows, &errors);
         let (lost, error) = unfit(errors, |row| row);
         let mut sent = Sent { attempts: 0, lost, error };
-        if let Some(before) = before {
-            let _ = before.await;
-        }
         let is_sent = delta.rows() > 0 && !self.sender.config.writer_disabled;
         let result = match &self.outbox {
             _ if !is_sent => Ok(Sent { attempts: 0, lost: Vec::new(), error: None }),
@@ -248,7 +259,11 @@ impl Client {
         let result = match result {
             Ok(result) => result,
             Err(SendError::Closed) => return Err(SendError::Closed),
-            Err(error) => Sent::nothing(&numbers, error),
+            Err(error) => {
+                // The spool may have had it for a moment.
+                self.sender.changed.notify_waiters();
+                Sent::nothing(&numbers, error)
+            }
         };
         sent.attempts = result.attempts;
         sent.lost.extend(result.lost);
@@ -297,6 +312,7 @@ impl Client {
         let free = self.sender.room.available_permits() as u64;
         let spool = self.outbox.as_ref().map(|outbox| outbox.stats()).unwrap_or_default();
         let rows_aside = self.outbox.as_ref().map_or(0, |outbox| outbox.rows_aside());
+        let unreadable = self.outbox.as_ref().map_or(0, |outbox| outbox.unreadable());
         Stats {
             batches: read(&self.batches),
             rows: read(&counters.rows),
@@ -309,7 +325,7 @@ impl Client {
             spooled: spool.records,
             spool_bytes: spool.bytes,
             spool_oldest_ms: spool.oldest_ms,
-            spool_lost: spool.dropped + spool.damaged,
+            spool_lost: spool.dropped + spool.damaged + unreadable,
             last_error: self.sender.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }

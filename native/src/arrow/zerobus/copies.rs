@@ -8,7 +8,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::SendError;
 use super::config::ZerobusConfig;
-use crate::arrow::{Batch, Compression, Descriptor, Fault, FileOptions, FileWriter};
+use crate::arrow::file::failed;
+use crate::arrow::proto::varint;
+use crate::arrow::{Batch, Compression, Descriptor, FileOptions, FileWriter};
 
 const MAX_FILE_BYTES: u64 = 64 << 20;
 const KEEP: usize = 10;
@@ -132,7 +134,7 @@ impl Records {
         for part in batch.parts() {
             for record in descriptor.encode(part, 0)?.0 {
                 let mut head = Vec::with_capacity(5);
-                length(record.len() as u64, &mut head);
+                varint(&mut head, record.len() as u64);
                 let written = open.file.write_all(&head).and_then(|()| open.file.write_all(&record));
                 written.map_err(|error| self.failed(&error))?;
                 open.bytes += (head.len() + record.len()) as u64;
@@ -172,20 +174,8 @@ impl Records {
     }
 
     fn failed(&self, error: &std::io::Error) -> SendError {
-        let fault = match error.kind() {
-            std::io::ErrorKind::StorageFull => Fault::DiskFull(self.folder.clone()),
-            _ => Fault::File { path: self.folder.clone(), reason: error.to_string() },
-        };
-        fault.into()
+        failed(&self.folder, error).into()
     }
-}
-
-fn length(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 #[cfg(test)]

@@ -190,9 +190,21 @@ impl SendError {
             ZerobusError::InvalidStateError(text) => SendError::Transmission(said(text)),
             ZerobusError::InvalidArgument(text) if is_about_size(text) => SendError::TooLarge(said(text)),
             ZerobusError::InvalidArgument(text) => SendError::Rejected(said(text)),
-            other => SendError::Rejected(said(&other.to_string())),
+            ZerobusError::InvalidZerobusEndpointError(text) => of_option("endpoint", &config.endpoint, said(text)),
+            ZerobusError::InvalidUCEndpointError(text) => {
+                of_option("unityCatalogUrl", &config.unity_catalog_url, said(text))
+            }
+            ZerobusError::InvalidTableName(text) => of_option("table", &config.table, said(text)),
+            // Nobody knows yet what it is: no row is given up for it.
+            other => SendError::Internal(said(&other.to_string())),
         }
     }
+}
+
+/// What we let through, and the official client does not.
+fn of_option(field: &'static str, value: &str, said: String) -> SendError {
+    let rule = format!("which is refused: {said}").into();
+    SendError::Configuration(vec![Problem { field: field.into(), value: value.to_owned(), rule }])
 }
 
 /// What the token endpoint answers. It has 401 for a wrong secret and for missing grants: what tells is OAuth's own name.
@@ -225,9 +237,23 @@ fn of_status(status: &Status, opening: bool, config: &ZerobusConfig) -> SendErro
     }
 }
 
+/// A quota is exceeded, too, and a rate too large: what is meant here is said of one thing that was sent.
 fn is_about_size(text: &str) -> bool {
+    const SENT: [&str; 7] = ["message", "payload", "record", "row", "batch", "entity", "body"];
+    const SAID: [&str; 10] = [
+        "larger than max",
+        "too large",
+        "is too large",
+        "length too large",
+        "size exceeds",
+        "length exceeds",
+        "exceeds maximum size",
+        "exceeds the maximum size",
+        "exceeds the maximum allowed size",
+        "exceeds the maximum configured message size",
+    ];
     let text = text.to_ascii_lowercase();
-    ["larger than max", "too large", "exceeds maximum size", "exceeds the maximum"].iter().any(|it| text.contains(it))
+    SENT.iter().any(|sent| SAID.iter().any(|said| text.contains(&format!("{sent} {said}"))))
 }
 
 impl From<Fault> for SendError {
@@ -257,6 +283,11 @@ mod tests {
             (Code::ResourceExhausted, "quota", "transmission", Fate::Again),
             (Code::ResourceExhausted, "Received message larger than max (9 vs. 4)", "too-large", Fate::Aside),
             (Code::OutOfRange, "decoded message length too large", "too-large", Fate::Aside),
+            (Code::ResourceExhausted, "gRPC message exceeds maximum size 4194304: 5000000", "too-large", Fate::Aside),
+            (Code::InvalidArgument, "Record size exceeds the maximum of 10 MB", "too-large", Fate::Aside),
+            (Code::ResourceExhausted, "exceeds the maximum number of requests", "transmission", Fate::Again),
+            (Code::ResourceExhausted, "this message exceeds the maximum per second", "transmission", Fate::Again),
+            (Code::ResourceExhausted, "Request rate is too large", "transmission", Fate::Again),
             (Code::InvalidArgument, "no", "rejected", Fate::Aside),
             (Code::NotFound, "no table", "missing", Fate::End),
             (Code::Unauthenticated, "hush", "authentication", Fate::End),
@@ -284,6 +315,16 @@ mod tests {
         assert_eq!(of(ZerobusError::FailedToEstablishTlsConnectionError), "connection");
         assert_eq!(of(ZerobusError::InvalidStateError("odd".into())), "transmission");
         assert_eq!(of(ZerobusError::UnexpectedStreamResponseError("odd".into())), "transmission");
+        // What the client alone says is not the rows' fault.
+        for (error, field) in [
+            (ZerobusError::InvalidZerobusEndpointError("no".into()), "endpoint"),
+            (ZerobusError::InvalidUCEndpointError("no".into()), "unityCatalogUrl"),
+            (ZerobusError::InvalidTableName("no".into()), "table"),
+        ] {
+            let error = SendError::of(&error, &config);
+            let SendError::Configuration(problems) = &error else { panic!("{error}") };
+            assert_eq!((&*problems[0].field, error.fate()), (field, Fate::End));
+        }
         let opening = ZerobusError::CreateStreamError(Status::unavailable("away"));
         assert_eq!(SendError::of(&opening, &config).kind(), "connection");
     }

@@ -11,6 +11,7 @@
 //!   then goes carefully: one piece at a time. A piece that is refused alone is halved until the rows at fault are
 //!   known; those are set aside with the reason, and the rest goes on. So nothing is tried for ever.
 //! - Nobody is at fault for a failure of the network: pieces that were not alone on the stream are not counted.
+//! - A stream that ends before a row was put on it did not open, and no row is at fault for that.
 //! - What a failure means is said by [`SendError::fate`] alone. A stream that was let in, and then is put out, gets one
 //!   more: its opening may bring a new token.
 
@@ -56,7 +57,8 @@ pub(super) struct Job {
     put_out: bool,
     halvings: u32,
     done: oneshot::Sender<Outcome>,
-    _room: OwnedSemaphorePermit,
+    /// Of the batch that it is a part of.
+    _room: Arc<OwnedSemaphorePermit>,
 }
 
 /// What became of a job.
@@ -72,7 +74,7 @@ impl Job {
     pub(super) fn new(
         shape: Arc<Shape>,
         payload: Payload,
-        room: OwnedSemaphorePermit,
+        room: Arc<OwnedSemaphorePermit>,
     ) -> (Self, oneshot::Receiver<Outcome>) {
         let (done, outcome) = oneshot::channel();
         let (bytes, rows) = (payload.bytes(), payload.rows());
@@ -114,13 +116,14 @@ impl Job {
         }
     }
 
-    /// The first rows of the first piece arrived.
-    fn arrived(&mut self, rows: usize) {
-        if let Some(piece) = self.pieces.front_mut() {
-            let left = piece.payload.rows() - rows;
-            piece.payload = piece.payload.slice(rows, left);
-            piece.first += rows;
-        }
+    /// The first rows of the first piece arrived; their bytes.
+    fn arrived(&mut self, rows: usize) -> usize {
+        let Some(piece) = self.pieces.front_mut() else { return 0 };
+        let left = piece.payload.rows() - rows;
+        let bytes = piece.payload.slice(0, rows).bytes();
+        piece.payload = piece.payload.slice(rows, left);
+        piece.first += rows;
+        bytes
     }
 
     /// The first piece is refused alone: closer to the rows at fault, or these are found.
@@ -155,9 +158,18 @@ pub(super) struct Counters {
     pub streams: AtomicU64,
 }
 
+impl Counters {
+    fn arrived(&self, rows: usize, bytes: usize) {
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
 struct Open {
     wire: Wire,
     shape: Arc<Shape>,
+    /// Rows were put on it.
+    used: bool,
     /// Rows were acknowledged on it.
     progress: bool,
 }
@@ -238,21 +250,19 @@ impl Lane {
             opened = Wire::open(&self.access, &self.config, &shape).await;
         }
         match opened {
-            Ok(wire) => {
-                self.shut = 0;
-                Some(Open { wire, shape, progress: false })
-            }
+            Ok(wire) => Some(Open { wire, shape, used: false, progress: false }),
             Err(error) => {
-                self.stay_shut(SendError::of(&error, &self.config)).await;
+                let error = SendError::of(&error, &self.config);
+                let fate = error.fate();
+                self.stay_shut(error, fate).await;
                 None
             }
         }
     }
 
     /// No stream opens: that is nobody's fault, but each job waits only so often.
-    async fn stay_shut(&mut self, error: SendError) {
+    async fn stay_shut(&mut self, error: SendError, fate: Fate) {
         self.shut += 1;
-        let fate = error.fate();
         let schema = self.waiting.front().map(|job| job.shape.schema.clone());
         for mut job in std::mem::take(&mut self.waiting) {
             // There is nothing but the schema yet that could be at fault. The table may take another.
@@ -278,7 +288,7 @@ impl Lane {
     }
 
     /// Hands over what the window takes.
-    async fn feed(&mut self, open: &Open) -> Result<(), SendError> {
+    async fn feed(&mut self, open: &mut Open) -> Result<(), SendError> {
         loop {
             let bytes: usize = self.under_way.iter().map(|(_, job)| job.bytes).sum();
             let first = self.under_way.is_empty();
@@ -294,6 +304,8 @@ impl Lane {
             };
             match open.wire.put(piece.payload.clone()).await {
                 Ok(offset) => {
+                    self.shut = 0;
+                    open.used = true;
                     job.attempts += 1;
                     self.under_way.push_back((offset, job));
                 }
@@ -336,15 +348,27 @@ impl Lane {
 
     /// A stream failed: what it did not acknowledge goes back, and whoever is at fault is found.
     async fn mend(&mut self, open: Open, error: SendError) {
-        let Open { wire, mut progress, .. } = open;
+        let Open { wire, used, progress, .. } = open;
+        let unacknowledged = wire.end().await.ok();
+        self.take_back(unacknowledged, used, progress, error).await;
+    }
+
+    /// `unacknowledged` are the rows of each that is under way, behind those that arrived; none where nobody knows.
+    async fn take_back(
+        &mut self,
+        unacknowledged: Option<Vec<usize>>,
+        used: bool,
+        mut progress: bool,
+        error: SendError,
+    ) {
         let count = self.under_way.len();
-        let unacknowledged = match wire.end().await {
-            Ok(mut left) => {
+        let unacknowledged = match unacknowledged {
+            Some(mut left) => {
                 left.truncate(count);
                 left
             }
-            // It does not tell: then all is sent again, rather than lost.
-            Err(_) => self.under_way.iter().filter_map(|(_, job)| Some(job.pieces.front()?.payload.rows())).collect(),
+            // Then all is sent again, rather than lost.
+            None => self.under_way.iter().filter_map(|(_, job)| Some(job.pieces.front()?.payload.rows())).collect(),
         };
         let done = count - unacknowledged.len();
         progress |= done > 0;
@@ -356,13 +380,17 @@ impl Lane {
         for ((_, mut job), left) in self.under_way.drain(..).zip(unacknowledged) {
             let rows = job.pieces.front().map_or(0, |piece| piece.payload.rows());
             if left < rows {
-                job.arrived(rows - left);
-                self.counters.rows.fetch_add((rows - left) as u64, Ordering::Relaxed);
+                let bytes = job.arrived(rows - left);
+                self.counters.arrived(rows - left, bytes);
                 progress = true;
             }
             back.push(job);
         }
         back.into_iter().rev().for_each(|job| self.waiting.push_front(job));
+        if !used && !self.waiting.is_empty() {
+            // Whatever it died of: an opening that said so would have told more.
+            return self.stay_shut(error, Fate::Again).await;
+        }
         // A stream that dies while nothing is under way has nobody to blame; a leftover failure of it opens a new one.
         if idle || self.waiting.is_empty() {
             return;
@@ -408,12 +436,11 @@ impl Lane {
     /// The first piece of a job arrived.
     fn arrived(&mut self, mut job: Job) {
         let Some(piece) = job.pieces.pop_front() else { return };
-        self.counters.rows.fetch_add(piece.payload.rows() as u64, Ordering::Relaxed);
+        self.counters.arrived(piece.payload.rows(), piece.payload.bytes());
         job.failures = 0;
         job.put_out = false;
         if job.pieces.is_empty() {
             self.careful = self.careful.saturating_sub(1);
-            self.counters.bytes.fetch_add(job.bytes as u64, Ordering::Relaxed);
             self.finish(job);
         } else {
             self.waiting.push_front(job);
@@ -425,5 +452,53 @@ impl Lane {
         debug_assert!(refused <= job.rows);
         // Who does not wait for it any more does not want to know.
         let _ = job.done.send(Outcome { attempts: job.attempts, refused: job.refused });
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+    use tokio::sync::Semaphore;
+
+    use super::super::config::{Delivery, Retry};
+    use super::super::wire;
+    use super::*;
+    use crate::arrow::Batch;
+
+    #[tokio::test]
+    async fn a_stream_that_ends_unused_counts_against_all_and_blames_none() {
+        let retry = Retry { max_attempts: 3, base_delay_ms: 1, max_delay_ms: 1 };
+        let config = ZerobusConfig {
+            endpoint: "http://127.0.0.1:9".into(),
+            unity_catalog_url: "http://127.0.0.1:9".into(),
+            retry,
+            ..ZerobusConfig::default()
+        };
+        let (_jobs, queue) = mpsc::unbounded_channel();
+        let mut lane = Lane::new(Arc::new(config.clone()), wire::client(&config).unwrap(), Arc::default(), queue);
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+        let part = RecordBatch::try_from_iter([("id", column)]).unwrap();
+        let shape = Arc::new(Shape::of(Delivery::Flight, Batch::new(part.schema(), Vec::new()).schema()).unwrap());
+        let room = Arc::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap());
+        let mut outcomes = Vec::new();
+        for _ in 0..2 {
+            let (job, outcome) = Job::new(shape.clone(), Payload::Flight(part.clone()), room.clone());
+            lane.waiting.push_back(job);
+            outcomes.push(outcome);
+        }
+        // One that was in use may end by itself.
+        lane.take_back(Some(Vec::new()), true, true, SendError::Transmission("no".into())).await;
+        assert_eq!((lane.shut, lane.waiting[0].attempts), (0, 0));
+        for ended in 1..=3 {
+            assert_eq!(lane.waiting.len(), 2);
+            lane.take_back(Some(Vec::new()), false, false, SendError::Rejected("no".into())).await;
+            assert_eq!((lane.shut, lane.careful), (ended, 0));
+        }
+        for outcome in outcomes {
+            let Outcome { attempts, refused } = outcome.await.unwrap();
+            let [(0, 2, SendError::RetryExhausted { .. })] = &refused[..] else { panic!("{refused:?}") };
+            assert_eq!(attempts, 3);
+        }
     }
 }

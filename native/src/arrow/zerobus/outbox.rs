@@ -3,7 +3,7 @@
 //! What must hold:
 //! - A batch leaves the spool when each of its rows is acknowledged or set aside in a file, not before.
 //! - Rows that are acknowledged are not sent again while this process lives.
-//! - What Zerobus refuses is set aside with the reason. What fails for other reasons is tried until it arrives; it is set
+//! - What Zerobus refuses, and what cannot be read any more, is set aside with the reason. What fails for other reasons is tried until it arrives; it is set
 //!   aside only when others keep arriving while it does not.
 
 use std::collections::{HashMap, VecDeque};
@@ -22,13 +22,15 @@ use super::client::{Sender, Sending, Sent, blocking};
 use super::config::{SpoolConfig, WhenSpoolFull};
 use super::error::Fate;
 use super::report::{Lost, gather};
-use crate::arrow::{Batch, Compression, Form, decode, encode};
+use crate::arrow::{Batch, Compression, Fault, Form, decode, encode};
 use crate::spool::{Durability, Options, Record, Spool, SpoolError, Stats, WhenFull};
 
 /// So many bytes are read from the spool, and sent, at a time.
 const READ_BYTES: usize = 32 << 20;
-/// Packed batches unpack to no more.
-const MAX_UNPACKED: u64 = 4 << 30;
+/// A larger batch is not taken.
+const MAX_BATCH: u64 = 4 << 30;
+/// Packed batches unpack to no more: what was taken does not, however its size is counted.
+const MAX_UNPACKED: u64 = 2 * MAX_BATCH;
 /// So often others have to arrive while a batch does not, until it is set aside.
 const MAX_SUSPICION: u32 = 2;
 
@@ -94,7 +96,10 @@ impl Outbox {
 
     /// Done when it is on disk.
     pub(super) async fn put(&self, batch: &Batch) -> Result<(), SendError> {
-        let batch = batch.clone();
+        let (batch, size) = (batch.clone(), batch.bytes() as u64);
+        if size > MAX_BATCH {
+            return Err(Fault::TooLarge { what: "the batch", size, limit: MAX_BATCH }.into());
+        }
         let record: Arc<[u8]> = blocking(move || Ok(encode(&batch, Form::Stream, Compression::Lz4)?.into())).await?;
         let _turn = self.turn.lock().await;
         loop {
@@ -125,6 +130,11 @@ impl Outbox {
         self.aside.rows()
     }
 
+    /// Batches that were set aside since it was opened because they cannot be read.
+    pub(super) fn unreadable(&self) -> u64 {
+        self.aside.unreadable()
+    }
+
     /// Nothing more is read from it.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
@@ -151,26 +161,42 @@ impl Outbox {
         let (mut from, mut failures) = (0, 0);
         while !self.is_stopped() {
             let Some(spool) = self.spool() else { return };
-            let records = blocking(move || Ok(spool.read(from, READ_BYTES)?)).await.unwrap_or_default();
-            let next = records.last().map(|record| record.seq + 1);
-            match next {
-                None if trouble.is_empty() => {
-                    self.wake.notified().await;
-                    continue;
+            let reading = spool.clone();
+            let read = blocking(move || Ok(reading.read(from, READ_BYTES)?)).await;
+            forget_gone(&mut trouble, &spool);
+            match read {
+                Ok(records) if records.is_empty() => {
+                    // What was there may have been lost.
+                    self.less(&sender);
+                    if trouble.is_empty() {
+                        self.wake.notified().await;
+                        continue;
+                    }
+                    // All that is behind the troubled ones was sent: their turn again.
+                    failures += u32::from(failures == 0);
                 }
-                // All that is behind the troubled ones was sent: their turn again.
-                None => failures += u32::from(failures == 0),
-                Some(next) => {
+                Ok(records) => {
+                    let next = records.last().map_or(from, |record| record.seq + 1);
                     if self.send(&sender, records, &mut trouble).await {
                         (from, failures) = (next, 0);
                         continue;
                     }
                     failures += 1;
                 }
+                Err(error) => {
+                    sender.failed(&error);
+                    failures += 1;
+                }
             }
             from = 0;
             let _ = timeout(pause(sender.config.retry, failures), self.stop_signal()).await;
         }
+    }
+
+    /// There is less in the spool than there was.
+    fn less(&self, sender: &Sender) {
+        self.room.notify_waiters();
+        sender.changed.notify_waiters();
     }
 
     async fn stop_signal(&self) {
@@ -186,7 +212,9 @@ impl Outbox {
         let mut round = Round { trouble, through: false, late: Vec::new() };
         for record in records {
             let (seq, open) = (record.seq, round.trouble.get(&record.seq).and_then(|it| it.rows.clone()));
-            match blocking(move || open_rows(&record, open)).await {
+            let record = Arc::new(record);
+            let reading = record.clone();
+            match blocking(move || open_rows(&reading, open)).await {
                 Ok((batch, numbers)) => {
                     let bytes = batch.bytes() as u64;
                     // They were packed on the disk, and are held as they are until they have arrived.
@@ -202,8 +230,7 @@ impl Outbox {
                     held += bytes;
                     under_way.push_back(Tried { seq, batch, numbers, sending });
                 }
-                // It was whole when it was taken; it stays, and does not stop the others.
-                Err(_) => round.trouble.entry(seq).or_default().suspicion = 0,
+                Err(error) => self.set_raw_aside(sender, record, error, &mut round).await,
             }
         }
         for tried in under_way {
@@ -235,12 +262,15 @@ impl Outbox {
             Fate::Aside => true,
             Fate::Again | Fate::End => suspicious,
         });
-        let kept = !aside.is_empty() && self.set_aside(seq, &batch, &numbers, &aside).await.is_err();
+        let set_aside = match aside.is_empty() {
+            true => Ok(()),
+            false => self.set_aside(seq, &batch, &numbers, &aside).await,
+        };
+        let kept = set_aside.inspect_err(|error| sender.failed(error)).is_err();
         if open.is_empty() && !kept {
             round.through = true;
             round.trouble.remove(&seq);
-            self.acknowledge(seq).await;
-            sender.changed.notify_waiters();
+            self.acknowledge(sender, seq).await;
         } else {
             let rest = if kept { aside.into_iter().chain(open).collect() } else { open };
             let mut rows: Vec<usize> = rest.into_iter().map(|lost| lost.row).collect();
@@ -251,12 +281,29 @@ impl Outbox {
         bytes
     }
 
-    async fn acknowledge(&self, seq: u64) {
+    async fn acknowledge(&self, sender: &Sender, seq: u64) {
         if let Some(spool) = self.spool() {
             // Where the disk fails it leaves later, or again.
             let _ = blocking(move || Ok(spool.ack([seq])?)).await;
         }
-        self.room.notify_waiters();
+        self.less(sender);
+    }
+
+    /// What was whole when it was taken, and cannot be read: it would not get better by waiting.
+    async fn set_raw_aside(&self, sender: &Sender, record: Arc<Record>, error: SendError, round: &mut Round<'_>) {
+        sender.failed(&error);
+        let (seq, aside) = (record.seq, self.aside.clone());
+        match blocking(move || aside.put_raw(record.seq, &record.data, &error)).await {
+            Ok(()) => {
+                round.through = true;
+                round.trouble.remove(&seq);
+                self.acknowledge(sender, seq).await;
+            }
+            Err(error) => {
+                sender.failed(&error);
+                round.trouble.entry(seq).or_default();
+            }
+        }
     }
 
     /// What Zerobus does not take goes to files beside the spool, with the reasons.
@@ -270,6 +317,11 @@ impl Outbox {
         let (why, schema, aside) = (gather(why.collect()), batch.schema().clone(), self.aside.clone());
         blocking(move || aside.put(seq, first, &Batch::join(schema, &parts)?, &why)).await
     }
+}
+
+/// Batches that were dropped, or lost, or acknowledged otherwise, are no trouble any more.
+fn forget_gone(trouble: &mut HashMap<u64, Trouble>, spool: &Spool) {
+    trouble.retain(|&seq, _| spool.has(seq));
 }
 
 /// The rows of a record that are open, and their numbers in it.
@@ -286,4 +338,31 @@ fn open_rows(record: &Record, open: Option<Vec<usize>>) -> Result<(Batch, Vec<us
 /// Numbers that follow each other: the first, and how many.
 fn runs(rows: &[usize]) -> impl Iterator<Item = (usize, usize)> {
     rows.chunk_by(|before, after| before + 1 == *after).map(|run| (run[0], run.len()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_ends_with_the_batch() {
+        let folder = std::env::temp_dir().join(format!("millrace-outbox-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let options = Options { max_bytes: 4000, when_full: WhenFull::DropOldest, ..Options::default() };
+        let spool = Spool::open(&folder, options).unwrap();
+        let mut trouble: HashMap<u64, Trouble> = HashMap::new();
+        for _ in 0..4 {
+            trouble.entry(spool.append(&[&[0; 900]]).unwrap().start).or_default();
+        }
+        spool.ack([2]).unwrap();
+        // The oldest gives way.
+        spool.append(&[&[0; 900]]).unwrap();
+        forget_gone(&mut trouble, &spool);
+        let mut left: Vec<u64> = trouble.into_keys().collect();
+        left.sort_unstable();
+        assert_eq!(left, [1, 3]);
+        drop(spool);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use super::SendError;
 use super::config::Delivery;
+use crate::arrow::batch::bytes_of;
 use crate::arrow::ipc::tight;
 use crate::arrow::{Batch, Descriptor, Layout, RowError, Style, write_text};
 
@@ -35,7 +36,7 @@ impl Payload {
 
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Payload::Flight(batch) => batch.columns().iter().map(size_of_column).sum(),
+            Payload::Flight(batch) => bytes_of(batch),
             Payload::Protobuf(records) => records.iter().map(Vec::len).sum(),
             Payload::Json(records) => records.iter().map(String::len).sum(),
         }
@@ -49,10 +50,6 @@ impl Payload {
             Payload::Json(records) => Payload::Json(records[from..from + count].to_vec()),
         }
     }
-}
-
-fn size_of_column(column: &Arc<dyn Array>) -> usize {
-    column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
 }
 
 /// What a stream is opened with.

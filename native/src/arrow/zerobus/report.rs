@@ -79,7 +79,7 @@ pub struct Stats {
     pub spool_bytes: u64,
     /// When the oldest batch of the spool came, ms since the epoch.
     pub spool_oldest_ms: Option<i64>,
-    /// Batches that gave way to newer ones in the spool, and those that the disk lost.
+    /// Batches that gave way to newer ones in the spool, and those that the disk lost or that cannot be read any more.
     pub spool_lost: u64,
     /// The last failure, until rows arrive again.
     pub last_error: Option<String>,

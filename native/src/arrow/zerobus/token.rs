@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use databricks_zerobus_ingest_sdk::{HeadersProvider, ZerobusError};
 use reqwest::{Certificate, StatusCode};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::SendError;
@@ -19,7 +19,20 @@ const SPARE: Duration = Duration::from_secs(300);
 #[derive(Deserialize)]
 struct Answer {
     access_token: String,
-    expires_in: Option<u64>,
+    #[serde(default)]
+    expires_in: Value,
+}
+
+impl Answer {
+    /// So long the token may be used; not at all again where that is not said in whole seconds, as a number or as text.
+    fn lasts(&self) -> Duration {
+        let seconds = match &self.expires_in {
+            Value::Number(number) => number.as_u64(),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        Duration::from_secs(seconds.unwrap_or(0)).saturating_sub(SPARE)
+    }
 }
 
 pub(super) struct Tokens {
@@ -85,10 +98,10 @@ impl HeadersProvider for Tokens {
         let token = match good {
             Some(token) => token,
             None => {
-                let Answer { access_token, expires_in } = self.fetch().await?;
-                let lasts = Duration::from_secs(expires_in.unwrap_or(0)).saturating_sub(SPARE);
-                *held = Instant::now().checked_add(lasts).map(|until| (access_token.clone(), until));
-                access_token
+                let answer = self.fetch().await?;
+                let until = Instant::now().checked_add(answer.lasts());
+                *held = until.map(|until| (answer.access_token.clone(), until));
+                answer.access_token
             }
         };
         Ok(HashMap::from([
