@@ -306,7 +306,10 @@ export class ZerobusClient {
       return { batch, rejected, startedMs: Date.now(), sending: this.handle.send(batch.handle) }
     })
     // Who comes behind what is no batch still waits for those before it.
-    this.turn = given.catch(() => before)
+    this.turn = given.then(
+      () => {},
+      () => before,
+    )
     const sent = given.then(async ({ batch, rejected, startedMs, sending }) => {
       const result = new TransmissionResult(batch, await called(sending), rejected)
       this.telemetry?.record({ ...result, startedMs })
