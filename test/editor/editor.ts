@@ -30,6 +30,10 @@ const preparePage = `
   const { setTimeout } = globalThis
   globalThis.setTimeout = (act, pause = 0, ...given) =>
     setTimeout(act, pause > 50 && pause < 1000 ? 50 + (pause - 50) / 8 : pause, ...given)
+  // A dialog is in its place at once: what gets the focus while it still slides in would scroll the page.
+  const style = document.createElement('style')
+  style.textContent = '.red-ui-tray { transition: none !important }'
+  addEventListener('DOMContentLoaded', () => document.head.append(style))
 `
 
 export interface Options extends BrowserContextOptions {
