@@ -471,10 +471,14 @@ impl Engine {
             let value = [id.0.as_slice(), &end.to_be_bytes()].concat();
             self.batch.put(&self.spaces.keys, key.as_bytes(), value);
         }
-        let name = message.queue.as_deref().unwrap_or_else(|| self.options.route(&message.name));
-        let queue = match self.queue_numbers.get(name) {
-            Some(&number) => number,
-            None => self.queue(&name.to_owned()),
+        let route = self.options.route(&message.name);
+        let queue = match (&message.queue, self.queue_numbers.get(route)) {
+            (Some(queue), _) => self.queue(queue),
+            (None, Some(&number)) => number,
+            (None, None) => {
+                let route = route.to_owned();
+                self.queue(&route)
+            }
         };
         let name = self.name(&message.name);
         let root = message.root();
