@@ -153,7 +153,9 @@ module.exports = {
       this.events.emit('news')
     })
     this.process.on('exit', () => this.events.emit('news'))
-    await this.until('its flows run', () => this.log.includes('Started flows'))
+    // In which order these come is nowhere said.
+    const up = [/Started flows/, /Server now running|headless mode/]
+    await this.until('its flows run and it can be asked', () => up.every((line) => line.test(this.log)))
   }
 
   /** Waits until `fits`, looked at whenever the process says something. */

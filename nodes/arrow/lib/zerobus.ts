@@ -102,7 +102,7 @@ export interface ZerobusStats {
   spoolBytes: number
   /** When the oldest of them came, ms since the epoch. */
   spoolOldestMs: number | null
-  /** Batches that gave way to newer ones in the spool, and those that the disk lost. */
+  /** Batches that gave way to newer ones in the spool, those that the disk lost, and those that cannot be read. */
   spoolLost: number
   /** The last failure, until rows arrive again. */
   lastError: string | null
