@@ -88,10 +88,14 @@ def act(node, name):
     )
 
 
-def wait(future, timeout=20):
-    done = threading.Event()
-    future.add_done_callback(lambda _: done.set())
-    return future.result() if done.wait(timeout) else None
+def answered(ask):
+    """Asks again until there is an answer: as above, the first request to each service of an action may be dropped."""
+    while True:
+        done = threading.Event()
+        future = ask()
+        future.add_done_callback(lambda _, done=done: done.set())
+        if done.wait(timeout=2):
+            return future.result()
 
 
 def send(node, name, order, feedback):
@@ -105,16 +109,13 @@ def send(node, name, order, feedback):
         if len(heard) == feedback:
             complete.set()
 
-    goal = None
-    while not goal:
-        # As above: the first one may be dropped.
-        goal = wait(client.send_goal_async(Fibonacci.Goal(order=order), feedback_callback=hear), timeout=2)
+    goal = answered(lambda: client.send_goal_async(Fibonacci.Goal(order=order), feedback_callback=hear))
     if not goal.accepted:
         return {"accepted": False}
     if feedback > 0:
         complete.wait(timeout=20)
-        wait(goal.cancel_goal_async())
-    answer = wait(goal.get_result_async())
+        answered(goal.cancel_goal_async)
+    answer = answered(goal.get_result_async)
     client.destroy()
     return {"accepted": True, "heard": heard, "status": answer.status, "sequence": list(answer.result.sequence)}
 
