@@ -38,7 +38,10 @@ export declare class ArrowBatch {
 export declare class ArrowFileWriter {
   /** `options` is JSON: `folder`, `prefix`, `maxBytes`, `maxAgeMs`, `keep`, `compression`. */
   static open(options: string): Promise<Coded<ArrowFileWriter>>
+  /** What a crash left, and the opening completed. */
   recovered(): Array<ArrowFile>
+  /** What cannot be read to its end, and was kept as it was. */
+  damaged(): Array<string>
   /** Resolves when the operating system has it, to the files that this completed. */
   write(batch: ArrowBatch): Promise<Coded<Array<ArrowFile>>>
   /** Completes the file that is being written, if it is old enough. */
