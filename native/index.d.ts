@@ -73,6 +73,8 @@ export declare class MemoryDatabase {
   static open(path: string, options: string): Promise<Coded<MemoryDatabase>>
   /** `requests` is JSON: arrays of operations, each array atomic. Calls that overlap are done in their order. */
   write(requests: string): Promise<Coded<MemoryWritten>>
+  /** The same, of long texts: the bytes, which are UTF-8, must not change meanwhile. */
+  writeBytes(requests: Buffer): Promise<Coded<MemoryWritten>>
   /** `asked` is JSON: what is kept of each vector. The arrays are only looked at, and must not change meanwhile. */
   embed(asked: string, vectors: Array<Float32Array>): Promise<Coded<MemoryWritten>>
   /**

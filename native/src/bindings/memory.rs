@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use napi::Env;
-use napi::bindgen_prelude::{AsyncTask, Float32Array, PromiseRaw, spawn_blocking};
+use napi::bindgen_prelude::{AsyncTask, Buffer, Float32Array, PromiseRaw, spawn_blocking};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 
@@ -112,6 +112,28 @@ impl MemoryDatabase {
         env.spawn_future(async move {
             Ok(match opened {
                 Some((place, database)) => waiting(move || Ok(database.write_text(place, &requests)?.into())).await,
+                None => Coded(Err(MemoryError::Closed.into())),
+            })
+        })
+    }
+
+    /// The same, of long texts: the bytes, which are UTF-8, must not change meanwhile.
+    #[napi(ts_return_type = "Promise<Coded<MemoryWritten>>")]
+    pub fn write_bytes<'env>(
+        &self,
+        env: &'env Env,
+        requests: Buffer,
+    ) -> napi::Result<PromiseRaw<'env, Coded<MemoryWritten>>> {
+        let opened = self.opened().map(|database| (database.place(), database));
+        env.spawn_future(async move {
+            Ok(match opened {
+                Some((place, database)) => {
+                    let write = move || {
+                        let text = std::str::from_utf8(&requests).map_err(|error| EngineError::internal(&error))?;
+                        Ok(database.write_text(place, text)?.into())
+                    };
+                    waiting(write).await
+                }
                 None => Coded(Err(MemoryError::Closed.into())),
             })
         })

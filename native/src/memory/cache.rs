@@ -83,12 +83,12 @@ impl Cache {
     }
 
     /// What a commit made of documents: called after it, before it is acknowledged.
-    pub fn publish(&self, documents: impl Iterator<Item = (Bytes, Record)>) {
+    pub fn publish<'a>(&self, documents: impl IntoIterator<Item = (&'a Bytes, &'a Record)>) {
         let _filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
         for (document, record) in documents {
-            self.stripe(&document).fetch_add(1, Ordering::AcqRel);
+            self.stripe(document).fetch_add(1, Ordering::AcqRel);
             if self.entries.contains_key(&document[..]) {
-                self.entries.insert(document[..].into(), record);
+                self.entries.insert(document[..].into(), record.clone());
             }
         }
     }
@@ -125,11 +125,11 @@ mod tests {
     fn a_late_reader_does_not_bring_the_past_back() {
         let cache = Cache::new(10_000);
         let mark = cache.mark(b"a");
-        cache.publish([(Bytes::from(&b"a"[..]), record("2"))].into_iter());
+        cache.publish([(&Bytes::from(&b"a"[..]), &record("2"))]);
         cache.fill(b"a", mark, &record("1"));
         assert!(cache.get(b"a").is_none());
         cache.fill(b"a", cache.mark(b"a"), &record("2"));
-        cache.publish([(Bytes::from(&b"a"[..]), record("3"))].into_iter());
+        cache.publish([(&Bytes::from(&b"a"[..]), &record("3"))]);
         assert_eq!(cache.get(b"a").unwrap().json(), "3");
         for number in 0..1000 {
             let key = format!("k{number}");

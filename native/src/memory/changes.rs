@@ -229,12 +229,13 @@ impl Database {
         let kept = self.options.changes_kept.max(1);
         loop {
             let store = self.store()?;
-            let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut still = self.still();
+            let log_len = still.log_len();
             // It may be a tenth longer: then many go at once.
-            if writer.log_len <= kept + kept / 10 {
+            if *log_len <= kept + kept / 10 {
                 return Ok(());
             }
-            let excess = ((writer.log_len - kept) as usize).min(LOOK_MAX);
+            let excess = ((*log_len - kept) as usize).min(LOOK_MAX);
             let (mut last, mut batch) = (trimmed(&store)?, store.kv.batch());
             for row in store.changes.range((last + 1).to_be_bytes().to_vec()..).take(excess) {
                 let (key, _) = row?;
@@ -242,10 +243,10 @@ impl Database {
                 batch.remove(&store.changes, key);
             }
             batch.put(&store.meta, TRIMMED, last.to_be_bytes());
-            let left = writer.log_len - excess as u64;
+            let left = *log_len - excess as u64;
             batch.put(&store.meta, LENGTH, left.to_be_bytes());
             batch.commit()?;
-            writer.log_len = left;
+            *log_len = left;
         }
     }
 }

@@ -17,7 +17,7 @@ use super::retention::Retention;
 use super::spaces::{Counts, Spaces};
 use super::suggest::Suggest;
 use super::views::Views;
-use super::write::{Queue, Writer};
+use super::write::{Publisher, Queue, Writer};
 use super::{MemoryError, Result};
 use crate::kv::{self, Kv, Space, Sync};
 
@@ -145,6 +145,7 @@ pub struct Database {
     pub(super) line: Line,
     pub(super) queue: Queue,
     pub(super) writer: Mutex<Writer>,
+    pub(super) publisher: Mutex<Publisher>,
     /// The last stamp that readers see.
     pub(super) published: AtomicU64,
     pub(super) spaces: RwLock<Spaces>,
@@ -178,7 +179,8 @@ impl Database {
             cache: Cache::new(options.memory_bytes / 4),
             line: Line::default(),
             queue: Queue::default(),
-            writer: Mutex::new(Writer::new(last, log_len)),
+            writer: Mutex::new(Writer::new(last)),
+            publisher: Mutex::new(Publisher { log_len }),
             published: AtomicU64::new(last),
             spaces: RwLock::new(spaces),
             retentions: RwLock::new(super::retention::read_all(&store)?),

@@ -180,7 +180,7 @@ impl Database {
         let store = self.store()?;
         let all = names::all(namespace)?;
         let path = Path(path.into());
-        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let _still = self.still();
         let base = base(namespace, &path);
         let mut batch = store.kv.batch();
         for found in store.documents.prefix(&all) {
@@ -207,7 +207,7 @@ impl Database {
     pub fn drop_index(&self, namespace: &str, path: &str) -> Result<()> {
         let store = self.store()?;
         let path = Path(path.into());
-        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let _still = self.still();
         let known = {
             let mut indexes = self.indexes.write().unwrap_or_else(PoisonError::into_inner);
             indexes.0.get_mut(namespace).is_some_and(|paths| paths.remove(&path))

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::database::{Database, Store, damaged, now};
 use super::record::Record;
 use super::spaces::Change;
-use super::write::{Operation, Writer, expiry_key};
+use super::write::{Operation, Still, expiry_key};
 use super::{MemoryError, Result, names};
 
 /// What is kept of a namespace's history.
@@ -88,7 +88,7 @@ impl Database {
         let mut from = base.clone();
         loop {
             let store = self.store()?;
-            let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let still = self.still();
             let mut doomed = Vec::new();
             let mut purged = Vec::new();
             let end = names::behind(&base).unwrap_or_default();
@@ -109,7 +109,7 @@ impl Database {
                 }
             }
             given_up += doomed.len() as u64;
-            self.remove(&store, &writer, namespace, doomed, &purged)?;
+            self.remove(&store, &still, namespace, doomed, &purged)?;
             match next {
                 Some(next) => from = next,
                 None => return Ok(given_up),
@@ -145,7 +145,7 @@ impl Database {
     fn remove(
         &self,
         store: &Store,
-        _writer: &Writer,
+        _still: &Still<'_>,
         namespace: &str,
         doomed: Vec<Doomed>,
         purged: &[Vec<u8>],

@@ -26,7 +26,7 @@ impl Database {
         let store = self.store()?;
         // Between two commits: counts and versions are of the same moment.
         let (snapshot, spaces) = {
-            let _writer = self.writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let _still = self.still();
             let spaces = self.spaces.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
             (store.kv.snapshot(), spaces)
         };

@@ -1,9 +1,16 @@
-//! Puts and deletes. Whoever comes while a commit runs waits in the queue; who waited longest commits then for
+//! Puts and deletes. Whoever comes while a commit is made waits in the queue; who waited longest makes the next one, of
 //! all: that is the group commit. A request is atomic, has one stamp, and names a key once.
+//!
+//! ```text
+//! staged (one at a time) -> published (one at a time, in the same order)
+//! ```
+//!
+//! While one commit is brought to the disk the next is staged: it looks first into what the one before made. Should that
+//! one fail, so does what was built upon it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -218,18 +225,54 @@ impl Drop for Taken {
     }
 }
 
-/// What the one who commits knows.
+/// What the one who stages knows.
 pub(super) struct Writer {
     stamp: u64,
-    /// Rows of the log.
-    pub log_len: u64,
     /// What was on the disk when it was looked at, and what was written since.
     disk: Option<(u64, u64)>,
+    /// The commit before, which readers may not see yet.
+    before: Option<Arc<Staged>>,
+}
+
+/// What the one who publishes knows.
+pub(super) struct Publisher {
+    /// Rows of the log.
+    pub log_len: u64,
+}
+
+/// As long as it lasts nothing is staged or published.
+pub(super) struct Still<'a> {
+    _writer: MutexGuard<'a, Writer>,
+    publisher: MutexGuard<'a, Publisher>,
+}
+
+impl Still<'_> {
+    pub fn log_len(&mut self) -> &mut u64 {
+        &mut self.publisher.log_len
+    }
+}
+
+/// What a commit makes of documents.
+type Made = HashMap<Bytes, Record, Xxh3DefaultBuilder>;
+
+/// A commit that others are built upon.
+struct Staged {
+    made: Made,
+    /// Set when it is through: why it failed, if it did.
+    failure: OnceLock<Option<MemoryError>>,
+}
+
+impl Staged {
+    /// Not before it had its turn.
+    fn check(&self) -> Result<()> {
+        // One that ended in a panic has said nothing.
+        self.failure.get().cloned().unwrap_or(Some(MemoryError::Closed)).map_or(Ok(()), Err)
+    }
 }
 
 impl Writer {
-    pub fn new(last: u64, log_len: u64) -> Writer {
-        Writer { stamp: last, log_len, disk: None }
+    pub fn new(last: u64) -> Writer {
+        Writer { stamp: last, disk: None, before: None }
     }
 
     /// Rises always, also when the clock does not. No stamp is a whole millisecond, so that one means its
@@ -244,12 +287,13 @@ impl Writer {
 /// A commit in the making.
 struct Stage {
     batch: Batch,
-    /// What it made of documents.
-    made: HashMap<Bytes, Record, Xxh3DefaultBuilder>,
+    made: Made,
     counts: BTreeMap<String, Change>,
     bytes: u64,
     /// Rows for the log.
     rows: u64,
+    /// Its last.
+    stamp: u64,
 }
 
 impl Database {
@@ -295,11 +339,11 @@ impl Database {
         if let Some(answers) = self.queue.enter(place, &ticket) {
             return answers;
         }
-        let _lead = Lead(&self.queue);
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let lead = Lead(&self.queue);
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let tickets = std::mem::take(&mut self.queue.0.lock().unwrap_or_else(PoisonError::into_inner).tickets);
         let mut taken = Taken(tickets);
-        let mut answers = self.commit(&mut writer, &taken.0).into_iter();
+        let mut answers = self.commit(lead, writer, &taken.0).into_iter();
         // Its own is the first: who leads has waited longest.
         taken.0.pop_front();
         let own = answers.next().unwrap_or_default();
@@ -312,22 +356,39 @@ impl Database {
     }
 
     /// Answers for each ticket.
-    fn commit(&self, writer: &mut Writer, tickets: &VecDeque<Arc<Ticket>>) -> Vec<Answers> {
+    fn commit(
+        &self,
+        lead: Lead<'_>,
+        mut writer: MutexGuard<'_, Writer>,
+        tickets: &VecDeque<Arc<Ticket>>,
+    ) -> Vec<Answers> {
         let requests: Vec<Vec<Vec<Operation>>> = tickets
             .iter()
             .map(|ticket| std::mem::take(&mut *ticket.requests.lock().unwrap_or_else(PoisonError::into_inner)))
             .collect();
         let committed = self.store().and_then(|store| {
             let (made, counts) = (HashMap::default(), BTreeMap::new());
-            let mut stage = Stage { batch: store.kv.batch(), made, counts, bytes: 0, rows: 0 };
-            let full = self.full(&store, writer)?;
+            let mut stage = Stage { batch: store.kv.batch(), made, counts, bytes: 0, rows: 0, stamp: 0 };
+            let full = self.full(&store, &mut writer)?;
             let mut answers = Vec::with_capacity(requests.len());
             for of_ticket in &requests {
-                let answer = |request: &Vec<Operation>| self.stage(&store, writer, &mut stage, request, full.as_ref());
-                answers.push(of_ticket.iter().map(answer).collect());
+                let mut answer =
+                    |request: &Vec<Operation>| self.stage(&store, &mut writer, &mut stage, request, full.as_ref());
+                answers.push(of_ticket.iter().map(&mut answer).collect());
             }
-            self.publish(&store, writer, stage)?;
-            Ok(answers)
+            stage.stamp = writer.stamp;
+            if let Some((_, written)) = &mut writer.disk {
+                *written += stage.bytes;
+            }
+            // From here on the commit before is through, and its turn is this one's.
+            let publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.before.take().map_or(Ok(()), |before| before.check())?;
+            let staged = Arc::new(Staged { made: std::mem::take(&mut stage.made), failure: OnceLock::new() });
+            writer.before = Some(staged.clone());
+            drop(writer);
+            drop(lead);
+            let published = self.publish(&store, publisher, stage, &staged);
+            published.map(|()| answers)
         });
         // Those that failed by themselves are not there either.
         committed.unwrap_or_else(|error| {
@@ -358,7 +419,12 @@ impl Database {
             let operation = &request[place];
             let current = match stage.made.get(operation.document.as_slice()) {
                 Some(record) => Some(record.clone()),
-                None => self.overwritten(store, &operation.document)?,
+                None => {
+                    match writer.before.as_ref().and_then(|before| before.made.get(operation.document.as_slice())) {
+                        Some(record) => Some(record.clone()),
+                        None => self.overwritten(store, &operation.document)?,
+                    }
+                }
             };
             self.check(store, operation, current.as_ref(), now, full)?;
             found.push(current);
@@ -412,6 +478,10 @@ impl Database {
                 let (expected, found) = (told(expected), told(found));
                 return Err(MemoryError::Conflict { namespace: namespace.into(), key: key.into(), expected, found });
             }
+        }
+        if !operation.causes.is_empty() {
+            // They may be of the commit before: when it is through, it can be seen.
+            drop(self.publisher.lock().unwrap_or_else(PoisonError::into_inner));
         }
         for cause in &operation.causes {
             self.version(store, &cause.document, cause.id)?;
@@ -473,11 +543,35 @@ impl Database {
         Ok(Outcome { version: Some(id), previous })
     }
 
-    /// Commits, and lets readers see it.
-    fn publish(&self, store: &Store, writer: &mut Writer, mut stage: Stage) -> Result<()> {
-        if stage.batch.is_empty() {
-            return Ok(());
+    /// No other commit is under way as long as it lasts.
+    pub(super) fn still(&self) -> Still<'_> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner);
+        // All that it made is in the store, where it may be changed now.
+        writer.before = None;
+        Still { _writer: writer, publisher }
+    }
+
+    /// Commits, and lets readers see it. Its turn ends with it.
+    fn publish(
+        &self,
+        store: &Store,
+        mut publisher: MutexGuard<'_, Publisher>,
+        stage: Stage,
+        staged: &Staged,
+    ) -> Result<()> {
+        let published =
+            if stage.batch.is_empty() { Ok(()) } else { self.commit_stage(store, &mut publisher, stage, &staged.made) };
+        // Nobody sets it twice.
+        let _ = staged.failure.set(published.as_ref().err().cloned());
+        // Who stages holds on to it, until it asks; without such a one nobody needs it.
+        if let Ok(mut writer) = self.writer.try_lock() {
+            writer.before = None;
         }
+        published
+    }
+
+    fn commit_stage(&self, store: &Store, publisher: &mut Publisher, mut stage: Stage, made: &Made) -> Result<()> {
         let mut counts = Vec::with_capacity(stage.counts.len());
         {
             let spaces = self.spaces.read().unwrap_or_else(PoisonError::into_inner);
@@ -488,16 +582,13 @@ impl Database {
                 counts.push((namespace, sum));
             }
         }
-        let log_len = writer.log_len + stage.rows;
+        let log_len = publisher.log_len + stage.rows;
         stage.batch.put(&store.meta, LENGTH, log_len.to_be_bytes());
         stage.batch.commit()?;
-        writer.log_len = log_len;
-        if let Some((_, written)) = &mut writer.disk {
-            *written += stage.bytes;
-        }
-        self.cache.publish(stage.made.into_iter());
+        publisher.log_len = log_len;
+        self.cache.publish(made);
         self.spaces.write().unwrap_or_else(PoisonError::into_inner).extend(counts);
-        self.published.store(writer.stamp, Ordering::Release);
+        self.published.store(stage.stamp, Ordering::Release);
         self.watchers.wake();
         Ok(())
     }

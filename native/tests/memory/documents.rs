@@ -123,20 +123,35 @@ fn many_writers_share_a_commit_and_none_is_lost() {
     let folder = Folder::new("group");
     let database = open(&folder);
     put(&database, "counter", json!(0));
+    let writing = std::sync::atomic::AtomicUsize::new(8);
     std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
+        // Who looks in between sees whole commits, and gives up what nobody is building upon.
+        scope.spawn(|| {
+            while writing.load(std::sync::atomic::Ordering::Relaxed) > 0 {
+                assert_eq!(database.verify().unwrap().problems, Vec::<String>::new());
+                asked(&database, json!({"retain": {"namespace": "beside", "retention": {"versions": 2}}}));
+                asked(&database, json!({"compact": null}));
+            }
+        });
+        for writer in 0..8 {
+            let (database, writing) = (&database, &writing);
+            scope.spawn(move || {
                 for _ in 0..25 {
                     loop {
-                        let newest = asked(&database, json!({"history": {"namespace": "n", "key": "counter", "limit": 1}}));
+                        let newest = asked(database, json!({"history": {"namespace": "n", "key": "counter", "limit": 1}}));
                         let next = newest[0]["value"].as_u64().unwrap() + 1;
-                        let request = json!([{"put": {"namespace": "n", "key": "counter", "value": next, "ifVersion": newest[0]["version"]}}]);
-                        match write(&database, request) {
+                        let request = json!([
+                            {"put": {"namespace": "n", "key": "counter", "value": next, "ifVersion": newest[0]["version"]}},
+                            {"put": {"namespace": "beside", "key": next.to_string(), "value": writer}},
+                            {"put": {"namespace": "beside", "key": "last", "value": writer}},
+                        ]);
+                        match write(database, request) {
                             Ok(_) => break,
                             Err(error) => assert_eq!(code::<()>(Err(error)), ErrorCode::Conflict),
                         }
                     }
                 }
+                writing.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
             });
         }
     });
@@ -145,6 +160,8 @@ fn many_writers_share_a_commit_and_none_is_lost() {
         asked(&database, json!({"history": {"namespace": "n", "key": "counter"}})).as_array().unwrap().len(),
         201
     );
+    assert_eq!(asked(&database, json!({"keys": {"namespace": "beside"}}))["keys"].as_array().unwrap().len(), 201);
+    assert_eq!(database.verify().unwrap().problems, Vec::<String>::new());
 }
 
 #[test]

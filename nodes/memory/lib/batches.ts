@@ -1,5 +1,6 @@
 /** Calls of one turn of the event loop cross into the engine together: one crossing costs as much as fifty. */
 import type { MemoryDatabase } from '#native'
+import { withBytes } from '../../shared/bytes'
 import { EngineError, toEngineError } from '../../shared/errors'
 
 /** Of the text of writes that cross together. */
@@ -85,7 +86,11 @@ export class Writes extends Batches<Outcome[]> {
   }
 
   protected override async cross(batch: Waiting<Outcome[]>[]): Promise<void> {
-    const { outcomes, failures } = await this.database.write(`[${batch.map(({ text }) => text).join()}]`)
+    const text = `[${batch.map(({ text }) => text).join()}]`
+    const { outcomes, failures } =
+      text.length < LONG
+        ? await this.database.write(text)
+        : await withBytes(text, (bytes) => this.database.writeBytes(bytes))
     const failed = new Map(failures.map((failure) => [failure.request, failure]))
     const told = JSON.parse(outcomes) as (Outcome[] | null)[]
     for (const [place, { resolve, reject }] of batch.entries()) {

@@ -3,6 +3,7 @@
  * native/src/bindings/tasks.rs. What is sent and reported in one turn of the event loop crosses at once.
  */
 import type { TaskQueue } from '#native'
+import { withBytes } from '../../shared/bytes'
 import { EngineError, toEngineError } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
 import type { Broker, Command, Report, Taken, Taker, TakerEars, TakerOptions, TaskEvent, TaskInfo } from './broker'
@@ -205,8 +206,9 @@ export class Embedded implements Broker {
     const ids = new Array<string>(messages.length).fill('')
     if (messages.length === 0) return ids
     this.sends.flush()
-    const lines = Buffer.from(messages.join('\n'))
-    const odd = await this.ask<Odd[]>((ticket) => this.queue.sendAll(ticket, lines))
+    const odd = await withBytes(messages.join('\n'), (lines) =>
+      this.ask<Odd[]>((ticket) => this.queue.sendAll(ticket, lines)),
+    )
     for (const { index, id } of odd) ids[index] = id ?? ''
     return ids
   }
