@@ -12,9 +12,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use foldhash::fast::RandomState;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
 use super::changes::LENGTH;
 use super::database::{Database, Store, now};
@@ -253,7 +253,7 @@ impl Still<'_> {
 }
 
 /// What a commit makes of documents.
-type Made = HashMap<Bytes, Record, Xxh3DefaultBuilder>;
+type Made = HashMap<Bytes, Record, RandomState>;
 
 /// A commit that others are built upon.
 struct Staged {
