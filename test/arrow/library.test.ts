@@ -11,6 +11,28 @@ const one = (type: string, nullable = true) => [{ name: 'c', type, nullable }]
 const fails = (code: string) => (error: unknown) => error instanceof EngineError && error.code === code
 const values = async (batch: arrow.Batch, options?: arrow.RowOptions) => (await batch.toRows(options)).map(({ c }) => c)
 
+/** Rows that take their time, and the most of them that were read in one turn of the event loop. */
+function watched(count: number): { rows: arrow.Row[]; most: () => number } {
+  let turn = 0
+  const next = () => {
+    turn += 1
+    if (read.length < count) setImmediate(next)
+  }
+  setImmediate(next)
+  const read: number[] = []
+  const rows = Array.from({ length: count }, (_, n) => ({
+    get é() {
+      read.push(turn)
+      const until = performance.now() + 0.1
+      while (performance.now() < until);
+      return n
+    },
+    t: `text ${n}`,
+  }))
+  const perTurn = () => read.map((one) => read.filter((other) => other === one).length)
+  return { rows, most: () => Math.max(...perTurn()) }
+}
+
 describe('arrow.Schema', () => {
   it('is declared in three ways', async () => {
     const declared = Schema.of([
@@ -43,6 +65,28 @@ describe('arrow.Schema', () => {
     await assert.rejects(Schema.infer([{ a: 1 }, { a: 'x' }]), fails('INVALID_OPTION'))
     await assert.rejects(Schema.infer([]), fails('INVALID_OPTION'))
     await assert.rejects(Schema.infer([5 as never]), fails('CONVERSION'))
+    const sparse = [null, {}, { a: 'é', b: '' }, { a: '\ud800' }, { c: new ArrayBuffer(9), a: '' }]
+    assert.equal(String(await Schema.infer(sparse.slice(1) as never)), 'a: utf8, b: utf8, c: binary')
+    await assert.rejects(Schema.infer(sparse as never), fails('CONVERSION'))
+  })
+
+  it('is inferred slice by slice, so that others have the thread between', async () => {
+    const { rows, most } = watched(640)
+    assert.equal(String(await Schema.infer(rows)), 'é: int64, t: utf8')
+    assert.ok(most() <= 64, `${most()} rows in one turn`)
+  })
+
+  it('is inferred from few rows where they are very large', async () => {
+    let read = 0
+    const large = Array.from({ length: 100_000 }, (_, n) => n)
+    const rows = Array.from({ length: 100 }, () => ({
+      get c() {
+        read += 1
+        return large
+      },
+    }))
+    assert.equal(String(await Schema.infer(rows)), 'c: list<int64>')
+    assert.ok(read < 20, `${read} rows`)
   })
 })
 
@@ -187,6 +231,13 @@ describe('arrow.Batch', () => {
     assert.throws(() => Batch.join(Schema.of(one('int16')), [batch]), fails('CONVERSION'))
     assert.equal(await batch.slice(0, 2).toNDJSON(), '{"c":0}\n{"c":1}\n')
     assert.deepEqual(await Batch.join(batch.schema, []).toRows(), [])
+  })
+
+  it('rows go slice by slice, so that others have the thread between', async () => {
+    const { rows, most } = watched(640)
+    const { batch } = await Batch.fromRows(rows, { schema: [{ name: 'é', type: 'int32' }], unknown: 'ignore' })
+    assert.equal(batch.numRows, 640)
+    assert.ok(most() <= 64, `${most()} rows in one turn`)
   })
 
   it('many rows go in pieces and keep their order', async () => {

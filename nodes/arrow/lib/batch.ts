@@ -5,6 +5,7 @@ import { fieldByField, isForeign, writtenByItself } from './foreign'
 import { Packer, type Row, type RowError, recycle, rowError } from './packer'
 import { converters, type RowOptions } from './reading'
 import { asBuffer, called, type Declared, Schema } from './schema'
+import { slices, turn } from './slices'
 
 /** What is done with rows. */
 export interface FromRowsOptions {
@@ -37,12 +38,6 @@ export interface ToIPCOptions {
 /** Whatever is a batch, or can become one. */
 export type BatchLike = Batch | Uint8Array | readonly Row[] | object
 
-/** The JavaScript thread is not held for much longer: long texts are encoded behind it, and memory is cleaned up within. */
-const SLICE_MS = 1.5
-/** A slice ends with the row that brings it to so many bytes: all its texts are one, which JavaScript bounds. */
-const SLICE_BYTES = 8 << 20
-/** So many rows are packed between two looks at the clock. */
-const LOOK_EVERY = 64
 const COPY_BELOW = 1 << 20
 const MAX_BYTES = 2 ** 30
 /** A piece of text that is parsed in one go. */
@@ -64,30 +59,19 @@ export class Batch {
     const ignore = options.unknown === 'ignore'
     const { ArrowBatch } = native()
     const packer = new Packer(schema.names, ignore)
-    const slices: Promise<{ batch: ArrowBatch; errors: { row: number; column: string; reason: number }[] }>[] = []
+    const packing: Promise<{ batch: ArrowBatch; errors: { row: number; column: string; reason: number }[] }>[] = []
     const starts: number[] = []
-    for (let row = 0; row < rows.length; ) {
-      if (row > 0) await turn()
-      const first = row
-      const until = performance.now() + SLICE_MS
-      while (row < rows.length && packer.size < SLICE_BYTES) {
-        const end = Math.min(row + LOOK_EVERY, rows.length)
-        for (; row < end && packer.size < SLICE_BYTES; row += 1) packer.row(rows[row])
-        if (performance.now() >= until) break
-      }
-      const packed = packer.finish((again) => {
-        for (let place = first; place < row; place += 1) again.row(rows[place])
-      })
+    for await (const { first, packed } of slices(packer, rows, 'row')) {
       const slice = ArrowBatch.pack(schema.handle, packed.values, packed.text, packed.rows, ignore)
       // Another one may fail first.
       slice.then(
         () => recycle(packed),
         () => {},
       )
-      slices.push(slice)
+      packing.push(slice)
       starts.push(first)
     }
-    const done = await called(Promise.all(slices))
+    const done = await called(Promise.all(packing))
     const rejected = done.flatMap(({ errors }, place) =>
       errors.map(({ row, column, reason }) => {
         const number = row + (starts[place] as number)
@@ -222,9 +206,6 @@ export class Batch {
     }
   }
 }
-
-/** Lets others have the JavaScript thread. */
-const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /** Collects rows until they are taken as one batch. Rows that do not fit are told of at once. */
 export class BatchBuilder {
