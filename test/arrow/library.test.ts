@@ -171,6 +171,49 @@ describe('arrow.Batch', () => {
     }
   })
 
+  it('never makes nulls of objects whose content is not in their properties', async () => {
+    class Private {
+      #x = 1
+      get x() {
+        return this.#x
+      }
+    }
+    const opaque = [
+      ...[new Set([1]), new URL('http://a/'), /x/, Object.assign(new Error('e'), { x: 1 }), new WeakMap()],
+      ...[new Private(), new String('ab'), new DataView(new ArrayBuffer(1)), Promise.resolve(1), new Date(0)],
+      vm.runInNewContext('new Set([1])'),
+    ]
+    for (const c of opaque) {
+      const name = c.constructor.name
+      await assert.rejects(Schema.infer([c]), fails('CONVERSION'), name)
+      if (!(c instanceof Date)) await assert.rejects(Schema.infer([{ c }]), fails('INVALID_OPTION'), name)
+      for (const type of ['struct<x: int8>', 'map<utf8, int8>', 'list<int8>']) {
+        const { rejected } = await Batch.fromRows([{ c }], { schema: one(type), unknown: 'ignore' })
+        assert.deepEqual([rejected[0]?.column, rejected[0]?.value, rejected[0]?.reason], ['c', c, 'kind'], name)
+      }
+    }
+    const [set] = opaque
+    const { rejected } = await Batch.fromRows([{ c: set }], { schema: one('list<int8>') })
+    assert.equal(rejected[0]?.message, 'row 0, column c: a Set is of a kind that the column does not take')
+    // A getter is a property for who names it.
+    for (const row of [...opaque, new Map([['x', 1]]), Buffer.from('x')] as object[]) {
+      const { batch, rejected } = await Batch.fromRows([row as never, { x: 2 }], {
+        schema: [{ name: 'x', type: 'int8' }],
+        unknown: 'ignore',
+      })
+      const isRead = row instanceof Private
+      assert.deepEqual(await batch.toRows(), isRead ? [{ x: 1 }, { x: 2 }] : [{ x: 2 }], row.constructor.name)
+      assert.deepEqual(
+        rejected.map(({ row, column, reason }) => [row, column, reason]),
+        isRead ? [] : [[0, '', 'kind']],
+      )
+    }
+    for (const row of [Object.create(null), vm.runInNewContext('({})'), {}]) {
+      const { batch } = await Batch.fromRows([row, { c: row }], { schema: one('struct<x: int8>') })
+      assert.deepEqual(await values(batch), [null, { x: null }])
+    }
+  })
+
   it('a half character in one text is told of, and its neighbours stay as they are', async () => {
     // The two halves would make a whole one if they met.
     const rows = [{ c: `${'x'.repeat(40)}\ud83d` }, { c: `\ude00${'y'.repeat(40)}` }, { c: 'fine' }, { c: 'fine' }]

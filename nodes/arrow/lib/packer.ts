@@ -190,6 +190,31 @@ function compile(columns: readonly string[], tags: Protocol['tags']): Compiled {
   }
 }
 
+/** Made by an object's braces, in whatever realm. */
+function isPlain(value: object): boolean {
+  const made = Object.getPrototypeOf(value)
+  return made === Object.prototype || made === null || Object.getPrototypeOf(made) === null
+}
+
+/** What it holds is not in its properties, whatever there is in them beside it. */
+function isSpecial(value: object): boolean {
+  return (
+    types.isMap(value) ||
+    types.isSet(value) ||
+    types.isDate(value) ||
+    types.isRegExp(value) ||
+    types.isPromise(value) ||
+    types.isNativeError(value) ||
+    types.isBoxedPrimitive(value) ||
+    types.isAnyArrayBuffer(value) ||
+    ArrayBuffer.isView(value)
+  )
+}
+
+function nameOf(value: object): string {
+  return `a ${value.constructor?.name || 'special object'}`
+}
+
 /** Writes rows of one schema, or rows whose schema is still to be found. */
 export class Packer {
   bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_SIZE)
@@ -229,7 +254,7 @@ export class Packer {
   row(row: unknown): void {
     this.rows += 1
     if (this.at + this.rowSize > this.bytes.length) this.reserve(this.rowSize)
-    if (row === null || typeof row !== 'object' || Array.isArray(row)) {
+    if (row === null || typeof row !== 'object' || Array.isArray(row) || (!isPlain(row) && this.isOpaque(row))) {
       this.bytes[this.at++] = this.kinds.odd
       return
     }
@@ -290,6 +315,14 @@ export class Packer {
     this.units = 0
     this.rows = 0
     this.compiled.forget()
+  }
+
+  /** Its columns would all be nulls. */
+  private isOpaque(row: object): boolean {
+    if (isSpecial(row)) return true
+    if (Object.keys(row).length > 0) return false
+    for (const name of this.known) if (name in row) return false
+    return true
   }
 
   /** A column of a row that the schema does not have. */
@@ -390,10 +423,8 @@ export class Packer {
       }
       return
     }
-    if (types.isSet(value) || types.isPromise(value) || types.isRegExp(value) || types.isNativeError(value)) {
-      return this.odd(`a ${value.constructor?.name ?? 'special object'}`)
-    }
     const keys = Object.keys(value)
+    if (isSpecial(value) || (keys.length === 0 && !isPlain(value))) return this.odd(nameOf(value))
     if (this.careful && !keys.every(isWellFormed)) return this.odd('a name with half a character')
     this.tag(tags.object)
     this.count(keys.length)
@@ -440,8 +471,14 @@ export function rowError(row: number, column: string, reason: number, given: unk
   const name = protocol().reasons[reason] as RowReason
   const value = column === '' ? given : at(given, column)
   const what = column === '' ? `row ${row}` : `row ${row}, column ${column}:`
-  const message = `${what} ${quote(value)} ${protocol().words[reason]}`
+  const message = `${what} ${shown(value)} ${protocol().words[reason]}`
   return { row, column, value, reason: name, code: 'CONVERSION', message }
+}
+
+/** JSON says nothing of a Map. */
+function shown(value: unknown): string {
+  const text = quote(value)
+  return text === '{}' && !isPlain(value as object) ? nameOf(value as object) : text
 }
 
 /** What stands at a path; the whole column where names make the path ambiguous. */
