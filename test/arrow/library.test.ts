@@ -6,7 +6,7 @@ import { Packer } from '../../nodes/arrow/lib/packer'
 import { generator } from '../shared/random'
 import { temporary } from './rig'
 
-const { Batch, BatchBuilder, Schema, Spool } = arrow
+const { Batch, BatchBuilder, FileWriter, Schema, Spool } = arrow
 const one = (type: string, nullable = true) => [{ name: 'c', type, nullable }]
 const fails = (code: string) => (error: unknown) => error instanceof EngineError && error.code === code
 const values = async (batch: arrow.Batch, options?: arrow.RowOptions) => (await batch.toRows(options)).map(({ c }) => c)
@@ -376,6 +376,47 @@ describe('arrow.Batch', () => {
       )
     }
   })
+})
+
+describe('options', () => {
+  const folder = temporary()
+  after(() => rmSync(folder, { recursive: true, force: true }))
+  const schema = one('int8')
+  const batch = Batch.from([{ c: 1 }], { schema })
+  const writer = { folder, prefix: 'x', maxBytes: 1 }
+  const calls: Record<string, (options: never) => unknown> = {
+    'Batch.fromRows': (options: object) => Batch.fromRows([], { schema, ...options }),
+    'Batch.from': (options: object) => Batch.from([], { schema, ...options }),
+    'Batch.fromIPC': async (options: object) => Batch.fromIPC(await (await batch).toIPC(), options),
+    toIPC: async (options: object) => (await batch).toIPC(options),
+    toRows: async (options: object) => (await batch).toRows(options),
+    toColumns: async (options: object) => (await batch).toColumns(options),
+    BatchBuilder: async (options: object) => new BatchBuilder(schema, options),
+    'Spool.open': async (options: object) => (await Spool.open({ folder, ...options })).close(),
+    'FileWriter.open': async (options: object) => (await FileWriter.open({ ...writer, ...options })).close(),
+  }
+  for (const [name, call] of Object.entries(calls)) {
+    it(`that are none are refused by ${name}`, async () => {
+      await call({} as never)
+      await assert.rejects(async () => call({ maxBytse: 5 } as never), { code: 'INVALID_OPTION', message: /maxBytse/ })
+    })
+  }
+
+  const wrong: [name: string, options: object][] = [
+    ['Batch.fromRows', { unknown: 'drop' }],
+    ['Batch.fromIPC', null as never],
+    ['BatchBuilder', { unknown: null }],
+    ['toIPC', { form: 'feather' }],
+    ['toIPC', { compression: 'gzip' }],
+    ['toRows', { times: 'Date' }],
+    ['Spool.open', { whenFull: 'drop' }],
+    ['Spool.open', { maxBytes: Number.NaN }],
+    ['FileWriter.open', { maxBytes: Number.NaN }],
+  ]
+  for (const [name, options] of wrong) {
+    it(`like ${JSON.stringify(options)} are refused by ${name}`, () =>
+      assert.rejects(async () => calls[name]?.(options as never), { code: 'INVALID_OPTION' }))
+  }
 })
 
 describe('bytes from anywhere', () => {

@@ -1,6 +1,7 @@
 import type { ArrowBatch } from '#native'
 import { EngineError, quote } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
+import { checkOptions, type Known } from '../../shared/options'
 import { fieldByField, isForeign, writtenByItself } from './foreign'
 import { Packer, type Row, type RowError, recycle, rowError } from './packer'
 import { converters, type RowOptions } from './reading'
@@ -38,6 +39,10 @@ export interface ToIPCOptions {
 /** Whatever is a batch, or can become one. */
 export type BatchLike = Batch | Uint8Array | readonly Row[] | object
 
+const UNKNOWN: Known<Pick<FromRowsOptions, 'unknown'>> = { unknown: ['error', 'ignore'] }
+const FROM_ROWS: Known<FromRowsOptions> = { schema: 'any', ...UNKNOWN }
+const FROM_IPC: Known<FromIPCOptions> = { maxBytes: 'any', copy: 'any' }
+const TO_IPC: Known<ToIPCOptions> = { form: ['stream', 'file'], compression: ['none', 'lz4', 'zstd'] }
 const COPY_BELOW = 1 << 20
 const MAX_BYTES = 2 ** 30
 /** A piece of text that is parsed in one go. */
@@ -55,6 +60,7 @@ export class Batch {
    * turned to null. Numbers are rounded for `float32` and `float16` only.
    */
   static async fromRows(rows: readonly Row[], options: FromRowsOptions = {}): Promise<Converted> {
+    checkOptions('Batch.fromRows', options, FROM_ROWS)
     const schema = options.schema ? Schema.of(options.schema) : await Schema.infer(rows)
     const ignore = options.unknown === 'ignore'
     const { ArrowBatch } = native()
@@ -84,6 +90,7 @@ export class Batch {
 
   /** An IPC stream or file, from anywhere: it is checked. Throws `INVALID_INPUT`, or `TOO_LARGE`. */
   static async fromIPC(bytes: Uint8Array, options: FromIPCOptions = {}): Promise<Batch> {
+    checkOptions('Batch.fromIPC', options, FROM_IPC)
     const buffer = asBuffer(bytes)
     const { maxBytes = MAX_BYTES, copy = buffer.length < COPY_BELOW } = options
     return new Batch(await called(native().ArrowBatch.fromIpc(buffer, copy, maxBytes)))
@@ -91,6 +98,7 @@ export class Batch {
 
   /** What is a batch, IPC bytes, rows, or a Table or RecordBatch of `apache-arrow`; rows that do not fit are an error. */
   static async from(source: BatchLike, options: FromRowsOptions = {}): Promise<Batch> {
+    checkOptions('Batch.from', options, FROM_ROWS)
     if (source instanceof Batch) return source
     if (source instanceof Uint8Array) return Batch.fromIPC(source)
     if (isForeign(source)) {
@@ -138,7 +146,9 @@ export class Batch {
     return new Batch(this.handle.slice(begin, Math.max(place(to) - begin, 0)))
   }
 
-  async toIPC({ form = 'stream', compression = 'none' }: ToIPCOptions = {}): Promise<Buffer> {
+  async toIPC(options: ToIPCOptions = {}): Promise<Buffer> {
+    checkOptions('toIPC', options, TO_IPC)
+    const { form = 'stream', compression = 'none' } = options
     return called(this.handle.toIpc(form, compression))
   }
 
@@ -217,6 +227,7 @@ export class BatchBuilder {
     schema: Declared | Schema,
     private readonly options: Pick<FromRowsOptions, 'unknown'> = {},
   ) {
+    checkOptions('a BatchBuilder', options, UNKNOWN)
     this.schema = Schema.of(schema)
   }
 

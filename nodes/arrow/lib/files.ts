@@ -1,5 +1,6 @@
 import type { ArrowFile, ArrowFileWriter } from '#native'
 import { native } from '../../shared/native'
+import { allJson } from '../../shared/options'
 import { Batch, type BatchLike } from './batch'
 import { called } from './schema'
 
@@ -27,7 +28,7 @@ export class FileWriter {
   private constructor(private readonly handle: ArrowFileWriter) {}
 
   static async open(options: FileWriterOptions): Promise<FileWriter> {
-    return new FileWriter(await called(native().ArrowFileWriter.open(JSON.stringify(options))))
+    return new FileWriter(await called(native().ArrowFileWriter.open(allJson(options))))
   }
 
   /** What a crash had left, and the opening completed. */

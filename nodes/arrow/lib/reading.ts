@@ -1,5 +1,6 @@
 /** Values as they leave a batch: what JSON has no kind for becomes what JavaScript has for it. */
 import { EngineError, quote } from '../../shared/errors'
+import { checkOptions, type Known } from '../../shared/options'
 import type { Row } from './packer'
 import type { Schema } from './schema'
 
@@ -12,6 +13,12 @@ export interface RowOptions {
   binary?: 'buffer' | 'base64'
 }
 
+const KNOWN: Known<RowOptions> = {
+  int64: ['bigint', 'string', 'number'],
+  times: ['iso', 'date'],
+  binary: ['buffer', 'base64'],
+}
+
 type Change = (value: unknown) => unknown
 
 /** What has to be changed in parsed rows; undefined where nothing has. */
@@ -19,6 +26,7 @@ export function converters(
   schema: Schema,
   options: RowOptions,
 ): { row: ((row: Row) => void) | undefined; values: (Change | undefined)[] } {
+  checkOptions('rows', options, KNOWN)
   const values = schema.columns.map(({ type }) => new TypeReader(type, options).read())
   const changes = schema.columns.flatMap(({ name }, place) => {
     const change = values[place]

@@ -1,6 +1,7 @@
 import type { Spool as SpoolHandle, SpoolStats } from '#native'
 import { EngineError, toEngineError } from '../../shared/errors'
 import { native } from '../../shared/native'
+import { allJson, checkOptions, type Known } from '../../shared/options'
 import { Batch, type BatchLike } from './batch'
 import { called } from './schema'
 
@@ -24,6 +25,10 @@ export interface Spooled {
   data: Buffer
 }
 
+const KNOWN: Known<SpoolOptions> = {
+  ...{ folder: 'any', maxBytes: 'any', syncMs: 'any' },
+  whenFull: ['block', 'drop-oldest', 'refuse'],
+}
 const READ_BYTES = 16 << 20
 
 /** Batches that have to leave and cannot yet, on disk. What was appended leaves only when it is acknowledged. */
@@ -40,9 +45,11 @@ export class Spool {
     private readonly blocks: boolean,
   ) {}
 
-  static async open({ folder, maxBytes, syncMs, whenFull = 'block' }: SpoolOptions): Promise<Spool> {
+  static async open(options: SpoolOptions): Promise<Spool> {
+    checkOptions('a spool', options, KNOWN)
+    const { folder, maxBytes, syncMs, whenFull = 'block' } = options
     const engine = { maxBytes, syncMs, whenFull: whenFull === 'block' ? 'refuse' : whenFull }
-    return new Spool(await called(native().Spool.open(folder, JSON.stringify(engine))), whenFull === 'block')
+    return new Spool(await called(native().Spool.open(folder, allJson(engine))), whenFull === 'block')
   }
 
   /** Takes a batch; resolves to its number when it is safe. IPC bytes go as they are, and must not change meanwhile. */
