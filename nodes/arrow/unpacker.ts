@@ -2,7 +2,8 @@
 import { EngineError, quote } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
-import { Batch, type Row, type RowOptions } from './lib'
+import { flattener } from './flat'
+import { Batch, type RowOptions } from './lib'
 import type { rowsConfig } from './rows.config'
 
 type RowsHost = Host<(typeof rowsConfig)['fields']>
@@ -63,7 +64,7 @@ export class Unpacker {
     const { output } = this.host.config
     if (output === 'ndjson') return batch.toNDJSON()
     const rows = await batch.toRows(this.options)
-    return output === 'csv' ? rows.map(flat) : rows
+    return output === 'csv' ? rows.map(flattener(batch.schema.columns)) : rows
   }
 
   private async *each(batch: Batch): AsyncGenerator<unknown> {
@@ -72,7 +73,8 @@ export class Unpacker {
       for (const line of (await batch.toNDJSON()).split('\n')) if (line) yield `${line}\n`
       return
     }
-    for await (const rows of batch.rows(this.options)) for (const row of rows) yield output === 'csv' ? flat(row) : row
+    const flat = output === 'csv' ? flattener(batch.schema.columns) : undefined
+    for await (const rows of batch.rows(this.options)) for (const row of rows) yield flat ? flat(row) : row
   }
 
   private show(): void {
@@ -81,17 +83,4 @@ export class Unpacker {
       return { fill: 'green', shape: 'dot', text: this.host.text('status.rows', { rows: short(this.rows) }) }
     })
   }
-}
-
-/** One level: objects become columns `a.b`, lists are JSON. */
-function flat(row: Row): Row {
-  const found: Row = {}
-  const visit = (path: string, value: unknown) => {
-    if (Array.isArray(value)) found[path] = JSON.stringify(value)
-    else if (value !== null && typeof value === 'object') {
-      for (const [name, inner] of Object.entries(value)) visit(`${path}.${name}`, inner)
-    } else found[path] = value
-  }
-  for (const [name, value] of Object.entries(row)) visit(name, value)
-  return found
 }
