@@ -153,7 +153,7 @@ export class Shipper implements TableUser {
   }
 
   /** Their message is complete long since: this one is of its own. */
-  refused({ file, rows, failed }: Aside): void {
+  refused({ file, rows, readable, failed }: Aside): void {
     const failedCount = count(failed)
     this.failedRows += failedCount
     const { table } = this.table.options
@@ -164,7 +164,8 @@ export class Shipper implements TableUser {
     const { node, text } = this.host
     if (this.hearsFailures) node.send([null, message] as never)
     else {
-      node.error(new EngineError(code, text('failure.refused', { rows: failedCount, file, reason })), message as never)
+      const key = readable ? 'failure.refused' : 'failure.unreadable'
+      node.error(new EngineError(code, text(key, { rows: failedCount, file, reason })), message as never)
     }
     this.show()
   }
