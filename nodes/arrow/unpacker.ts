@@ -2,6 +2,7 @@
 import { EngineError, quote } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
+import { Turns } from '../shared/turns'
 import { flattener } from './flat'
 import { Batch, type RowOptions } from './lib'
 import type { rowsConfig } from './rows.config'
@@ -11,20 +12,18 @@ type RowsHost = Host<(typeof rowsConfig)['fields']>
 export class Unpacker {
   private rows = 0
   /** One batch after the other: what comes first leaves first. */
-  private turn: Promise<unknown> = Promise.resolve()
+  private readonly turns = new Turns()
 
   constructor(private readonly host: RowsHost) {
     this.show()
   }
 
   input(message: Message, reply: Reply): Promise<void> {
-    const done = this.turn.then(() => this.unpack(message, reply))
-    this.turn = done.catch(() => {})
-    return done
+    return this.turns.take(() => this.unpack(message, reply))
   }
 
   async close(): Promise<void> {
-    await this.turn
+    await this.turns.ended()
   }
 
   private async unpack(message: Message, reply: Reply): Promise<void> {

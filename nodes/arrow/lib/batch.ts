@@ -2,6 +2,7 @@ import type { ArrowBatch } from '#native'
 import { EngineError, quote } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
 import { checkOptions, type Known } from '../../shared/options'
+import { Turns } from '../../shared/turns'
 import { fieldByField, isForeign, writtenByItself } from './foreign'
 import { Packer, type Row, type RowError, recycle, rowError } from './packer'
 import { converters, type RowOptions } from './reading'
@@ -221,7 +222,7 @@ export class Batch {
 export class BatchBuilder {
   readonly schema: Schema
   private parts: Batch[] = []
-  private turn: Promise<unknown> = Promise.resolve()
+  private readonly turns = new Turns()
 
   constructor(
     schema: Declared | Schema,
@@ -241,18 +242,16 @@ export class BatchBuilder {
 
   /** Adds rows in the order of the calls; the places in the errors are those within this call's rows. */
   append(rows: readonly Row[]): Promise<RowError[]> {
-    const added = this.turn.then(async () => {
+    return this.turns.take(async () => {
       const { batch, rejected } = await Batch.fromRows(rows, { ...this.options, schema: this.schema })
       this.parts.push(batch)
       return rejected
     })
-    this.turn = added.catch(() => {})
-    return added
   }
 
   /** All rows that were added; it is empty then. */
   async finish(): Promise<Batch> {
-    await this.turn
+    await this.turns.ended()
     return Batch.join(this.schema, this.parts.splice(0))
   }
 }

@@ -1,6 +1,7 @@
 import type { ArrowFile, ArrowFileWriter } from '#native'
 import { native } from '../../shared/native'
 import { allJson } from '../../shared/options'
+import { Turns } from '../../shared/turns'
 import { Batch, type BatchLike } from './batch'
 import { called } from './schema'
 
@@ -23,7 +24,7 @@ export type WrittenFile = ArrowFile
 /** Writes batches to Arrow files, which are whole or not there. What a crash leaves is completed at the next opening. */
 export class FileWriter {
   /** One batch after the other, in the order of the calls. */
-  private turn: Promise<unknown> = Promise.resolve()
+  private readonly turns = new Turns()
 
   private constructor(private readonly handle: ArrowFileWriter) {}
 
@@ -57,8 +58,6 @@ export class FileWriter {
   }
 
   private inTurn(call: () => Promise<WrittenFile[]>): Promise<WrittenFile[]> {
-    const done = this.turn.then(() => called(call()))
-    this.turn = done.catch(() => {})
-    return done
+    return this.turns.take(() => called(call()))
   }
 }
