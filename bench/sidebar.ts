@@ -1,6 +1,7 @@
 /**
- * What the sidebar costs while it shows 1,000 items that change each second: the page's own process, and Node-RED. Each beside
- * the same flow while another tab of the sidebar is shown; the difference is what the sidebar takes.
+ * What the sidebar costs while it shows 1,000 items that change each second: CPU time of the page's own process, and of
+ * Node-RED. Each of the sections with many items in sight, beside the same flow while another tab of the sidebar is shown; the
+ * difference is what the sidebar takes.
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import { launch } from '../test/editor/chromium'
@@ -13,38 +14,48 @@ const ROUNDS = 3
 const FILLED_MS = 120_000
 const ROUND_MS = Number(process.env.MILLRACE_BENCH_MS ?? 20_000)
 /** Connections, queues of tasks, namespaces of documents. */
+const TITLES = ['Connections', 'Tasks', 'Memory']
+const OTHER = 'another tab'
 const ITEMS = { connections: 400, queues: 300, namespaces: 300 }
 
+const { queues, namespaces } = ITEMS
 const fill = `
-const { queues, namespaces } = ${JSON.stringify(ITEMS)}
-for (let n = 0; n < queues; n += 1) node.send([{ topic: 'any', queue: 'queue-' + n, payload: n }])
-for (let n = 0; n < namespaces; n += 1) node.send([null, { namespace: 'space-' + n, topic: 'key', payload: { n } }])
+for (let n = 0; n < ${namespaces}; n += 1) node.send([null, { namespace: 'space-' + n, topic: 'key', payload: { n } }])
+node.send([{ topic: 'any', payload: 0 }])
 `
 /** What is live: one of each, each second. */
 const change = `
 const n = (context.get('n') ?? 0) + 1
 context.set('n', n)
-const { queues, namespaces } = ${JSON.stringify(ITEMS)}
-return [{ topic: 'any', queue: 'queue-' + (n % queues), payload: n }, { namespace: 'space-' + (n % namespaces), topic: 'key', payload: { n } }]
+const sent = Array(${queues + 1}).fill(null)
+sent[n % ${queues}] = { topic: 'any', payload: n }
+sent[${queues}] = { namespace: 'space-' + (n % ${namespaces}), topic: 'key', payload: { n } }
+return sent
 `
 
 function flow(): Json[] {
   const inject = { type: 'inject', props: [{ p: 'payload' }], once: true, onceDelay: 0.1 }
   const place = { namespaceType: 'msg', namespace: 'namespace', keyType: 'msg', key: 'topic' }
+  // Where the editor does not draw them.
+  const sends = Array.from({ length: queues }, (_, n) => {
+    const place = { z: 'sends', x: 200, y: 40 * n }
+    return { id: `s${n}`, type: 'millrace-tasks-send', broker: 'broker', queue: `queue-${n}`, ...place, wires: [[]] }
+  })
   const nodes: Record<string, Json> = {
     start: { ...inject, wires: [['fill']] },
-    fill: { type: 'function', func: fill, outputs: 2, wires: [['send'], ['write']] },
+    fill: { type: 'function', func: fill, outputs: 2, wires: [sends.map(({ id }) => id), ['write']] },
     second: { ...inject, repeat: '1', wires: [['change']] },
-    change: { type: 'function', func: change, outputs: 2, wires: [['send'], ['write']] },
-    send: { type: 'millrace-tasks-send', broker: 'broker', wires: [[]] },
+    change: { type: 'function', func: change, outputs: queues + 1, wires: [...sends.map(({ id }) => [id]), ['write']] },
     write: { type: 'millrace-memory-write', store: 'store', ...place, wires: [[], []] },
   }
   const embedder = { type: 'millrace-memory-embedder', url: 'http://127.0.0.1:9/v1', model: 'any' }
   return [
     { id: 'tab', type: 'tab', label: 'live' },
+    { id: 'sends', type: 'tab', label: 'sends' },
     { id: 'broker', type: 'millrace-tasks-broker', path: 'sidebar' },
     { id: 'store', type: 'millrace-memory-store', path: 'sidebar-memory' },
     ...Array.from({ length: ITEMS.connections }, (_, n) => ({ id: `c${n}`, name: `embedder ${n}`, ...embedder })),
+    ...sends,
     ...Object.entries(nodes).map(([id, node], at) => ({ id, z: 'tab', x: 200, y: 60 * at + 60, ...node })),
   ]
 }
@@ -69,8 +80,7 @@ async function main(): Promise<void> {
       const page = metrics.find(({ name }) => name === 'ProcessTime')?.value ?? Number.NaN
       return { page: page * 1000, server: await runtime.ask<number>('cpu') }
     }
-    const measure = async (action: string): Promise<Took> => {
-      await editor.act(action)
+    const measure = async (): Promise<Took> => {
       // What is drawn at first is no matter.
       await wait(ROUND_MS / 4)
       const [before, begun] = [await cpu(), performance.now()]
@@ -78,29 +88,44 @@ async function main(): Promise<void> {
       const [after, took] = [await cpu(), performance.now() - begun]
       return { page: (after.page - before.page) / took, server: (after.server - before.server) / took }
     }
-    await editor.act('millrace:show-sidebar')
     const section = (title: string) =>
       editor.page.locator('.millrace-section', { has: editor.page.locator('summary', { hasText: title }) })
+    const show = (title: string) => section(title).evaluate((element) => element.scrollIntoView())
+    await editor.act('millrace:show-sidebar')
     await section('Connections').getByText('and 352 more').waitFor()
+    await show('Tasks')
+    await section('Tasks')
+      .getByText(/and \d+ more/)
+      .first()
+      .waitFor()
+    await show('Memory')
     await section('Memory')
       .locator('[data-key=keys] b', { hasText: String(ITEMS.namespaces) })
       .waitFor()
 
-    const rounds: { shown: Took; other: Took }[] = []
+    const rounds: Record<string, Took>[] = []
     for (let round = 0; round < ROUNDS; round += 1) {
-      const other = await measure('core:show-info-tab')
-      rounds.push({ other, shown: await measure('millrace:show-sidebar') })
+      await editor.act('core:show-info-tab')
+      const took: Record<string, Took> = { [OTHER]: await measure() }
+      await editor.act('millrace:show-sidebar')
+      for (const title of TITLES) {
+        await show(title)
+        took[title] = await measure()
+      }
+      rounds.push(took)
     }
-    const percent = (of: (round: (typeof rounds)[number]) => number) => {
+    const percent = (of: (round: Record<string, Took>) => number) => {
       const all = rounds.map((round) => of(round) * 100)
       return `${median(all).toFixed(2)} (${Math.min(...all).toFixed(2)}–${Math.max(...all).toFixed(2)})`
     }
     console.log(`1,000 items, ${ROUNDS} × ${ROUND_MS / 1000} s, % of a core, median (least–most)`)
     for (const part of ['page', 'server'] as const) {
-      const shown = percent(({ shown }) => shown[part])
-      const other = percent(({ other }) => other[part])
-      const more = percent(({ shown, other }) => shown[part] - other[part])
-      console.log(`  ${part.padEnd(7)} sidebar ${shown}, another tab ${other}, more ${more}`)
+      const of = (title: string) => (round: Record<string, Took>) => round[title]?.[part] ?? Number.NaN
+      console.log(`  ${part.padEnd(7)} ${OTHER} ${percent(of(OTHER))}`)
+      for (const title of TITLES) {
+        const more = percent((round) => of(title)(round) - of(OTHER)(round))
+        console.log(`  ${part.padEnd(7)} ${title.padEnd(11)} ${percent(of(title))}, more ${more}`)
+      }
     }
   } finally {
     await browser.close()

@@ -1,6 +1,9 @@
-/** Rows from the spool that Zerobus did not take, as the engine left them: a file with the rows, and one with the reasons. */
+/**
+ * Rows from the spool that Zerobus did not take, as the engine left them: a file with the rows, and one with the reasons.
+ * So does a batch lie there that cannot be read any more, as it was in the spool.
+ */
 import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { extname, join } from 'node:path'
 import type { ErrorCode } from '../shared/errors'
 import { Batch } from './lib'
 
@@ -15,12 +18,14 @@ export interface Failed {
 export interface Aside {
   /** Where they lie. */
   file: string
-  /** An Arrow IPC stream. */
+  /** An Arrow IPC stream; or what should have been one. */
   rows: Buffer
+  readable: boolean
   failed: Failed[]
 }
 
 const ROWS = '.arrow'
+const RAW = '.bin'
 
 export class AsideFolder {
   private readonly path: string
@@ -40,7 +45,7 @@ export class AsideFolder {
 
   /** Files that came since the last call. */
   async news(): Promise<string[]> {
-    const names = (await readdir(this.path).catch(() => [])).filter((name) => name.endsWith(ROWS))
+    const names = (await readdir(this.path).catch(() => [])).filter((name) => [ROWS, RAW].includes(extname(name)))
     const { known } = this
     this.known = new Set(names)
     return names.filter((name) => !known.has(name)).map((name) => join(this.path, name))
@@ -49,7 +54,12 @@ export class AsideFolder {
 
 /** Fails where the file has given way to newer ones. */
 export async function readAside(file: string): Promise<Aside> {
-  const [bytes, reasons] = await Promise.all([readFile(file), readFile(`${file.slice(0, -ROWS.length)}.json`, 'utf8')])
-  const batch = await Batch.fromIPC(bytes)
-  return { file, rows: await batch.toIPC(), failed: JSON.parse(reasons) as Failed[] }
+  const ending = extname(file)
+  const [bytes, reasons] = await Promise.all([
+    readFile(file),
+    readFile(`${file.slice(0, -ending.length)}.json`, 'utf8'),
+  ])
+  const readable = ending === ROWS
+  const rows = readable ? await (await Batch.fromIPC(bytes)).toIPC() : bytes
+  return { file, rows, readable, failed: JSON.parse(reasons) as Failed[] }
 }

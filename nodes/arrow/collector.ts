@@ -6,6 +6,7 @@ import { short } from '../shared/status'
 import type { batchConfig } from './batch.config'
 import { dataFolder } from './folder'
 import { Batch, type Row, type RowError, Schema, Spool } from './lib'
+import { sizeOfRows } from './size'
 
 type BatchHost = Host<(typeof batchConfig)['fields']>
 
@@ -52,7 +53,7 @@ export class Collector {
     }
     this.waiting.push({ message, reply, rows })
     this.rows += rows.length
-    for (const row of rows) this.bytes += sizeOf(row, 0)
+    this.bytes += sizeOfRows(rows)
     this.timer ??= setTimeout(
       this.host.guard(() => this.flush()),
       this.host.config.maxMs,
@@ -253,13 +254,3 @@ export class Collector {
 }
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
-
-/** About so many bytes; nothing is followed for ever. */
-function sizeOf(value: unknown, depth: number): number {
-  if (typeof value === 'string') return value.length
-  if (value === null || typeof value !== 'object' || depth > 8) return 8
-  if (value instanceof Uint8Array) return value.length
-  let size = 0
-  for (const item of Array.isArray(value) ? value : Object.values(value)) size += sizeOf(item, depth + 1)
-  return size
-}

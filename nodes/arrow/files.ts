@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises'
 import { EngineError, quote, toEngineError } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
+import { Turns } from '../shared/turns'
 import type { fileConfig } from './file.config'
 import { fileIn, folderBelow } from './folder'
 import { Batch, FileWriter, type WrittenFile } from './lib'
@@ -19,7 +20,7 @@ export class FileWriting {
   private rows = 0
   private files = 0
   /** One message after the other. */
-  private turn: Promise<unknown> = Promise.resolve()
+  private readonly turns = new Turns()
 
   constructor(private readonly host: FileHost) {
     const { folder, prefix, maxMb, maxAgeS, keep, compression } = host.config
@@ -40,14 +41,12 @@ export class FileWriting {
   }
 
   input(message: Message, reply: Reply): Promise<void> {
-    const done = this.turn.then(() => this.write(message, reply))
-    this.turn = done.catch(() => {})
-    return done
+    return this.turns.take(() => this.write(message, reply))
   }
 
   async close(): Promise<void> {
     clearInterval(this.timer)
-    await this.turn
+    await this.turns.ended()
     const writer = await this.writer.catch(() => undefined)
     await writer?.close()
   }
@@ -73,8 +72,8 @@ export class FileWriting {
   }
 
   private tick(): void {
-    const done = this.turn.then(async () => this.announce(await (await this.writer).tick()))
-    this.turn = done.catch((error) => this.fail(error))
+    const done = this.turns.take(async () => this.announce(await (await this.writer).tick()))
+    done.catch((error) => this.fail(error))
   }
 
   private announce(files: WrittenFile[]): void {

@@ -4,6 +4,7 @@ import { EngineError, quote, toEngineError } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { messageLimit } from '../shared/settings'
 import { age, short } from '../shared/status'
+import { Turns } from '../shared/turns'
 import type { Aside, Failed } from './aside'
 import { Batch, type Row, type RowError, type TransmissionResult, type ZerobusClient } from './lib'
 import { isForeign } from './lib/foreign'
@@ -36,7 +37,7 @@ export class Shipper implements TableUser {
   private readonly inHand = new Set<Promise<unknown>>()
   private bytes = 0
   /** Batches go in the order of their messages. */
-  private turn: Promise<unknown> = Promise.resolve()
+  private readonly turns = new Turns()
   /** Of the last message, where none of its rows arrived. */
   private failure: EngineError | undefined
   private rows = 0
@@ -68,7 +69,7 @@ export class Shipper implements TableUser {
 
   /** What is in hand is given to the client, and may arrive. */
   async close(): Promise<void> {
-    await this.turn
+    await this.turns.ended()
     this.table.leave(this)
     let patience: NodeJS.Timeout | undefined
     const enough = new Promise((resolve) => {
@@ -83,7 +84,7 @@ export class Shipper implements TableUser {
     let held = Buffer.isBuffer(message.payload) ? message.payload.length : 0
     this.bytes += held
     try {
-      const ready = this.turn.then(async () => {
+      const { parcel, sent } = await this.turns.take(async () => {
         const parcel = await this.pack(message.payload)
         this.bytes += parcel.batch.byteLength - held
         held = parcel.batch.byteLength
@@ -92,8 +93,6 @@ export class Shipper implements TableUser {
         const sent = client instanceof EngineError ? client : this.sendBy(client, parcel.batch).catch(toEngineError)
         return { parcel, sent: { result: sent } }
       })
-      this.turn = ready.catch(() => {})
-      const { parcel, sent } = await ready
       await this.answer(message, reply, parcel, await sent.result)
     } finally {
       this.bytes -= held
@@ -153,7 +152,7 @@ export class Shipper implements TableUser {
   }
 
   /** Their message is complete long since: this one is of its own. */
-  refused({ file, rows, failed }: Aside): void {
+  refused({ file, rows, readable, failed }: Aside): void {
     const failedCount = count(failed)
     this.failedRows += failedCount
     const { table } = this.table.options
@@ -164,7 +163,8 @@ export class Shipper implements TableUser {
     const { node, text } = this.host
     if (this.hearsFailures) node.send([null, message] as never)
     else {
-      node.error(new EngineError(code, text('failure.refused', { rows: failedCount, file, reason })), message as never)
+      const key = readable ? 'failure.refused' : 'failure.unreadable'
+      node.error(new EngineError(code, text(key, { rows: failedCount, file, reason })), message as never)
     }
     this.show()
   }

@@ -27,7 +27,7 @@ export interface TableUser {
   tick(): void
   /** Whether somebody hears of its rows that failed. */
   readonly hearsFailures: boolean
-  /** Rows from the spool, which Zerobus did not take. */
+  /** Rows from the spool, which Zerobus did not take; or a batch that cannot be read any more. */
   refused(aside: Aside): void
 }
 
@@ -45,7 +45,7 @@ export class TableHost {
   /** Why it could not be opened. */
   problem: EngineError | undefined
   /** What was told of this client already. */
-  private told = { held: false, lost: 0, aside: 0 }
+  private told = { held: false, lost: 0, news: 0 }
   private aside: AsideFolder | undefined
   private looking: Promise<void> = Promise.resolve()
 
@@ -147,7 +147,7 @@ export class TableHost {
       // Before it opens: it may find rows at fault at once.
       this.aside = spool && (await AsideFolder.open(spool.folder))
       const client = await ZerobusClient.open(this.options)
-      this.told = { held: false, lost: 0, aside: 0 }
+      this.told = { held: false, lost: 0, news: 0 }
       this.client = client
       this.problem = undefined
       return client
@@ -162,7 +162,7 @@ export class TableHost {
   private async shut(client: ZerobusClient): Promise<void> {
     this.client = undefined
     await client.close()
-    this.look(client.stats().rowsAside)
+    this.look(client.stats())
     await this.looking
   }
 
@@ -178,8 +178,9 @@ export class TableHost {
   }
 
   /** What a spool does comes too late for any message. */
-  private watch({ lastError, spooled, spoolLost, rowsAside }: ZerobusStats): void {
+  private watch(stats: ZerobusStats): void {
     if (!this.options.spool) return
+    const { lastError, spooled, spoolLost } = stats
     const { told } = this
     // What is refused is a failure, too, but leaves the spool.
     const held = lastError !== null && spooled > 0
@@ -187,14 +188,15 @@ export class TableHost {
     told.held = held
     if (spoolLost > told.lost) this.tell('warning.lost', { batches: spoolLost - told.lost })
     told.lost = spoolLost
-    this.look(rowsAside)
+    this.look(stats)
   }
 
-  /** The folder is read when there is something new in it. */
-  private look(rowsAside: number): void {
+  /** The folder is read when there may be something new in it: what cannot be read counts as lost. */
+  private look({ rowsAside, spoolLost }: ZerobusStats): void {
     const { aside, told } = this
-    if (!aside || rowsAside === told.aside) return
-    told.aside = rowsAside
+    const news = rowsAside + spoolLost
+    if (!aside || news === told.news) return
+    told.news = news
     this.looking = this.looking.then(async () => {
       for (const file of await aside.news()) await this.hand(file)
     })
@@ -207,7 +209,7 @@ export class TableHost {
       const users = [...this.users]
       const user = users.find(({ hearsFailures }) => hearsFailures) ?? users[0]
       if (user) user.refused(aside)
-      else this.tell('warning.refused', { file })
+      else this.tell(aside.readable ? 'warning.refused' : 'warning.unreadable', { file })
     } catch {
       this.tell('warning.refused', { file })
     }

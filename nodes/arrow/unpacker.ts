@@ -2,7 +2,9 @@
 import { EngineError, quote } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
-import { Batch, type Row, type RowOptions } from './lib'
+import { Turns } from '../shared/turns'
+import { flattener } from './flat'
+import { Batch, type RowOptions } from './lib'
 import type { rowsConfig } from './rows.config'
 
 type RowsHost = Host<(typeof rowsConfig)['fields']>
@@ -10,20 +12,18 @@ type RowsHost = Host<(typeof rowsConfig)['fields']>
 export class Unpacker {
   private rows = 0
   /** One batch after the other: what comes first leaves first. */
-  private turn: Promise<unknown> = Promise.resolve()
+  private readonly turns = new Turns()
 
   constructor(private readonly host: RowsHost) {
     this.show()
   }
 
   input(message: Message, reply: Reply): Promise<void> {
-    const done = this.turn.then(() => this.unpack(message, reply))
-    this.turn = done.catch(() => {})
-    return done
+    return this.turns.take(() => this.unpack(message, reply))
   }
 
   async close(): Promise<void> {
-    await this.turn
+    await this.turns.ended()
   }
 
   private async unpack(message: Message, reply: Reply): Promise<void> {
@@ -63,7 +63,7 @@ export class Unpacker {
     const { output } = this.host.config
     if (output === 'ndjson') return batch.toNDJSON()
     const rows = await batch.toRows(this.options)
-    return output === 'csv' ? rows.map(flat) : rows
+    return output === 'csv' ? rows.map(flattener(batch.schema.columns)) : rows
   }
 
   private async *each(batch: Batch): AsyncGenerator<unknown> {
@@ -72,7 +72,8 @@ export class Unpacker {
       for (const line of (await batch.toNDJSON()).split('\n')) if (line) yield `${line}\n`
       return
     }
-    for await (const rows of batch.rows(this.options)) for (const row of rows) yield output === 'csv' ? flat(row) : row
+    const flat = output === 'csv' ? flattener(batch.schema.columns) : undefined
+    for await (const rows of batch.rows(this.options)) for (const row of rows) yield flat ? flat(row) : row
   }
 
   private show(): void {
@@ -81,17 +82,4 @@ export class Unpacker {
       return { fill: 'green', shape: 'dot', text: this.host.text('status.rows', { rows: short(this.rows) }) }
     })
   }
-}
-
-/** One level: objects become columns `a.b`, lists are JSON. */
-function flat(row: Row): Row {
-  const found: Row = {}
-  const visit = (path: string, value: unknown) => {
-    if (Array.isArray(value)) found[path] = JSON.stringify(value)
-    else if (value !== null && typeof value === 'object') {
-      for (const [name, inner] of Object.entries(value)) visit(`${path}.${name}`, inner)
-    } else found[path] = value
-  }
-  for (const [name, value] of Object.entries(row)) visit(name, value)
-  return found
 }

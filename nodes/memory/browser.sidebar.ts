@@ -2,7 +2,7 @@
 import type { EditorRED } from 'node-red'
 import { act, ask, text } from '../shared/editor'
 import { keyed } from '../shared/keyed'
-import { button, choose, chosenIn, div, megabytes, part, showFigures } from '../shared/pieces'
+import { button, choose, chosenIn, div, hide, megabytes, part, put, showFigures } from '../shared/pieces'
 import { type Plugins, SECTION, type Section } from '../shared/section'
 import { short } from '../shared/status'
 import type { KeyPage, Shown, Timeline, View } from './browsing'
@@ -117,8 +117,8 @@ class Browser {
     const view = id ? await this.ask<View>(id, 'view', this.namespace === null ? page : {}) : null
     // Meanwhile something else may have been chosen.
     if (!isHere()) return
-    this.note.text(label(id ? 'note.undeployed' : 'note.none')).prop('hidden', view !== null)
-    this.body.prop('hidden', view === null)
+    hide(put(this.note, label(id ? 'note.undeployed' : 'note.none')), view !== null)
+    hide(this.body, view === null)
     if (!view) return
     this.showStats(view)
     this.showPlace()
@@ -176,11 +176,11 @@ class Browser {
   private showPlace(): void {
     const { namespace, key } = this
     const name = key ?? namespace ?? label('label.namespaces')
-    this.place.text(name).attr('title', key === null ? name : `${namespace} / ${key}`)
-    this.up.prop('hidden', namespace === null)
-    this.list.prop('hidden', key !== null)
-    this.document.prop('hidden', key === null)
-    for (const turn of [this.pages.back, this.pages.forth]) turn.prop('hidden', key !== null)
+    put(this.place, name).attr('title', key === null ? name : `${namespace} / ${key}`)
+    hide(this.up, namespace === null)
+    hide(this.list, key !== null)
+    hide(this.document, key === null)
+    for (const turn of [this.pages.back, this.pages.forth]) hide(turn, key !== null)
     const hint = label(namespace === null ? 'label.searchNamespaces' : 'label.searchKeys')
     this.search.attr({ placeholder: hint, 'aria-label': hint })
   }
@@ -210,7 +210,7 @@ class Browser {
   }
 
   private showNames(rows: readonly Row[], note: string): void {
-    this.listNote.text(note).prop('hidden', note === '')
+    hide(put(this.listNote, note), note === '')
     keyed(
       this.names,
       rows,
@@ -227,11 +227,11 @@ class Browser {
     const version = this.version ?? found.versions[0]?.version ?? ''
     keyed(
       this.versions,
-      found.versions,
+      found.versions.map((it) => ({ ...it, isShown: it.version === version })),
       (it) => it.version,
       (it) => $('<li>').append(choice(() => this.open(it.version)).append($('<span>'), $('<span>'))),
       (row, it) => {
-        const button = row.children().attr('aria-pressed', String(it.version === version))
+        const button = row.children().attr('aria-pressed', String(it.isShown))
         button.children().first().text(new Date(it.time).toLocaleString())
         button
           .children()

@@ -3,6 +3,7 @@ import type { Fields } from '../shared/config'
 import { EngineError, toEngineError } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
+import { Turns } from '../shared/turns'
 import { type StoreHost, storeOf } from './host'
 import { type Database, KeyNotFoundError } from './lib'
 
@@ -31,7 +32,8 @@ export class Clerk<Given> {
   private waiting = 0
   private done = 0
   private missed = 0
-  private last: Promise<unknown> = Promise.resolve()
+  /** Messages are written in the order in which they came. */
+  private readonly turns = new Turns()
 
   constructor(
     private readonly host: Pick<Host<Fields>, 'RED' | 'text' | 'status' | 'wired'>,
@@ -49,7 +51,7 @@ export class Clerk<Given> {
     if (this.waiting >= this.waitingMax) throw new EngineError('BUFFER_FULL', this.host.text('failure.waiting'))
     this.waiting += 1
     try {
-      const given = await this.read(message)
+      const given = await this.turns.take(() => this.job.read(message))
       const answer = await this.job.run(await this.store.database(), given, this.store)
       this.done += 1
       reply.send([Object.assign(message, answer), null])
@@ -64,13 +66,6 @@ export class Clerk<Given> {
 
   close(): void {
     this.store.leave()
-  }
-
-  /** One after the other: messages are written in the order in which they came. */
-  private read(message: Message): Promise<Given> {
-    const read = this.last.then(() => this.job.read(message))
-    this.last = read.catch(() => {})
-    return read
   }
 
   private fail(error: EngineError, message: Message, reply: Reply): void {

@@ -2,8 +2,8 @@
 import type { EditorRED } from 'node-red'
 import { ask, text } from '../shared/editor'
 import { keyed } from '../shared/keyed'
-import { choose, chosenIn, div, part, showFigures } from '../shared/pieces'
-import { type Plugins, REST_MS, SECTION, type Section } from '../shared/section'
+import { choose, chosenIn, div, hide, part, put, showFigures } from '../shared/pieces'
+import { type Plugins, SECTION, type Section } from '../shared/section'
 import { short } from '../shared/status'
 import { CONTEXT, type Domain, type Found, kinds } from './finding'
 
@@ -46,9 +46,9 @@ class Graph {
     // Meanwhile something else may have been asked for.
     if (chosenIn(this.contexts) !== id || this.search.val() !== search) return
     const graph = found?.graph
-    this.note.text(found?.problem ?? label(`note.${found?.state ?? (id ? 'undeployed' : 'none')}`))
-    this.note.prop('hidden', Boolean(graph))
-    this.body.prop('hidden', !graph)
+    put(this.note, found?.problem ?? label(`note.${found?.state ?? (id ? 'undeployed' : 'none')}`))
+    hide(this.note, Boolean(graph))
+    hide(this.body, !graph)
     if (!graph) return
     showFigures(
       this.figures,
@@ -56,9 +56,9 @@ class Graph {
     )
     for (const { kind, list, more, part } of this.lists) {
       const { shown, fitting } = graph[kind]
-      part.prop('hidden', shown.length === 0)
+      hide(part, shown.length === 0)
       keyed(list, shown, keyOf, makeRow, () => {})
-      more.text(fitting > shown.length ? label('note.more', { count: fitting - shown.length }) : '')
+      put(more, fitting > shown.length ? label('note.more', { count: fitting - shown.length }) : '')
     }
   }
 
@@ -78,7 +78,6 @@ function makeRow({ name, types }: Found): JQuery {
 
 const section: Section = {
   type: SECTION,
-  restMs: REST_MS,
   title: () => label('label.title'),
   open: (place) => new Graph(place),
 }

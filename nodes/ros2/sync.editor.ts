@@ -62,7 +62,8 @@ function drawRow(container: JQuery, row: Partial<Row>): [topic: JQuery, type: JQ
     .val(String(row.minPeriodMs ?? ''))
   const needed = $('<label>').append(required, $('<span>').text(label('label.required')))
   $('<div>', { class: 'millrace-row' }).append(topic, type).appendTo(container)
-  $('<div>', { class: 'millrace-row' }).append(qos, needed, period).appendTo(container)
+  const rest = $('<div>', { class: 'millrace-row' }).append(needed, period)
+  $('<div>', { class: 'millrace-row millrace-wraps' }).append(qos, rest).appendTo(container)
   return [topic, type]
 }
 

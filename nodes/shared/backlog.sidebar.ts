@@ -3,9 +3,23 @@ import type { EditorRED } from 'node-red'
 import { ask, text } from './editor'
 import { keyed } from './keyed'
 import type { Backlogs, Keeper } from './listing'
-import { age, div, headOf, megabytes, nameNode, nodeName, part, put, showFigures, table } from './pieces'
+import {
+  age,
+  type Called,
+  calledNow,
+  div,
+  headOf,
+  hide,
+  megabytes,
+  nameNode,
+  nodeName,
+  part,
+  put,
+  showFigures,
+  table,
+} from './pieces'
 import type { Backlog } from './running'
-import { type Plugins, REST_MS, SECTION, type Section } from './section'
+import { type Plugins, SECTION, type Section } from './section'
 import { short } from './status'
 
 declare const RED: EditorRED & { plugins: Plugins }
@@ -14,6 +28,12 @@ const ID = 'millrace-shared-backlog'
 const label = (key: string, params?: object) => text({ type: ID }, key, params)
 const columns = ['records', 'mb', 'oldest', 'dropped'] as const
 const icons = ['fa-inbox', 'fa-hdd-o', 'fa-clock-o', 'fa-trash-o']
+
+/** What is shown of one that keeps something. */
+interface Line extends Pick<Keeper, 'id' | 'shown'> {
+  called: Called
+  texts: string[]
+}
 
 class Waiting {
   private readonly note = div('millrace-sidebar-note').text(label('note.none'))
@@ -32,27 +52,32 @@ class Waiting {
   async refresh(): Promise<void> {
     const view = await ask<Backlogs>(ID, 'all', 'list')
     const { keepers = [], count = 0, total } = view ?? {}
-    this.note.prop('hidden', count > 0)
-    this.body.prop('hidden', count === 0)
+    hide(this.note, count > 0)
+    hide(this.body, count === 0)
     if (!total) return
     const sums = textsOf(total)
     showFigures(
       this.figures,
       columns.map((name, at) => [name, label(`count.${name}`), sums[at] as string]),
     )
-    keyed(this.rows, keepers, ({ id }) => id, makeRow, updateRow)
-    this.more.text(count > keepers.length ? label('note.more', { count: count - keepers.length }) : '')
+    keyed(this.rows, keepers.map(lineOf), ({ id }) => id, makeRow, updateRow)
+    put(this.more, count > keepers.length ? label('note.more', { count: count - keepers.length }) : '')
   }
 }
 
-function makeRow({ shown }: Keeper): JQuery {
+function lineOf(keeper: Keeper): Line {
+  const { id, shown } = keeper
+  return { id, shown, called: calledNow(keeper), texts: textsOf(keeper) }
+}
+
+function makeRow({ shown }: Line): JQuery {
   return $('<tr>').append($('<td>').append(nodeName(shown)), ...columns.map(() => $('<td>')))
 }
 
-function updateRow(row: JQuery, keeper: Keeper): void {
+function updateRow(row: JQuery, { called, texts }: Line): void {
   const cells = row.children('td')
-  nameNode(cells.eq(0).children(), keeper)
-  for (const [at, shown] of textsOf(keeper).entries()) put(cells.eq(at + 1), shown)
+  nameNode(cells.eq(0).children(), called)
+  for (const [at, text] of texts.entries()) put(cells.eq(at + 1), text)
 }
 
 /** In the order of the columns. */
@@ -62,7 +87,6 @@ function textsOf({ records, bytes, oldestMs, dropped }: Backlog): string[] {
 
 const section: Section = {
   type: SECTION,
-  restMs: REST_MS,
   title: () => label('label.title'),
   open: (place) => new Waiting(place),
 }

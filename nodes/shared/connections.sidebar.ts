@@ -3,8 +3,8 @@ import type { EditorRED } from 'node-red'
 import { ask, text } from './editor'
 import { keyed } from './keyed'
 import type { Connection, Connections as View } from './listing'
-import { age, div, nameNode, nodeName, part, put } from './pieces'
-import { type Plugins, REST_MS, SECTION, type Section } from './section'
+import { age, type Called, calledNow, div, hide, nameNode, nodeName, part, put } from './pieces'
+import { type Plugins, SECTION, type Section } from './section'
 
 declare const RED: EditorRED & { plugins: Plugins }
 
@@ -21,6 +21,14 @@ interface User {
   status?: { fill?: string; text?: string }
 }
 
+/** What is shown of a connection. */
+interface Line extends Pick<Connection, 'id' | 'shown' | 'state'> {
+  called: Called
+  what: string
+  why: string
+  bad: { id: string; called: Called; status: string }[]
+}
+
 class Connections {
   private readonly note = div('millrace-sidebar-note').text(label('note.none'))
   private readonly list = $('<ul>')
@@ -34,15 +42,31 @@ class Connections {
   async refresh(): Promise<void> {
     const view = await ask<View>(ID, 'all', 'list')
     const { connections = [], count = 0, failed = 0 } = view ?? {}
-    this.note.prop('hidden', count > 0)
-    this.body.prop('hidden', count === 0)
-    keyed(this.list, connections, ({ id }) => id, makeRow, updateRow)
+    hide(this.note, count > 0)
+    hide(this.body, count === 0)
+    keyed(this.list, connections.map(lineOf), ({ id }) => id, makeRow, updateRow)
     const rest = count > connections.length ? label('note.more', { count: count - connections.length, failed }) : ''
-    this.more.text(rest)
+    put(this.more, rest)
   }
 }
 
-function makeRow({ shown }: Connection): JQuery {
+function lineOf(connection: Connection): Line {
+  const { id, shown, type, state, error, last } = connection
+  const users = (RED.nodes.node(shown) as { users?: User[] } | null)?.users
+  const used = users ? ` · ${label('note.users', { count: users.length })}` : ''
+  const ago = last ? `${label('note.ago', { age: age(Date.now() - last.at) })}: ${last.message}` : ''
+  const bad = (users ?? []).filter(({ status }) => status?.fill === 'red' || status?.fill === 'yellow')
+  return {
+    ...{ id, shown, state, called: calledNow(connection) },
+    what: type.replace('millrace-', '') + used,
+    why: error?.message ?? ago,
+    bad: bad.slice(0, USERS_MAX).map(({ id, name, type, status }) => {
+      return { id, called: calledNow({ shown: id, name, type }), status: status?.text ?? '' }
+    }),
+  }
+}
+
+function makeRow({ shown }: Line): JQuery {
   const head = div('millrace-head').append(
     nodeName(shown),
     $('<span>', { class: 'millrace-muted' }),
@@ -51,40 +75,27 @@ function makeRow({ shown }: Connection): JQuery {
   return $('<li>').append(div('').append(head, div('millrace-muted millrace-why'), $('<ul>')))
 }
 
-function updateRow(row: JQuery, connection: Connection): void {
-  const { type, state, error, last, shown } = connection
+function updateRow(row: JQuery, { called, what, state, why, bad }: Line): void {
   const place = row.children('div')
   const head = place.children('.millrace-head')
-  nameNode(head.children('button'), connection)
-  const users = (RED.nodes.node(shown) as { users?: User[] } | null)?.users
-  const used = users ? ` · ${label('note.users', { count: users.length })}` : ''
-  put(head.children('.millrace-muted'), type.replace('millrace-', '') + used)
-  const isBad = state === 'failed'
-  head
-    .children('.millrace-state')
-    .text(label(`state.${state}`))
-    .toggleClass('millrace-bad', isBad)
-  const why =
-    error?.message ?? (last ? `${label('note.ago', { age: age(Date.now() - last.at) })}: ${last.message}` : '')
-  put(place.children('.millrace-why'), why)
-    .attr('title', why)
-    .prop('hidden', why === '')
-  const bad = (users ?? []).filter(({ status }) => status?.fill === 'red' || status?.fill === 'yellow')
+  nameNode(head.children('button'), called)
+  put(head.children('.millrace-muted'), what)
+  put(head.children('.millrace-state'), label(`state.${state}`)).toggleClass('millrace-bad', state === 'failed')
+  hide(put(place.children('.millrace-why'), why).attr('title', why), why === '')
   keyed(
     place.children('ul'),
-    bad.slice(0, USERS_MAX),
+    bad,
     ({ id }) => id,
     ({ id }) => $('<li>').append(div('millrace-head').append(nodeName(id), $('<span>', { class: 'millrace-muted' }))),
-    (line, { id, name, type, status }) => {
-      nameNode(line.find('button'), { shown: id, name, type })
-      put(line.find('span'), status?.text ?? '')
+    (line, { called, status }) => {
+      nameNode(line.find('button'), called)
+      put(line.find('span'), status)
     },
   )
 }
 
 const section: Section = {
   type: SECTION,
-  restMs: REST_MS,
   title: () => label('label.title'),
   open: (place) => new Connections(place),
 }

@@ -2,8 +2,8 @@
 import type { EditorRED } from 'node-red'
 import { ask, text } from './editor'
 import type { Figures } from './listing'
-import { div, megabytes, part, showFigures } from './pieces'
-import { type Plugins, REST_MS, SECTION, type Section } from './section'
+import { div, megabytes, part, put, showFigures } from './pieces'
+import { type Plugins, SECTION, type Section } from './section'
 
 declare const RED: EditorRED & { plugins: Plugins }
 
@@ -32,13 +32,12 @@ class Engine {
       ['script', label('count.script'), megabytes(script)],
       ['resident', label('count.resident'), megabytes(resident)],
     ])
-    this.note.text(engine ? '' : (problem ?? label('note.idle')))
+    put(this.note, engine ? '' : (problem ?? label('note.idle')))
   }
 }
 
 const section: Section = {
   type: SECTION,
-  restMs: REST_MS,
   title: () => label('label.title'),
   open: (place) => new Engine(place),
 }

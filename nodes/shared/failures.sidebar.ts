@@ -2,9 +2,9 @@
 import type { EditorRED } from 'node-red'
 import { ask, text } from './editor'
 import { keyed } from './keyed'
-import { age, div, nameNode, nodeName, part, put } from './pieces'
+import { age, calledNow, div, hide, nameNode, nodeName, part, put } from './pieces'
 import type { Failure } from './running'
-import { type Plugins, REST_MS, SECTION, type Section } from './section'
+import { type Plugins, SECTION, type Section } from './section'
 
 declare const RED: EditorRED & { plugins: Plugins }
 
@@ -22,29 +22,34 @@ class Failures {
 
   async refresh(): Promise<void> {
     const found = (await ask<Failure[]>(ID, 'all', 'list')) ?? []
-    this.note.prop('hidden', found.length > 0)
-    this.body.prop('hidden', found.length === 0)
+    hide(this.note, found.length > 0)
+    hide(this.body, found.length === 0)
     keyed(
       this.list,
-      found,
+      found.map(lineOf),
       ({ id, code, message }) => `${id} ${code} ${message}`,
       ({ shown, code, message }) => {
         const head = div('millrace-head').append(nodeName(shown), $('<span>', { class: 'millrace-muted' }))
         const what = div('millrace-muted').append(code === '' ? '' : $('<b>').text(code), ` ${message}`)
         return $('<li>').append(div('').append(head, what.attr('title', message)))
       },
-      (row, failure) => {
-        nameNode(row.find('button'), failure)
-        const since = label('note.ago', { age: age(Date.now() - failure.at) })
-        put(row.find('span'), failure.count > 1 ? `${failure.count} × · ${since}` : since)
+      (row, { called, when }) => {
+        nameNode(row.find('button'), called)
+        put(row.find('span'), when)
       },
     )
   }
 }
 
+/** What is shown of a failure. */
+function lineOf(failure: Failure) {
+  const { id, shown, code, message, count, at } = failure
+  const since = label('note.ago', { age: age(Date.now() - at) })
+  return { id, shown, code, message, called: calledNow(failure), when: count > 1 ? `${count} × · ${since}` : since }
+}
+
 const section: Section = {
   type: SECTION,
-  restMs: REST_MS,
   title: () => label('label.title'),
   open: (place) => new Failures(place),
 }

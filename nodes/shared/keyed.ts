@@ -1,6 +1,12 @@
 /** Lists that are drawn again and again in place, so that what has the focus keeps it. Runs in the browser. */
 
-/** Shows `items` in their order: the element of a key is made once, and from then on only updated. */
+/** What each element was last updated with. */
+const drawn = new WeakMap<HTMLElement, string>()
+
+/**
+ * Shows `items` in their order: the element of a key is made once, and updated when its item is another one. So all that an
+ * update shows has to be in the item, as JSON has it.
+ */
 export function keyed<Item>(
   place: JQuery,
   items: readonly Item[],
@@ -19,7 +25,11 @@ export function keyed<Item>(
     const key = keyOf(item)
     const element = elements.get(key) ?? (make(item).attr('data-key', key)[0] as HTMLElement)
     elements.delete(key)
-    update($(element), item)
+    const given = JSON.stringify(item)
+    if (drawn.get(element) !== given) {
+      update($(element), item)
+      drawn.set(element, given)
+    }
     const wanted = before ? before.nextElementSibling : place[0]?.firstElementChild
     // To move what is in its place would take the focus from it.
     if (wanted !== element) place[0]?.insertBefore(element, wanted ?? null)

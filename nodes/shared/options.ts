@@ -27,6 +27,25 @@ export interface MatchingOptions {
   stallMs?: number | null
 }
 
+/** The options that there are, each with the texts that it may be, or `any` where the engine or its user looks at it. */
+export type Known<T> = Readonly<Record<keyof Required<T>, 'any' | readonly string[]>>
+
+/** Throws `INVALID_OPTION` with the name of an option that `of` does not have, or that is none of its texts. */
+export function checkOptions<T extends object>(of: string, options: T, known: Known<T>): void {
+  if (options === null || typeof options !== 'object') {
+    throw new EngineError('INVALID_OPTION', `the options of ${of} are ${quote(options)}; give an object`)
+  }
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(known, name)) {
+      const there = Object.keys(known).join(', ')
+      throw new EngineError('INVALID_OPTION', `${quote(name)} is no option of ${of}; there are: ${there}`)
+    }
+    const choices = known[name as keyof T]
+    if (value === undefined || choices === 'any' || choices.includes(value)) continue
+    throw new EngineError('INVALID_OPTION', `${name} is ${quote(value)}; use one of: ${choices.join(', ')}`)
+  }
+}
+
 /** As the engines read them. */
 export function allJson(options: object): string {
   return JSON.stringify(options, finite)

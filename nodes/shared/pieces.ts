@@ -24,9 +24,13 @@ export function headOf(icon: string, name: string): JQuery {
   )
 }
 
-/** What is the same is left alone: to write it again would have the browser draw it again. */
+/** As `hide`, leaves alone what is the same: to write it again would have the browser draw it again. */
 export function put(place: JQuery, text: string): JQuery {
   return place.text() === text ? place : place.text(text)
+}
+
+export function hide(place: JQuery, isHidden: boolean): JQuery {
+  return place.prop('hidden') === isHidden ? place : place.prop('hidden', isHidden)
 }
 
 /** `of`: what it acts on, where there are several such buttons. */
@@ -37,17 +41,26 @@ export function button(icon: string, name: string, click: () => void, of?: strin
     .on('click', click)
 }
 
+/** How a node is called here and now. */
+export interface Called {
+  text: string
+  type: string
+  /** Else it was deleted meanwhile, or is not loaded here: then its name leads nowhere. */
+  isThere: boolean
+}
+
+export function calledNow({ shown, name, type }: { shown: string; name: string; type: string }): Called {
+  const node = RED.nodes.node(shown)
+  return { text: (node && RED.utils.getNodeLabel(node, '')) || name || type, type, isThere: Boolean(node) }
+}
+
 /** A node's name, which shows where the node is; `nameNode` fills it in. */
 export function nodeName(id: string): JQuery {
   return $('<button>', { type: 'button', class: 'millrace-node' }).on('click', () => RED.view.reveal(id))
 }
 
-/** Deleted meanwhile, or not loaded here: then it leads nowhere. */
-export function nameNode(place: JQuery, { shown, name, type }: { shown: string; name: string; type: string }): void {
-  const node = RED.nodes.node(shown)
-  const text = (node && RED.utils.getNodeLabel(node, '')) || name || type
-  put(place, text).attr('title', `${text} · ${type}`)
-  place.prop('disabled', !node)
+export function nameNode(place: JQuery, { text, type, isThere }: Called): void {
+  put(place, text).attr('title', `${text} · ${type}`).prop('disabled', !isThere)
 }
 
 /** Figures, each under its name. */
@@ -76,7 +89,7 @@ export function choose(select: JQuery, type: string, fallback: string): string {
     ({ id }) => $('<option>', { value: id }),
     (option, { name }) => option.text(name),
   )
-  select.closest('.millrace-sidebar-part').prop('hidden', found.length < 2)
+  hide(select.closest('.millrace-sidebar-part'), found.length < 2)
   return chosenIn(select)
 }
 

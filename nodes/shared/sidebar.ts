@@ -1,6 +1,7 @@
 /** The one sidebar of the collection, a plugin of the editor. What it shows are sections, each a plugin of its family. */
 import type { EditorRED } from 'node-red'
 import { text } from './editor'
+import { hide, put } from './pieces'
 import { type Plugins, SECTION, type Section } from './section'
 
 declare const RED: EditorRED & {
@@ -12,41 +13,49 @@ declare const RED: EditorRED & {
 const ID = 'millrace'
 const ACTION = 'millrace:show-sidebar'
 const MODULE = '@millrace/node-red'
-const PAUSE_MS = 2000
+/** So long what is shown is new enough. */
+const PAUSE_MS = 4000
 
 interface Place {
   details: JQuery
   problem: JQuery
   body: JQuery
   shown: { refresh(): Promise<void> }
-  restMs: number
+  isSeen: boolean
   refreshedAt: number
 }
 
 const label = (key: string, params?: object) => text({ type: 'millrace-sidebar' }, key, params)
 const content = $('<div>', { class: 'millrace-sidebar' })
 const places = new Map<object, Place>()
-let isVisible = false
 let isLooking = false
 let timer: ReturnType<typeof setTimeout> | undefined
 
 const observer = new IntersectionObserver((entries) => {
-  isVisible = entries.at(-1)?.isIntersecting ?? false
+  for (const { target, isIntersecting } of entries) {
+    const place = [...places.values()].find(({ details }) => details[0] === target)
+    if (place) place.isSeen = isIntersecting
+  }
   look()
 })
 
 /** Asks only for what can be seen, and one round after the other. */
 async function look(): Promise<void> {
   clearTimeout(timer)
-  if (!isVisible || document.hidden || isLooking) return
+  if (document.hidden || isLooking || ![...places.values()].some(isWanted)) return
   isLooking = true
   await Promise.all([...places.values()].filter(isDue).map(refresh))
   isLooking = false
   timer = setTimeout(look, PAUSE_MS)
 }
 
-function isDue({ details, refreshedAt, restMs }: Place): boolean {
-  return details.prop('open') === true && performance.now() - refreshedAt >= restMs
+/** Open, and in sight. */
+function isWanted({ details, isSeen }: Place): boolean {
+  return isSeen && details.prop('open') === true
+}
+
+function isDue(place: Place): boolean {
+  return isWanted(place) && performance.now() - place.refreshedAt >= PAUSE_MS
 }
 
 async function refresh(place: Place): Promise<void> {
@@ -54,11 +63,11 @@ async function refresh(place: Place): Promise<void> {
   place.refreshedAt = performance.now()
   try {
     await place.shown.refresh()
-    place.body.prop('hidden', false)
+    hide(place.body, false)
   } catch (error) {
     problem = label('problem', { reason: (error as Error).message })
   }
-  place.problem.text(problem).prop('hidden', problem === '')
+  hide(put(place.problem, problem), problem === '')
 }
 
 function addSections(): void {
@@ -75,10 +84,11 @@ function addSections(): void {
       problem,
       body,
       shown: section.open(body),
-      restMs: section.restMs ?? 0,
+      isSeen: false,
       refreshedAt: Number.NEGATIVE_INFINITY,
     }
     places.set(plugin, place)
+    observer.observe(details[0] as HTMLElement)
     details.on('toggle', () => {
       place.refreshedAt = Number.NEGATIVE_INFINITY
       void look()
@@ -101,7 +111,6 @@ function open(): void {
   RED.events.on('registry:plugin-added', addSections)
   RED.events.on('registry:node-set-removed', closeWithModule)
   document.addEventListener('visibilitychange', look)
-  observer.observe(content[0] as HTMLElement)
 }
 
 /** When the package is removed from the palette. */
@@ -109,7 +118,7 @@ function closeWithModule({ module }: { module: string }): void {
   if (module !== MODULE) return
   clearTimeout(timer)
   observer.disconnect()
-  isVisible = false
+  places.clear()
   document.removeEventListener('visibilitychange', look)
   RED.events.off('registry:plugin-added', addSections)
   RED.events.off('registry:node-set-removed', closeWithModule)

@@ -2,7 +2,7 @@
 import type { EditorRED } from 'node-red'
 import { act, ask, text } from '../shared/editor'
 import { keyed } from '../shared/keyed'
-import { age, button, choose, chosenIn, div, headOf, part, showFigures, table } from '../shared/pieces'
+import { age, button, choose, chosenIn, div, headOf, hide, part, put, showFigures, table } from '../shared/pieces'
 import { type Plugins, SECTION, type Section } from '../shared/section'
 import { short } from '../shared/status'
 import { BROKER } from './fields'
@@ -77,16 +77,21 @@ class Monitor {
 
   async refresh(): Promise<void> {
     const id = choose(this.brokers, BROKER, 'tasks')
-    const view = id ? await ask<Overview>(BROKER, id, 'overview') : null
+    const at = this.shownPage
+    const after = encodeURIComponent(this.pages[at] ?? '')
+    // Together: what comes together is drawn at once.
+    const [view, dead] = id
+      ? await Promise.all([ask<Overview>(BROKER, id, 'overview'), ask<Page>(BROKER, id, `dead?after=${after}`)])
+      : [null, null]
     // Meanwhile another one may have been chosen.
     if (chosenIn(this.brokers) !== id) return
-    this.note.text(label(id ? 'note.undeployed' : 'note.none')).prop('hidden', view !== null)
-    this.body.prop('hidden', view === null)
+    hide(put(this.note, label(id ? 'note.undeployed' : 'note.none')), view !== null)
+    hide(this.body, view === null)
     if (!view) return
     this.showTotals(view)
     this.showQueues(view)
     this.showWorkers(view)
-    await this.showDead(id)
+    this.showDead(dead, at)
     if (Date.now() - this.failuresAt < FAILURES_MS) return
     this.failuresAt = Date.now()
     const failed = await ask<Page>(BROKER, id, 'failures')
@@ -112,11 +117,11 @@ class Monitor {
   }
 
   private showQueues({ queues, queueCount }: Overview): void {
-    keyed(this.queues, queues, ({ name }) => name, this.makeQueue, this.updateQueue)
-    this.moreQueues.text(queueCount > queues.length ? label('note.more', { count: queueCount - queues.length }) : '')
+    keyed(this.queues, queues.map(queueLine), ({ name }) => name, this.makeQueue, updateQueue)
+    put(this.moreQueues, queueCount > queues.length ? label('note.more', { count: queueCount - queues.length }) : '')
   }
 
-  private readonly makeQueue = ({ name }: QueueInfo): JQuery => {
+  private readonly makeQueue = ({ name }: QueueLine): JQuery => {
     const cells = Array.from({ length: 5 }, () => $('<td>'))
     if (this.canAct) {
       const toggle = button('fa-pause', label('button.pause'), () => {
@@ -127,47 +132,23 @@ class Monitor {
     return $('<tr>').append(cells)
   }
 
-  private readonly updateQueue = (row: JQuery, queue: QueueInfo): void => {
-    const { name, pending, scheduled, retry, running, dead, paused, perSecond, oldestAgeMs } = queue
-    const cells = row.children('td')
-    const oldest = oldestAgeMs === null ? '' : ` · ${label('note.oldest', { age: age(oldestAgeMs) })}`
-    cells.eq(0).text(paused ? label('note.paused', { name }) : name)
-    cells.eq(0).attr('title', `${name} · ${rate(perSecond)} ${label('count.perSecond')}${oldest}`)
-    for (const [at, count] of [pending, scheduled + retry, running, dead].entries()) {
-      cells
-        .eq(at + 1)
-        .text(short(count))
-        .toggleClass('millrace-muted', count === 0)
-    }
-    const command = paused ? 'resume' : 'pause'
-    const name_ = label(`button.${command}`)
-    row.find('button').attr({ 'data-command': command, title: name_, 'aria-label': `${name_}: ${name}` })
-    row.find('i').attr('class', `fa fa-${paused ? 'play' : 'pause'}`)
-  }
-
   private showWorkers({ workers, workerCount }: Overview): void {
     keyed(
       this.workers,
-      workers,
-      (worker) => `${(worker as WorkerInfo & { number?: number }).number ?? ''} ${worker.name}`,
+      workers.map(workerLine),
+      ({ key }) => key,
       ({ name }) => $('<tr>').append($('<td>', { title: name }).text(name), $('<td>'), $('<td>')),
-      (row, { running, prefetch, finished }) => {
-        row
-          .children()
-          .eq(1)
-          .text(`${short(running)}/${short(prefetch)}`)
-        row.children().eq(2).text(short(finished))
+      (row, { texts }) => {
+        for (const [at, text] of texts.entries()) put(row.children().eq(at + 1), text)
       },
     )
     const more = workerCount > workers.length ? label('note.more', { count: workerCount - workers.length }) : ''
-    this.moreWorkers.text(workerCount === 0 ? label('note.noWorkers') : more)
+    put(this.moreWorkers, workerCount === 0 ? label('note.noWorkers') : more)
   }
 
-  private async showDead(id: string): Promise<void> {
-    const at = this.shownPage
-    const page = await ask<Page>(BROKER, id, `dead?after=${encodeURIComponent(this.pages[at] ?? '')}`)
+  private showDead(page: Page | null, at: number): void {
     // Meanwhile another page may have been turned to.
-    if (!page || at !== this.shownPage || chosenIn(this.brokers) !== id) return
+    if (!page || at !== this.shownPage) return
     this.pages[at + 1] = page.next
     this.back.prop('disabled', at === 0)
     this.forth.prop('disabled', page.next === null)
@@ -183,20 +164,21 @@ class Monitor {
   }
 
   private showFailed(place: JQuery, tasks: readonly Failed[], buttons: (task: Failed) => JQuery[]): void {
-    const rows = tasks.length > 0 ? tasks : [null]
+    const rows = tasks.length > 0 ? tasks.map((task) => ({ task, ago: agoOf(task) })) : [null]
     keyed(
       place,
       rows,
-      (task) => task?.id ?? '',
-      (task) => {
-        if (!task) return $('<li>', { class: 'millrace-muted' }).text(label('note.noTasks'))
+      (row) => row?.task.id ?? '',
+      (row) => {
+        if (!row) return $('<li>', { class: 'millrace-muted' }).text(label('note.noTasks'))
+        const { task } = row
         const { id, name, error, queue } = task
         const head = $('<div>').append($('<b>').text(name), ' ', $('<span>', { class: 'millrace-age' }))
         const what = $('<div>', { class: 'millrace-muted', title: error }).text(error)
         return $('<li>', { title: `${queue} · ${id}` }).append($('<div>').append(head, what), ...buttons(task))
       },
-      (row, task) => {
-        if (task?.at) row.find('.millrace-age').text(label('note.ago', { age: age(Date.now() - task.at) }))
+      (element, row) => {
+        if (row) put(element.find('.millrace-age'), row.ago)
       },
     )
   }
@@ -238,6 +220,42 @@ class Monitor {
   private again(): void {
     this.refresh().catch((error: Error) => RED.notify(error.message, 'error'))
   }
+}
+
+/** What is shown of a queue. */
+interface QueueLine extends Pick<QueueInfo, 'name' | 'paused'> {
+  title: string
+  counts: number[]
+}
+
+function queueLine(queue: QueueInfo): QueueLine {
+  const { name, pending, scheduled, retry, running, dead, paused, perSecond, oldestAgeMs } = queue
+  const oldest = oldestAgeMs === null ? '' : ` · ${label('note.oldest', { age: age(oldestAgeMs) })}`
+  const title = `${name} · ${rate(perSecond)} ${label('count.perSecond')}${oldest}`
+  return { name, paused, title, counts: [pending, scheduled + retry, running, dead] }
+}
+
+function updateQueue(row: JQuery, { name, paused, title, counts }: QueueLine): void {
+  const cells = row.children('td')
+  put(cells.eq(0), paused ? label('note.paused', { name }) : name).attr('title', title)
+  for (const [at, count] of counts.entries()) {
+    put(cells.eq(at + 1), short(count)).toggleClass('millrace-muted', count === 0)
+  }
+  const command = paused ? 'resume' : 'pause'
+  const does = label(`button.${command}`)
+  row.find('button').attr({ 'data-command': command, title: does, 'aria-label': `${does}: ${name}` })
+  row.find('i').attr('class', `fa fa-${paused ? 'play' : 'pause'}`)
+}
+
+/** What is shown of a worker. */
+function workerLine(worker: WorkerInfo) {
+  const { name, running, prefetch, finished } = worker
+  const key = `${(worker as WorkerInfo & { number?: number }).number ?? ''} ${name}`
+  return { key, name, texts: [`${short(running)}/${short(prefetch)}`, short(finished)] }
+}
+
+function agoOf({ at }: Failed): string {
+  return at ? label('note.ago', { age: age(Date.now() - at) }) : ''
 }
 
 function rate(perSecond: number): string {

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { arrow } from '../../nodes'
 import { Collector } from '../../nodes/arrow/collector'
+import { sizeOfRows } from '../../nodes/arrow/size'
 import { type Json, Rig, type Seen } from './rig'
 
 const columns = [
@@ -11,6 +12,38 @@ const columns = [
 ]
 const batchOf = (more: Json = {}): Json => ({ type: 'millrace-arrow-batch', columns, maxMs: 60_000, ...more })
 const rowsOf = async (message: { payload: Buffer }) => (await arrow.Batch.fromIPC(message.payload)).toRows()
+
+describe('the size of rows', () => {
+  it('is about that of their values', () => {
+    const row = {
+      text: 'x'.repeat(100),
+      bytes: Buffer.alloc(50),
+      floats: new Float64Array(10),
+      list: [1, 2],
+      none: null,
+    }
+    assert.equal(sizeOfRows([row]), 8 + 100 + 50 + 80 + 16 + 8)
+    assert.equal(sizeOfRows([]), 0)
+    assert.equal(sizeOfRows([{ list: [] }]), 8)
+    const rows = Array.from({ length: 10_000 }, (_, n) => ({ text: 'x'.repeat(n % 100) }))
+    const exact = rows.reduce((sum, { text }) => sum + 8 + text.length, 0)
+    assert.ok(Math.abs(sizeOfRows(rows) / exact - 1) < 0.05)
+  })
+
+  it('takes few looks, however many there are', () => {
+    let looks = 0
+    const value = () => ({
+      get c() {
+        looks += 1
+        return 1
+      },
+    })
+    const list = Array.from({ length: 20_000 }, value)
+    assert.equal(sizeOfRows(list), 16 * list.length)
+    assert.equal(sizeOfRows([{ list }]), 8 + 16 * list.length)
+    assert.ok(looks < 1000, `${looks} looks`)
+  })
+})
 
 describe('millrace-arrow-batch', () => {
   let rig: Rig

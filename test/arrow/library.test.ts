@@ -6,10 +6,32 @@ import { Packer } from '../../nodes/arrow/lib/packer'
 import { generator } from '../shared/random'
 import { temporary } from './rig'
 
-const { Batch, BatchBuilder, Schema, Spool } = arrow
+const { Batch, BatchBuilder, FileWriter, Schema, Spool } = arrow
 const one = (type: string, nullable = true) => [{ name: 'c', type, nullable }]
 const fails = (code: string) => (error: unknown) => error instanceof EngineError && error.code === code
 const values = async (batch: arrow.Batch, options?: arrow.RowOptions) => (await batch.toRows(options)).map(({ c }) => c)
+
+/** Rows that take their time, and the most of them that were read in one turn of the event loop. */
+function watched(count: number): { rows: arrow.Row[]; most: () => number } {
+  let turn = 0
+  const next = () => {
+    turn += 1
+    if (read.length < count) setImmediate(next)
+  }
+  setImmediate(next)
+  const read: number[] = []
+  const rows = Array.from({ length: count }, (_, n) => ({
+    get é() {
+      read.push(turn)
+      const until = performance.now() + 0.1
+      while (performance.now() < until);
+      return n
+    },
+    t: `text ${n}`,
+  }))
+  const perTurn = () => read.map((one) => read.filter((other) => other === one).length)
+  return { rows, most: () => Math.max(...perTurn()) }
+}
 
 describe('arrow.Schema', () => {
   it('is declared in three ways', async () => {
@@ -43,6 +65,28 @@ describe('arrow.Schema', () => {
     await assert.rejects(Schema.infer([{ a: 1 }, { a: 'x' }]), fails('INVALID_OPTION'))
     await assert.rejects(Schema.infer([]), fails('INVALID_OPTION'))
     await assert.rejects(Schema.infer([5 as never]), fails('CONVERSION'))
+    const sparse = [null, {}, { a: 'é', b: '' }, { a: '\ud800' }, { c: new ArrayBuffer(9), a: '' }]
+    assert.equal(String(await Schema.infer(sparse.slice(1) as never)), 'a: utf8, b: utf8, c: binary')
+    await assert.rejects(Schema.infer(sparse as never), fails('CONVERSION'))
+  })
+
+  it('is inferred slice by slice, so that others have the thread between', async () => {
+    const { rows, most } = watched(640)
+    assert.equal(String(await Schema.infer(rows)), 'é: int64, t: utf8')
+    assert.ok(most() <= 64, `${most()} rows in one turn`)
+  })
+
+  it('is inferred from few rows where they are very large', async () => {
+    let read = 0
+    const large = Array.from({ length: 100_000 }, (_, n) => n)
+    const rows = Array.from({ length: 100 }, () => ({
+      get c() {
+        read += 1
+        return large
+      },
+    }))
+    assert.equal(String(await Schema.infer(rows)), 'c: list<int64>')
+    assert.ok(read < 20, `${read} rows`)
   })
 })
 
@@ -127,6 +171,49 @@ describe('arrow.Batch', () => {
     }
   })
 
+  it('never makes nulls of objects whose content is not in their properties', async () => {
+    class Private {
+      #x = 1
+      get x() {
+        return this.#x
+      }
+    }
+    const opaque = [
+      ...[new Set([1]), new URL('http://a/'), /x/, Object.assign(new Error('e'), { x: 1 }), new WeakMap()],
+      ...[new Private(), new String('ab'), new DataView(new ArrayBuffer(1)), Promise.resolve(1), new Date(0)],
+      vm.runInNewContext('new Set([1])'),
+    ]
+    for (const c of opaque) {
+      const name = c.constructor.name
+      await assert.rejects(Schema.infer([c]), fails('CONVERSION'), name)
+      if (!(c instanceof Date)) await assert.rejects(Schema.infer([{ c }]), fails('INVALID_OPTION'), name)
+      for (const type of ['struct<x: int8>', 'map<utf8, int8>', 'list<int8>']) {
+        const { rejected } = await Batch.fromRows([{ c }], { schema: one(type), unknown: 'ignore' })
+        assert.deepEqual([rejected[0]?.column, rejected[0]?.value, rejected[0]?.reason], ['c', c, 'kind'], name)
+      }
+    }
+    const [set] = opaque
+    const { rejected } = await Batch.fromRows([{ c: set }], { schema: one('list<int8>') })
+    assert.equal(rejected[0]?.message, 'row 0, column c: a Set is of a kind that the column does not take')
+    // A getter is a property for who names it.
+    for (const row of [...opaque, new Map([['x', 1]]), Buffer.from('x')] as object[]) {
+      const { batch, rejected } = await Batch.fromRows([row as never, { x: 2 }], {
+        schema: [{ name: 'x', type: 'int8' }],
+        unknown: 'ignore',
+      })
+      const isRead = row instanceof Private
+      assert.deepEqual(await batch.toRows(), isRead ? [{ x: 1 }, { x: 2 }] : [{ x: 2 }], row.constructor.name)
+      assert.deepEqual(
+        rejected.map(({ row, column, reason }) => [row, column, reason]),
+        isRead ? [] : [[0, '', 'kind']],
+      )
+    }
+    for (const row of [Object.create(null), vm.runInNewContext('({})'), {}]) {
+      const { batch } = await Batch.fromRows([row, { c: row }], { schema: one('struct<x: int8>') })
+      assert.deepEqual(await values(batch), [null, { x: null }])
+    }
+  })
+
   it('a half character in one text is told of, and its neighbours stay as they are', async () => {
     // The two halves would make a whole one if they met.
     const rows = [{ c: `${'x'.repeat(40)}\ud83d` }, { c: `\ude00${'y'.repeat(40)}` }, { c: 'fine' }, { c: 'fine' }]
@@ -187,6 +274,13 @@ describe('arrow.Batch', () => {
     assert.throws(() => Batch.join(Schema.of(one('int16')), [batch]), fails('CONVERSION'))
     assert.equal(await batch.slice(0, 2).toNDJSON(), '{"c":0}\n{"c":1}\n')
     assert.deepEqual(await Batch.join(batch.schema, []).toRows(), [])
+  })
+
+  it('rows go slice by slice, so that others have the thread between', async () => {
+    const { rows, most } = watched(640)
+    const { batch } = await Batch.fromRows(rows, { schema: [{ name: 'é', type: 'int32' }], unknown: 'ignore' })
+    assert.equal(batch.numRows, 640)
+    assert.ok(most() <= 64, `${most()} rows in one turn`)
   })
 
   it('many rows go in pieces and keep their order', async () => {
@@ -282,6 +376,47 @@ describe('arrow.Batch', () => {
       )
     }
   })
+})
+
+describe('options', () => {
+  const folder = temporary()
+  after(() => rmSync(folder, { recursive: true, force: true }))
+  const schema = one('int8')
+  const batch = Batch.from([{ c: 1 }], { schema })
+  const writer = { folder, prefix: 'x', maxBytes: 1 }
+  const calls: Record<string, (options: never) => unknown> = {
+    'Batch.fromRows': (options: object) => Batch.fromRows([], { schema, ...options }),
+    'Batch.from': (options: object) => Batch.from([], { schema, ...options }),
+    'Batch.fromIPC': async (options: object) => Batch.fromIPC(await (await batch).toIPC(), options),
+    toIPC: async (options: object) => (await batch).toIPC(options),
+    toRows: async (options: object) => (await batch).toRows(options),
+    toColumns: async (options: object) => (await batch).toColumns(options),
+    BatchBuilder: async (options: object) => new BatchBuilder(schema, options),
+    'Spool.open': async (options: object) => (await Spool.open({ folder, ...options })).close(),
+    'FileWriter.open': async (options: object) => (await FileWriter.open({ ...writer, ...options })).close(),
+  }
+  for (const [name, call] of Object.entries(calls)) {
+    it(`that are none are refused by ${name}`, async () => {
+      await call({} as never)
+      await assert.rejects(async () => call({ maxBytse: 5 } as never), { code: 'INVALID_OPTION', message: /maxBytse/ })
+    })
+  }
+
+  const wrong: [name: string, options: object][] = [
+    ['Batch.fromRows', { unknown: 'drop' }],
+    ['Batch.fromIPC', null as never],
+    ['BatchBuilder', { unknown: null }],
+    ['toIPC', { form: 'feather' }],
+    ['toIPC', { compression: 'gzip' }],
+    ['toRows', { times: 'Date' }],
+    ['Spool.open', { whenFull: 'drop' }],
+    ['Spool.open', { maxBytes: Number.NaN }],
+    ['FileWriter.open', { maxBytes: Number.NaN }],
+  ]
+  for (const [name, options] of wrong) {
+    it(`like ${JSON.stringify(options)} are refused by ${name}`, () =>
+      assert.rejects(async () => calls[name]?.(options as never), { code: 'INVALID_OPTION' }))
+  }
 })
 
 describe('bytes from anywhere', () => {

@@ -37,7 +37,7 @@ describe('millrace-arrow-rows', () => {
       { output: 'csv' },
       [
         { n: '1', at: iso, 'in.x': 0.5, 'in.l': '[1,2]', 'in.b': 'aGk=' },
-        { n: null, at: null, in: null },
+        { n: null, at: null, 'in.x': null, 'in.l': null, 'in.b': null },
       ],
     ],
   ]
@@ -63,6 +63,32 @@ describe('millrace-arrow-rows', () => {
       assert.deepEqual(messages[1].parts, { id: 'a', index: 1, count: 2, type: 'array' })
     })
   }
+
+  it('gives flat rows that have the same columns, whatever is in them', async () => {
+    const columns = [
+      { name: 's', type: 'struct<in: struct<"a b": float64!, l: list<float64>>, "": dictionary<int8, utf8>>' },
+      { name: 'm', type: 'map<utf8, int64>' },
+      { name: '__proto__', type: 'list<struct<x: int8>>' },
+    ]
+    const given = [
+      { s: null, m: null },
+      { s: { in: null, '': 'x' }, m: new Map([['k', 1n]]) },
+      JSON.parse('{"s": {"in": {"a b": 1, "l": [0.5]}}, "m": {}, "__proto__": [{"x": 1}, null]}'),
+    ]
+    given[2].s.in.l.push(Number.NaN)
+    const bytes = await (await arrow.Batch.from(given, { schema: columns })).toIPC()
+    rig = await Rig.start(rowsOf({ output: 'csv' }))
+    rig.send({ payload: bytes })
+    const [{ payload }] = (await rig.until('out')) as unknown as [{ payload: object[] }]
+    assert.deepEqual(
+      payload.map((row) => Object.entries(row)),
+      [
+        [null, null, null, null, null],
+        [null, null, 'x', '{"k":"1"}', null],
+        [1, '[0.5,"NaN"]', null, '{}', '[{"x":1},null]'],
+      ].map((row) => row.map((value, place) => [['s.in.a b', 's.in.l', 's.', 'm', '__proto__'][place], value])),
+    )
+  })
 
   it('takes a table of apache-arrow', async () => {
     rig = await Rig.start(rowsOf())

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync, unlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, extname, join } from 'node:path'
 import { tableFromArrays } from 'apache-arrow'
 import type { Aside } from '../../nodes/arrow/aside'
-import { Batch, ZerobusClient } from '../../nodes/arrow/lib'
+import { Batch, Spool, ZerobusClient } from '../../nodes/arrow/lib'
 import { TableHost } from '../../nodes/arrow/table-host'
 import { running } from '../../nodes/shared/running'
 import { batchOf, endAll, folder, idsOf, quick, range, sentAgain, start, table } from '../zerobus/rig'
 import type { ZerobusServer } from '../zerobus/server'
+import { temporary } from './rig'
 import { columns, type Json, type Seen, ZerobusRig } from './zerobus-rig'
 
 const rows = (first: number, count: number) => range(count, first).map((id) => ({ id, value: id / 4 }))
@@ -244,6 +245,44 @@ describe('millrace-arrow-zerobus', () => {
       await rig.until('out', 2)
       assert.deepEqual([rig.seen.failed.length, rig.seen.caught], [1, []])
       assert.ok(!rig.seen.warn.includes('warning.refused'))
+    })
+
+    const brokenIn = async (userDir: string) => {
+      const spool = await Spool.open({ folder: join(userDir, 'mine') })
+      await spool.append(Buffer.from('no rows'))
+      await spool.close()
+    }
+
+    it('sends a batch that cannot be read any more to the second output, too', async () => {
+      const server = await start()
+      const userDir = temporary()
+      await brokenIn(userDir)
+      rig = await ZerobusRig.start(server, { config: { ...config, spoolFolder: 'mine' }, userDir })
+      const [{ payload, arrow }] = await rig.until('failed')
+      const { file, error, failed, ...rest } = arrow
+      assert.equal(String(payload), 'no rows')
+      assert.deepEqual([dirname(file), extname(file)], [join(userDir, 'mine', 'rejected'), '.bin'])
+      assert.deepEqual(
+        [error.code, failed],
+        ['INVALID_INPUT', [{ first: 0, count: 0, code: error.code, message: error.message }]],
+      )
+      const counts = { totalRows: 0, successfulCount: 0, failedCount: 0, failedRows: [] }
+      assert.deepEqual(rest, { table, success: false, spooled: true, ...counts })
+      rig.send({ payload: rows(0, 3) })
+      await rig.until('out')
+      assert.deepEqual([rig.seen.failed.length, rig.seen.caught], [1, []])
+    })
+
+    it('makes an error of it where nobody hears that output', async () => {
+      const server = await start()
+      const userDir = temporary()
+      await brokenIn(userDir)
+      rig = await ZerobusRig.start(server, { config: { ...config, spoolFolder: 'mine' }, userDir, failures: false })
+      const [{ payload, error }] = await rig.until('caught')
+      assert.deepEqual(
+        [String(payload), error.code, error.message],
+        ['no rows', 'INVALID_INPUT', 'EngineError: failure.unreadable'],
+      )
     })
 
     it('makes an error of them where nobody hears that output', async () => {

@@ -23,6 +23,20 @@ export function overflowing(form: Element): string[] {
   return [...outside, ...cut, ...wrapped, ...fallen].map((element) => `stands out: ${name(element)}`)
 }
 
+/** Choices in lists whose longest text has no room. */
+export function shortened(form: Element): string[] {
+  const drawing = document.createElement('canvas').getContext('2d')
+  const selects = [...form.querySelectorAll<HTMLSelectElement>('.red-ui-editableList select')]
+  return selects.flatMap((select) => {
+    if (!drawing || select.getClientRects().length === 0) return []
+    const { font, paddingLeft, paddingRight } = getComputedStyle(select)
+    drawing.font = font
+    const longest = Math.max(...[...select.options].map(({ text }) => drawing.measureText(text).width))
+    const room = select.clientWidth - Number.parseFloat(paddingLeft) - Number.parseFloat(paddingRight)
+    return longest > room + 1 ? [`shortened: ${select.getAttribute('aria-label')}`] : []
+  })
+}
+
 /** Parts of the tray around the form that would have to be scrolled to the side. */
 export function scrolling(form: Element): string[] {
   const found: string[] = []

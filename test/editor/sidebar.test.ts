@@ -111,9 +111,30 @@ for (const theme of nodeRedMajor < 5 ? ['light'] : ['light', 'dark']) {
       // A round that was under way may still end.
       await page().waitForTimeout(500)
       asked.length = 0
-      await page().waitForTimeout(3000)
+      await page().waitForTimeout(5000)
       assert.deepEqual(asked, [])
       await sidebar(page()).locator('summary').click()
+      await page().waitForRequest((request) => request.url().includes('/overview'))
+    })
+
+    it('asks nothing for what is out of sight, until it comes into it', async () => {
+      // The one above takes all the room.
+      await page().evaluate(() => {
+        const first = document.querySelector<HTMLElement>('.millrace-sidebar > .millrace-section')
+        if (first) first.style.minHeight = '3000px'
+      })
+      await sidebar(page()).evaluate((element) => element.parentElement?.scrollTo(0, 0))
+      const asked: string[] = []
+      page().on('request', (request) => request.url().includes('/millrace-') && asked.push(request.url()))
+      await page().waitForTimeout(500)
+      asked.length = 0
+      await page().waitForRequest((request) => request.url().includes('/millrace-shared-connections'))
+      await page().waitForTimeout(500)
+      assert.deepEqual(
+        asked.filter((url) => url.includes('/overview')),
+        [],
+      )
+      await sidebar(page()).evaluate((element) => element.scrollIntoView())
       await page().waitForRequest((request) => request.url().includes('/overview'))
     })
   })

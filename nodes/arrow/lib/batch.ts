@@ -1,10 +1,13 @@
 import type { ArrowBatch } from '#native'
 import { EngineError, quote } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
+import { checkOptions, type Known } from '../../shared/options'
+import { Turns } from '../../shared/turns'
 import { fieldByField, isForeign, writtenByItself } from './foreign'
 import { Packer, type Row, type RowError, recycle, rowError } from './packer'
 import { converters, type RowOptions } from './reading'
 import { asBuffer, called, type Declared, Schema } from './schema'
+import { slices, turn } from './slices'
 
 /** What is done with rows. */
 export interface FromRowsOptions {
@@ -37,12 +40,10 @@ export interface ToIPCOptions {
 /** Whatever is a batch, or can become one. */
 export type BatchLike = Batch | Uint8Array | readonly Row[] | object
 
-/** The JavaScript thread is not held for much longer: long texts are encoded behind it, and memory is cleaned up within. */
-const SLICE_MS = 1.5
-/** A slice ends with the row that brings it to so many bytes: all its texts are one, which JavaScript bounds. */
-const SLICE_BYTES = 8 << 20
-/** So many rows are packed between two looks at the clock. */
-const LOOK_EVERY = 64
+const UNKNOWN: Known<Pick<FromRowsOptions, 'unknown'>> = { unknown: ['error', 'ignore'] }
+const FROM_ROWS: Known<FromRowsOptions> = { schema: 'any', ...UNKNOWN }
+const FROM_IPC: Known<FromIPCOptions> = { maxBytes: 'any', copy: 'any' }
+const TO_IPC: Known<ToIPCOptions> = { form: ['stream', 'file'], compression: ['none', 'lz4', 'zstd'] }
 const COPY_BELOW = 1 << 20
 const MAX_BYTES = 2 ** 30
 /** A piece of text that is parsed in one go. */
@@ -60,34 +61,24 @@ export class Batch {
    * turned to null. Numbers are rounded for `float32` and `float16` only.
    */
   static async fromRows(rows: readonly Row[], options: FromRowsOptions = {}): Promise<Converted> {
+    checkOptions('Batch.fromRows', options, FROM_ROWS)
     const schema = options.schema ? Schema.of(options.schema) : await Schema.infer(rows)
     const ignore = options.unknown === 'ignore'
     const { ArrowBatch } = native()
     const packer = new Packer(schema.names, ignore)
-    const slices: Promise<{ batch: ArrowBatch; errors: { row: number; column: string; reason: number }[] }>[] = []
+    const packing: Promise<{ batch: ArrowBatch; errors: { row: number; column: string; reason: number }[] }>[] = []
     const starts: number[] = []
-    for (let row = 0; row < rows.length; ) {
-      if (row > 0) await turn()
-      const first = row
-      const until = performance.now() + SLICE_MS
-      while (row < rows.length && packer.size < SLICE_BYTES) {
-        const end = Math.min(row + LOOK_EVERY, rows.length)
-        for (; row < end && packer.size < SLICE_BYTES; row += 1) packer.row(rows[row])
-        if (performance.now() >= until) break
-      }
-      const packed = packer.finish((again) => {
-        for (let place = first; place < row; place += 1) again.row(rows[place])
-      })
+    for await (const { first, packed } of slices(packer, rows, 'row')) {
       const slice = ArrowBatch.pack(schema.handle, packed.values, packed.text, packed.rows, ignore)
       // Another one may fail first.
       slice.then(
         () => recycle(packed),
         () => {},
       )
-      slices.push(slice)
+      packing.push(slice)
       starts.push(first)
     }
-    const done = await called(Promise.all(slices))
+    const done = await called(Promise.all(packing))
     const rejected = done.flatMap(({ errors }, place) =>
       errors.map(({ row, column, reason }) => {
         const number = row + (starts[place] as number)
@@ -100,6 +91,7 @@ export class Batch {
 
   /** An IPC stream or file, from anywhere: it is checked. Throws `INVALID_INPUT`, or `TOO_LARGE`. */
   static async fromIPC(bytes: Uint8Array, options: FromIPCOptions = {}): Promise<Batch> {
+    checkOptions('Batch.fromIPC', options, FROM_IPC)
     const buffer = asBuffer(bytes)
     const { maxBytes = MAX_BYTES, copy = buffer.length < COPY_BELOW } = options
     return new Batch(await called(native().ArrowBatch.fromIpc(buffer, copy, maxBytes)))
@@ -107,6 +99,7 @@ export class Batch {
 
   /** What is a batch, IPC bytes, rows, or a Table or RecordBatch of `apache-arrow`; rows that do not fit are an error. */
   static async from(source: BatchLike, options: FromRowsOptions = {}): Promise<Batch> {
+    checkOptions('Batch.from', options, FROM_ROWS)
     if (source instanceof Batch) return source
     if (source instanceof Uint8Array) return Batch.fromIPC(source)
     if (isForeign(source)) {
@@ -154,7 +147,9 @@ export class Batch {
     return new Batch(this.handle.slice(begin, Math.max(place(to) - begin, 0)))
   }
 
-  async toIPC({ form = 'stream', compression = 'none' }: ToIPCOptions = {}): Promise<Buffer> {
+  async toIPC(options: ToIPCOptions = {}): Promise<Buffer> {
+    checkOptions('toIPC', options, TO_IPC)
+    const { form = 'stream', compression = 'none' } = options
     return called(this.handle.toIpc(form, compression))
   }
 
@@ -223,19 +218,17 @@ export class Batch {
   }
 }
 
-/** Lets others have the JavaScript thread. */
-const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
-
 /** Collects rows until they are taken as one batch. Rows that do not fit are told of at once. */
 export class BatchBuilder {
   readonly schema: Schema
   private parts: Batch[] = []
-  private turn: Promise<unknown> = Promise.resolve()
+  private readonly turns = new Turns()
 
   constructor(
     schema: Declared | Schema,
     private readonly options: Pick<FromRowsOptions, 'unknown'> = {},
   ) {
+    checkOptions('a BatchBuilder', options, UNKNOWN)
     this.schema = Schema.of(schema)
   }
 
@@ -249,18 +242,16 @@ export class BatchBuilder {
 
   /** Adds rows in the order of the calls; the places in the errors are those within this call's rows. */
   append(rows: readonly Row[]): Promise<RowError[]> {
-    const added = this.turn.then(async () => {
+    return this.turns.take(async () => {
       const { batch, rejected } = await Batch.fromRows(rows, { ...this.options, schema: this.schema })
       this.parts.push(batch)
       return rejected
     })
-    this.turn = added.catch(() => {})
-    return added
   }
 
   /** All rows that were added; it is empty then. */
   async finish(): Promise<Batch> {
-    await this.turn
+    await this.turns.ended()
     return Batch.join(this.schema, this.parts.splice(0))
   }
 }

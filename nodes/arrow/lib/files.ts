@@ -1,5 +1,7 @@
 import type { ArrowFile, ArrowFileWriter } from '#native'
 import { native } from '../../shared/native'
+import { allJson } from '../../shared/options'
+import { Turns } from '../../shared/turns'
 import { Batch, type BatchLike } from './batch'
 import { called } from './schema'
 
@@ -22,12 +24,12 @@ export type WrittenFile = ArrowFile
 /** Writes batches to Arrow files, which are whole or not there. What a crash leaves is completed at the next opening. */
 export class FileWriter {
   /** One batch after the other, in the order of the calls. */
-  private turn: Promise<unknown> = Promise.resolve()
+  private readonly turns = new Turns()
 
   private constructor(private readonly handle: ArrowFileWriter) {}
 
   static async open(options: FileWriterOptions): Promise<FileWriter> {
-    return new FileWriter(await called(native().ArrowFileWriter.open(JSON.stringify(options))))
+    return new FileWriter(await called(native().ArrowFileWriter.open(allJson(options))))
   }
 
   /** What a crash had left, and the opening completed. */
@@ -61,8 +63,6 @@ export class FileWriter {
   }
 
   private inTurn(call: () => Promise<WrittenFile[]>): Promise<WrittenFile[]> {
-    const done = this.turn.then(() => called(call()))
-    this.turn = done.catch(() => {})
-    return done
+    return this.turns.take(() => called(call()))
   }
 }

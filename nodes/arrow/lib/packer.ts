@@ -11,6 +11,8 @@ export interface Packed {
   values: Buffer
   text: Buffer
   rows: number
+  /** So many strings are in the text. */
+  strings: number
 }
 
 /** A row, or what was given for one. */
@@ -59,6 +61,9 @@ const SCALAR = 9
 /** A longer text goes with the others. */
 const SHORT = 32
 const FIRST_SIZE = 1 << 20
+/** One sign between two strings: halves of pairs in different strings never meet. */
+const BETWEEN = Buffer.from('\0')
+const NO_BYTES = new Uint8Array()
 
 // What JavaScript has, and the declarations of the target do not.
 const isWellFormed = (text: string): boolean => (text as string & { isWellFormed(): boolean }).isWellFormed()
@@ -67,6 +72,16 @@ const isWellFormed = (text: string): boolean => (text as string & { isWellFormed
 const spare: Buffer[] = []
 const SPARE_MAX = 4
 const SPARE_BYTES = 1 << 24
+
+/** What was packed slice by slice, as if it were one. */
+export function joined(slices: readonly Packed[]): Omit<Packed, 'strings'> {
+  const texts = slices.filter(({ strings }) => strings > 0).map(({ text }) => text)
+  return {
+    values: Buffer.concat(slices.map(({ values }) => values)),
+    text: Buffer.concat(texts.flatMap((text, place) => (place > 0 ? [BETWEEN, text] : [text]))),
+    rows: slices.reduce((sum, { rows }) => sum + rows, 0),
+  }
+}
 
 /** Gives back what was packed, when the engine has read it. */
 export function recycle({ values }: Packed): void {
@@ -175,6 +190,31 @@ function compile(columns: readonly string[], tags: Protocol['tags']): Compiled {
   }
 }
 
+/** Made by an object's braces, in whatever realm. */
+function isPlain(value: object): boolean {
+  const made = Object.getPrototypeOf(value)
+  return made === Object.prototype || made === null || Object.getPrototypeOf(made) === null
+}
+
+/** What it holds is not in its properties, whatever there is in them beside it. */
+function isSpecial(value: object): boolean {
+  return (
+    types.isMap(value) ||
+    types.isSet(value) ||
+    types.isDate(value) ||
+    types.isRegExp(value) ||
+    types.isPromise(value) ||
+    types.isNativeError(value) ||
+    types.isBoxedPrimitive(value) ||
+    types.isAnyArrayBuffer(value) ||
+    ArrayBuffer.isView(value)
+  )
+}
+
+function nameOf(value: object): string {
+  return `a ${value.constructor?.name || 'special object'}`
+}
+
 /** Writes rows of one schema, or rows whose schema is still to be found. */
 export class Packer {
   bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_SIZE)
@@ -197,6 +237,8 @@ export class Packer {
   constructor(
     columns: readonly string[],
     private readonly ignoreUnknown: boolean,
+    /** Texts and bytes are left empty: what kind they are is enough. */
+    private readonly kindsOnly = false,
   ) {
     this.known = new Set(columns)
     this.compiled = compiledFor(columns, this.tags)
@@ -212,7 +254,7 @@ export class Packer {
   row(row: unknown): void {
     this.rows += 1
     if (this.at + this.rowSize > this.bytes.length) this.reserve(this.rowSize)
-    if (row === null || typeof row !== 'object' || Array.isArray(row)) {
+    if (row === null || typeof row !== 'object' || Array.isArray(row) || (!isPlain(row) && this.isOpaque(row))) {
       this.bytes[this.at++] = this.kinds.odd
       return
     }
@@ -237,8 +279,7 @@ export class Packer {
 
   /** What was written; the packer is empty then. `again` writes the same rows once more, where a text is broken. */
   finish(again: (packer: Packer) => void): Packed {
-    // One sign between two strings: halves of pairs in different strings never meet.
-    const text = this.parts.join('\0')
+    const text = this.parts.join(String(BETWEEN))
     if (!this.careful && !isWellFormed(text)) {
       this.reset()
       this.careful = true
@@ -247,7 +288,8 @@ export class Packer {
       this.careful = false
       return packed
     }
-    const packed = { values: this.bytes.subarray(0, this.at), text: Buffer.from(text), rows: this.rows }
+    const { rows, parts } = this
+    const packed = { values: this.bytes.subarray(0, this.at), text: Buffer.from(text), rows, strings: parts.length }
     this.take(spare.pop() ?? Buffer.allocUnsafeSlow(Math.max(FIRST_SIZE, this.bytes.length)))
     this.reset()
     return packed
@@ -273,6 +315,14 @@ export class Packer {
     this.units = 0
     this.rows = 0
     this.compiled.forget()
+  }
+
+  /** Its columns would all be nulls. */
+  private isOpaque(row: object): boolean {
+    if (isSpecial(row)) return true
+    if (Object.keys(row).length > 0) return false
+    for (const name of this.known) if (name in row) return false
+    return true
   }
 
   /** A column of a row that the schema does not have. */
@@ -321,9 +371,9 @@ export class Packer {
         this.at += 8
         return
       case 'string':
-        if (this.careful && !isWellFormed(value)) return this.odd('a text with half a character')
+        if (this.careful && !this.kindsOnly && !isWellFormed(value)) return this.odd('a text with half a character')
         this.tag(tags.text)
-        return this.string(value)
+        return this.string(this.kindsOnly ? '' : value)
       case 'boolean':
         return this.tag(value ? tags.true : tags.false)
       case 'undefined':
@@ -361,8 +411,8 @@ export class Packer {
       this.at += 8
       return
     }
-    if (types.isUint8Array(value)) return this.raw(value)
-    if (types.isAnyArrayBuffer(value)) return this.raw(new Uint8Array(value))
+    if (types.isUint8Array(value)) return this.raw(this.kindsOnly ? NO_BYTES : value)
+    if (types.isAnyArrayBuffer(value)) return this.raw(this.kindsOnly ? NO_BYTES : new Uint8Array(value))
     if (types.isTypedArray(value)) return this.list(value as unknown as ArrayLike<unknown>, depth)
     if (types.isMap(value)) {
       this.tag(tags.map)
@@ -373,10 +423,8 @@ export class Packer {
       }
       return
     }
-    if (types.isSet(value) || types.isPromise(value) || types.isRegExp(value) || types.isNativeError(value)) {
-      return this.odd(`a ${value.constructor?.name ?? 'special object'}`)
-    }
     const keys = Object.keys(value)
+    if (isSpecial(value) || (keys.length === 0 && !isPlain(value))) return this.odd(nameOf(value))
     if (this.careful && !keys.every(isWellFormed)) return this.odd('a name with half a character')
     this.tag(tags.object)
     this.count(keys.length)
@@ -423,8 +471,14 @@ export function rowError(row: number, column: string, reason: number, given: unk
   const name = protocol().reasons[reason] as RowReason
   const value = column === '' ? given : at(given, column)
   const what = column === '' ? `row ${row}` : `row ${row}, column ${column}:`
-  const message = `${what} ${quote(value)} ${protocol().words[reason]}`
+  const message = `${what} ${shown(value)} ${protocol().words[reason]}`
   return { row, column, value, reason: name, code: 'CONVERSION', message }
+}
+
+/** JSON says nothing of a Map. */
+function shown(value: unknown): string {
+  const text = quote(value)
+  return text === '{}' && !isPlain(value as object) ? nameOf(value as object) : text
 }
 
 /** What stands at a path; the whole column where names make the path ambiguous. */

@@ -1,7 +1,9 @@
 /** Values as they leave a batch: what JSON has no kind for becomes what JavaScript has for it. */
 import { EngineError, quote } from '../../shared/errors'
+import { checkOptions, type Known } from '../../shared/options'
 import type { Row } from './packer'
 import type { Schema } from './schema'
+import { parseType, type Type } from './type'
 
 export interface RowOptions {
   /** 64-bit integers. Default `bigint`; `number` fails where it would lose digits. */
@@ -12,6 +14,12 @@ export interface RowOptions {
   binary?: 'buffer' | 'base64'
 }
 
+const KNOWN: Known<RowOptions> = {
+  int64: ['bigint', 'string', 'number'],
+  times: ['iso', 'date'],
+  binary: ['buffer', 'base64'],
+}
+
 type Change = (value: unknown) => unknown
 
 /** What has to be changed in parsed rows; undefined where nothing has. */
@@ -19,7 +27,8 @@ export function converters(
   schema: Schema,
   options: RowOptions,
 ): { row: ((row: Row) => void) | undefined; values: (Change | undefined)[] } {
-  const values = schema.columns.map(({ type }) => new TypeReader(type, options).read())
+  checkOptions('rows', options, KNOWN)
+  const values = schema.columns.map(({ type }) => changeOf(parseType(type), options))
   const changes = schema.columns.flatMap(({ name }, place) => {
     const change = values[place]
     return change ? [[name, change] as const] : []
@@ -36,111 +45,70 @@ export function converters(
   }
 }
 
-/** Reads the name of a type, as the engine writes it, for what its values need. */
-class TypeReader {
-  private at = 0
-
-  constructor(
-    private readonly text: string,
-    private readonly options: RowOptions,
-  ) {}
-
-  read(): Change | undefined {
-    const [word = ''] = /^[\w-]+/.exec(this.text.slice(this.at)) ?? []
-    this.at += word.length
-    if (this.text[this.at] === '(') this.at = this.text.indexOf(')', this.at) + 1
-    switch (word) {
-      case 'list':
-      case 'large-list':
-      case 'fixed-list': {
-        const item = this.inner()
-        return item && ((value) => (value as unknown[]).map((one) => (one === null ? null : item(one))))
-      }
-      case 'struct':
-        return this.struct()
-      case 'map':
-        return this.map()
-      case 'dictionary': {
-        const first = this.inner()
-        return this.text[this.at - 1] === ',' ? this.last() : first
-      }
-      default:
-        return this.simple(word)
+function changeOf({ word, children }: Type, options: RowOptions): Change | undefined {
+  const inner = children.map(({ name, type }) => ({ name, change: changeOf(type, options) }))
+  const last = inner.at(-1)?.change
+  switch (word) {
+    case 'list':
+    case 'large-list':
+    case 'fixed-list':
+      return last && ((value) => (value as unknown[]).map((one) => (one === null ? null : last(one))))
+    case 'struct':
+      return ofStruct(inner)
+    case 'map': {
+      const isNamed = /^(large-)?utf8/.test(children[0]?.type.word ?? '')
+      return isNamed ? ofNamed(last) : ofPairs(inner[0]?.change, last)
     }
+    case 'dictionary':
+      return last
+    default:
+      return simple(word, options)
   }
+}
 
-  /** Behind the sign before it, with the sign behind it and what is said of nulls. */
-  private inner(): Change | undefined {
-    this.at += 1
-    return this.last()
+function ofStruct(fields: readonly { name: string; change: Change | undefined }[]): Change | undefined {
+  const changes = fields.flatMap(({ name, change }) => (change ? [[name, change] as const] : []))
+  if (changes.length === 0) return undefined
+  return (value) => {
+    const row = value as Row
+    for (const [name, change] of changes) if (row[name] !== null) row[name] = change(row[name])
+    return row
   }
+}
 
-  private last(): Change | undefined {
-    while (this.text[this.at] === ' ') this.at += 1
-    const change = this.read()
-    while (this.text[this.at] === '!') this.at += 1
-    this.at += 1
-    return change
-  }
+function ofNamed(value: Change | undefined): Change | undefined {
+  if (!value) return undefined
+  const change = (item: unknown) => (item === null ? null : value(item))
+  return (map) => Object.fromEntries(Object.entries(map as Row).map(([name, item]) => [name, change(item)]))
+}
 
-  private struct(): Change | undefined {
-    const changes: [string, Change][] = []
-    this.at += 1
-    while (this.at < this.text.length && this.text[this.at] !== '>') {
-      while (/[ ,]/.test(this.text[this.at] ?? '')) this.at += 1
-      const [name = ''] = /^("(?:[^"\\]|\\.)*"|[^:]*)/.exec(this.text.slice(this.at)) ?? []
-      this.at += name.length + 1
-      while (this.text[this.at] === ' ') this.at += 1
-      const change = this.read()
-      if (this.text[this.at] === '!') this.at += 1
-      if (change) changes.push([name.startsWith('"') ? JSON.parse(name) : name, change])
-    }
-    this.at += 1
-    if (changes.length === 0) return undefined
-    return (value) => {
-      const row = value as Row
-      for (const [name, change] of changes) if (row[name] !== null) row[name] = change(row[name])
-      return row
-    }
-  }
+function ofPairs(key: Change | undefined, value: Change | undefined): Change | undefined {
+  if (!key && !value) return undefined
+  const change = (item: unknown) => (item === null || !value ? item : value(item))
+  return (map) => (map as [unknown, unknown][]).map(([name, item]) => [key ? key(name) : name, change(item)])
+}
 
-  private map(): Change | undefined {
-    const named = /^<(?:large-)?utf8/.test(this.text.slice(this.at))
-    const key = this.inner()
-    const value = this.last()
-    const change = (item: unknown) => (item === null || !value ? item : value(item))
-    if (named) {
-      return (
-        value && ((map) => Object.fromEntries(Object.entries(map as Row).map(([name, item]) => [name, change(item)])))
-      )
-    }
-    if (!key && !value) return undefined
-    return (map) => (map as [unknown, unknown][]).map(([name, item]) => [key ? key(name) : name, change(item)])
-  }
-
-  private simple(word: string): Change | undefined {
-    const { int64 = 'bigint', times = 'iso', binary = 'buffer' } = this.options
-    switch (word) {
-      case 'int64':
-      case 'uint64':
-        return int64 === 'bigint' ? (digits) => BigInt(digits as string) : int64 === 'number' ? safe : undefined
-      case 'float16':
-      case 'float32':
-      case 'float64':
-        // NaN and the infinities come as text.
-        return Number
-      case 'binary':
-      case 'large-binary':
-      case 'binary-view':
-      case 'fixed-binary':
-        return binary === 'buffer' ? (text) => Buffer.from(text as string, 'base64') : undefined
-      case 'date32':
-      case 'date64':
-      case 'timestamp':
-        return times === 'date' ? dateOf : undefined
-      default:
-        return undefined
-    }
+function simple(word: string, { int64 = 'bigint', times = 'iso', binary = 'buffer' }: RowOptions): Change | undefined {
+  switch (word) {
+    case 'int64':
+    case 'uint64':
+      return int64 === 'bigint' ? (digits) => BigInt(digits as string) : int64 === 'number' ? safe : undefined
+    case 'float16':
+    case 'float32':
+    case 'float64':
+      // NaN and the infinities come as text.
+      return Number
+    case 'binary':
+    case 'large-binary':
+    case 'binary-view':
+    case 'fixed-binary':
+      return binary === 'buffer' ? (text) => Buffer.from(text as string, 'base64') : undefined
+    case 'date32':
+    case 'date64':
+    case 'timestamp':
+      return times === 'date' ? dateOf : undefined
+    default:
+      return undefined
   }
 }
 

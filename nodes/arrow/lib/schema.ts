@@ -1,7 +1,8 @@
 import type { ArrowSchema } from '#native'
 import { EngineError, quote, toEngineError } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
-import { Packer, type Row } from './packer'
+import { joined, type Packed, Packer, type Row, recycle } from './packer'
+import { slices } from './slices'
 import { columnsOf, type UnityColumn } from './unity'
 
 /** A column as it is declared. */
@@ -17,8 +18,9 @@ export interface Column {
 /** A list of columns, or Arrow's own JSON form. */
 export type Declared = readonly Column[] | { fields: readonly object[] }
 
-/** So many rows tell a schema, at most. */
+/** So many rows tell a schema, at most, and so many bytes of them, texts and Buffers aside. */
 const INFER_MAX = 10_000
+const INFER_BYTES = 8 << 20
 
 /**
  * Columns with their types.
@@ -54,18 +56,22 @@ export class Schema {
   }
 
   /**
-   * From the first rows, 10,000 at most. Whole numbers become `int64`, or `float64` where one has a fraction; texts
-   * `utf8`; dates `timestamp(ms, UTC)`; bytes `binary`; lists, objects and Maps what is in them. All take nulls.
+   * From the first rows: 10,000 at most, fewer where they are very large. Whole numbers become `int64`, or `float64` where
+   * one has a fraction; texts `utf8`; dates `timestamp(ms, UTC)`; bytes `binary`; lists, objects and Maps what is in them.
+   * All take nulls.
    */
   static async infer(rows: readonly Row[]): Promise<Schema> {
-    const packer = new Packer([], true)
-    const first = rows.length > INFER_MAX ? rows.slice(0, INFER_MAX) : rows
-    const pack = (into: Packer) => {
-      for (const row of first) into.object(row)
+    const packer = new Packer([], true, true)
+    const first: Packed[] = []
+    let bytes = 0
+    for await (const { packed } of slices(packer, rows, 'object', Math.min(rows.length, INFER_MAX))) {
+      first.push({ ...packed, values: Buffer.from(packed.values) })
+      recycle(packed)
+      bytes += packed.values.length + packed.text.length
+      if (bytes >= INFER_BYTES) break
     }
-    pack(packer)
-    const { values, text } = packer.finish(pack)
-    return new Schema(await called(native().ArrowSchema.infer(values, text, first.length)))
+    const { values, text, rows: count } = joined(first)
+    return new Schema(await called(native().ArrowSchema.infer(values, text, count)))
   }
 
   get columns(): readonly Required<Column>[] {

@@ -1,6 +1,8 @@
 import type { Spool as SpoolHandle, SpoolStats } from '#native'
 import { EngineError, toEngineError } from '../../shared/errors'
 import { native } from '../../shared/native'
+import { allJson, checkOptions, type Known } from '../../shared/options'
+import { Turns } from '../../shared/turns'
 import { Batch, type BatchLike } from './batch'
 import { called } from './schema'
 
@@ -24,12 +26,16 @@ export interface Spooled {
   data: Buffer
 }
 
+const KNOWN: Known<SpoolOptions> = {
+  ...{ folder: 'any', maxBytes: 'any', syncMs: 'any' },
+  whenFull: ['block', 'drop-oldest', 'refuse'],
+}
 const READ_BYTES = 16 << 20
 
 /** Batches that have to leave and cannot yet, on disk. What was appended leaves only when it is acknowledged. */
 export class Spool {
   /** One after the other: who waits for room keeps its place. */
-  private turn: Promise<unknown> = Promise.resolve()
+  private readonly turns = new Turns()
   private readonly waiting = new Set<() => void>()
   /** How often room came. */
   private wakes = 0
@@ -40,19 +46,19 @@ export class Spool {
     private readonly blocks: boolean,
   ) {}
 
-  static async open({ folder, maxBytes, syncMs, whenFull = 'block' }: SpoolOptions): Promise<Spool> {
+  static async open(options: SpoolOptions): Promise<Spool> {
+    checkOptions('a spool', options, KNOWN)
+    const { folder, maxBytes, syncMs, whenFull = 'block' } = options
     const engine = { maxBytes, syncMs, whenFull: whenFull === 'block' ? 'refuse' : whenFull }
-    return new Spool(await called(native().Spool.open(folder, JSON.stringify(engine))), whenFull === 'block')
+    return new Spool(await called(native().Spool.open(folder, allJson(engine))), whenFull === 'block')
   }
 
   /** Takes a batch; resolves to its number when it is safe. IPC bytes go as they are, and must not change meanwhile. */
   append(batch: BatchLike): Promise<number> {
-    const appended = this.turn.then(async () => {
+    return this.turns.take(async () => {
       const data = batch instanceof Uint8Array ? batch : await (await Batch.from(batch)).toIPC()
       return this.put(Buffer.from(data.buffer, data.byteOffset, data.byteLength))
     })
-    this.turn = appended.catch(() => {})
-    return appended
   }
 
   /** Batches that are not acknowledged, in order, from a number on: as many as fit, at least one. */
@@ -78,7 +84,7 @@ export class Spool {
   async close(): Promise<void> {
     this.closed = true
     this.wake()
-    await this.turn
+    await this.turns.ended()
     await called(this.handle.close())
   }
 

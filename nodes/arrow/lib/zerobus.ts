@@ -1,6 +1,7 @@
 import type { ErrorCode, ZerobusClient as Handle, ZerobusFailedRows, ZerobusResult } from '#native'
 import { EngineError, quote } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
+import { Turns } from '../../shared/turns'
 import { Batch, type BatchLike, type Converted, type FromRowsOptions } from './batch'
 import type { RowError } from './packer'
 import { called, type Declared, Schema } from './schema'
@@ -266,8 +267,8 @@ const PATIENCE_MS = 5000
 /** Sends batches to one table of Databricks. Calls may overlap; batches go in the order of the calls. */
 export class ZerobusClient {
   private readonly telemetry: Telemetry | undefined
-  /** Resolves when all that was given is with the engine, or is no batch. */
-  private turn: Promise<unknown> = Promise.resolve()
+  /** To hand over to the engine what has become a batch, or is none. */
+  private readonly turns = new Turns()
   private readonly sends = new Set<Promise<unknown>>()
   private closed = false
 
@@ -300,16 +301,13 @@ export class ZerobusClient {
    */
   async send(source: BatchLike, options?: FromRowsOptions): Promise<TransmissionResult> {
     if (this.closed) throw new EngineError('CLOSED', 'the Zerobus client is closed; open it again')
-    const before = this.turn
-    const given = converted(source, options).then(async ({ batch, rejected }) => {
-      await before
+    const conversion = converted(source, options)
+    // It may fail before its turn.
+    conversion.catch(() => {})
+    const given = this.turns.take(async () => {
+      const { batch, rejected } = await conversion
       return { batch, rejected, startedMs: Date.now(), sending: this.handle.send(batch.handle) }
     })
-    // Who comes behind what is no batch still waits for those before it.
-    this.turn = given.then(
-      () => {},
-      () => before,
-    )
     const sent = given.then(async ({ batch, rejected, startedMs, sending }) => {
       const result = new TransmissionResult(batch, await called(sending), rejected)
       this.telemetry?.record({ ...result, startedMs })

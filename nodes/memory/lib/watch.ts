@@ -1,6 +1,7 @@
 /** A change feed: a place in the engine's log, read as fast as the loop over it likes. */
 import type { MemoryWatcher } from '#native'
 import { toEngineError } from '../../shared/errors'
+import { Turns } from '../../shared/turns'
 import type { Moment, VersionEntry } from './database'
 
 export interface WatchOptions {
@@ -39,7 +40,7 @@ export class Watch implements AsyncIterableIterator<Event> {
   private wake: (() => void) | undefined
   private ended = false
   /** Calls of `next` wait for each other. */
-  private last: Promise<unknown> = Promise.resolve()
+  private readonly turns = new Turns()
 
   constructor(
     open: (wake: () => void) => Promise<MemoryWatcher>,
@@ -54,9 +55,7 @@ export class Watch implements AsyncIterableIterator<Event> {
   }
 
   next(): Promise<IteratorResult<Event>> {
-    const result = this.last.then(() => this.step())
-    this.last = result.catch(() => {})
-    return result
+    return this.turns.take(() => this.step())
   }
 
   private async step(): Promise<IteratorResult<Event>> {

@@ -1,6 +1,7 @@
 /** Where the two servers are, and how to get in. */
 import { EngineError, quote } from '../../shared/errors'
 import { checkTls, networkFault, type TlsOptions } from '../../shared/network'
+import { checkOptions, type Known } from '../../shared/options'
 
 export interface Credentials {
   natsUser?: string
@@ -40,10 +41,11 @@ export interface DistributedOptions {
   onProblem?: (problem: EngineError) => void
 }
 
-const KNOWN = [
-  ...['natsUrl', 'redisUrl', 'prefix', 'credentials', 'tls', 'routes', 'maxPayloadBytes', 'resultTtlMs'],
-  ...['idempotencyWindowMs', 'replicas', 'offline', 'maxBuffered', 'onProblem'],
-]
+const KNOWN: Known<DistributedOptions> = {
+  ...{ natsUrl: 'any', redisUrl: 'any', prefix: 'any', credentials: 'any', tls: 'any', routes: 'any' },
+  ...{ maxPayloadBytes: 'any', resultTtlMs: 'any', idempotencyWindowMs: 'any', replicas: 'any', offline: 'any' },
+  ...{ maxBuffered: 'any', onProblem: 'any' },
+}
 
 const DAY = 86_400_000
 
@@ -51,9 +53,7 @@ export type Settings = Required<Omit<DistributedOptions, 'tls' | 'credentials'>>
   Pick<DistributedOptions, 'tls'> & { credentials: Credentials }
 
 export function settingsOf(options: DistributedOptions): Settings {
-  for (const name of Object.keys(options)) {
-    if (!KNOWN.includes(name)) throw new EngineError('INVALID_OPTION', `${quote(name)} is no option of a task queue`)
-  }
+  checkOptions('a task queue', options, KNOWN)
   const settings: Settings = {
     ...{ prefix: 'millrace', credentials: {}, routes: [], maxPayloadBytes: 1 << 20, resultTtlMs: DAY },
     ...{ idempotencyWindowMs: DAY, replicas: 1, offline: 'wait', maxBuffered: 10_000, onProblem: () => {} },
