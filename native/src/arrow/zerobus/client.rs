@@ -36,8 +36,11 @@ pub(super) struct Sender {
 }
 
 /// What became of rows that travelled.
+#[derive(Default)]
 pub(super) struct Sent {
     pub attempts: u32,
+    /// As in [`Outcome`], of the part that has most.
+    pub alone: u32,
     pub lost: Vec<Lost>,
     pub error: Option<SendError>,
 }
@@ -45,7 +48,7 @@ pub(super) struct Sent {
 impl Sent {
     /// None of the rows arrived.
     pub(super) fn nothing(numbers: &[usize], error: SendError) -> Self {
-        Sent { attempts: 0, lost: Lost::each(numbers, &error).collect(), error: Some(error) }
+        Sent { attempts: 0, alone: 0, lost: Lost::each(numbers, &error).collect(), error: Some(error) }
     }
 }
 
@@ -62,6 +65,7 @@ impl Sending {
         for (rows, outcome) in outcomes {
             let outcome = outcome.await.map_err(|_| SendError::Closed)?;
             sent.attempts = sent.attempts.max(outcome.attempts);
+            sent.alone = sent.alone.max(outcome.alone);
             sent.lost.extend(lost(&rows, &outcome.refused));
             if let Some((_, _, error)) = outcome.refused.into_iter().next() {
                 sent.error.get_or_insert(error);
@@ -97,7 +101,7 @@ impl Sender {
         };
         let own = |row: usize| numbers.get(row).copied().unwrap_or(row);
         let (lost, error) = unfit(unfit_rows, own);
-        let sent = Sent { attempts: 0, lost, error };
+        let sent = Sent { attempts: 0, alone: 0, lost, error };
         let mut outcomes = Vec::with_capacity(parts.len());
         for part in parts {
             let (job, outcome) = Job::new(shape.clone(), part.payload, room.clone());
@@ -249,11 +253,11 @@ impl Client {
         };
         let numbers = kept(total_rows, &errors);
         let (lost, error) = unfit(errors, |row| row);
-        let mut sent = Sent { attempts: 0, lost, error };
+        let mut sent = Sent { attempts: 0, alone: 0, lost, error };
         let is_sent = delta.rows() > 0 && !self.sender.config.writer_disabled;
         let result = match &self.outbox {
-            _ if !is_sent => Ok(Sent { attempts: 0, lost: Vec::new(), error: None }),
-            Some(outbox) => outbox.put(&delta).await.map(|()| Sent { attempts: 0, lost: Vec::new(), error: None }),
+            _ if !is_sent => Ok(Sent::default()),
+            Some(outbox) => outbox.put(&delta).await.map(|()| Sent::default()),
             None => self.sender.transmit(&delta, &numbers, passed).await,
         };
         let result = match result {

@@ -53,6 +53,8 @@ pub(super) struct Job {
     refused: Vec<(usize, usize, SendError)>,
     attempts: u32,
     failures: u32,
+    /// Of these, those on an open stream with nothing else on it; none where a stream did not open since.
+    alone: u32,
     /// A stream was put out with it, and none of its rows arrived since.
     put_out: bool,
     halvings: u32,
@@ -66,6 +68,8 @@ pub(super) struct Job {
 pub(super) struct Outcome {
     /// How often rows of it were handed to a stream, at most.
     pub attempts: u32,
+    /// So often in a row it failed alone on an open stream, until it was given up: it may be at fault, or the network.
+    pub alone: u32,
     /// First row, number of rows, and why they did not arrive. All others did.
     pub refused: Vec<(usize, usize, SendError)>,
 }
@@ -86,6 +90,7 @@ impl Job {
             refused: Vec::new(),
             attempts: 0,
             failures: 0,
+            alone: 0,
             put_out: false,
             halvings: 0,
             done,
@@ -114,6 +119,11 @@ impl Job {
         if self.failures >= max_attempts {
             self.refuse_all(&SendError::RetryExhausted { attempts: self.attempts, last: Box::new(error.clone()) });
         }
+    }
+
+    /// What failed before has no weight any more.
+    fn advanced(&mut self) {
+        (self.failures, self.alone, self.put_out) = (0, 0, false);
     }
 
     /// The first rows of the first piece arrived; their bytes.
@@ -271,6 +281,7 @@ impl Lane {
                 continue;
             }
             job.attempts += 1;
+            job.alone = 0;
             match fate {
                 Fate::Again => job.fail(&error, self.config.retry.max_attempts),
                 Fate::Aside | Fate::End => job.refuse_all(&error),
@@ -399,8 +410,7 @@ impl Lane {
         if progress {
             // As at a rotation: it goes on at once.
             if let Some(job) = self.waiting.front_mut() {
-                job.failures = 0;
-                job.put_out = false;
+                job.advanced();
             }
             return;
         }
@@ -417,7 +427,10 @@ impl Lane {
         // One of those that were under way is refused; a failure of another kind says less.
         self.careful = self.careful.max(if fate == Fate::Aside { under_way } else { 1 });
         match fate {
-            Fate::Again => job.fail(&error, self.config.retry.max_attempts),
+            Fate::Again => {
+                job.alone += u32::from(under_way == 1);
+                job.fail(&error, self.config.retry.max_attempts);
+            }
             Fate::Aside if under_way == 1 => job.narrow(error),
             Fate::Aside => {}
             Fate::End if job.put_out => job.refuse_all(&error),
@@ -437,8 +450,7 @@ impl Lane {
     fn arrived(&mut self, mut job: Job) {
         let Some(piece) = job.pieces.pop_front() else { return };
         self.counters.arrived(piece.payload.rows(), piece.payload.bytes());
-        job.failures = 0;
-        job.put_out = false;
+        job.advanced();
         if job.pieces.is_empty() {
             self.careful = self.careful.saturating_sub(1);
             self.finish(job);
@@ -451,7 +463,7 @@ impl Lane {
         let refused: usize = job.refused.iter().map(|(_, rows, _)| rows).sum();
         debug_assert!(refused <= job.rows);
         // Who does not wait for it any more does not want to know.
-        let _ = job.done.send(Outcome { attempts: job.attempts, refused: job.refused });
+        let _ = job.done.send(Outcome { attempts: job.attempts, alone: job.alone, refused: job.refused });
     }
 }
 
@@ -496,9 +508,9 @@ mod tests {
             assert_eq!((lane.shut, lane.careful), (ended, 0));
         }
         for outcome in outcomes {
-            let Outcome { attempts, refused } = outcome.await.unwrap();
+            let Outcome { attempts, alone, refused } = outcome.await.unwrap();
             let [(0, 2, SendError::RetryExhausted { .. })] = &refused[..] else { panic!("{refused:?}") };
-            assert_eq!(attempts, 3);
+            assert_eq!((attempts, alone), (3, 0));
         }
     }
 }

@@ -3,8 +3,9 @@
 //! What must hold:
 //! - A batch leaves the spool when each of its rows is acknowledged or set aside in a file, not before.
 //! - Rows that are acknowledged are not sent again while this process lives.
-//! - What Zerobus refuses, and what cannot be read any more, is set aside with the reason. What fails for other reasons is tried until it arrives; it is set
-//!   aside only when others keep arriving while it does not.
+//! - What Zerobus refuses, and what cannot be read any more, is set aside with the reason.
+//! - What fails for other reasons is tried until it arrives, however long that takes. One that keeps failing alone on an open stream while others arrive is
+//!   at fault itself, and is set aside, too: the network would have to choose it each time. No stream, or no leave to write, is no batch's fault.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,8 +32,10 @@ const READ_BYTES: usize = 32 << 20;
 const MAX_BATCH: u64 = 4 << 30;
 /// Packed batches unpack to no more: what was taken does not, however its size is counted.
 const MAX_UNPACKED: u64 = 2 * MAX_BATCH;
-/// So often others have to arrive while a batch does not, until it is set aside.
-const MAX_SUSPICION: u32 = 2;
+/// So often a batch has to fail alone, in rounds in which others arrive, until it is set aside.
+const MAX_SUSPICION: u32 = 20;
+/// So many of them count in one round: an outage may last longer than any number of attempts.
+const MOST_A_ROUND: u32 = 4;
 
 pub(super) struct Outbox {
     spool: Mutex<Option<Arc<Spool>>>,
@@ -51,6 +54,7 @@ pub(super) struct Outbox {
 struct Trouble {
     /// Its rows that are open; all, where it is not known.
     rows: Option<Vec<usize>>,
+    /// So often it failed alone while others arrived.
     suspicion: u32,
 }
 
@@ -65,10 +69,19 @@ struct Tried {
 /// Batches that are sent together.
 struct Round<'a> {
     trouble: &'a mut HashMap<u64, Trouble>,
-    /// One of them arrived.
+    /// One of them left the spool.
     through: bool,
-    /// Those that did not.
-    late: Vec<u64>,
+    /// Rows of one of them arrived.
+    arrived: bool,
+    late: Vec<Late>,
+}
+
+/// One of which no row arrived.
+struct Late {
+    seq: u64,
+    /// So often it failed alone on an open stream.
+    alone: u32,
+    why: Vec<Lost>,
 }
 
 impl Outbox {
@@ -162,7 +175,7 @@ impl Outbox {
         while !self.is_stopped() {
             let Some(spool) = self.spool() else { return };
             let reading = spool.clone();
-            let read = blocking(move || Ok(reading.read(from, READ_BYTES)?)).await;
+            let read = blocking(move || Ok(read_some(&reading, from)?)).await;
             forget_gone(&mut trouble, &spool);
             match read {
                 Ok(records) if records.is_empty() => {
@@ -209,7 +222,7 @@ impl Outbox {
     async fn send(&self, sender: &Sender, records: Vec<Record>, trouble: &mut HashMap<u64, Trouble>) -> bool {
         let limit = sender.config.max_in_flight_bytes;
         let (mut under_way, mut held) = (VecDeque::new(), 0);
-        let mut round = Round { trouble, through: false, late: Vec::new() };
+        let mut round = Round { trouble, through: false, arrived: false, late: Vec::new() };
         for record in records {
             let (seq, open) = (record.seq, round.trouble.get(&record.seq).and_then(|it| it.rows.clone()));
             let record = Arc::new(record);
@@ -236,11 +249,46 @@ impl Outbox {
         for tried in under_way {
             self.conclude(sender, tried, &mut round).await;
         }
-        let Round { trouble, through, late } = round;
-        if through {
-            late.into_iter().for_each(|seq| trouble.entry(seq).or_default().suspicion += 1);
+        self.judge(sender, &mut round).await;
+        round.through
+    }
+
+    /// Who did not arrive may be at fault, where others did.
+    async fn judge(&self, sender: &Sender, round: &mut Round<'_>) {
+        let late = std::mem::take(&mut round.late);
+        let suspicion = |round: &Round<'_>, seq| round.trouble.get(&seq).map_or(0, |it| it.suspicion);
+        if !round.arrived {
+            // One that nobody suspects fails like the others: it is none of them.
+            if late.iter().any(|it| suspicion(round, it.seq) == 0) {
+                round.trouble.values_mut().for_each(|it| it.suspicion = 0);
+            }
+            return;
         }
-        through
+        for Late { seq, alone, why } in late {
+            let trouble = round.trouble.entry(seq).or_default();
+            trouble.suspicion += alone.min(MOST_A_ROUND);
+            if trouble.suspicion >= MAX_SUSPICION {
+                let rows = trouble.rows.clone();
+                match self.give_up(seq, rows, &why).await {
+                    Ok(()) => self.leaves(sender, seq, round).await,
+                    Err(error) => sender.failed(&error),
+                }
+            }
+        }
+    }
+
+    /// Sets the open rows of a batch aside.
+    async fn give_up(&self, seq: u64, open: Option<Vec<usize>>, why: &[Lost]) -> Result<(), SendError> {
+        let spool = self.spool().ok_or(SendError::Closed)?;
+        let again = blocking(move || {
+            let record = spool.read(seq, 1)?.pop().filter(|record| record.seq == seq);
+            record.map(|record| open_rows(&record, open)).transpose()
+        });
+        match again.await? {
+            Some((batch, numbers)) => self.set_aside(seq, &batch, &numbers, why).await,
+            // It went meanwhile.
+            None => Ok(()),
+        }
     }
 
     /// What became of a batch; gives back how much memory it held.
@@ -251,34 +299,44 @@ impl Outbox {
             Ok(sending) => sending.outcome(sender).await,
             Err(error) => Err(error),
         };
-        let Sent { lost, .. } = match sent {
+        let Sent { lost, alone, .. } = match sent {
             Ok(sent) => sent,
             // It stays as it is.
             Err(SendError::Closed) => return bytes,
             Err(error) => Sent::nothing(&numbers, error),
         };
-        let suspicious = round.trouble.get(&seq).is_some_and(|it| it.suspicion >= MAX_SUSPICION);
-        let (aside, open): (Vec<Lost>, Vec<Lost>) = lost.into_iter().partition(|lost| match lost.fate {
-            Fate::Aside => true,
-            Fate::Again | Fate::End => suspicious,
-        });
+        let advanced = lost.len() < numbers.len();
+        round.arrived |= advanced;
+        let (aside, open): (Vec<Lost>, Vec<Lost>) = lost.into_iter().partition(|lost| lost.fate == Fate::Aside);
         let set_aside = match aside.is_empty() {
             true => Ok(()),
             false => self.set_aside(seq, &batch, &numbers, &aside).await,
         };
         let kept = set_aside.inspect_err(|error| sender.failed(error)).is_err();
         if open.is_empty() && !kept {
-            round.through = true;
-            round.trouble.remove(&seq);
-            self.acknowledge(sender, seq).await;
-        } else {
-            let rest = if kept { aside.into_iter().chain(open).collect() } else { open };
-            let mut rows: Vec<usize> = rest.into_iter().map(|lost| lost.row).collect();
-            rows.sort_unstable();
-            round.trouble.entry(seq).or_default().rows = Some(rows);
-            round.late.push(seq);
+            self.leaves(sender, seq, round).await;
+            return bytes;
         }
+        let trouble = round.trouble.entry(seq).or_default();
+        if advanced {
+            trouble.suspicion = 0;
+        } else {
+            let counts = !kept && open.iter().all(|lost| lost.fate == Fate::Again);
+            let alone = if counts { alone } else { 0 };
+            round.late.push(Late { seq, alone, why: open.clone() });
+        }
+        let rest = if kept { aside.into_iter().chain(open).collect() } else { open };
+        let mut rows: Vec<usize> = rest.into_iter().map(|lost| lost.row).collect();
+        rows.sort_unstable();
+        trouble.rows = Some(rows);
         bytes
+    }
+
+    /// All of it arrived, or lies elsewhere.
+    async fn leaves(&self, sender: &Sender, seq: u64, round: &mut Round<'_>) {
+        round.through = true;
+        round.trouble.remove(&seq);
+        self.acknowledge(sender, seq).await;
     }
 
     async fn acknowledge(&self, sender: &Sender, seq: u64) {
@@ -294,11 +352,7 @@ impl Outbox {
         sender.failed(&error);
         let (seq, aside) = (record.seq, self.aside.clone());
         match blocking(move || aside.put_raw(record.seq, &record.data, &error)).await {
-            Ok(()) => {
-                round.through = true;
-                round.trouble.remove(&seq);
-                self.acknowledge(sender, seq).await;
-            }
+            Ok(()) => self.leaves(sender, seq, round).await,
             Err(error) => {
                 sender.failed(&error);
                 round.trouble.entry(seq).or_default();
@@ -322,6 +376,17 @@ impl Outbox {
 /// Batches that were dropped, or lost, or acknowledged otherwise, are no trouble any more.
 fn forget_gone(trouble: &mut HashMap<u64, Trouble>, spool: &Spool) {
     trouble.retain(|&seq, _| spool.has(seq));
+}
+
+/// What is sent together: more than one batch where there are more, as others show whether one is at fault.
+fn read_some(spool: &Spool, from: u64) -> Result<Vec<Record>, SpoolError> {
+    let mut records = spool.read(from, READ_BYTES)?;
+    if let [only] = &records[..] {
+        let next = only.seq + 1;
+        // Where that fails it is told when it is its turn.
+        records.extend(spool.read(next, READ_BYTES).unwrap_or_default());
+    }
+    Ok(records)
 }
 
 /// The rows of a record that are open, and their numbers in it.
