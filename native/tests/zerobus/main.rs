@@ -741,6 +741,79 @@ async fn one_that_never_arrives_does_not_stop_the_others_and_is_set_aside() {
 }
 
 #[tokio::test]
+async fn what_arrived_of_a_batch_does_not_go_again_after_a_restart() {
+    // The stream fails, and the next takes nothing; or it takes no more itself.
+    for fails in [true, false] {
+        let folder = Folder::new("partly");
+        let back = Arc::new(AtomicBool::new(false));
+        let is_back = back.clone();
+        let server = Server::start(move |stream, _| match stream {
+            _ if is_back.load(Ordering::Relaxed) => Reply::Keep,
+            0 if fails => Reply::Part(40),
+            0 => Reply::Stall(40),
+            _ => Reply::Stall(0),
+        })
+        .await;
+        let config = ZerobusConfig { spool: folder.spool(WhenSpoolFull::Block), ..config(&server) };
+        let first = open(config.clone()).await;
+        assert!(first.send(batch(0, 100)).await.unwrap().success);
+        soon(async {
+            while server.kept().len() < 40 || (fails && server.streams() < 2) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        first.close(Duration::ZERO).await;
+        assert!(folder.0.join("partly").exists());
+        back.store(true, Ordering::Relaxed);
+        let second = open(config).await;
+        soon(second.flush()).await;
+        assert_eq!(server.kept(), (0..100).collect::<Vec<_>>(), "{fails}");
+        // It goes with the batch.
+        assert!(second.send(batch(100, 1)).await.unwrap().success);
+        soon(second.flush()).await;
+        second.close(Duration::from_secs(5)).await;
+        assert!(!folder.0.join("partly").exists());
+    }
+}
+
+#[tokio::test]
+async fn what_arrived_of_a_batch_is_written_down_before_anything_ends() {
+    let folder = Folder::new("crash");
+    let away = Arc::new(AtomicBool::new(true));
+    let is_away = away.clone();
+    let server = Server::start(move |stream, _| match stream {
+        0 => Reply::Part(40),
+        _ if is_away.load(Ordering::Relaxed) => Reply::Fail(Status::unavailable("not now")),
+        _ => Reply::Keep,
+    })
+    .await;
+    let spool = folder.spool(WhenSpoolFull::Block);
+    let client = open(ZerobusConfig { spool, ..config(&server) }).await;
+    assert!(client.send(batch(0, 100)).await.unwrap().success);
+    soon(async {
+        while !folder.0.join("partly").exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    // As a crash leaves it.
+    let copy = Folder::new("copy");
+    std::fs::create_dir_all(&copy.0).unwrap();
+    for entry in std::fs::read_dir(&folder.0).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, copy.0.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    client.close(Duration::ZERO).await;
+    away.store(false, Ordering::Relaxed);
+    let heir = open(ZerobusConfig { spool: copy.spool(WhenSpoolFull::Block), ..config(&server) }).await;
+    soon(heir.flush()).await;
+    assert_eq!(server.kept(), (0..100).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_table_that_is_missing_is_waited_for() {
     let folder = Folder::new("missing");
     let server = Server::start(keep).await;

@@ -43,6 +43,8 @@ pub enum Reply {
     End,
     /// Neither this nor a later one is acknowledged.
     Silent,
+    /// So many of its rows are kept and acknowledged, and nothing that comes behind them.
+    Stall(usize),
 }
 
 /// Asked for each message: the number of its stream, and the ids of its rows.
@@ -138,7 +140,7 @@ impl<T> Session<T> {
         let reply = (self.inner.script)(self.number, ids);
         let kept = match &reply {
             Reply::Keep | Reply::Leave | Reply::Silent => ids.len(),
-            Reply::Part(rows) => *rows,
+            Reply::Part(rows) | Reply::Stall(rows) => *rows,
             Reply::Fail(_) | Reply::End => 0,
         };
         self.inner.kept.lock().unwrap().extend(&ids[..kept]);
@@ -151,7 +153,7 @@ impl<T> Session<T> {
             let _ = self.out.send(Ok(ack));
         }
         let error = match reply {
-            Reply::Keep | Reply::Silent => return true,
+            Reply::Keep | Reply::Silent | Reply::Stall(_) => return true,
             Reply::Leave => return self.out.send(Ok(leave())).is_ok(),
             Reply::End => return false,
             Reply::Part(_) => Status::unavailable("on purpose"),

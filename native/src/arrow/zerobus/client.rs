@@ -18,6 +18,8 @@ use super::report::{Lost, Stats, TransmissionResult, gather, kept, lost, unfit};
 use super::wire;
 use crate::arrow::{Batch, cast_to_delta, delta_schema};
 
+/// A lane that is halted has so long to end its stream.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Bytes in memory are counted in these.
 const UNIT: u64 = 1024;
 
@@ -71,7 +73,9 @@ impl Sending {
                 sent.error.get_or_insert(error);
             }
         }
-        sender.ended(sent.error.as_ref());
+        if !matches!(sent.error, Some(SendError::Closed)) {
+            sender.ended(sent.error.as_ref());
+        }
         Ok(sent)
     }
 }
@@ -149,6 +153,8 @@ pub struct Client {
     failed: AtomicU64,
     /// The spool's drain, then the lane that it sends through.
     tasks: Mutex<[Option<JoinHandle<()>>; 2]>,
+    /// Halts the lane.
+    halt: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 impl Client {
@@ -158,13 +164,14 @@ impl Client {
         config.validate()?;
         let config = Arc::new(config);
         let counters = Arc::new(Counters::default());
+        let (halt, halted) = oneshot::channel();
         let (jobs, lane) = if config.writer_disabled {
             (None, None)
         } else {
             let access = wire::client(&config)?;
             let (jobs, queue) = mpsc::unbounded_channel();
             let lane = Lane::new(config.clone(), access, counters.clone(), queue);
-            (Some(jobs), Some(tokio::spawn(lane.run())))
+            (Some(jobs), Some(tokio::spawn(lane.run(halted))))
         };
         let units = u32::try_from(config.max_in_flight_bytes / UNIT).unwrap_or(u32::MAX);
         let sender = Arc::new(Sender {
@@ -193,7 +200,8 @@ impl Client {
             Copies::keep_time(copies, &config);
         }
         let (batches, failed) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Client { sender, outbox, copies, last: Mutex::new(None), batches, failed, tasks: Mutex::new([drain, lane]) })
+        let (tasks, halt) = (Mutex::new([drain, lane]), Mutex::new(Some(halt)));
+        Ok(Client { sender, outbox, copies, last: Mutex::new(None), batches, failed, tasks, halt })
     }
 
     /// Sends a batch; done when it arrived, or was given up, or is in the spool. Batches go in the order of the calls,
@@ -260,6 +268,11 @@ impl Client {
             Some(outbox) => outbox.put(&delta).await.map(|()| Sent::default()),
             None => self.sender.transmit(&delta, &numbers, passed).await,
         };
+        let result = result.and_then(|sent| match sent.error {
+            // Nobody has to be told which of none.
+            Some(SendError::Closed) if sent.lost.len() == numbers.len() => Err(SendError::Closed),
+            _ => Ok(sent),
+        });
         let result = match result {
             Ok(result) => result,
             Err(SendError::Closed) => return Err(SendError::Closed),
@@ -295,11 +308,22 @@ impl Client {
         if let Some(outbox) = &self.outbox {
             outbox.stop();
         }
-        let [drain, lane] = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let [mut drain, mut lane] = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         let end = Instant::now() + patience;
-        leave(drain, end).await;
+        ends(&mut drain, end).await;
         self.sender.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
-        leave(lane, end).await;
+        ends(&mut lane, end).await;
+        // Who waits for rows is told which of them arrived, and the spool writes it down.
+        let halt = self.halt.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let _ = halt.map(|halt| halt.send(()));
+        let end = end.max(Instant::now()) + LAST_WORDS;
+        for task in [&mut lane, &mut drain] {
+            ends(task, end).await;
+            if let Some(task) = task.take() {
+                task.abort();
+                let _ = task.await;
+            }
+        }
         if let Some(outbox) = self.outbox.clone() {
             let _ = spawn_blocking(move || outbox.close()).await;
         }
@@ -335,11 +359,12 @@ impl Client {
     }
 }
 
-async fn leave(task: Option<JoinHandle<()>>, end: Instant) {
-    let Some(mut task) = task else { return };
-    if timeout(end.saturating_duration_since(Instant::now()), &mut task).await.is_err() {
-        task.abort();
-        let _ = task.await;
+/// Waits so long for the end of a task; what is left of it has not ended.
+async fn ends(task: &mut Option<JoinHandle<()>>, end: Instant) {
+    if let Some(running) = task
+        && timeout(end.saturating_duration_since(Instant::now()), running).await.is_ok()
+    {
+        *task = None;
     }
 }
 
@@ -355,6 +380,6 @@ pub async fn try_to_open(config: ZerobusConfig, schema: &arrow_schema::SchemaRef
     config.validate()?;
     let shape = Shape::of(config.delivery, &delta_schema(schema)?)?;
     let access = wire::client(&config)?;
-    let open = wire::Wire::open(&access, &config, &shape).await.map_err(|error| SendError::of(&error, &config))?;
+    let mut open = wire::Wire::open(&access, &config, &shape).await.map_err(|error| SendError::of(&error, &config))?;
     open.end().await.map(drop).map_err(|error| SendError::of(&error, &config))
 }

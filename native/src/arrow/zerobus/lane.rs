@@ -189,6 +189,7 @@ pub(super) struct Lane {
     access: Access,
     counters: Arc<Counters>,
     jobs: mpsc::UnboundedReceiver<Job>,
+    open: Option<Open>,
     /// No more jobs will come.
     ended: bool,
     waiting: VecDeque<Job>,
@@ -207,12 +208,19 @@ impl Lane {
         jobs: mpsc::UnboundedReceiver<Job>,
     ) -> Self {
         let (waiting, under_way) = (VecDeque::new(), VecDeque::new());
-        Lane { config, access, counters, jobs, ended: false, waiting, under_way, careful: 0, shut: 0 }
+        Lane { config, access, counters, jobs, open: None, ended: false, waiting, under_way, careful: 0, shut: 0 }
     }
 
-    /// Until nobody can give it jobs any more, and all it had are done.
-    pub(super) async fn run(mut self) {
-        let mut open: Option<Open> = None;
+    /// Until nobody can give it jobs any more, and all it had are done; or until it is halted, and has told what did not arrive.
+    pub(super) async fn run(mut self, halted: oneshot::Receiver<()>) {
+        tokio::select! {
+            () = self.work() => {}
+            Ok(()) = halted => self.leave().await,
+        }
+    }
+
+    /// May be left at any await: what is in hand stays in its place until it is told what became of it.
+    async fn work(&mut self) {
         loop {
             while let Ok(job) = self.jobs.try_recv() {
                 self.waiting.push_back(job);
@@ -223,30 +231,47 @@ impl Lane {
                     None => break,
                 }
             }
-            let Some(stream) = &mut open else {
-                open = self.open().await;
+            let Some(stream) = &self.open else {
+                self.open = self.open().await;
                 continue;
             };
             let other_shape = |job: &Job| job.shape.schema != stream.shape.schema;
             if self.under_way.is_empty() && self.waiting.front().is_some_and(other_shape) {
-                if let Some(stream) = open.take() {
-                    let _ = stream.wire.end().await;
-                }
+                self.end().await;
                 continue;
             }
-            let result = match self.feed(stream).await {
-                Ok(()) => self.wait(stream).await,
+            let result = match self.feed().await {
+                Ok(()) => self.wait().await,
                 failed => failed,
             };
-            if let Err(error) = result
-                && let Some(stream) = open.take()
-            {
-                self.mend(stream, error).await;
+            if let Err(error) = result {
+                self.mend(error).await;
             }
         }
-        if let Some(stream) = open {
-            let _ = stream.wire.end().await;
+        self.end().await;
+    }
+
+    /// What has not arrived does not any more.
+    async fn leave(&mut self) {
+        self.jobs.close();
+        while let Ok(job) = self.jobs.try_recv() {
+            self.waiting.push_back(job);
         }
+        let unacknowledged = self.end().await;
+        self.take_back(unacknowledged);
+        for mut job in std::mem::take(&mut self.waiting) {
+            job.refuse_all(&SendError::Closed);
+            self.finish(job);
+        }
+    }
+
+    /// Ends the stream. The rows of each that is under way that are not acknowledged, behind those that arrived; none where nobody
+    /// knows.
+    async fn end(&mut self) -> Option<Vec<usize>> {
+        let open = self.open.as_mut()?;
+        let unacknowledged = open.wire.end().await.ok();
+        self.open = None;
+        unacknowledged
     }
 
     async fn open(&mut self) -> Option<Open> {
@@ -299,28 +324,27 @@ impl Lane {
     }
 
     /// Hands over what the window takes.
-    async fn feed(&mut self, open: &mut Open) -> Result<(), SendError> {
-        loop {
+    async fn feed(&mut self) -> Result<(), SendError> {
+        while let Some(open) = &mut self.open {
             let bytes: usize = self.under_way.iter().map(|(_, job)| job.bytes).sum();
             let first = self.under_way.is_empty();
             let room = bytes < WINDOW_BYTES && self.under_way.len() < WINDOW_PIECES && self.careful == 0;
-            let fits = |job: &Job| (first || room) && job.shape.schema == open.shape.schema;
-            if !self.waiting.front().is_some_and(fits) {
-                return Ok(());
-            }
-            let Some(mut job) = self.waiting.pop_front() else { return Ok(()) };
-            let Some(piece) = job.pieces.front() else {
-                self.finish(job);
-                continue;
+            let fits = |job: &&Job| (first || room) && job.shape.schema == open.shape.schema;
+            let Some(job) = self.waiting.front().filter(fits) else { break };
+            let handed_over = match job.pieces.front() {
+                Some(piece) => Some(open.wire.put(piece.payload.clone()).await),
+                None => None,
             };
-            match open.wire.put(piece.payload.clone()).await {
-                Ok(offset) => {
+            let Some(mut job) = self.waiting.pop_front() else { break };
+            match handed_over {
+                None => self.finish(job),
+                Some(Ok(offset)) => {
                     self.shut = 0;
                     open.used = true;
                     job.attempts += 1;
                     self.under_way.push_back((offset, job));
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     let by_client = matches!(error, ZerobusError::InvalidArgument(_));
                     let error = SendError::of(&error, &self.config);
                     // Other errors are those of a stream that ended meanwhile, whoever's fault that was.
@@ -333,11 +357,12 @@ impl Lane {
                 }
             }
         }
+        Ok(())
     }
 
     /// Until something is acknowledged, comes, or fails.
-    async fn wait(&mut self, open: &mut Open) -> Result<(), SendError> {
-        let Some((offset, _)) = self.under_way.front() else { return Ok(()) };
+    async fn wait(&mut self) -> Result<(), SendError> {
+        let (Some(open), Some((offset, _))) = (&mut self.open, self.under_way.front()) else { return Ok(()) };
         tokio::select! {
             acknowledged = open.wire.acknowledged(*offset) => {
                 acknowledged.map_err(|error| SendError::of(&error, &self.config))?;
@@ -358,20 +383,15 @@ impl Lane {
     }
 
     /// A stream failed: what it did not acknowledge goes back, and whoever is at fault is found.
-    async fn mend(&mut self, open: Open, error: SendError) {
-        let Open { wire, used, progress, .. } = open;
-        let unacknowledged = wire.end().await.ok();
-        self.take_back(unacknowledged, used, progress, error).await;
+    async fn mend(&mut self, error: SendError) {
+        let Some(Open { used, progress, .. }) = self.open else { return };
+        let unacknowledged = self.end().await;
+        let (count, advanced) = self.take_back(unacknowledged);
+        self.go_on(count, used, progress || advanced, error).await;
     }
 
-    /// `unacknowledged` are the rows of each that is under way, behind those that arrived; none where nobody knows.
-    async fn take_back(
-        &mut self,
-        unacknowledged: Option<Vec<usize>>,
-        used: bool,
-        mut progress: bool,
-        error: SendError,
-    ) {
+    /// How many were under way, and whether rows of them turn out to have arrived.
+    fn take_back(&mut self, unacknowledged: Option<Vec<usize>>) -> (usize, bool) {
         let count = self.under_way.len();
         let unacknowledged = match unacknowledged {
             Some(mut left) => {
@@ -382,11 +402,10 @@ impl Lane {
             None => self.under_way.iter().filter_map(|(_, job)| Some(job.pieces.front()?.payload.rows())).collect(),
         };
         let done = count - unacknowledged.len();
-        progress |= done > 0;
+        let mut progress = done > 0;
         for (_, job) in self.under_way.drain(..done).collect::<Vec<_>>() {
             self.arrived(job);
         }
-        let idle = count == 0;
         let mut back: Vec<Job> = Vec::new();
         for ((_, mut job), left) in self.under_way.drain(..).zip(unacknowledged) {
             let rows = job.pieces.front().map_or(0, |piece| piece.payload.rows());
@@ -398,12 +417,17 @@ impl Lane {
             back.push(job);
         }
         back.into_iter().rev().for_each(|job| self.waiting.push_front(job));
+        (count, progress)
+    }
+
+    /// Behind a stream that failed with so many under way.
+    async fn go_on(&mut self, count: usize, used: bool, progress: bool, error: SendError) {
         if !used && !self.waiting.is_empty() {
             // Whatever it died of: an opening that said so would have told more.
             return self.stay_shut(error, Fate::Again).await;
         }
         // A stream that dies while nothing is under way has nobody to blame; a leftover failure of it opens a new one.
-        if idle || self.waiting.is_empty() {
+        if count == 0 || self.waiting.is_empty() {
             return;
         }
         self.counters.retries.fetch_add(1, Ordering::Relaxed);
@@ -500,11 +524,11 @@ mod tests {
             outcomes.push(outcome);
         }
         // One that was in use may end by itself.
-        lane.take_back(Some(Vec::new()), true, true, SendError::Transmission("no".into())).await;
+        lane.go_on(0, true, true, SendError::Transmission("no".into())).await;
         assert_eq!((lane.shut, lane.waiting[0].attempts), (0, 0));
         for ended in 1..=3 {
             assert_eq!(lane.waiting.len(), 2);
-            lane.take_back(Some(Vec::new()), false, false, SendError::Rejected("no".into())).await;
+            lane.go_on(0, false, false, SendError::Rejected("no".into())).await;
             assert_eq!((lane.shut, lane.careful), (ended, 0));
         }
         for outcome in outcomes {
