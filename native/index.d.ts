@@ -38,7 +38,10 @@ export declare class ArrowBatch {
 export declare class ArrowFileWriter {
   /** `options` is JSON: `folder`, `prefix`, `maxBytes`, `maxAgeMs`, `keep`, `compression`. */
   static open(options: string): Promise<Coded<ArrowFileWriter>>
+  /** What a crash left, and the opening completed. */
   recovered(): Array<ArrowFile>
+  /** What cannot be read to its end, and was kept as it was. */
+  damaged(): Array<string>
   /** Resolves when the operating system has it, to the files that this completed. */
   write(batch: ArrowBatch): Promise<Coded<Array<ArrowFile>>>
   /** Completes the file that is being written, if it is old enough. */
@@ -77,8 +80,10 @@ export declare class MemoryDatabase {
    * answer is JSON: for each `[value]`, or 0 where there is none.
    */
   get(names: string, at?: string | undefined | null): Promise<Coded<string>>
-  /** Question and answer are JSON. A vector belongs to some of the questions; it is only looked at, and must not change meanwhile. */
-  ask(question: string, vector?: Float32Array | undefined | null): Promise<Coded<string>>
+  /** Question and answer are JSON. */
+  ask(question: string): Promise<Coded<string>>
+  /** The same with a vector, which belongs to some of the questions; it is only looked at, and must not change meanwhile. */
+  askNear(question: string, vector: Float32Array): Promise<Coded<string>>
   /** `wanted` is JSON. `on_change` is called when something may have happened. */
   watch(wanted: string, onChange: Wake): Promise<Coded<MemoryWatcher>>
   /** Running calls end first. */

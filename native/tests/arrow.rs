@@ -820,23 +820,52 @@ fn a_disk_that_is_full_is_said_wherever_it_is_found_out() {
     let parts =
         || fs::read_dir(&folder).unwrap().filter(|it| it.as_ref().unwrap().path().extension().unwrap() == "part");
     let (small, _) = column("int64", true, &[json!(1)]);
-    let (mut writer, _) = FileWriter::open(options).unwrap();
+    let stored = || -> usize {
+        let files = fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path());
+        let complete = files.filter(|path| path.extension().is_some_and(|it| it == "arrow"));
+        complete.map(|path| decode(arrow_buffer::Buffer::from(fs::read(path).unwrap()), 1 << 20).unwrap().rows()).sum()
+    };
+    let (mut writer, _) = FileWriter::open(options.clone()).unwrap();
     // A part that cannot be begun.
     fill();
     assert!(matches!(writer.write(&small), Err(Fault::DiskFull(_))));
     assert_eq!(parts().count(), 0);
     fs::remove_file(&filler).unwrap();
-    // One that cannot be written on.
+    // One that cannot be written on: nothing of the batch is there, so it can be written again.
     assert!(writer.write(&small).unwrap().is_empty());
     fill();
     let (large, _) = column("utf8", true, &[json!("x".repeat(8192))]);
+    let (larger, _) = column("int64", true, &vec![json!(1); 2000]);
     assert!(matches!(writer.write(&large), Err(Fault::DiskFull(_))));
     fs::remove_file(&filler).unwrap();
-    // One that cannot be completed: its index does not fit into what is left of the last page.
+    writer.write(&small).unwrap();
+    fill();
+    for _ in 0..2 {
+        assert!(matches!(writer.write(&larger), Err(Fault::DiskFull(_))));
+    }
+    fs::remove_file(&filler).unwrap();
+    writer.write(&larger).unwrap();
     writer.rotate().unwrap();
-    for _ in 0..200 {
+    assert_eq!((stored(), parts().count()), (2002, 0));
+    // One that cannot be completed: its index does not fit into what is left of the last page.
+    let last_page = || parts().next().unwrap().unwrap().metadata().unwrap().len() % 4096;
+    let mut rows = 0;
+    while rows < 100 || last_page() < 3000 {
         writer.write(&small).unwrap();
+        rows += 1;
     }
     fill();
-    assert!(matches!(writer.rotate(), Err(Fault::DiskFull(_))));
+    for _ in 0..2 {
+        assert!(matches!(writer.rotate(), Err(Fault::DiskFull(_))));
+    }
+    assert!(matches!(writer.write(&small), Err(Fault::DiskFull(_))));
+    drop(writer);
+    assert!(matches!(FileWriter::open(options.clone()), Err(Fault::DiskFull(_))));
+    // There is less room than it takes itself.
+    fs::remove_file(&filler).unwrap();
+    let (mut writer, recovered) = FileWriter::open(options).unwrap();
+    assert_eq!((recovered.files[0].rows, stored()), (rows, 2002 + rows));
+    writer.write(&small).unwrap();
+    writer.rotate().unwrap();
+    assert_eq!(stored(), 2003 + rows);
 }

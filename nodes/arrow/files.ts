@@ -28,7 +28,10 @@ export class FileWriting {
     const path = folderBelow(host.RED, folder)
     this.writer = FileWriter.open({ folder: path, prefix, maxBytes, maxAgeMs, keep, compression })
     this.writer.then(
-      (writer) => this.announce(writer.recovered),
+      (writer) => {
+        for (const path of writer.damaged) host.node.warn(host.text('warning.damaged', { path }))
+        this.announce(writer.recovered)
+      },
       // Every message fails with it, too.
       (error) => this.fail(error),
     )

@@ -141,6 +141,31 @@ describe('millrace-arrow-file', () => {
     assert.deepEqual([numbers.length, numbers.findIndex((n, place) => n !== BigInt(place))], [30_001, -1])
   })
 
+  it('keeps a part that is damaged, says so, and gives what is before the damage', async () => {
+    const userDir = temporary()
+    const folder = join(userDir, 'arrow')
+    const script = `
+      const { arrow } = require(${JSON.stringify(join(__dirname, '../../nodes/index.ts'))})
+      const main = async () => {
+        const writer = await arrow.FileWriter.open({ folder: ${JSON.stringify(folder)}, prefix: 't', maxBytes: 1e9 })
+        for (const n of [1, 2, 3]) await writer.write([{ n }])
+        process.kill(process.pid, 'SIGKILL')
+      }
+      main()`
+    await once(spawn(process.execPath, ['--import', 'tsx', '-e', script], { cwd: join(__dirname, '../..') }), 'exit')
+    const [part = ''] = readdirSync(folder).filter((name) => name.endsWith('.part'))
+    const bytes = readFileSync(join(folder, part))
+    // Into the head of the last batch's message.
+    bytes.fill(0xa5, bytes.lastIndexOf(Buffer.from([255, 255, 255, 255])) + 16, bytes.length - 8)
+    writeFileSync(join(folder, part), bytes)
+    rig = await Rig.start(writeOf(), { userDir })
+    const [{ filename }] = await rig.until('out')
+    assert.deepEqual(numbersIn(filename), [1n, 2n])
+    const [name = ''] = filesIn(folder).filter((file) => file.endsWith('.damaged'))
+    assert.deepEqual(readFileSync(join(folder, name)), bytes)
+    assert.match((await rig.until('warn'))[0], /warning\.damaged/)
+  })
+
   it('nothing half done stands under a final name after kill -9, and what was written is there', async () => {
     const folder = temporary()
     const script = `

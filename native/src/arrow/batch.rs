@@ -6,6 +6,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
 use arrow_select::concat::concat_batches;
 
+use super::dictionary;
 use super::fault::Fault;
 use super::schema::describe;
 
@@ -49,6 +50,11 @@ impl Batch {
     /// Bytes that its rows take in memory.
     pub fn bytes(&self) -> usize {
         self.parts.iter().map(bytes_of).sum()
+    }
+
+    /// Bytes that they take when each row has its own: with its dictionaries and views written out.
+    pub fn written_out(&self) -> u64 {
+        self.parts.iter().flat_map(RecordBatch::columns).map(dictionary::written_out).sum()
     }
 
     /// Some of its rows, without a copy.

@@ -8,6 +8,7 @@ use arrow_array::types::{
     ArrowDictionaryKeyType, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, DictionaryArray, PrimitiveArray, make_array};
+use arrow_buffer::NullBuffer;
 use arrow_data::ArrayData;
 use arrow_data::transform::MutableArrayData;
 use arrow_schema::{ArrowError, DataType};
@@ -61,6 +62,52 @@ pub fn decode(array: &ArrayRef) -> Result<ArrayRef, Fault> {
     let numbers = dictionary.normalized_keys().into_iter().enumerate();
     let numbers: Vec<_> = numbers.map(|(row, number)| keys.is_valid(row).then_some(number)).collect();
     picked(&dictionary.values().to_data(), &numbers)
+}
+
+/// Bytes that the rows take when each has its own value. In dictionaries and in views any number of rows can name the
+/// same bytes.
+pub fn written_out(array: &ArrayRef) -> u64 {
+    let views = |views: &[u128], nulls: Option<&NullBuffer>| {
+        let valid = |row: usize| nulls.is_none_or(|nulls| nulls.is_valid(row));
+        // The length is what a view begins with.
+        let bytes = views.iter().enumerate().filter(|(row, _)| valid(*row)).map(|(_, view)| u64::from(*view as u32));
+        bytes.sum::<u64>() + 8 * views.len() as u64
+    };
+    let items = |values: &ArrayRef, first: usize, end: usize| {
+        written_out(&values.slice(first, end - first)) + 8 * array.len() as u64
+    };
+    match array.data_type() {
+        DataType::Dictionary(..) => {
+            let dictionary = array.as_any_dictionary();
+            let (keys, values) = (dictionary.keys(), dictionary.values());
+            if keys.null_count() == keys.len() {
+                return 0;
+            }
+            let sizes: Vec<u64> = (0..values.len()).map(|at| written_out(&values.slice(at, 1))).collect();
+            let numbers = dictionary.normalized_keys().into_iter().enumerate();
+            numbers.filter(|(row, _)| keys.is_valid(*row)).map(|(_, number)| sizes[number]).sum()
+        }
+        DataType::Utf8View => views(array.as_string_view().views(), array.nulls()),
+        DataType::BinaryView => views(array.as_binary_view().views(), array.nulls()),
+        DataType::Struct(_) => array.as_struct().columns().iter().map(written_out).sum(),
+        DataType::List(_) => {
+            let (list, last) = (array.as_list::<i32>(), array.len());
+            items(list.values(), list.offsets()[0] as usize, list.offsets()[last] as usize)
+        }
+        DataType::LargeList(_) => {
+            let (list, last) = (array.as_list::<i64>(), array.len());
+            items(list.values(), list.offsets()[0] as usize, list.offsets()[last] as usize)
+        }
+        DataType::FixedSizeList(..) => {
+            items(array.as_fixed_size_list().values(), 0, array.as_fixed_size_list().values().len())
+        }
+        DataType::Map(..) => {
+            let (map, last) = (array.as_map(), array.len());
+            let entries: ArrayRef = Arc::new(map.entries().clone());
+            items(&entries, map.offsets()[0] as usize, map.offsets()[last] as usize)
+        }
+        _ => array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()) as u64,
+    }
 }
 
 /// Nothing where such a key cannot tell so many values apart.

@@ -3,7 +3,8 @@
 //! What must hold:
 //! - Under its final name a file is complete and on the disk.
 //! - A batch that was written survives the end of the process: the part that a crash leaves is completed at the next
-//!   opening, with all batches that were written whole.
+//!   opening, with all batches that were written whole. What is damaged stays beside it, under another name.
+//! - A write that fails leaves nothing of its batch behind: it can be tried again.
 //! - Only files of the writer's own prefix are ever touched.
 
 use std::fs::{self, File, OpenOptions};
@@ -11,6 +12,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_ipc::writer::FileWriter as IpcFileWriter;
 use arrow_schema::{ArrowError, SchemaRef};
@@ -18,10 +20,13 @@ use serde::Deserialize;
 
 use super::batch::Batch;
 use super::fault::Fault;
-use super::ipc::{Compression, decode_whole_messages};
+use super::ipc::Compression;
+use super::part::Part;
 
 /// What names a file that is not complete.
 const PART: &str = "part";
+/// And one that cannot be read to its end.
+const DAMAGED: &str = "damaged";
 const ENDING: &str = "arrow";
 
 /// How files are written.
@@ -54,12 +59,24 @@ pub struct WrittenFile {
     pub bytes: u64,
 }
 
+/// What a crash left.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    /// Completed with what is whole.
+    pub files: Vec<WrittenFile>,
+    /// Kept as they were: they cannot be read to their end.
+    pub damaged: Vec<PathBuf>,
+}
+
 /// The file that is being written.
 struct Current {
     part: PathBuf,
     schema: SchemaRef,
     writer: IpcFileWriter<Counted>,
+    /// In the batches that are whole.
     rows: usize,
+    /// Their last byte.
+    end: u64,
     begun: Instant,
 }
 
@@ -85,6 +102,10 @@ impl Write for Counted {
 pub struct FileWriter {
     options: FileOptions,
     current: Option<Current>,
+    /// Could not be written on, or not be completed: it is, up to these bytes, as soon as that can be.
+    torn: Option<(PathBuf, u64)>,
+    /// Those that nobody was told of yet.
+    complete: Vec<WrittenFile>,
     last_name: String,
     /// One process at a time completes the parts of a prefix.
     _lock: File,
@@ -107,7 +128,7 @@ fn unwritable(path: &Path, error: &ArrowError) -> Fault {
 
 impl FileWriter {
     /// Opens a folder, and completes what a crash left there.
-    pub fn open(options: FileOptions) -> Result<(Self, Vec<WrittenFile>), Fault> {
+    pub fn open(options: FileOptions) -> Result<(Self, Recovered), Fault> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if options.prefix.is_empty() || !options.prefix.chars().all(plain) {
             return Err(Fault::schema("prefix", format!("'{}': letters, digits, - and _ only", options.prefix)));
@@ -120,62 +141,116 @@ impl FileWriter {
             fs::TryLockError::WouldBlock => Fault::Locked(options.folder.clone(), options.prefix.clone()),
             fs::TryLockError::Error(error) => failed(&lock_path, &error),
         })?;
-        let mut writer = FileWriter { options, current: None, last_name: String::new(), _lock: lock };
+        let writer = FileWriter {
+            options,
+            current: None,
+            torn: None,
+            complete: Vec::new(),
+            last_name: String::new(),
+            _lock: lock,
+        };
         let recovered = writer.recover()?;
         writer.retain()?;
         Ok((writer, recovered))
     }
 
-    /// Writes a batch; the files that this completed.
+    /// Writes a batch; the files that were completed since the last call. Where it fails nothing of the batch is written.
     pub fn write(&mut self, batch: &Batch) -> Result<Vec<WrittenFile>, Fault> {
-        let mut complete = Vec::new();
+        self.mend()?;
         if self.current.as_ref().is_some_and(|current| current.schema != *batch.schema()) {
-            complete.extend(self.rotate()?);
+            self.finish()?;
         }
-        // A file has one dictionary a column: a batch that brings others gets a file of its own.
         for part in batch.writable()? {
-            if self.current.is_none() {
-                self.current = Some(self.begin(batch.schema())?);
+            if let Err(fault) = self.add(batch.schema(), &part) {
+                self.tear();
+                return Err(fault);
             }
-            let Some(current) = &mut self.current else { continue };
-            if current.writer.write(&part).is_err() {
-                // Whether a batch was begun is not known; the new file has it whole.
-                complete.extend(self.rotate()?);
-                let mut fresh = self.begin(batch.schema())?;
-                let tried = fresh.writer.write(&part).map_err(|error| unwritable(&fresh.part, &error));
-                self.current = Some(fresh);
-                tried?;
-            }
-            let Some(current) = &mut self.current else { continue };
-            current.rows += part.num_rows();
-            current.writer.flush().map_err(|error| unwritable(&current.part, &error))?;
+        }
+        if let Some(current) = &mut self.current {
+            (current.rows, current.end) = (current.rows + batch.rows(), current.writer.get_ref().bytes);
         }
         if self.is_due() {
-            complete.extend(self.rotate()?);
+            // The batch is written: the next call tries again, and tells.
+            let _ = self.finish();
         }
-        Ok(complete)
+        Ok(std::mem::take(&mut self.complete))
     }
 
-    /// Completes a file that is old enough.
-    pub fn tick(&mut self) -> Result<Option<WrittenFile>, Fault> {
-        if self.is_due() { self.rotate() } else { Ok(None) }
+    /// Completes a file that is old enough, or failed before.
+    pub fn tick(&mut self) -> Result<Vec<WrittenFile>, Fault> {
+        self.mend()?;
+        if self.is_due() {
+            self.finish()?;
+        }
+        Ok(std::mem::take(&mut self.complete))
     }
 
     /// Completes the file that is being written, if there is one.
-    pub fn rotate(&mut self) -> Result<Option<WrittenFile>, Fault> {
-        let Some(mut current) = self.current.take() else { return Ok(None) };
-        if current.rows == 0 {
-            drop(current.writer);
-            return fs::remove_file(&current.part).map(|()| None).map_err(|error| failed(&current.part, &error));
+    pub fn rotate(&mut self) -> Result<Vec<WrittenFile>, Fault> {
+        self.mend()?;
+        self.finish()?;
+        Ok(std::mem::take(&mut self.complete))
+    }
+
+    fn add(&mut self, schema: &SchemaRef, part: &RecordBatch) -> Result<(), Fault> {
+        for _ in 0..2 {
+            if self.current.is_none() {
+                self.current = Some(self.begin(schema)?);
+            }
+            let Some(current) = &mut self.current else { break };
+            match current.writer.write(part) {
+                Ok(()) => return Ok(()),
+                // A file has one dictionary a column: a batch that brings others gets a file of its own.
+                Err(ArrowError::InvalidArgumentError(_)) if current.rows > 0 => self.finish()?,
+                Err(error) => return Err(unwritable(&current.part, &error)),
+            }
         }
-        current.writer.finish().map_err(|error| unwritable(&current.part, &error))?;
-        let Counted { file, bytes } =
-            current.writer.into_inner().map_err(|error| Fault::Internal(error.to_string()))?;
-        file.sync_all().map_err(|error| failed(&current.part, &error))?;
-        drop(file);
-        let path = self.publish(&current.part)?;
-        self.retain()?;
-        Ok(Some(WrittenFile { path, rows: current.rows, bytes }))
+        Err(Fault::Internal("a batch fits into no file".into()))
+    }
+
+    fn finish(&mut self) -> Result<(), Fault> {
+        let Some(current) = &mut self.current else { return Ok(()) };
+        let written = current.writer.finish().map_err(|error| unwritable(&current.part, &error));
+        let synced = written.and_then(|()| {
+            let Counted { file, bytes } = current.writer.get_ref();
+            file.sync_all().map_err(|error| failed(&current.part, &error))?;
+            Ok((current.part.clone(), current.rows, *bytes))
+        });
+        let published =
+            synced.and_then(|(part, rows, bytes)| Ok(WrittenFile { path: self.publish(&part)?, rows, bytes }));
+        match published {
+            Ok(file) => {
+                self.current = None;
+                self.complete.push(file);
+                // What does not go is told when the next file is begun.
+                let _ = self.retain();
+                Ok(())
+            }
+            Err(fault) => {
+                self.tear();
+                Err(fault)
+            }
+        }
+    }
+
+    /// The file cannot be written on: back to the last batch that is whole.
+    fn tear(&mut self) {
+        let Some(current) = self.current.take() else { return };
+        if current.rows == 0 {
+            // What is left of it has no rows, and goes at the next opening.
+            let _ = fs::remove_file(&current.part);
+        } else {
+            self.torn = Some((current.part, current.end));
+        }
+    }
+
+    /// Completes what was torn.
+    fn mend(&mut self) -> Result<(), Fault> {
+        let Some((part, end)) = &self.torn else { return Ok(()) };
+        let (file, _) = self.recover_part(part, Some(*end))?;
+        self.torn = None;
+        self.complete.extend(file);
+        Ok(())
     }
 
     fn is_due(&self) -> bool {
@@ -186,6 +261,7 @@ impl FileWriter {
     }
 
     fn begin(&mut self, schema: &SchemaRef) -> Result<Current, Fault> {
+        self.retain()?;
         let name = self.next_name();
         let part = self.options.folder.join(format!(".{name}.{PART}"));
         let file =
@@ -197,7 +273,7 @@ impl FileWriter {
             let _ = fs::remove_file(&part);
             unwritable(&part, &error)
         })?;
-        Ok(Current { part, schema: schema.clone(), writer, rows: 0, begun: Instant::now() })
+        Ok(Current { part, schema: schema.clone(), writer, rows: 0, end: 0, begun: Instant::now() })
     }
 
     /// By time, so that names sort; never twice the same.
@@ -217,8 +293,7 @@ impl FileWriter {
 
     fn publish(&self, part: &Path) -> Result<PathBuf, Fault> {
         let name = part.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let name = name.trim_start_matches('.').trim_end_matches(PART);
-        let path = self.options.folder.join(format!("{name}{ENDING}"));
+        let path = self.options.folder.join(name.trim_start_matches('.')).with_extension(ENDING);
         fs::rename(part, &path).map_err(|error| failed(part, &error))?;
         // So that the new name survives a loss of power. Not every system can.
         let _ = crate::disk::sync_folder(&self.options.folder);
@@ -249,26 +324,59 @@ impl FileWriter {
         Ok(())
     }
 
-    fn recover(&mut self) -> Result<Vec<WrittenFile>, Fault> {
-        // Half a new copy of a part, from a crash in the lines below.
+    fn recover(&self) -> Result<Recovered, Fault> {
+        // Half a copy of a part, from a crash in the lines below.
         for stale in self.names(&format!(".{}-", self.options.prefix), ".again")? {
             fs::remove_file(&stale).map_err(|error| failed(&stale, &error))?;
         }
-        let mut recovered = Vec::new();
+        let mut recovered = Recovered::default();
         for part in self.names(&format!(".{}-", self.options.prefix), &format!(".{PART}"))? {
-            let bytes = fs::read(&part).map_err(|error| failed(&part, &error))?;
-            let batch = decode_whole_messages(Buffer::from(bytes));
-            let Some(batch) = batch.filter(|batch| batch.rows() > 0) else {
-                fs::remove_file(&part).map_err(|error| failed(&part, &error))?;
-                continue;
-            };
-            let again = part.with_extension("again");
-            let bytes = super::ipc::encode(&batch, super::ipc::Form::File, self.options.compression)?;
-            crate::disk::write_whole(&part, &again, &bytes).map_err(|error| failed(&part, &error))?;
-            let path = self.publish(&part)?;
-            recovered.push(WrittenFile { path, rows: batch.rows(), bytes: bytes.len() as u64 });
+            let (file, damaged) = self.recover_part(&part, None)?;
+            recovered.files.extend(file);
+            recovered.damaged.extend(damaged);
         }
         Ok(recovered)
+    }
+
+    /// Completes a part with all of it, or of its first bytes, that is whole; none where there are no rows. A damaged one
+    /// stays beside it: what is in it may yet be worth something to somebody.
+    fn recover_part(&self, part: &Path, end: Option<u64>) -> Result<(Option<WrittenFile>, Option<PathBuf>), Fault> {
+        let unusable = |error: io::Error| failed(part, &error);
+        let mut bytes = fs::read(part).map_err(unusable)?;
+        bytes.truncate(end.map_or(usize::MAX, |end| end as usize));
+        let bytes = Buffer::from(bytes);
+        let found = Part::of(&bytes);
+        if !found.is_damaged {
+            if found.rows == 0 {
+                fs::remove_file(part).map_err(unusable)?;
+                return Ok((None, None));
+            }
+            let mut file = OpenOptions::new().write(true).open(part).map_err(unusable)?;
+            let size = found.complete(&mut file).map_err(unusable)?;
+            let path = self.publish(part)?;
+            return Ok((Some(WrittenFile { path, rows: found.rows, bytes: size }), None));
+        }
+        let file = if found.rows == 0 { None } else { Some(self.copy_whole(part, &bytes, &found)?) };
+        let name = part.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let damaged = self.options.folder.join(name.trim_start_matches('.')).with_extension(DAMAGED);
+        fs::rename(part, &damaged).map_err(unusable)?;
+        Ok((file, Some(damaged)))
+    }
+
+    /// What is whole of a damaged part, as a file of its own.
+    fn copy_whole(&self, part: &Path, bytes: &[u8], found: &Part) -> Result<WrittenFile, Fault> {
+        let again = part.with_extension("again");
+        let write = || {
+            let mut file = File::create(&again)?;
+            file.write_all(&bytes[..found.end])?;
+            found.complete(&mut file)
+        };
+        let size = write().map_err(|error| {
+            // A full disk needs its room.
+            let _ = fs::remove_file(&again);
+            failed(&again, &error)
+        })?;
+        Ok(WrittenFile { path: self.publish(&again)?, rows: found.rows, bytes: size })
     }
 }
 
@@ -336,13 +444,13 @@ mod tests {
             assert_eq!((done.len(), done[0].rows, rows(&done[0].path)), (1, count, count));
         }
         assert_eq!(folder.files().len(), 2);
-        assert_eq!(writer.rotate().unwrap(), None);
+        assert_eq!(writer.rotate().unwrap(), []);
         drop(writer);
 
         (options.max_bytes, options.max_age_ms, options.keep) = (1 << 20, Some(0), None);
         let (mut writer, _) = FileWriter::open(options.clone()).unwrap();
         assert_eq!(writer.write(&batch(3)).unwrap().len(), 1);
-        assert_eq!(writer.tick().unwrap(), None);
+        assert_eq!(writer.tick().unwrap(), []);
         drop(writer);
 
         options.max_age_ms = None;
@@ -352,14 +460,14 @@ mod tests {
         let (part, _) = convert(&other, 1, &mut Reader::new(&[0, 0], b"").unwrap(), Unknown::Refuse).unwrap();
         let done = writer.write(&Batch::new(other, vec![part])).unwrap();
         assert_eq!(done.iter().map(|file| file.rows).collect::<Vec<_>>(), [3]);
-        assert_eq!(writer.rotate().unwrap().map(|file| file.rows), Some(1));
+        assert_eq!(writer.rotate().unwrap()[0].rows, 1);
     }
 
     #[test]
     fn what_a_crash_leaves_is_completed_up_to_the_last_whole_batch() {
         let folder = Folder::new("crash");
         let (mut writer, recovered) = FileWriter::open(options(&folder.0)).unwrap();
-        assert!(recovered.is_empty());
+        assert!(recovered.files.is_empty());
         writer.write(&batch(5)).unwrap();
         writer.write(&batch(7)).unwrap();
         let [part] = &folder.files()[..] else { panic!("one part") };
@@ -370,9 +478,11 @@ mod tests {
         for end in 0..=bytes.len() {
             fs::write(&part, &bytes[..end]).unwrap();
             let (writer, recovered) = FileWriter::open(options(&folder.0)).unwrap();
-            let count = recovered.first().map_or(0, |file| file.rows);
-            assert!([0, 5, 12].contains(&count) && recovered.len() == usize::from(count > 0), "{end}: {count}");
-            for file in recovered {
+            let count = recovered.files.first().map_or(0, |file| file.rows);
+            let files = recovered.files.len();
+            assert!([0, 5, 12].contains(&count) && files == usize::from(count > 0), "{end}: {count}");
+            assert!(recovered.damaged.is_empty(), "{end}");
+            for file in recovered.files {
                 assert_eq!(rows(&file.path), file.rows);
                 fs::remove_file(file.path).unwrap();
             }
@@ -381,6 +491,53 @@ mod tests {
             seen.insert(count);
         }
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), [0, 5, 12]);
+    }
+
+    #[test]
+    fn a_damaged_part_gives_what_is_before_the_damage_and_stays() {
+        let folder = Folder::new("damaged");
+        let packed = FileOptions { compression: Compression::Lz4, ..options(&folder.0) };
+        for options in [options(&folder.0), packed] {
+            let (mut writer, _) = FileWriter::open(options.clone()).unwrap();
+            let mut ends = Vec::new();
+            for count in [5000, 7000, 9000] {
+                writer.write(&batch(count)).unwrap();
+                ends.push(writer.current.as_ref().unwrap().end as usize);
+            }
+            let [part] = &folder.files()[..] else { panic!("one part") };
+            let (part, bytes) = (folder.0.join(part), fs::read(folder.0.join(part)).unwrap());
+            drop(writer);
+            // Its lengths hold, and what is in it does not; what begins no message; nothing of it was ever written.
+            let message = |at: usize| at + 16..at + 24;
+            for (damage, rows_left) in
+                [(message(ends[0]), 5000), (message(ends[1]), 12000), (ends[1]..ends[1] + 4, 12000)]
+            {
+                let mut bytes = bytes.clone();
+                bytes[damage].fill(0xa5);
+                fs::write(&part, &bytes).unwrap();
+                let (writer, Recovered { files, damaged }) = FileWriter::open(options.clone()).unwrap();
+                assert_eq!((files.len(), rows(&files[0].path)), (1, rows_left));
+                assert_eq!((files[0].rows, fs::read(&damaged[0]).unwrap()), (rows_left, bytes));
+                drop(writer);
+                fs::remove_file(&damaged[0]).unwrap();
+                fs::remove_file(&files[0].path).unwrap();
+                assert!(folder.files().is_empty());
+            }
+            let mut nothing = bytes.clone();
+            nothing[ends[0]..].fill(0);
+            fs::write(&part, &nothing).unwrap();
+            let (writer, Recovered { files, damaged }) = FileWriter::open(options.clone()).unwrap();
+            assert_eq!((files[0].rows, damaged), (5000, Vec::<PathBuf>::new()));
+            drop(writer);
+            fs::remove_file(&files[0].path).unwrap();
+            // With the schema all is gone, and not thrown away.
+            let mut bytes = bytes;
+            bytes[16..32].fill(0xa5);
+            fs::write(&part, &bytes).unwrap();
+            let (_, Recovered { files, damaged }) = FileWriter::open(options).unwrap();
+            assert_eq!((files, fs::read(&damaged[0]).unwrap()), (Vec::new(), bytes));
+            fs::remove_file(&damaged[0]).unwrap();
+        }
     }
 
     #[test]

@@ -91,10 +91,10 @@ pub fn encode(batch: &Batch, form: Form, compression: Compression) -> Result<Vec
 }
 
 /// A file begins with it, filled up to how its writer aligns; a stream follows.
-const MAGIC: &[u8] = b"ARROW1";
+pub(super) const MAGIC: &[u8] = b"ARROW1";
 const MAX_ALIGNMENT: usize = 64;
-const CONTINUATION: [u8; 4] = [0xff; 4];
-const END: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+pub(super) const CONTINUATION: [u8; 4] = [0xff; 4];
+pub(super) const END: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 /// A buffer that is packed begins with what it unpacks to; this says that it is not packed.
 const NOT_PACKED: i64 = -1;
 /// A row may take no byte at all, as in a column of nulls. So many are taken all the same.
@@ -102,7 +102,7 @@ const FREE_ROWS: u64 = 1 << 16;
 /// No packed buffer unpacks to more than so many times its size without being tried first.
 const LZ4_RATIO: u64 = 255;
 
-/// Reads a stream or a file. What it unpacks to takes `max_bytes` at most.
+/// Reads a stream or a file. What it unpacks to takes `max_bytes` at most, also when each row gets its own value.
 pub fn decode(bytes: Buffer, max_bytes: u64) -> Result<Batch, Fault> {
     guarded(|| decode_any(bytes, max_bytes))
 }
@@ -147,16 +147,22 @@ pub fn schema_of(bytes: &[u8]) -> Result<SchemaRef, Fault> {
 }
 
 fn decode_any(bytes: Buffer, max_bytes: u64) -> Result<Batch, Fault> {
-    match footer(&bytes) {
-        Some(found) => decode_file(&bytes, found?, max_bytes),
-        None => decode_stream(bytes, max_bytes),
+    let limit = max_bytes.max(bytes.len() as u64);
+    let batch = match footer(&bytes) {
+        Some(found) => decode_file(&bytes, found?, limit)?,
+        None => decode_stream(bytes, limit)?,
+    };
+    let size = batch.written_out();
+    if size > limit {
+        return Err(Fault::TooLarge { what: "the batch, with its dictionaries and views written out,", size, limit });
     }
+    Ok(batch)
 }
 
-fn decode_stream(bytes: Buffer, max_bytes: u64) -> Result<Batch, Fault> {
+fn decode_stream(bytes: Buffer, limit: u64) -> Result<Batch, Fault> {
     let mut rest = bytes;
     rest.advance(beginning(&rest));
-    let (schema, end, complete) = look_through(&rest, max_bytes)?;
+    let (schema, end, complete) = look_through(&rest, limit)?;
     let mut decoder = StreamDecoder::new();
     let mut parts = Vec::new();
     // A stream may end without a mark. The decoder needs one: what has no body is read only when something follows.
@@ -171,25 +177,8 @@ fn decode_stream(bytes: Buffer, max_bytes: u64) -> Result<Batch, Fault> {
     Ok(Batch::new(schema, parts))
 }
 
-/// What can be read of the beginning of a file: its schema and the batches that are whole.
-pub(super) fn decode_whole_messages(bytes: Buffer) -> Option<Batch> {
-    // Only the messages that are whole are looked at, so a cut tail is no error.
-    let begin = beginning(&bytes);
-    let mut end = begin;
-    while let Some((rest, Ok((head, length)))) = bytes.get(end..).map(|rest| (rest, head(rest))) {
-        let body = rest.get(head..head + length).filter(|_| length > 0).and_then(|it| root_as_message(it).ok());
-        let next = body.and_then(|message| usize::try_from(message.bodyLength()).ok()).map(|body| head + length + body);
-        let Some(next) = next.filter(|next| *next <= rest.len()) else { break };
-        end += next;
-    }
-    if end > bytes.len() || end <= begin {
-        return None;
-    }
-    decode(bytes.slice_with_length(0, end), u64::MAX).ok()
-}
-
 /// Where the stream begins.
-fn beginning(bytes: &[u8]) -> usize {
+pub(super) fn beginning(bytes: &[u8]) -> usize {
     if !bytes.starts_with(MAGIC) {
         return 0;
     }
@@ -205,8 +194,8 @@ fn cut() -> Fault {
 }
 
 /// The schema, how far the messages reach, and whether the mark of the end is among them.
-fn look_through(bytes: &[u8], max_bytes: u64) -> Result<(SchemaRef, usize, bool), Fault> {
-    let mut budget = Budget { used: 0, dictionaries: 0, limit: max_bytes.max(bytes.len() as u64) };
+fn look_through(bytes: &[u8], limit: u64) -> Result<(SchemaRef, usize, bool), Fault> {
+    let mut budget = Budget { used: 0, dictionaries: 0, limit };
     let mut schema = None;
     let mut at = 0;
     let mut complete = false;
@@ -256,9 +245,9 @@ fn footer(bytes: &[u8]) -> Option<Result<(Footer<'_>, usize), Fault>> {
 }
 
 /// A file by its index: others write the schema nowhere else.
-fn decode_file(bytes: &Buffer, (footer, end): (Footer, usize), max_bytes: u64) -> Result<Batch, Fault> {
+fn decode_file(bytes: &Buffer, (footer, end): (Footer, usize), limit: u64) -> Result<Batch, Fault> {
     let schema = schema_from(footer.version(), footer.schema().ok_or_else(cut)?)?;
-    let mut budget = Budget { used: 0, dictionaries: 0, limit: max_bytes.max(bytes.len() as u64) };
+    let mut budget = Budget { used: 0, dictionaries: 0, limit };
     let mut decoder = FileDecoder::new(Arc::clone(&schema), footer.version());
     let mut look = |block: &Block| -> Result<Buffer, Fault> {
         let number = |number: i64| usize::try_from(number).map_err(|_| cut());
@@ -288,7 +277,7 @@ fn decode_file(bytes: &Buffer, (footer, end): (Footer, usize), max_bytes: u64) -
 }
 
 /// The sizes of what stands before a message's metadata, and of these; zero where the stream ends.
-fn head(rest: &[u8]) -> Result<(usize, usize), Fault> {
+pub(super) fn head(rest: &[u8]) -> Result<(usize, usize), Fault> {
     let number = |at: usize| -> Result<[u8; 4], Fault> {
         let found = rest.get(at..at + 4).ok_or_else(cut)?;
         found.try_into().map_err(|_| cut())
@@ -454,6 +443,33 @@ mod tests {
         }
         let empty = encode(&sample(0), Form::Stream, Compression::None).unwrap();
         assert_eq!(decode(Buffer::from(&empty[..]), 1 << 20).unwrap().rows(), 0);
+    }
+
+    #[test]
+    fn rows_that_name_one_value_count_as_if_each_had_its_own() {
+        let (text, rows) = ("x".repeat(1000), 10_000);
+        let values = Arc::new(StringArray::from(vec![Some(&text[..]), None]));
+        let named = |row: i32| (row % 10 > 0).then_some(row % 2);
+        let keys = arrow_array::Int32Array::from_iter((0..rows).map(named));
+        let dictionary: ArrayRef = Arc::new(arrow_array::DictionaryArray::new(keys, values));
+        let mut views = arrow_array::builder::StringViewBuilder::new();
+        let block = views.append_block(Buffer::from(text.as_bytes()));
+        (0..rows).for_each(|_| views.try_append_view(block, 0, 1000).unwrap());
+        let views: ArrayRef = Arc::new(views.finish());
+        let offsets = arrow_buffer::OffsetBuffer::from_lengths(vec![5; rows as usize / 5]);
+        let item = Arc::new(arrow_schema::Field::new("item", dictionary.data_type().clone(), true));
+        let list: ArrayRef = Arc::new(arrow_array::ListArray::new(item, offsets, dictionary.clone(), None));
+        for (column, least) in [(dictionary, 4_000_000), (list, 4_000_000), (views, 10_000_000)] {
+            let batch = RecordBatch::try_from_iter_with_nullable([("t", column, true)]).unwrap();
+            let bytes = Buffer::from(
+                encode(&Batch::new(batch.schema(), vec![batch]), Form::Stream, Compression::None).unwrap(),
+            );
+            assert!(bytes.len() < 1 << 18);
+            for limit in [1 << 18, least - 1] {
+                assert!(matches!(decode(bytes.clone(), limit), Err(Fault::TooLarge { .. })));
+            }
+            assert!(decode(bytes, 2 * least).is_ok());
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@
 //! | `text` | a batch as JSON |
 //! | `delta` | a batch as a Delta table takes it |
 //! | `proto` | such a batch as Protobuf records, with their descriptor |
-//! | `file` | files that are whole or not there |
+//! | `file`, `part` | files that are whole or not there; what a crash left of one |
 //! | `zerobus` | batches to a Databricks table; behind feature `zerobus` |
 
 mod batch;
@@ -27,6 +27,7 @@ mod file;
 mod infer;
 mod ipc;
 mod moment;
+mod part;
 mod proto;
 mod rows;
 mod schema;
@@ -40,7 +41,7 @@ pub use batch::Batch;
 pub use column::Unknown;
 pub use delta::{cast_to_delta, delta_schema};
 pub use fault::{Fault, Reason, RowError};
-pub use file::{FileOptions, FileWriter, WrittenFile};
+pub use file::{FileOptions, FileWriter, Recovered, WrittenFile};
 pub use infer::infer;
 pub use ipc::{Compression, Form, decode, encode, schema_of};
 pub use proto::{Descriptor, MAX_RECORD};

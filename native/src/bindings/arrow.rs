@@ -12,9 +12,9 @@ use serde::Deserialize;
 
 use super::coded::Coded;
 use crate::arrow::{
-    Batch, Compression, Descriptor, FileOptions, FileWriter, Form, Layout, Reader, Reason, RowError, RowKind, Style,
-    Tag, Unknown, WrittenFile, cast_to_delta, convert, decode, describe, encode, from_declared, infer, schema_of,
-    to_declared, to_ipc, write_text,
+    Batch, Compression, Descriptor, FileOptions, FileWriter, Form, Layout, Reader, Reason, Recovered, RowError,
+    RowKind, Style, Tag, Unknown, WrittenFile, cast_to_delta, convert, decode, describe, encode, from_declared, infer,
+    schema_of, to_declared, to_ipc, write_text,
 };
 use crate::error::{EngineError, ErrorCode};
 use crate::options::from_json;
@@ -313,8 +313,7 @@ fn files(files: impl IntoIterator<Item = WrittenFile>) -> Vec<ArrowFile> {
 #[napi]
 pub struct ArrowFileWriter {
     writer: Arc<Mutex<Option<FileWriter>>>,
-    /// What a crash left, and the opening completed.
-    recovered: Vec<WrittenFile>,
+    recovered: Recovered,
 }
 
 #[napi]
@@ -330,9 +329,16 @@ impl ArrowFileWriter {
         .await
     }
 
+    /// What a crash left, and the opening completed.
     #[napi(catch_unwind)]
     pub fn recovered(&self) -> Vec<ArrowFile> {
-        files(self.recovered.iter().cloned())
+        files(self.recovered.files.iter().cloned())
+    }
+
+    /// What cannot be read to its end, and was kept as it was.
+    #[napi(catch_unwind)]
+    pub fn damaged(&self) -> Vec<String> {
+        self.recovered.damaged.iter().map(|path| path.to_string_lossy().into_owned()).collect()
     }
 
     /// Resolves when the operating system has it, to the files that this completed.

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use napi::Env;
-use napi::bindgen_prelude::{Float32Array, PromiseRaw, spawn_blocking};
+use napi::bindgen_prelude::{AsyncTask, Float32Array, PromiseRaw, spawn_blocking};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 
 use super::coded::Coded;
+use super::work::{Work, work};
 use crate::error::{EngineError, ErrorCode, HasCode};
 use crate::memory::ask::{Ask, Moment, Watch, told_events};
 use crate::memory::changes::Watcher;
@@ -124,21 +125,32 @@ impl MemoryDatabase {
 
     /// `names` are namespaces and keys by turns, with a zero character between all of them; `at` is JSON. The
     /// answer is JSON: for each `[value]`, or 0 where there is none.
-    #[napi]
-    pub async fn get(&self, names: String, at: Option<String>) -> Coded<String> {
-        self.with(move |database| {
+    #[napi(ts_return_type = "Promise<Coded<string>>")]
+    pub fn get(&self, names: String, at: Option<String>) -> AsyncTask<Work<String>> {
+        let opened = self.opened();
+        work(move || {
+            let database = opened.ok_or(MemoryError::Closed)?;
             let at = at.map(|at| from_json::<Moment>(&at)?.at().map_err(EngineError::from)).transpose()?;
             let mut names = names.split('\0');
             let pairs = std::iter::from_fn(|| Some((names.next()?, names.next()?)));
             Ok(database.get_many(pairs, at)?)
         })
-        .await
     }
 
-    /// Question and answer are JSON. A vector belongs to some of the questions; it is only looked at, and must not change meanwhile.
+    /// Question and answer are JSON.
     #[napi]
-    pub async fn ask(&self, question: String, vector: Option<Float32Array>) -> Coded<String> {
-        self.with(move |database| Ok(database.ask(from_json::<Ask>(&question)?, vector.as_deref())?)).await
+    pub async fn ask(&self, question: String) -> Coded<String> {
+        self.with(move |database| Ok(database.ask(from_json::<Ask>(&question)?, None)?)).await
+    }
+
+    /// The same with a vector, which belongs to some of the questions; it is only looked at, and must not change meanwhile.
+    #[napi(ts_return_type = "Promise<Coded<string>>")]
+    pub fn ask_near(&self, question: String, vector: Float32Array) -> AsyncTask<Work<String>> {
+        let opened = self.opened();
+        work(move || {
+            let database = opened.ok_or(MemoryError::Closed)?;
+            Ok(database.ask(from_json::<Ask>(&question)?, Some(&vector))?)
+        })
     }
 
     /// `wanted` is JSON. `on_change` is called when something may have happened.

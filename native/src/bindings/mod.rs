@@ -15,5 +15,6 @@ pub mod stamp;
 pub mod sync;
 pub mod tasks;
 pub mod vectors;
+pub mod work;
 #[cfg(feature = "zerobus")]
 pub mod zerobus;

@@ -4,10 +4,11 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use napi::bindgen_prelude::{Float32Array, Uint32Array, spawn_blocking};
+use napi::bindgen_prelude::{AsyncTask, Float32Array, Uint32Array, spawn_blocking};
 use napi_derive::napi;
 
 use super::coded::Coded;
+use super::work::{Work, work};
 use crate::error::{EngineError, ErrorCode};
 use crate::memory::vectors::{Filter, Opened, Options, Search, VectorError, Vectors, Way};
 use crate::options::{from_json, to_json};
@@ -118,18 +119,20 @@ impl VectorHandle {
     }
 
     /// The nearest `k` of each vector, of all or of those with the ids. The arrays must not change meanwhile.
-    #[napi]
-    pub async fn search(
+    #[napi(ts_return_type = "Promise<Coded<VectorHits>>")]
+    pub fn search(
         &self,
         vectors: Float32Array,
         k: u32,
         threshold: Option<f64>,
         ids: Option<Uint32Array>,
-    ) -> Coded<VectorHits> {
-        self.call(move |index| {
+    ) -> AsyncTask<Work<VectorHits>> {
+        let opened = self.get();
+        work(move || {
+            let index = opened?;
             let dimensions = index.options().dimensions;
             if vectors.is_empty() || !vectors.len().is_multiple_of(dimensions) {
-                return Err(VectorError::Dimensions { given: vectors.len(), wanted: dimensions });
+                return Err(VectorError::Dimensions { given: vectors.len(), wanted: dimensions }.into());
             }
             let (mut found_ids, mut scores, mut counts, mut exact) = (Vec::new(), Vec::new(), Vec::new(), true);
             for vector in vectors.chunks(dimensions) {
@@ -143,7 +146,6 @@ impl VectorHandle {
             }
             Ok(VectorHits { ids: found_ids.into(), scores: scores.into(), counts: counts.into(), exact })
         })
-        .await
     }
 
     /// A vector as it is kept.

@@ -35,7 +35,12 @@ export class FileWriter {
     return this.handle.recovered()
   }
 
-  /** Resolves when the operating system has it, to the files that this completed. */
+  /** What of it could not be read to its end, kept as it was; what is whole of it is among `recovered`. */
+  get damaged(): string[] {
+    return this.handle.damaged()
+  }
+
+  /** Resolves when the operating system has it, to the files that were completed. Rejects with nothing of it written. */
   write(batch: BatchLike): Promise<WrittenFile[]> {
     return this.inTurn(async () => this.handle.write((await Batch.from(batch)).handle))
   }

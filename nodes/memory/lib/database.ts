@@ -477,7 +477,8 @@ export class Database implements AsyncDisposable {
 
   private async ask<Answer>(what: string, question: unknown, vector?: Float32Array): Promise<Answer> {
     const text = toJson({ [what]: question }, 'question')
-    return JSON.parse(await coded(() => this.handle.ask(text, vector))) as Answer
+    const { handle } = this
+    return JSON.parse(await coded(() => (vector ? handle.askNear(text, vector) : handle.ask(text)))) as Answer
   }
 
   /** A question about one document: where it is not there, names near it are told. */

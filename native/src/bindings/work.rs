@@ -1,0 +1,38 @@
+//! Work that takes the processor and does not wait for others: on Node's own pool, which is half the way of an async
+//! function there and back.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use napi::bindgen_prelude::{AsyncTask, ToNapiValue};
+use napi::{Env, Task};
+
+use super::coded::Coded;
+use crate::error::EngineError;
+
+type Call<T> = Box<dyn FnOnce() -> Result<T, EngineError> + Send>;
+
+/// A call, until it is done.
+pub struct Work<T>(Option<Call<T>>);
+
+/// Does it, and keeps its promise.
+pub fn work<T: Send + ToNapiValue + 'static>(
+    call: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
+) -> AsyncTask<Work<T>> {
+    AsyncTask::new(Work(Some(Box::new(call))))
+}
+
+impl<T: Send + ToNapiValue + 'static> Task for Work<T> {
+    type Output = Result<T, EngineError>;
+    type JsValue = Coded<T>;
+
+    fn compute(&mut self) -> napi::Result<Self::Output> {
+        let call = self.0.take().ok_or_else(|| napi::Error::from_reason("done twice"))?;
+        // Nobody looks at what a panic left half done: the call is gone with it.
+        let done = catch_unwind(AssertUnwindSafe(call));
+        Ok(done.unwrap_or_else(|_| Err(EngineError::internal(&"a search panicked"))))
+    }
+
+    fn resolve(&mut self, _: Env, output: Self::Output) -> napi::Result<Coded<T>> {
+        Ok(Coded(output))
+    }
+}
