@@ -378,6 +378,24 @@ async fn a_stream_without_acknowledgements_is_left() {
 }
 
 #[tokio::test]
+async fn a_slow_stream_that_advances_is_not_left() {
+    for delivery in [Delivery::Flight, Delivery::Protobuf, Delivery::Json] {
+        let server = Server::start(keep).await;
+        server.inner.pace.store(100, Ordering::Relaxed);
+        let client = open(ZerobusConfig { delivery, ack_timeout_ms: 1000, ..config(&server) }).await;
+        // Both take longer than a second: many batches, and, by Flight, which does not count rows one by one, a large one.
+        let large = if delivery == Delivery::Flight { 4_000_000 } else { 10 };
+        let many = (0..20).map(|number| client.send(batch(large + number * 10, 10)));
+        let sends: Vec<_> = std::iter::once(client.send(batch(0, large))).chain(many).map(tokio::spawn).collect();
+        for send in sends {
+            let result = send.await.unwrap().unwrap();
+            assert_eq!((result.success, result.attempts), (true, 1), "{delivery:?} {:?}", result.error);
+        }
+        assert!(server.kept() == (0..large + 200).collect::<Vec<_>>() && server.streams() == 1, "{delivery:?}");
+    }
+}
+
+#[tokio::test]
 async fn rows_that_do_not_fit_are_told_and_the_rest_arrives() {
     let server = Server::start(keep).await;
     let client = open(config(&server)).await;

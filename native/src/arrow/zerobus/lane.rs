@@ -10,6 +10,7 @@
 //! - A stream that opens, and fails without one more row acknowledged, has a first row that may be at fault. The lane
 //!   then goes carefully: one piece at a time. A piece that is refused alone is halved until the rows at fault are
 //!   known; those are set aside with the reason, and the rest goes on. So nothing is tried for ever.
+//! - A stream on which nothing arrives for a while has failed; the size of what waits for it does not matter.
 //! - Nobody is at fault for a failure of the network: pieces that were not alone on the stream are not counted.
 //! - A stream that ends before a row was put on it did not open, and no row is at fault for that.
 //! - What a failure means is said by [`SendError::fate`] alone. A stream that was let in, and then is put out, gets one
@@ -21,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use databricks_zerobus_ingest_sdk::ZerobusError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::time::sleep;
+use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::SendError;
 use super::backoff::pause;
@@ -30,7 +31,7 @@ use super::error::Fate;
 use super::payload::{Payload, Shape};
 use super::wire::{Access, Wire};
 
-/// So many bytes are handed to a stream before some of them are acknowledged: their age counts from then on.
+/// So many bytes are handed to a stream before some of them are acknowledged.
 const WINDOW_BYTES: usize = 64 << 20;
 /// And so many pieces.
 const WINDOW_PIECES: usize = 1024;
@@ -182,6 +183,8 @@ struct Open {
     used: bool,
     /// Rows were acknowledged on it.
     progress: bool,
+    /// Since then an acknowledgement is waited for: the last one, or the first rows behind a pause.
+    since: Instant,
 }
 
 pub(super) struct Lane {
@@ -285,7 +288,7 @@ impl Lane {
             opened = Wire::open(&self.access, &self.config, &shape).await;
         }
         match opened {
-            Ok(wire) => Some(Open { wire, shape, used: false, progress: false }),
+            Ok(wire) => Some(Open { wire, shape, used: false, progress: false, since: Instant::now() }),
             Err(error) => {
                 let error = SendError::of(&error, &self.config);
                 let fate = error.fate();
@@ -341,6 +344,9 @@ impl Lane {
                 Some(Ok(offset)) => {
                     self.shut = 0;
                     open.used = true;
+                    if self.under_way.is_empty() {
+                        open.since = Instant::now();
+                    }
                     job.attempts += 1;
                     self.under_way.push_back((offset, job));
                 }
@@ -363,14 +369,21 @@ impl Lane {
     /// Until something is acknowledged, comes, or fails.
     async fn wait(&mut self) -> Result<(), SendError> {
         let (Some(open), Some((offset, _))) = (&mut self.open, self.under_way.front()) else { return Ok(()) };
+        // A slow line that advances is left alone, however much waits for it.
+        let patience = Duration::from_millis(self.config.ack_timeout_ms);
         tokio::select! {
+            biased;
             acknowledged = open.wire.acknowledged(*offset) => {
                 acknowledged.map_err(|error| SendError::of(&error, &self.config))?;
                 open.progress = true;
+                open.since = Instant::now();
                 if let Some((_, job)) = self.under_way.pop_front() {
                     self.arrived(job);
                 }
                 Ok(())
+            }
+            () = sleep_until(open.since + patience) => {
+                Err(SendError::Transmission(format!("there was no acknowledgement for {} ms", patience.as_millis())))
             }
             job = self.jobs.recv(), if !self.ended => {
                 match job {

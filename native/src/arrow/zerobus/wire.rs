@@ -16,6 +16,8 @@ use super::tls::OwnCa;
 use super::token::Tokens;
 use crate::arrow::Compression;
 
+/// Longer than any stream lives: the client counts from the hand-over of rows, the lane from the last that arrived.
+const NEVER_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 /// So long a stream that is ended waits for what is still to be acknowledged.
 const LAST_WORDS_MS: u64 = 100;
 /// More messages than a lane has under way.
@@ -61,7 +63,7 @@ impl Wire {
         let builder = builder
             .recovery(false)
             .recovery_timeout_ms(config.connect_timeout_ms)
-            .server_lack_of_ack_timeout_ms(config.ack_timeout_ms)
+            .server_lack_of_ack_timeout_ms(NEVER_MS)
             .flush_timeout_ms(LAST_WORDS_MS);
         match config.delivery {
             Delivery::Flight => {
