@@ -118,7 +118,7 @@ impl Job {
     fn fail(&mut self, error: &SendError, max_attempts: u32) {
         self.failures += 1;
         if self.failures >= max_attempts {
-            self.refuse_all(&SendError::RetryExhausted { attempts: self.attempts, last: Box::new(error.clone()) });
+            self.refuse_all(&SendError::RetryExhausted { attempts: self.failures, last: Box::new(error.clone()) });
         }
     }
 
@@ -291,35 +291,51 @@ impl Lane {
             Ok(wire) => Some(Open { wire, shape, used: false, progress: false, since: Instant::now() }),
             Err(error) => {
                 let error = SendError::of(&error, &self.config);
-                let fate = error.fate();
-                self.stay_shut(error, fate).await;
+                self.no_stream(error).await;
                 None
             }
         }
     }
 
-    /// No stream opens: that is nobody's fault, but each job waits only so often.
-    async fn stay_shut(&mut self, error: SendError, fate: Fate) {
-        self.shut += 1;
+    /// None opens: that is nobody's fault, but each job waits only so often.
+    async fn no_stream(&mut self, error: SendError) {
         let schema = self.waiting.front().map(|job| job.shape.schema.clone());
-        for mut job in std::mem::take(&mut self.waiting) {
+        match error.fate() {
+            Fate::Again => return self.stay_shut(error).await,
             // There is nothing but the schema yet that could be at fault. The table may take another.
-            if fate == Fate::Aside && schema.as_ref() != Some(&job.shape.schema) {
-                self.waiting.push_back(job);
-                continue;
-            }
-            job.attempts += 1;
+            Fate::Aside => self.each_waiting(|job| {
+                if schema.as_ref() == Some(&job.shape.schema) {
+                    job.refuse_all(&error);
+                }
+            }),
+            Fate::End => self.each_waiting(|job| job.refuse_all(&error)),
+        }
+        self.pause_shut().await;
+    }
+
+    /// It counts as an attempt of each, whatever the failure.
+    async fn stay_shut(&mut self, error: SendError) {
+        let attempts = self.config.retry.max_attempts;
+        self.each_waiting(|job| {
             job.alone = 0;
-            match fate {
-                Fate::Again => job.fail(&error, self.config.retry.max_attempts),
-                Fate::Aside | Fate::End => job.refuse_all(&error),
-            }
+            job.fail(&error, attempts);
+        });
+        self.pause_shut().await;
+    }
+
+    fn each_waiting(&mut self, mut change: impl FnMut(&mut Job)) {
+        for mut job in std::mem::take(&mut self.waiting) {
+            change(&mut job);
             if job.pieces.is_empty() {
                 self.finish(job);
             } else {
                 self.waiting.push_back(job);
             }
         }
+    }
+
+    async fn pause_shut(&mut self) {
+        self.shut += 1;
         if !self.waiting.is_empty() {
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
             sleep(pause(self.config.retry, self.shut)).await;
@@ -437,7 +453,7 @@ impl Lane {
     async fn go_on(&mut self, count: usize, used: bool, progress: bool, error: SendError) {
         if !used && !self.waiting.is_empty() {
             // Whatever it died of: an opening that said so would have told more.
-            return self.stay_shut(error, Fate::Again).await;
+            return self.stay_shut(error).await;
         }
         // A stream that dies while nothing is under way has nobody to blame; a leftover failure of it opens a new one.
         if count == 0 || self.waiting.is_empty() {
@@ -538,7 +554,7 @@ mod tests {
         }
         // One that was in use may end by itself.
         lane.go_on(0, true, true, SendError::Transmission("no".into())).await;
-        assert_eq!((lane.shut, lane.waiting[0].attempts), (0, 0));
+        assert_eq!((lane.shut, lane.waiting[0].failures), (0, 0));
         for ended in 1..=3 {
             assert_eq!(lane.waiting.len(), 2);
             lane.go_on(0, false, false, SendError::Rejected("no".into())).await;
@@ -547,7 +563,7 @@ mod tests {
         for outcome in outcomes {
             let Outcome { attempts, alone, refused } = outcome.await.unwrap();
             let [(0, 2, SendError::RetryExhausted { .. })] = &refused[..] else { panic!("{refused:?}") };
-            assert_eq!((attempts, alone), (3, 0));
+            assert_eq!((attempts, alone), (0, 0));
         }
     }
 }

@@ -40,6 +40,8 @@ const MOST_A_ROUND: u32 = 4;
 
 pub(super) struct Outbox {
     spool: Mutex<Option<Arc<Spool>>>,
+    /// How it stood when it was closed.
+    left: Mutex<Stats>,
     aside: Arc<Aside>,
     partly: Arc<Mutex<Partly>>,
     blocks: bool,
@@ -106,6 +108,7 @@ impl Outbox {
         let spool = Spool::open(&config.folder, options)?;
         Ok(Outbox {
             spool: Mutex::new(Some(Arc::new(spool))),
+            left: Mutex::default(),
             aside: Arc::new(Aside::new(&config.folder, config.max_bytes)),
             partly: Arc::new(Mutex::new(Partly::open(&config.folder))),
             blocks: config.when_full == WhenSpoolFull::Block,
@@ -144,7 +147,8 @@ impl Outbox {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        self.spool().map(|spool| spool.stats()).unwrap_or_default()
+        let left = || *self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        self.spool().map_or_else(left, |spool| spool.stats())
     }
 
     /// Rows that were set aside since it was opened.
@@ -166,7 +170,8 @@ impl Outbox {
 
     /// Lets another process have it.
     pub(super) fn close(&self) {
-        drop(self.spool.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let Some(spool) = self.spool.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = spool.stats();
     }
 
     fn spool(&self) -> Option<Arc<Spool>> {
@@ -248,7 +253,10 @@ impl Outbox {
                             return round.through;
                         }
                     }
-                    let sending = sender.dispatch(&batch, &numbers).await;
+                    let sending = match sender.room(bytes).await {
+                        Ok(room) => sender.dispatch(batch.clone(), &numbers, room).await,
+                        Err(error) => Err(error),
+                    };
                     held += bytes;
                     under_way.push_back(Tried { seq, sum, rows, batch, numbers, sending });
                 }
