@@ -365,7 +365,7 @@ export declare class ZerobusClient {
   /** Resolves when the batch arrived, was given up, or is in the spool. Batches go in the order of the calls. */
   send(batch: ArrowBatch): Promise<Coded<ZerobusResult>>
   /** Resolves when nothing is on its way, and the spool is empty. */
-  flush(): Promise<void>
+  flush(): Promise<Coded<undefined>>
   /** What is on its way has so long to arrive. */
   close(patienceMs: number): Promise<void>
   /** How it stands, as JSON. */

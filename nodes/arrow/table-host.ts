@@ -33,6 +33,8 @@ export interface TableUser {
 
 type Tell = (key: string, params: Record<string, string | number>) => void
 
+const nothing = () => ({ held: false, lost: 0, news: 0, copies: null as string | null })
+
 export class TableHost {
   private readonly lent: Lent<ZerobusClient>
   private readonly users = new Set<TableUser>()
@@ -45,7 +47,7 @@ export class TableHost {
   /** Why it could not be opened. */
   problem: EngineError | undefined
   /** What was told of this client already. */
-  private told = { held: false, lost: 0, news: 0 }
+  private told = nothing()
   private aside: AsideFolder | undefined
   private looking: Promise<void> = Promise.resolve()
 
@@ -147,7 +149,7 @@ export class TableHost {
       // Before it opens: it may find rows at fault at once.
       this.aside = spool && (await AsideFolder.open(spool.folder))
       const client = await ZerobusClient.open(this.options)
-      this.told = { held: false, lost: 0, news: 0 }
+      this.told = nothing()
       this.client = client
       this.problem = undefined
       return client
@@ -177,11 +179,13 @@ export class TableHost {
     for (const user of this.users) user.tick()
   }
 
-  /** What a spool does comes too late for any message. */
+  /** What a spool does comes too late for any message, and copies are for looking at: no message fails for them. */
   private watch(stats: ZerobusStats): void {
-    if (!this.options.spool) return
-    const { lastError, spooled, spoolLost } = stats
+    const { lastError, copiesError, spooled, spoolLost } = stats
     const { told } = this
+    if (copiesError !== null && told.copies === null) this.tell('warning.copies', { reason: copiesError })
+    told.copies = copiesError
+    if (!this.options.spool) return
     // What is refused is a failure, too, but leaves the spool.
     const held = lastError !== null && spooled > 0
     if (held && !told.held) this.tell('warning.held', { reason: lastError })

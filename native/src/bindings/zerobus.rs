@@ -113,8 +113,8 @@ impl ZerobusClientHandle {
 
     /// Resolves when nothing is on its way, and the spool is empty.
     #[napi]
-    pub async fn flush(&self) {
-        self.client.flush().await;
+    pub async fn flush(&self) -> Coded<()> {
+        Coded(self.client.flush().await.map_err(EngineError::from))
     }
 
     /// What is on its way has so long to arrive.

@@ -557,11 +557,14 @@ impl Shared {
     fn sync_often(&self, interval: Duration) {
         let mut state = self.state();
         loop {
-            let closed = state.closed;
             if state.written > state.synced && state.failed.is_none() {
                 state = self.sync(state);
+                // Who closes meanwhile is not heard of below.
+                if state.closed {
+                    continue;
+                }
             }
-            if closed {
+            if state.closed {
                 return;
             }
             state = self.changed.wait_timeout(state, interval).unwrap_or_else(PoisonError::into_inner).0;

@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -43,6 +44,8 @@ pub enum Reply {
     End,
     /// Neither this nor a later one is acknowledged.
     Silent,
+    /// So many of its rows are kept and acknowledged, and nothing that comes behind them.
+    Stall(usize),
 }
 
 /// Asked for each message: the number of its stream, and the ids of its rows.
@@ -53,6 +56,8 @@ pub struct Inner {
     script: Box<Script>,
     refuse: Mutex<VecDeque<Status>>,
     stillborn: Mutex<VecDeque<Status>>,
+    /// Milliseconds that each message takes.
+    pub pace: AtomicU64,
     kept: Mutex<Vec<i64>>,
     streams: AtomicUsize,
     /// What the token endpoint says instead of a token.
@@ -73,6 +78,7 @@ impl Server {
             script: Box::new(script),
             refuse: Mutex::default(),
             stillborn: Mutex::default(),
+            pace: AtomicU64::default(),
             kept: Mutex::default(),
             streams: AtomicUsize::default(),
             tokens: Mutex::default(),
@@ -134,11 +140,12 @@ struct Session<T> {
 
 impl<T> Session<T> {
     /// Whether the stream goes on. `ack` says that so many rows, all of the message or not, are kept.
-    fn hear(&mut self, ids: &[i64], ack: impl Fn(usize, bool) -> Option<T>, leave: impl Fn() -> T) -> bool {
+    async fn hear(&mut self, ids: &[i64], ack: impl Fn(usize, bool) -> Option<T>, leave: impl Fn() -> T) -> bool {
+        tokio::time::sleep(Duration::from_millis(self.inner.pace.load(Ordering::Relaxed))).await;
         let reply = (self.inner.script)(self.number, ids);
         let kept = match &reply {
             Reply::Keep | Reply::Leave | Reply::Silent => ids.len(),
-            Reply::Part(rows) => *rows,
+            Reply::Part(rows) | Reply::Stall(rows) => *rows,
             Reply::Fail(_) | Reply::End => 0,
         };
         self.inner.kept.lock().unwrap().extend(&ids[..kept]);
@@ -151,7 +158,7 @@ impl<T> Session<T> {
             let _ = self.out.send(Ok(ack));
         }
         let error = match reply {
-            Reply::Keep | Reply::Silent => return true,
+            Reply::Keep | Reply::Silent | Reply::Stall(_) => return true,
             Reply::Leave => return self.out.send(Ok(leave())).is_ok(),
             Reply::End => return false,
             Reply::Part(_) => Status::unavailable("on purpose"),
@@ -232,7 +239,7 @@ impl Zerobus for Server {
                     Some(say(Answer::IngestRecordResponse(ack)))
                 };
                 let leave = || say(Answer::CloseStreamSignal(proto::CloseStreamSignal { duration: None }));
-                if !session.hear(&ids, ack, leave) {
+                if !session.hear(&ids, ack, leave).await {
                     break;
                 }
             }
@@ -314,7 +321,7 @@ impl FlightService for Server {
                 let ids = batch.column(0).as_primitive::<Int64Type>().values().to_vec();
                 let (rows, leave) = (session.rows + ids.len(), r#","close_stream_duration_ms":5"#);
                 let ack = |rows, whole| Some(put(if whole { offset } else { offset - 1 }, rows, ""));
-                if !session.hear(&ids, ack, || put(offset, rows, leave)) {
+                if !session.hear(&ids, ack, || put(offset, rows, leave)).await {
                     break;
                 }
             }

@@ -105,6 +105,8 @@ export interface ZerobusStats {
   spoolOldestMs: number | null
   /** Batches that gave way to newer ones in the spool, those that the disk lost, and those that cannot be read. */
   spoolLost: number
+  /** Why the last copy of `debug` was not written. */
+  copiesError: string | null
   /** The last failure, until rows arrive again. */
   lastError: string | null
   /** Why the collector of `observability` did not take the last figures. */
@@ -297,7 +299,7 @@ export class ZerobusClient {
   /**
    * Sends a batch, IPC bytes, an `apache-arrow` table, or rows. Resolves when it arrived, was given up, or is in the spool:
    * what did not arrive is told in the result, and so are rows with a value that does not fit. Rejects for what is no batch,
-   * and after `close`.
+   * and after `close`; where that comes when some rows have arrived, the others have failed with `CLOSED`.
    */
   async send(source: BatchLike, options?: FromRowsOptions): Promise<TransmissionResult> {
     if (this.closed) throw new EngineError('CLOSED', 'the Zerobus client is closed; open it again')
@@ -317,7 +319,7 @@ export class ZerobusClient {
     return sent.finally(() => this.sends.delete(sent))
   }
 
-  /** Resolves when all that was given has arrived, was given up, or is in the spool; and that is empty. */
+  /** Resolves when all that was given has arrived or was given up, and the spool is empty. Rejects with `CLOSED` where it is closed before. */
   async flush(): Promise<void> {
     await Promise.allSettled(this.sends)
     await called(this.handle.flush())

@@ -1,6 +1,6 @@
 //! A sender to one table.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,17 +9,22 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use super::SendError;
-use super::config::{Delivery, ZerobusConfig};
+use super::config::ZerobusConfig;
 use super::copies::Copies;
 use super::lane::{Counters, Job, Lane, Outcome};
 use super::outbox::Outbox;
 use super::payload::{Shape, split};
 use super::report::{Lost, Stats, TransmissionResult, gather, kept, lost, unfit};
 use super::wire;
-use crate::arrow::{Batch, cast_to_delta, delta_schema};
+use crate::arrow::{Batch, RowError, cast_to_delta, delta_schema};
 
+/// A lane that is halted has so long to end its stream.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Bytes in memory are counted in these.
 const UNIT: u64 = 1024;
+
+/// Bytes in memory that a batch may take.
+pub(super) type Room = OwnedSemaphorePermit;
 
 /// What sends, shared by callers and by the spool's drain.
 pub(super) struct Sender {
@@ -36,8 +41,11 @@ pub(super) struct Sender {
 }
 
 /// What became of rows that travelled.
+#[derive(Default)]
 pub(super) struct Sent {
     pub attempts: u32,
+    /// As in [`Outcome`], of the part that has most.
+    pub alone: u32,
     pub lost: Vec<Lost>,
     pub error: Option<SendError>,
 }
@@ -45,7 +53,7 @@ pub(super) struct Sent {
 impl Sent {
     /// None of the rows arrived.
     pub(super) fn nothing(numbers: &[usize], error: SendError) -> Self {
-        Sent { attempts: 0, lost: Lost::each(numbers, &error).collect(), error: Some(error) }
+        Sent { attempts: 0, alone: 0, lost: Lost::each(numbers, &error).collect(), error: Some(error) }
     }
 }
 
@@ -62,12 +70,15 @@ impl Sending {
         for (rows, outcome) in outcomes {
             let outcome = outcome.await.map_err(|_| SendError::Closed)?;
             sent.attempts = sent.attempts.max(outcome.attempts);
+            sent.alone = sent.alone.max(outcome.alone);
             sent.lost.extend(lost(&rows, &outcome.refused));
             if let Some((_, _, error)) = outcome.refused.into_iter().next() {
                 sent.error.get_or_insert(error);
             }
         }
-        sender.ended(sent.error.as_ref());
+        if !matches!(sent.error, Some(SendError::Closed)) {
+            sender.ended(sent.error.as_ref());
+        }
         Ok(sent)
     }
 }
@@ -82,22 +93,18 @@ impl Sender {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error.map(ToString::to_string);
     }
 
-    /// Gives rows to the lane that are as the table takes them. `numbers` are the rows' own.
-    pub(super) async fn dispatch(&self, batch: &Batch, numbers: &[usize]) -> Result<Sending, SendError> {
+    /// Gives rows to the lane that are as the table takes them. `numbers` are the rows' own. `room` is what was taken for the batch; what it is in the
+    /// form in which it travels is held until it has arrived. One at a time dispatches: it may have to wait for more room.
+    pub(super) async fn dispatch(&self, batch: Batch, numbers: &[usize], room: Room) -> Result<Sending, SendError> {
         let delivery = self.config.delivery;
         let shape = Arc::new(Shape::of(delivery, batch.schema())?);
-        // Before they are encoded: what waits does not take the memory of that.
-        let room = Arc::new(self.room(batch.bytes() as u64).await?);
-        let (parts, unfit_rows) = match delivery {
-            Delivery::Flight => split(delivery, &shape, batch)?,
-            Delivery::Protobuf | Delivery::Json => {
-                let (shape, batch) = (shape.clone(), batch.clone());
-                blocking(move || split(delivery, &shape, &batch)).await?
-            }
-        };
+        let with = shape.clone();
+        let (parts, unfit_rows) = blocking(move || split(delivery, &with, &batch)).await?;
+        let held = parts.iter().map(|part| part.payload.bytes() as u64).sum();
+        let room = Arc::new(self.resized(room, held).await?);
         let own = |row: usize| numbers.get(row).copied().unwrap_or(row);
         let (lost, error) = unfit(unfit_rows, own);
-        let sent = Sent { attempts: 0, lost, error };
+        let sent = Sent { lost, error, ..Sent::default() };
         let mut outcomes = Vec::with_capacity(parts.len());
         for part in parts {
             let (job, outcome) = Job::new(shape.clone(), part.payload, room.clone());
@@ -108,18 +115,29 @@ impl Sender {
         Ok(Sending { sent, outcomes })
     }
 
-    async fn transmit(&self, batch: &Batch, numbers: &[usize], passed: oneshot::Sender<()>) -> Result<Sent, SendError> {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        let _leaving = Leaving(self);
-        let sending = self.dispatch(batch, numbers).await?;
-        drop(passed);
-        sending.outcome(self).await
+    /// Room for so many bytes, when there is some.
+    pub(super) async fn room(&self, bytes: u64) -> Result<Room, SendError> {
+        self.room.clone().acquire_many_owned(self.units_of(bytes)).await.map_err(|_| SendError::Closed)
     }
 
-    async fn room(&self, bytes: u64) -> Result<OwnedSemaphorePermit, SendError> {
-        // What is larger than all the room takes all of it.
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.units);
-        self.room.clone().acquire_many_owned(units).await.map_err(|_| SendError::Closed)
+    async fn resized(&self, mut room: Room, bytes: u64) -> Result<Room, SendError> {
+        let (has, wanted) = (room.num_permits(), self.units_of(bytes) as usize);
+        if wanted > has {
+            let more = self.room.clone().acquire_many_owned((wanted - has) as u32).await;
+            room.merge(more.map_err(|_| SendError::Closed)?);
+        } else {
+            drop(room.split(has - wanted));
+        }
+        Ok(room)
+    }
+
+    /// What is larger than all the room takes all of it.
+    fn units_of(&self, bytes: u64) -> u32 {
+        u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.units)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 }
 
@@ -131,6 +149,14 @@ impl Drop for Leaving<'_> {
         self.0.open.fetch_sub(1, Ordering::Relaxed);
         self.0.changed.notify_waiters();
     }
+}
+
+/// A batch in its turn.
+struct Prepared {
+    delta: Batch,
+    /// Rows that are not in it.
+    errors: Vec<RowError>,
+    room: Option<Room>,
 }
 
 /// A sender to one table.
@@ -145,6 +171,11 @@ pub struct Client {
     failed: AtomicU64,
     /// The spool's drain, then the lane that it sends through.
     tasks: Mutex<[Option<JoinHandle<()>>; 2]>,
+    /// Why the last copy was not written.
+    copies_error: Mutex<Option<String>>,
+    closed: AtomicBool,
+    /// Halts the lane.
+    halt: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 impl Client {
@@ -154,13 +185,14 @@ impl Client {
         config.validate()?;
         let config = Arc::new(config);
         let counters = Arc::new(Counters::default());
+        let (halt, halted) = oneshot::channel();
         let (jobs, lane) = if config.writer_disabled {
             (None, None)
         } else {
             let access = wire::client(&config)?;
             let (jobs, queue) = mpsc::unbounded_channel();
             let lane = Lane::new(config.clone(), access, counters.clone(), queue);
-            (Some(jobs), Some(tokio::spawn(lane.run())))
+            (Some(jobs), Some(tokio::spawn(lane.run(halted))))
         };
         let units = u32::try_from(config.max_in_flight_bytes / UNIT).unwrap_or(u32::MAX);
         let sender = Arc::new(Sender {
@@ -189,7 +221,9 @@ impl Client {
             Copies::keep_time(copies, &config);
         }
         let (batches, failed) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Client { sender, outbox, copies, last: Mutex::new(None), batches, failed, tasks: Mutex::new([drain, lane]) })
+        let (tasks, halt) = (Mutex::new([drain, lane]), Mutex::new(Some(halt)));
+        let (last, copies_error, closed) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        Ok(Client { sender, outbox, copies, last, batches, failed, tasks, copies_error, closed, halt })
     }
 
     /// Sends a batch; done when it arrived, or was given up, or is in the spool. Batches go in the order of the calls,
@@ -212,6 +246,8 @@ impl Client {
         passed: oneshot::Sender<()>,
     ) -> Result<TransmissionResult, SendError> {
         let started = Instant::now();
+        self.sender.open.fetch_add(1, Ordering::Relaxed);
+        let _leaving = Leaving(&self.sender);
         self.batches.fetch_add(1, Ordering::Relaxed);
         let (total_rows, batch_size_bytes) = (batch.rows(), batch.bytes());
         let finish = |sent: Sent, spooled| {
@@ -227,21 +263,14 @@ impl Client {
                 error: sent.error,
             }
         };
-        let copies = self.copies.clone();
-        let prepared = blocking(move || {
-            let (delta, errors) = cast_to_delta(&batch)?;
-            if let Some(copies) = copies {
-                copies.lock().unwrap_or_else(PoisonError::into_inner).write(&delta)?;
-            }
-            Ok((delta, errors))
-        });
-        let prepared = prepared.await;
-        // Also one that fails keeps its place: the next would go before those before it.
+        // In this order, and in its turn: what waits takes no more memory than it came with. Also one that fails keeps its place.
         if let Some(before) = before {
             let _ = before.await;
         }
-        let (delta, errors) = match prepared {
+        let prepared = self.prepare(batch).await;
+        let Prepared { delta, errors, room } = match prepared {
             Ok(prepared) => prepared,
+            Err(SendError::Closed) => return Err(SendError::Closed),
             Err(error) => {
                 let rows: Vec<usize> = (0..total_rows).collect();
                 return Ok(finish(Sent::nothing(&rows, error), false));
@@ -249,21 +278,29 @@ impl Client {
         };
         let numbers = kept(total_rows, &errors);
         let (lost, error) = unfit(errors, |row| row);
-        let mut sent = Sent { attempts: 0, lost, error };
+        let mut sent = Sent { lost, error, ..Sent::default() };
         let is_sent = delta.rows() > 0 && !self.sender.config.writer_disabled;
-        let result = match &self.outbox {
-            _ if !is_sent => Ok(Sent { attempts: 0, lost: Vec::new(), error: None }),
-            Some(outbox) => outbox.put(&delta).await.map(|()| Sent { attempts: 0, lost: Vec::new(), error: None }),
-            None => self.sender.transmit(&delta, &numbers, passed).await,
+        let result = match (&self.outbox, room) {
+            _ if !is_sent => Ok(Sent::default()),
+            (Some(outbox), _) => outbox.put(&delta).await.map(|()| Sent::default()),
+            (None, Some(room)) => match self.sender.dispatch(delta, &numbers, room).await {
+                Ok(sending) => {
+                    drop(passed);
+                    sending.outcome(&self.sender).await
+                }
+                Err(error) => Err(error),
+            },
+            (None, None) => Err(SendError::Internal("a batch has no room".into())),
         };
+        let result = result.and_then(|sent| match sent.error {
+            // Nobody has to be told which of none.
+            Some(SendError::Closed) if sent.lost.len() == numbers.len() => Err(SendError::Closed),
+            _ => Ok(sent),
+        });
         let result = match result {
             Ok(result) => result,
             Err(SendError::Closed) => return Err(SendError::Closed),
-            Err(error) => {
-                // The spool may have had it for a moment.
-                self.sender.changed.notify_waiters();
-                Sent::nothing(&numbers, error)
-            }
+            Err(error) => Sent::nothing(&numbers, error),
         };
         sent.attempts = result.attempts;
         sent.lost.extend(result.lost);
@@ -272,15 +309,50 @@ impl Client {
         Ok(finish(sent, spooled))
     }
 
-    /// Resolves when nothing is on its way any more, and the spool is empty.
-    pub async fn flush(&self) {
+    /// Takes room, makes the batch what the table takes, and copies it. What goes to a spool takes none: an outage must not keep it from the disk.
+    async fn prepare(&self, batch: Batch) -> Result<Prepared, SendError> {
+        let alone = self.sender.config.writer_disabled;
+        let room = match self.outbox {
+            None if !alone => Some(self.sender.room(batch.written_out()).await?),
+            _ => None,
+        };
+        if !alone && self.sender.is_closed() {
+            return Err(SendError::Closed);
+        }
+        let (copies, total_rows) = (self.copies.clone(), batch.rows());
+        let (delta, mut errors, copied) = blocking(move || {
+            let (delta, errors) = cast_to_delta(&batch)?;
+            let copied = copies.map(|copies| copies.lock().unwrap_or_else(PoisonError::into_inner).write(&delta));
+            Ok((delta, errors, copied))
+        })
+        .await?;
+        match copied {
+            // They are all that is made of the rows.
+            Some(copied) if alone => {
+                let own = kept(total_rows, &errors);
+                errors.extend(copied?.into_iter().map(|error| RowError { row: own[error.row], ..error }));
+            }
+            Some(copied) => {
+                let error = copied.err().map(|error| error.to_string());
+                *self.copies_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+            }
+            None => {}
+        }
+        Ok(Prepared { delta, errors, room })
+    }
+
+    /// Resolves when nothing is on its way any more, and the spool is empty. Fails when it is closed before that.
+    pub async fn flush(&self) -> Result<(), SendError> {
         loop {
             let changed = self.sender.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             let spooled = self.outbox.as_ref().map_or(0, |outbox| outbox.stats().records);
             if self.sender.open.load(Ordering::Relaxed) == 0 && spooled == 0 {
-                return;
+                return Ok(());
+            }
+            if self.closed.load(Ordering::Relaxed) {
+                return Err(SendError::Closed);
             }
             changed.await;
         }
@@ -291,17 +363,29 @@ impl Client {
         if let Some(outbox) = &self.outbox {
             outbox.stop();
         }
-        let [drain, lane] = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let [mut drain, mut lane] = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         let end = Instant::now() + patience;
-        leave(drain, end).await;
+        ends(&mut drain, end).await;
         self.sender.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
-        leave(lane, end).await;
+        ends(&mut lane, end).await;
+        // Who waits for rows is told which of them arrived, and the spool writes it down.
+        let halt = self.halt.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let _ = halt.map(|halt| halt.send(()));
+        let end = end.max(Instant::now()) + LAST_WORDS;
+        for task in [&mut lane, &mut drain] {
+            ends(task, end).await;
+            if let Some(task) = task.take() {
+                task.abort();
+                let _ = task.await;
+            }
+        }
         if let Some(outbox) = self.outbox.clone() {
             let _ = spawn_blocking(move || outbox.close()).await;
         }
         if let Some(copies) = self.copies.clone() {
             let _ = spawn_blocking(move || copies.lock().unwrap_or_else(PoisonError::into_inner).close()).await;
         }
+        self.closed.store(true, Ordering::Relaxed);
         self.sender.changed.notify_waiters();
     }
 
@@ -326,16 +410,18 @@ impl Client {
             spool_bytes: spool.bytes,
             spool_oldest_ms: spool.oldest_ms,
             spool_lost: spool.dropped + spool.damaged + unreadable,
+            copies_error: self.copies_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             last_error: self.sender.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }
 
-async fn leave(task: Option<JoinHandle<()>>, end: Instant) {
-    let Some(mut task) = task else { return };
-    if timeout(end.saturating_duration_since(Instant::now()), &mut task).await.is_err() {
-        task.abort();
-        let _ = task.await;
+/// Waits so long for the end of a task; what is left of it has not ended.
+async fn ends(task: &mut Option<JoinHandle<()>>, end: Instant) {
+    if let Some(running) = task
+        && timeout(end.saturating_duration_since(Instant::now()), running).await.is_ok()
+    {
+        *task = None;
     }
 }
 
@@ -351,6 +437,6 @@ pub async fn try_to_open(config: ZerobusConfig, schema: &arrow_schema::SchemaRef
     config.validate()?;
     let shape = Shape::of(config.delivery, &delta_schema(schema)?)?;
     let access = wire::client(&config)?;
-    let open = wire::Wire::open(&access, &config, &shape).await.map_err(|error| SendError::of(&error, &config))?;
+    let mut open = wire::Wire::open(&access, &config, &shape).await.map_err(|error| SendError::of(&error, &config))?;
     open.end().await.map(drop).map_err(|error| SendError::of(&error, &config))
 }

@@ -10,7 +10,7 @@ use super::SendError;
 use super::config::ZerobusConfig;
 use crate::arrow::file::failed;
 use crate::arrow::proto::varint;
-use crate::arrow::{Batch, Compression, Descriptor, FileOptions, FileWriter};
+use crate::arrow::{Batch, Compression, Descriptor, FileOptions, FileWriter, RowError};
 
 const MAX_FILE_BYTES: u64 = 64 << 20;
 const KEEP: usize = 10;
@@ -48,15 +48,16 @@ impl Copies {
         Ok(Some(Copies { arrow, protobuf }))
     }
 
-    pub(super) fn write(&mut self, batch: &Batch) -> Result<(), SendError> {
+    /// Tells of rows that have no form in which they could be copied.
+    pub(super) fn write(&mut self, batch: &Batch) -> Result<Vec<RowError>, SendError> {
         if let Some(arrow) = &mut self.arrow {
             arrow.write(batch)?;
             arrow.tick()?;
         }
-        if let Some(protobuf) = &mut self.protobuf {
-            protobuf.write(batch)?;
+        match &mut self.protobuf {
+            Some(protobuf) => protobuf.write(batch),
+            None => Ok(Vec::new()),
         }
-        Ok(())
     }
 
     /// Completes the files that are old enough.
@@ -119,7 +120,7 @@ struct OpenFile {
 }
 
 impl Records {
-    fn write(&mut self, batch: &Batch) -> Result<(), SendError> {
+    fn write(&mut self, batch: &Batch) -> Result<Vec<RowError>, SendError> {
         let descriptor = Descriptor::new(batch.schema())?;
         let full = |open: &OpenFile| {
             open.bytes >= self.max_bytes || open.since.elapsed() >= self.age || open.descriptor != descriptor.bytes()
@@ -131,8 +132,12 @@ impl Records {
             Some(open) => open,
             None => self.create(descriptor.bytes()).map_err(|error| self.failed(&error))?,
         };
+        let (mut first, mut left_out) = (0, Vec::new());
         for part in batch.parts() {
-            for record in descriptor.encode(part, 0)?.0 {
+            let (records, errors) = descriptor.encode(part, first)?;
+            first += part.num_rows();
+            left_out.extend(errors);
+            for record in records {
                 let mut head = Vec::with_capacity(5);
                 varint(&mut head, record.len() as u64);
                 let written = open.file.write_all(&head).and_then(|()| open.file.write_all(&record));
@@ -142,7 +147,7 @@ impl Records {
         }
         open.file.flush().map_err(|error| self.failed(&error))?;
         self.open = Some(open);
-        Ok(())
+        Ok(left_out)
     }
 
     fn create(&self, descriptor: &[u8]) -> std::io::Result<OpenFile> {

@@ -10,6 +10,7 @@
 //! - A stream that opens, and fails without one more row acknowledged, has a first row that may be at fault. The lane
 //!   then goes carefully: one piece at a time. A piece that is refused alone is halved until the rows at fault are
 //!   known; those are set aside with the reason, and the rest goes on. So nothing is tried for ever.
+//! - A stream on which nothing arrives for a while has failed; the size of what waits for it does not matter.
 //! - Nobody is at fault for a failure of the network: pieces that were not alone on the stream are not counted.
 //! - A stream that ends before a row was put on it did not open, and no row is at fault for that.
 //! - What a failure means is said by [`SendError::fate`] alone. A stream that was let in, and then is put out, gets one
@@ -21,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use databricks_zerobus_ingest_sdk::ZerobusError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::time::sleep;
+use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::SendError;
 use super::backoff::pause;
@@ -30,7 +31,7 @@ use super::error::Fate;
 use super::payload::{Payload, Shape};
 use super::wire::{Access, Wire};
 
-/// So many bytes are handed to a stream before some of them are acknowledged: their age counts from then on.
+/// So many bytes are handed to a stream before some of them are acknowledged.
 const WINDOW_BYTES: usize = 64 << 20;
 /// And so many pieces.
 const WINDOW_PIECES: usize = 1024;
@@ -53,6 +54,8 @@ pub(super) struct Job {
     refused: Vec<(usize, usize, SendError)>,
     attempts: u32,
     failures: u32,
+    /// Of these, those on an open stream with nothing else on it; none where a stream did not open since.
+    alone: u32,
     /// A stream was put out with it, and none of its rows arrived since.
     put_out: bool,
     halvings: u32,
@@ -66,6 +69,8 @@ pub(super) struct Job {
 pub(super) struct Outcome {
     /// How often rows of it were handed to a stream, at most.
     pub attempts: u32,
+    /// So often in a row it failed alone on an open stream, until it was given up: it may be at fault, or the network.
+    pub alone: u32,
     /// First row, number of rows, and why they did not arrive. All others did.
     pub refused: Vec<(usize, usize, SendError)>,
 }
@@ -86,6 +91,7 @@ impl Job {
             refused: Vec::new(),
             attempts: 0,
             failures: 0,
+            alone: 0,
             put_out: false,
             halvings: 0,
             done,
@@ -112,8 +118,13 @@ impl Job {
     fn fail(&mut self, error: &SendError, max_attempts: u32) {
         self.failures += 1;
         if self.failures >= max_attempts {
-            self.refuse_all(&SendError::RetryExhausted { attempts: self.attempts, last: Box::new(error.clone()) });
+            self.refuse_all(&SendError::RetryExhausted { attempts: self.failures, last: Box::new(error.clone()) });
         }
+    }
+
+    /// What failed before has no weight any more.
+    fn advanced(&mut self) {
+        (self.failures, self.alone, self.put_out) = (0, 0, false);
     }
 
     /// The first rows of the first piece arrived; their bytes.
@@ -172,6 +183,8 @@ struct Open {
     used: bool,
     /// Rows were acknowledged on it.
     progress: bool,
+    /// Since then an acknowledgement is waited for: the last one, or the first rows behind a pause.
+    since: Instant,
 }
 
 pub(super) struct Lane {
@@ -179,6 +192,7 @@ pub(super) struct Lane {
     access: Access,
     counters: Arc<Counters>,
     jobs: mpsc::UnboundedReceiver<Job>,
+    open: Option<Open>,
     /// No more jobs will come.
     ended: bool,
     waiting: VecDeque<Job>,
@@ -197,12 +211,19 @@ impl Lane {
         jobs: mpsc::UnboundedReceiver<Job>,
     ) -> Self {
         let (waiting, under_way) = (VecDeque::new(), VecDeque::new());
-        Lane { config, access, counters, jobs, ended: false, waiting, under_way, careful: 0, shut: 0 }
+        Lane { config, access, counters, jobs, open: None, ended: false, waiting, under_way, careful: 0, shut: 0 }
     }
 
-    /// Until nobody can give it jobs any more, and all it had are done.
-    pub(super) async fn run(mut self) {
-        let mut open: Option<Open> = None;
+    /// Until nobody can give it jobs any more, and all it had are done; or until it is halted, and has told what did not arrive.
+    pub(super) async fn run(mut self, halted: oneshot::Receiver<()>) {
+        tokio::select! {
+            () = self.work() => {}
+            Ok(()) = halted => self.leave().await,
+        }
+    }
+
+    /// May be left at any await: what is in hand stays in its place until it is told what became of it.
+    async fn work(&mut self) {
         loop {
             while let Ok(job) = self.jobs.try_recv() {
                 self.waiting.push_back(job);
@@ -213,30 +234,47 @@ impl Lane {
                     None => break,
                 }
             }
-            let Some(stream) = &mut open else {
-                open = self.open().await;
+            let Some(stream) = &self.open else {
+                self.open = self.open().await;
                 continue;
             };
             let other_shape = |job: &Job| job.shape.schema != stream.shape.schema;
             if self.under_way.is_empty() && self.waiting.front().is_some_and(other_shape) {
-                if let Some(stream) = open.take() {
-                    let _ = stream.wire.end().await;
-                }
+                self.end().await;
                 continue;
             }
-            let result = match self.feed(stream).await {
-                Ok(()) => self.wait(stream).await,
+            let result = match self.feed().await {
+                Ok(()) => self.wait().await,
                 failed => failed,
             };
-            if let Err(error) = result
-                && let Some(stream) = open.take()
-            {
-                self.mend(stream, error).await;
+            if let Err(error) = result {
+                self.mend(error).await;
             }
         }
-        if let Some(stream) = open {
-            let _ = stream.wire.end().await;
+        self.end().await;
+    }
+
+    /// What has not arrived does not any more.
+    async fn leave(&mut self) {
+        self.jobs.close();
+        while let Ok(job) = self.jobs.try_recv() {
+            self.waiting.push_back(job);
         }
+        let unacknowledged = self.end().await;
+        self.take_back(unacknowledged);
+        for mut job in std::mem::take(&mut self.waiting) {
+            job.refuse_all(&SendError::Closed);
+            self.finish(job);
+        }
+    }
+
+    /// Ends the stream. The rows of each that is under way that are not acknowledged, behind those that arrived; none where nobody
+    /// knows.
+    async fn end(&mut self) -> Option<Vec<usize>> {
+        let open = self.open.as_mut()?;
+        let unacknowledged = open.wire.end().await.ok();
+        self.open = None;
+        unacknowledged
     }
 
     async fn open(&mut self) -> Option<Open> {
@@ -250,37 +288,54 @@ impl Lane {
             opened = Wire::open(&self.access, &self.config, &shape).await;
         }
         match opened {
-            Ok(wire) => Some(Open { wire, shape, used: false, progress: false }),
+            Ok(wire) => Some(Open { wire, shape, used: false, progress: false, since: Instant::now() }),
             Err(error) => {
                 let error = SendError::of(&error, &self.config);
-                let fate = error.fate();
-                self.stay_shut(error, fate).await;
+                self.no_stream(error).await;
                 None
             }
         }
     }
 
-    /// No stream opens: that is nobody's fault, but each job waits only so often.
-    async fn stay_shut(&mut self, error: SendError, fate: Fate) {
-        self.shut += 1;
+    /// None opens: that is nobody's fault, but each job waits only so often.
+    async fn no_stream(&mut self, error: SendError) {
         let schema = self.waiting.front().map(|job| job.shape.schema.clone());
-        for mut job in std::mem::take(&mut self.waiting) {
+        match error.fate() {
+            Fate::Again => return self.stay_shut(error).await,
             // There is nothing but the schema yet that could be at fault. The table may take another.
-            if fate == Fate::Aside && schema.as_ref() != Some(&job.shape.schema) {
-                self.waiting.push_back(job);
-                continue;
-            }
-            job.attempts += 1;
-            match fate {
-                Fate::Again => job.fail(&error, self.config.retry.max_attempts),
-                Fate::Aside | Fate::End => job.refuse_all(&error),
-            }
+            Fate::Aside => self.each_waiting(|job| {
+                if schema.as_ref() == Some(&job.shape.schema) {
+                    job.refuse_all(&error);
+                }
+            }),
+            Fate::End => self.each_waiting(|job| job.refuse_all(&error)),
+        }
+        self.pause_shut().await;
+    }
+
+    /// It counts as an attempt of each, whatever the failure.
+    async fn stay_shut(&mut self, error: SendError) {
+        let attempts = self.config.retry.max_attempts;
+        self.each_waiting(|job| {
+            job.alone = 0;
+            job.fail(&error, attempts);
+        });
+        self.pause_shut().await;
+    }
+
+    fn each_waiting(&mut self, mut change: impl FnMut(&mut Job)) {
+        for mut job in std::mem::take(&mut self.waiting) {
+            change(&mut job);
             if job.pieces.is_empty() {
                 self.finish(job);
             } else {
                 self.waiting.push_back(job);
             }
         }
+    }
+
+    async fn pause_shut(&mut self) {
+        self.shut += 1;
         if !self.waiting.is_empty() {
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
             sleep(pause(self.config.retry, self.shut)).await;
@@ -288,28 +343,30 @@ impl Lane {
     }
 
     /// Hands over what the window takes.
-    async fn feed(&mut self, open: &mut Open) -> Result<(), SendError> {
-        loop {
+    async fn feed(&mut self) -> Result<(), SendError> {
+        while let Some(open) = &mut self.open {
             let bytes: usize = self.under_way.iter().map(|(_, job)| job.bytes).sum();
             let first = self.under_way.is_empty();
             let room = bytes < WINDOW_BYTES && self.under_way.len() < WINDOW_PIECES && self.careful == 0;
-            let fits = |job: &Job| (first || room) && job.shape.schema == open.shape.schema;
-            if !self.waiting.front().is_some_and(fits) {
-                return Ok(());
-            }
-            let Some(mut job) = self.waiting.pop_front() else { return Ok(()) };
-            let Some(piece) = job.pieces.front() else {
-                self.finish(job);
-                continue;
+            let fits = |job: &&Job| (first || room) && job.shape.schema == open.shape.schema;
+            let Some(job) = self.waiting.front().filter(fits) else { break };
+            let handed_over = match job.pieces.front() {
+                Some(piece) => Some(open.wire.put(piece.payload.clone()).await),
+                None => None,
             };
-            match open.wire.put(piece.payload.clone()).await {
-                Ok(offset) => {
+            let Some(mut job) = self.waiting.pop_front() else { break };
+            match handed_over {
+                None => self.finish(job),
+                Some(Ok(offset)) => {
                     self.shut = 0;
                     open.used = true;
+                    if self.under_way.is_empty() {
+                        open.since = Instant::now();
+                    }
                     job.attempts += 1;
                     self.under_way.push_back((offset, job));
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     let by_client = matches!(error, ZerobusError::InvalidArgument(_));
                     let error = SendError::of(&error, &self.config);
                     // Other errors are those of a stream that ended meanwhile, whoever's fault that was.
@@ -322,19 +379,27 @@ impl Lane {
                 }
             }
         }
+        Ok(())
     }
 
     /// Until something is acknowledged, comes, or fails.
-    async fn wait(&mut self, open: &mut Open) -> Result<(), SendError> {
-        let Some((offset, _)) = self.under_way.front() else { return Ok(()) };
+    async fn wait(&mut self) -> Result<(), SendError> {
+        let (Some(open), Some((offset, _))) = (&mut self.open, self.under_way.front()) else { return Ok(()) };
+        // A slow line that advances is left alone, however much waits for it.
+        let patience = Duration::from_millis(self.config.ack_timeout_ms);
         tokio::select! {
+            biased;
             acknowledged = open.wire.acknowledged(*offset) => {
                 acknowledged.map_err(|error| SendError::of(&error, &self.config))?;
                 open.progress = true;
+                open.since = Instant::now();
                 if let Some((_, job)) = self.under_way.pop_front() {
                     self.arrived(job);
                 }
                 Ok(())
+            }
+            () = sleep_until(open.since + patience) => {
+                Err(SendError::Transmission(format!("there was no acknowledgement for {} ms", patience.as_millis())))
             }
             job = self.jobs.recv(), if !self.ended => {
                 match job {
@@ -347,20 +412,15 @@ impl Lane {
     }
 
     /// A stream failed: what it did not acknowledge goes back, and whoever is at fault is found.
-    async fn mend(&mut self, open: Open, error: SendError) {
-        let Open { wire, used, progress, .. } = open;
-        let unacknowledged = wire.end().await.ok();
-        self.take_back(unacknowledged, used, progress, error).await;
+    async fn mend(&mut self, error: SendError) {
+        let Some(Open { used, progress, .. }) = self.open else { return };
+        let unacknowledged = self.end().await;
+        let (count, advanced) = self.take_back(unacknowledged);
+        self.go_on(count, used, progress || advanced, error).await;
     }
 
-    /// `unacknowledged` are the rows of each that is under way, behind those that arrived; none where nobody knows.
-    async fn take_back(
-        &mut self,
-        unacknowledged: Option<Vec<usize>>,
-        used: bool,
-        mut progress: bool,
-        error: SendError,
-    ) {
+    /// How many were under way, and whether rows of them turn out to have arrived.
+    fn take_back(&mut self, unacknowledged: Option<Vec<usize>>) -> (usize, bool) {
         let count = self.under_way.len();
         let unacknowledged = match unacknowledged {
             Some(mut left) => {
@@ -371,11 +431,10 @@ impl Lane {
             None => self.under_way.iter().filter_map(|(_, job)| Some(job.pieces.front()?.payload.rows())).collect(),
         };
         let done = count - unacknowledged.len();
-        progress |= done > 0;
+        let mut progress = done > 0;
         for (_, job) in self.under_way.drain(..done).collect::<Vec<_>>() {
             self.arrived(job);
         }
-        let idle = count == 0;
         let mut back: Vec<Job> = Vec::new();
         for ((_, mut job), left) in self.under_way.drain(..).zip(unacknowledged) {
             let rows = job.pieces.front().map_or(0, |piece| piece.payload.rows());
@@ -387,20 +446,24 @@ impl Lane {
             back.push(job);
         }
         back.into_iter().rev().for_each(|job| self.waiting.push_front(job));
+        (count, progress)
+    }
+
+    /// Behind a stream that failed with so many under way.
+    async fn go_on(&mut self, count: usize, used: bool, progress: bool, error: SendError) {
         if !used && !self.waiting.is_empty() {
             // Whatever it died of: an opening that said so would have told more.
-            return self.stay_shut(error, Fate::Again).await;
+            return self.stay_shut(error).await;
         }
         // A stream that dies while nothing is under way has nobody to blame; a leftover failure of it opens a new one.
-        if idle || self.waiting.is_empty() {
+        if count == 0 || self.waiting.is_empty() {
             return;
         }
         self.counters.retries.fetch_add(1, Ordering::Relaxed);
         if progress {
             // As at a rotation: it goes on at once.
             if let Some(job) = self.waiting.front_mut() {
-                job.failures = 0;
-                job.put_out = false;
+                job.advanced();
             }
             return;
         }
@@ -417,7 +480,10 @@ impl Lane {
         // One of those that were under way is refused; a failure of another kind says less.
         self.careful = self.careful.max(if fate == Fate::Aside { under_way } else { 1 });
         match fate {
-            Fate::Again => job.fail(&error, self.config.retry.max_attempts),
+            Fate::Again => {
+                job.alone += u32::from(under_way == 1);
+                job.fail(&error, self.config.retry.max_attempts);
+            }
             Fate::Aside if under_way == 1 => job.narrow(error),
             Fate::Aside => {}
             Fate::End if job.put_out => job.refuse_all(&error),
@@ -437,8 +503,7 @@ impl Lane {
     fn arrived(&mut self, mut job: Job) {
         let Some(piece) = job.pieces.pop_front() else { return };
         self.counters.arrived(piece.payload.rows(), piece.payload.bytes());
-        job.failures = 0;
-        job.put_out = false;
+        job.advanced();
         if job.pieces.is_empty() {
             self.careful = self.careful.saturating_sub(1);
             self.finish(job);
@@ -451,7 +516,7 @@ impl Lane {
         let refused: usize = job.refused.iter().map(|(_, rows, _)| rows).sum();
         debug_assert!(refused <= job.rows);
         // Who does not wait for it any more does not want to know.
-        let _ = job.done.send(Outcome { attempts: job.attempts, refused: job.refused });
+        let _ = job.done.send(Outcome { attempts: job.attempts, alone: job.alone, refused: job.refused });
     }
 }
 
@@ -488,17 +553,17 @@ mod tests {
             outcomes.push(outcome);
         }
         // One that was in use may end by itself.
-        lane.take_back(Some(Vec::new()), true, true, SendError::Transmission("no".into())).await;
-        assert_eq!((lane.shut, lane.waiting[0].attempts), (0, 0));
+        lane.go_on(0, true, true, SendError::Transmission("no".into())).await;
+        assert_eq!((lane.shut, lane.waiting[0].failures), (0, 0));
         for ended in 1..=3 {
             assert_eq!(lane.waiting.len(), 2);
-            lane.take_back(Some(Vec::new()), false, false, SendError::Rejected("no".into())).await;
+            lane.go_on(0, false, false, SendError::Rejected("no".into())).await;
             assert_eq!((lane.shut, lane.careful), (ended, 0));
         }
         for outcome in outcomes {
-            let Outcome { attempts, refused } = outcome.await.unwrap();
+            let Outcome { attempts, alone, refused } = outcome.await.unwrap();
             let [(0, 2, SendError::RetryExhausted { .. })] = &refused[..] else { panic!("{refused:?}") };
-            assert_eq!(attempts, 3);
+            assert_eq!((attempts, alone), (0, 0));
         }
     }
 }

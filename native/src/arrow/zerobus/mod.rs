@@ -13,7 +13,7 @@
 //! | `payload` | rows in the form in which they travel |
 //! | `wire`, `tls`, `token` | one stream of the official client, and whom it trusts |
 //! | `lane` | one stream after the other: order, acknowledgements, who is at fault |
-//! | `outbox`, `aside` | what waits on disk, and what is not taken of it |
+//! | `outbox`, `partly`, `aside` | what waits on disk, what of it has arrived, and what is not taken of it |
 //! | `copies` | copies of what is sent |
 //! | `client`, `report` | the whole, and what it tells |
 
@@ -25,6 +25,7 @@ mod copies;
 mod error;
 mod lane;
 mod outbox;
+mod partly;
 mod payload;
 mod report;
 mod tls;

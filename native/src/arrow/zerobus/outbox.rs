@@ -2,9 +2,10 @@
 //!
 //! What must hold:
 //! - A batch leaves the spool when each of its rows is acknowledged or set aside in a file, not before.
-//! - Rows that are acknowledged are not sent again while this process lives.
-//! - What Zerobus refuses, and what cannot be read any more, is set aside with the reason. What fails for other reasons is tried until it arrives; it is set
-//!   aside only when others keep arriving while it does not.
+//! - Rows that are acknowledged are not sent again; what a killed process had not yet written down of them is.
+//! - What Zerobus refuses, and what cannot be read any more, is set aside with the reason.
+//! - What fails for other reasons is tried until it arrives, however long that takes. One that keeps failing alone on an open stream while others arrive is
+//!   at fault itself, and is set aside, too: the network would have to choose it each time. No stream, or no leave to write, is no batch's fault.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,7 @@ use super::backoff::pause;
 use super::client::{Sender, Sending, Sent, blocking};
 use super::config::{SpoolConfig, WhenSpoolFull};
 use super::error::Fate;
+use super::partly::{Partly, runs, sum_of};
 use super::report::{Lost, gather};
 use crate::arrow::{Batch, Compression, Fault, Form, decode, encode};
 use crate::spool::{Durability, Options, Record, Spool, SpoolError, Stats, WhenFull};
@@ -31,12 +33,17 @@ const READ_BYTES: usize = 32 << 20;
 const MAX_BATCH: u64 = 4 << 30;
 /// Packed batches unpack to no more: what was taken does not, however its size is counted.
 const MAX_UNPACKED: u64 = 2 * MAX_BATCH;
-/// So often others have to arrive while a batch does not, until it is set aside.
-const MAX_SUSPICION: u32 = 2;
+/// So often a batch has to fail alone, in rounds in which others arrive, until it is set aside.
+const MAX_SUSPICION: u32 = 20;
+/// So many of them count in one round: an outage may last longer than any number of attempts.
+const MOST_A_ROUND: u32 = 4;
 
 pub(super) struct Outbox {
     spool: Mutex<Option<Arc<Spool>>>,
+    /// How it stood when it was closed.
+    left: Mutex<Stats>,
     aside: Arc<Aside>,
+    partly: Arc<Mutex<Partly>>,
     blocks: bool,
     /// Who waits for room, in the order of their calls.
     turn: tokio::sync::Mutex<()>,
@@ -46,17 +53,14 @@ pub(super) struct Outbox {
     stopped: AtomicBool,
 }
 
-/// A batch of the spool that was tried, and is not through.
-#[derive(Default)]
-struct Trouble {
-    /// Its rows that are open; all, where it is not known.
-    rows: Option<Vec<usize>>,
-    suspicion: u32,
-}
+/// Batches that were tried, and are not through: so often they failed alone while others arrived.
+type Trouble = HashMap<u64, u32>;
 
 /// A batch on its way.
 struct Tried {
     seq: u64,
+    sum: u64,
+    rows: usize,
     batch: Batch,
     numbers: Vec<usize>,
     sending: Result<Sending, SendError>,
@@ -64,11 +68,30 @@ struct Tried {
 
 /// Batches that are sent together.
 struct Round<'a> {
-    trouble: &'a mut HashMap<u64, Trouble>,
-    /// One of them arrived.
+    trouble: &'a mut Trouble,
+    /// One of them left the spool.
     through: bool,
-    /// Those that did not.
-    late: Vec<u64>,
+    /// Rows of one of them arrived.
+    arrived: bool,
+    late: Vec<Late>,
+}
+
+/// One of which no row arrived.
+struct Late {
+    seq: u64,
+    /// So often it failed alone on an open stream.
+    alone: u32,
+    why: Vec<Lost>,
+}
+
+/// Rows of a batch of the spool.
+struct OpenRows {
+    batch: Batch,
+    /// Their numbers in it.
+    numbers: Vec<usize>,
+    /// So many it has in all.
+    rows: usize,
+    sum: u64,
 }
 
 impl Outbox {
@@ -85,7 +108,9 @@ impl Outbox {
         let spool = Spool::open(&config.folder, options)?;
         Ok(Outbox {
             spool: Mutex::new(Some(Arc::new(spool))),
+            left: Mutex::default(),
             aside: Arc::new(Aside::new(&config.folder, config.max_bytes)),
+            partly: Arc::new(Mutex::new(Partly::open(&config.folder))),
             blocks: config.when_full == WhenSpoolFull::Block,
             turn: tokio::sync::Mutex::new(()),
             wake: Notify::new(),
@@ -122,7 +147,8 @@ impl Outbox {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        self.spool().map(|spool| spool.stats()).unwrap_or_default()
+        let left = || *self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        self.spool().map_or_else(left, |spool| spool.stats())
     }
 
     /// Rows that were set aside since it was opened.
@@ -144,7 +170,8 @@ impl Outbox {
 
     /// Lets another process have it.
     pub(super) fn close(&self) {
-        drop(self.spool.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let Some(spool) = self.spool.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = spool.stats();
     }
 
     fn spool(&self) -> Option<Arc<Spool>> {
@@ -157,13 +184,13 @@ impl Outbox {
 
     /// Sends what is in the spool, in order, until it is stopped.
     pub(super) async fn drain(self: Arc<Self>, sender: Arc<Sender>) {
-        let mut trouble: HashMap<u64, Trouble> = HashMap::new();
+        let mut trouble = Trouble::new();
         let (mut from, mut failures) = (0, 0);
         while !self.is_stopped() {
             let Some(spool) = self.spool() else { return };
             let reading = spool.clone();
-            let read = blocking(move || Ok(reading.read(from, READ_BYTES)?)).await;
-            forget_gone(&mut trouble, &spool);
+            let read = blocking(move || Ok(read_some(&reading, from)?)).await;
+            self.forget_gone(&mut trouble, &spool).await;
             match read {
                 Ok(records) if records.is_empty() => {
                     // What was there may have been lost.
@@ -206,16 +233,16 @@ impl Outbox {
     }
 
     /// Sends them together, in order. Whether one of them is through.
-    async fn send(&self, sender: &Sender, records: Vec<Record>, trouble: &mut HashMap<u64, Trouble>) -> bool {
+    async fn send(&self, sender: &Sender, records: Vec<Record>, trouble: &mut Trouble) -> bool {
         let limit = sender.config.max_in_flight_bytes;
         let (mut under_way, mut held) = (VecDeque::new(), 0);
-        let mut round = Round { trouble, through: false, late: Vec::new() };
+        let mut round = Round { trouble, through: false, arrived: false, late: Vec::new() };
         for record in records {
-            let (seq, open) = (record.seq, round.trouble.get(&record.seq).and_then(|it| it.rows.clone()));
+            let seq = record.seq;
             let record = Arc::new(record);
-            let reading = record.clone();
-            match blocking(move || open_rows(&reading, open)).await {
-                Ok((batch, numbers)) => {
+            let (reading, partly) = (record.clone(), self.partly.clone());
+            match blocking(move || open_rows(&reading, &partly)).await {
+                Ok(OpenRows { batch, numbers, rows, sum }) => {
                     let bytes = batch.bytes() as u64;
                     // They were packed on the disk, and are held as they are until they have arrived.
                     while held + bytes > limit
@@ -226,9 +253,12 @@ impl Outbox {
                             return round.through;
                         }
                     }
-                    let sending = sender.dispatch(&batch, &numbers).await;
+                    let sending = match sender.room(bytes).await {
+                        Ok(room) => sender.dispatch(batch.clone(), &numbers, room).await,
+                        Err(error) => Err(error),
+                    };
                     held += bytes;
-                    under_way.push_back(Tried { seq, batch, numbers, sending });
+                    under_way.push_back(Tried { seq, sum, rows, batch, numbers, sending });
                 }
                 Err(error) => self.set_raw_aside(sender, record, error, &mut round).await,
             }
@@ -236,49 +266,108 @@ impl Outbox {
         for tried in under_way {
             self.conclude(sender, tried, &mut round).await;
         }
-        let Round { trouble, through, late } = round;
-        if through {
-            late.into_iter().for_each(|seq| trouble.entry(seq).or_default().suspicion += 1);
+        self.judge(sender, &mut round).await;
+        round.through
+    }
+
+    /// Who did not arrive may be at fault, where others did.
+    async fn judge(&self, sender: &Sender, round: &mut Round<'_>) {
+        let late = std::mem::take(&mut round.late);
+        if !round.arrived {
+            // One that nobody suspects fails like the others: it is none of them.
+            if late.iter().any(|it| round.trouble.get(&it.seq) == Some(&0)) {
+                round.trouble.values_mut().for_each(|suspicion| *suspicion = 0);
+            }
+            return;
         }
-        through
+        for Late { seq, alone, why } in late {
+            let suspicion = round.trouble.entry(seq).or_default();
+            *suspicion += alone.min(MOST_A_ROUND);
+            if *suspicion >= MAX_SUSPICION {
+                match self.give_up(seq, &why).await {
+                    Ok(()) => self.leaves(sender, seq, round).await,
+                    Err(error) => sender.failed(&error),
+                }
+            }
+        }
+    }
+
+    /// Sets the open rows of a batch aside.
+    async fn give_up(&self, seq: u64, why: &[Lost]) -> Result<(), SendError> {
+        let spool = self.spool().ok_or(SendError::Closed)?;
+        let partly = self.partly.clone();
+        let again = blocking(move || {
+            let record = spool.read(seq, 1)?.pop().filter(|record| record.seq == seq);
+            record.map(|record| open_rows(&record, &partly)).transpose()
+        });
+        match again.await? {
+            Some(OpenRows { batch, numbers, .. }) => self.set_aside(seq, &batch, &numbers, why).await,
+            // It went meanwhile.
+            None => Ok(()),
+        }
     }
 
     /// What became of a batch; gives back how much memory it held.
     async fn conclude(&self, sender: &Sender, tried: Tried, round: &mut Round<'_>) -> u64 {
-        let Tried { seq, batch, numbers, sending } = tried;
+        let Tried { seq, sum, rows, batch, numbers, sending } = tried;
         let bytes = batch.bytes() as u64;
         let sent = match sending {
             Ok(sending) => sending.outcome(sender).await,
             Err(error) => Err(error),
         };
-        let Sent { lost, .. } = match sent {
+        let Sent { lost, alone, .. } = match sent {
             Ok(sent) => sent,
             // It stays as it is.
             Err(SendError::Closed) => return bytes,
             Err(error) => Sent::nothing(&numbers, error),
         };
-        let suspicious = round.trouble.get(&seq).is_some_and(|it| it.suspicion >= MAX_SUSPICION);
-        let (aside, open): (Vec<Lost>, Vec<Lost>) = lost.into_iter().partition(|lost| match lost.fate {
-            Fate::Aside => true,
-            Fate::Again | Fate::End => suspicious,
-        });
+        let advanced = lost.len() < numbers.len();
+        round.arrived |= advanced;
+        let (aside, open): (Vec<Lost>, Vec<Lost>) = lost.into_iter().partition(|lost| lost.fate == Fate::Aside);
         let set_aside = match aside.is_empty() {
             true => Ok(()),
             false => self.set_aside(seq, &batch, &numbers, &aside).await,
         };
         let kept = set_aside.inspect_err(|error| sender.failed(error)).is_err();
         if open.is_empty() && !kept {
-            round.through = true;
-            round.trouble.remove(&seq);
-            self.acknowledge(sender, seq).await;
+            self.leaves(sender, seq, round).await;
+            return bytes;
+        }
+        let suspicion = round.trouble.entry(seq).or_default();
+        if advanced {
+            *suspicion = 0;
         } else {
-            let rest = if kept { aside.into_iter().chain(open).collect() } else { open };
-            let mut rows: Vec<usize> = rest.into_iter().map(|lost| lost.row).collect();
-            rows.sort_unstable();
-            round.trouble.entry(seq).or_default().rows = Some(rows);
-            round.late.push(seq);
+            let counts = !kept && open.iter().all(|lost| lost.fate == Fate::Again);
+            let alone = if counts { alone } else { 0 };
+            round.late.push(Late { seq, alone, why: open.clone() });
+        }
+        let rest = if kept { aside.into_iter().chain(open).collect() } else { open };
+        let mut left: Vec<usize> = rest.into_iter().map(|lost| lost.row).collect();
+        left.sort_unstable();
+        if left.len() < rows {
+            self.note(move |partly| partly.put(seq, sum, left)).await;
         }
         bytes
+    }
+
+    /// Where the disk does not take it, rows are sent again after a restart.
+    async fn note(&self, change: impl FnOnce(&mut Partly) -> std::io::Result<()> + Send + 'static) {
+        let partly = self.partly.clone();
+        let _ = blocking(move || Ok(change(&mut partly.lock().unwrap_or_else(PoisonError::into_inner)))).await;
+    }
+
+    /// Batches that were dropped, or lost, or acknowledged otherwise, are no trouble any more.
+    async fn forget_gone(&self, trouble: &mut Trouble, spool: &Arc<Spool>) {
+        trouble.retain(|&seq, _| spool.has(seq));
+        let spool = spool.clone();
+        self.note(move |partly| partly.retain(|seq| spool.has(seq))).await;
+    }
+
+    /// All of it arrived, or lies elsewhere.
+    async fn leaves(&self, sender: &Sender, seq: u64, round: &mut Round<'_>) {
+        round.through = true;
+        round.trouble.remove(&seq);
+        self.acknowledge(sender, seq).await;
     }
 
     async fn acknowledge(&self, sender: &Sender, seq: u64) {
@@ -294,11 +383,7 @@ impl Outbox {
         sender.failed(&error);
         let (seq, aside) = (record.seq, self.aside.clone());
         match blocking(move || aside.put_raw(record.seq, &record.data, &error)).await {
-            Ok(()) => {
-                round.through = true;
-                round.trouble.remove(&seq);
-                self.acknowledge(sender, seq).await;
-            }
+            Ok(()) => self.leaves(sender, seq, round).await,
             Err(error) => {
                 sender.failed(&error);
                 round.trouble.entry(seq).or_default();
@@ -319,25 +404,27 @@ impl Outbox {
     }
 }
 
-/// Batches that were dropped, or lost, or acknowledged otherwise, are no trouble any more.
-fn forget_gone(trouble: &mut HashMap<u64, Trouble>, spool: &Spool) {
-    trouble.retain(|&seq, _| spool.has(seq));
+/// What is sent together: more than one batch where there are more, as others show whether one is at fault.
+fn read_some(spool: &Spool, from: u64) -> Result<Vec<Record>, SpoolError> {
+    let mut records = spool.read(from, READ_BYTES)?;
+    if let [only] = &records[..] {
+        let next = only.seq + 1;
+        // Where that fails it is told when it is its turn.
+        records.extend(spool.read(next, READ_BYTES).unwrap_or_default());
+    }
+    Ok(records)
 }
 
-/// The rows of a record that are open, and their numbers in it.
-fn open_rows(record: &Record, open: Option<Vec<usize>>) -> Result<(Batch, Vec<usize>), SendError> {
-    let batch = decode(Buffer::from(&record.data[..]), MAX_UNPACKED)?;
-    let Some(rows) = open else {
-        let numbers = (0..batch.rows()).collect();
-        return Ok((batch, numbers));
+/// The rows of a record that are open.
+fn open_rows(record: &Record, partly: &Mutex<Partly>) -> Result<OpenRows, SendError> {
+    let whole = decode(Buffer::from(&record.data[..]), MAX_UNPACKED)?;
+    let (rows, sum) = (whole.rows(), sum_of(record));
+    let open = partly.lock().unwrap_or_else(PoisonError::into_inner).rows(record.seq, sum).map(<[usize]>::to_vec);
+    let Some(numbers) = open else {
+        return Ok(OpenRows { batch: whole, numbers: (0..rows).collect(), rows, sum });
     };
-    let parts: Vec<Batch> = runs(&rows).map(|(first, count)| batch.slice(first, count)).collect();
-    Ok((Batch::join(batch.schema().clone(), &parts)?, rows))
-}
-
-/// Numbers that follow each other: the first, and how many.
-fn runs(rows: &[usize]) -> impl Iterator<Item = (usize, usize)> {
-    rows.chunk_by(|before, after| before + 1 == *after).map(|run| (run[0], run.len()))
+    let parts: Vec<Batch> = runs(&numbers).map(|(first, count)| whole.slice(first, count)).collect();
+    Ok(OpenRows { batch: Batch::join(whole.schema().clone(), &parts)?, numbers, rows, sum })
 }
 
 #[cfg(test)]
@@ -345,24 +432,31 @@ fn runs(rows: &[usize]) -> impl Iterator<Item = (usize, usize)> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn trouble_ends_with_the_batch() {
+    #[tokio::test]
+    async fn trouble_ends_with_the_batch() {
         let folder = std::env::temp_dir().join(format!("millrace-outbox-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        let options = Options { max_bytes: 4000, when_full: WhenFull::DropOldest, ..Options::default() };
-        let spool = Spool::open(&folder, options).unwrap();
-        let mut trouble: HashMap<u64, Trouble> = HashMap::new();
+        let when_full = WhenSpoolFull::DropOldest;
+        let config = SpoolConfig { folder: folder.clone(), sync_ms: 0, max_bytes: 4000, when_full };
+        let outbox = Outbox::open(&config).unwrap();
+        let spool = outbox.spool().unwrap();
+        let mut trouble = Trouble::new();
         for _ in 0..4 {
-            trouble.entry(spool.append(&[&[0; 900]]).unwrap().start).or_default();
+            let seq = spool.append(&[&[0; 900]]).unwrap().start;
+            trouble.entry(seq).or_default();
+            outbox.note(move |partly| partly.put(seq, 5, vec![seq as usize])).await;
         }
         spool.ack([2]).unwrap();
         // The oldest gives way.
         spool.append(&[&[0; 900]]).unwrap();
-        forget_gone(&mut trouble, &spool);
+        outbox.forget_gone(&mut trouble, &spool).await;
         let mut left: Vec<u64> = trouble.into_keys().collect();
         left.sort_unstable();
         assert_eq!(left, [1, 3]);
-        drop(spool);
+        let partly = Partly::open(&folder);
+        let left: Vec<u64> = (0..5).filter(|&seq| partly.rows(seq, 5).is_some()).collect();
+        assert_eq!(left, [1, 3]);
+        drop((spool, outbox));
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

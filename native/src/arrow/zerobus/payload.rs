@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_array::{ArrayRef, RecordBatch, make_array};
+use arrow_data::transform::MutableArrayData;
+use arrow_schema::{ArrowError, DataType, SchemaRef};
 
 use super::SendError;
 use super::config::Delivery;
@@ -11,7 +12,8 @@ use crate::arrow::batch::bytes_of;
 use crate::arrow::ipc::tight;
 use crate::arrow::{Batch, Descriptor, Layout, RowError, Style, write_text};
 
-/// A call of a record stream takes no more than 10 MiB; a record more fits behind it.
+/// A call of a record stream takes no more than 10 MiB; a record more fits behind it. Nor is more of a batch handed over at once: each such part
+/// that arrives shows that the line advances.
 const MAX_CALL: usize = 4 << 20;
 
 /// Rows that travel together.
@@ -79,18 +81,45 @@ pub(super) struct Part {
 pub(super) fn split(delivery: Delivery, shape: &Shape, batch: &Batch) -> Result<(Vec<Part>, Vec<RowError>), SendError> {
     match delivery {
         Delivery::Flight => {
-            let mut first = 0;
-            let parts = batch.parts().iter().map(|part| {
+            let (mut first, mut parts) = (0, Vec::new());
+            for part in batch.parts().iter().flat_map(in_pieces) {
                 let rows = (first..first + part.num_rows()).collect();
                 first += part.num_rows();
                 // The Flight encoder splits by capacity.
-                Ok(Part { payload: Payload::Flight(tight(part)?), rows })
-            });
-            Ok((parts.collect::<Result<_, SendError>>()?, Vec::new()))
+                parts.push(Part { payload: Payload::Flight(tight(&part)?), rows });
+            }
+            Ok((parts, Vec::new()))
         }
         Delivery::Protobuf => protobuf(shape, batch),
         Delivery::Json => Ok((json(batch)?, Vec::new())),
     }
+}
+
+/// Of about the same number of rows each.
+fn in_pieces(part: &RecordBatch) -> Vec<RecordBatch> {
+    let pieces = bytes_of(part).div_ceil(MAX_CALL).clamp(1, part.num_rows().max(1));
+    if pieces == 1 {
+        return vec![part.clone()];
+    }
+    let rows = part.num_rows().div_ceil(pieces);
+    let starts = (0..part.num_rows()).step_by(rows);
+    starts.map(|first| apart(&part.slice(first, rows.min(part.num_rows() - first)))).collect()
+}
+
+/// A slice without the texts of other rows, whose bytes would count for it, too.
+fn apart(slice: &RecordBatch) -> RecordBatch {
+    let column = |column: &ArrayRef| {
+        let kind = column.data_type();
+        if kind.is_primitive() || *kind == DataType::Boolean {
+            return Ok(column.clone());
+        }
+        let data = column.to_data();
+        let mut copy = MutableArrayData::new(vec![&data], false, data.len());
+        copy.try_extend(0, 0, data.len())?;
+        Ok(make_array(copy.freeze()))
+    };
+    let columns: Result<Vec<ArrayRef>, ArrowError> = slice.columns().iter().map(column).collect();
+    columns.and_then(|columns| RecordBatch::try_new(slice.schema(), columns)).unwrap_or_else(|_| slice.clone())
 }
 
 fn protobuf(shape: &Shape, batch: &Batch) -> Result<(Vec<Part>, Vec<RowError>), SendError> {
@@ -151,7 +180,7 @@ fn chunks<T>(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use arrow_array::{ArrayRef, Int64Array};
+    use arrow_array::{Int64Array, LargeStringArray};
     use arrow_buffer::Buffer;
 
     use super::*;
@@ -170,5 +199,25 @@ mod tests {
         assert_eq!(sent, &batch.parts()[0]);
         assert!(sent.get_array_memory_size() < 2 * 2 * 8000);
         assert!(read.parts()[0].get_array_memory_size() >= 2 * bytes.len());
+    }
+
+    #[test]
+    fn a_large_batch_travels_in_parts_of_their_own_size() {
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100_000));
+        let texts: ArrayRef = Arc::new((0..100_000).map(|id| Some(format!("{id:0100}"))).collect::<LargeStringArray>());
+        let batch = RecordBatch::try_from_iter([("number", numbers), ("text", texts)]).unwrap();
+        let whole = Batch::new(batch.schema(), vec![batch.clone()]);
+        let shape = Shape::of(Delivery::Flight, whole.schema()).unwrap();
+        let (parts, _) = split(Delivery::Flight, &shape, &whole).unwrap();
+        assert_eq!(parts.len(), 3);
+        let mut first = 0;
+        for Part { payload, rows } in parts {
+            let Payload::Flight(part) = payload else { panic!() };
+            assert_eq!((rows[0], rows.len()), (first, part.num_rows()));
+            assert_eq!(part, batch.slice(first, rows.len()));
+            assert!(part.get_array_memory_size() < MAX_CALL + MAX_CALL / 8);
+            first += rows.len();
+        }
+        assert_eq!(first, 100_000);
     }
 }

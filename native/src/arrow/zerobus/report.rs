@@ -81,6 +81,8 @@ pub struct Stats {
     pub spool_oldest_ms: Option<i64>,
     /// Batches that gave way to newer ones in the spool, and those that the disk lost or that cannot be read any more.
     pub spool_lost: u64,
+    /// Why the last copy was not written.
+    pub copies_error: Option<String>,
     /// The last failure, until rows arrive again.
     pub last_error: Option<String>,
 }

@@ -7,6 +7,7 @@ use databricks_zerobus_ingest_sdk::{
     JsonString, ProtoBytes, ZerobusArrowStream, ZerobusError, ZerobusSdk, ZerobusStream,
 };
 use prost::Message;
+use tonic::{Code, Status};
 
 use super::SendError;
 use super::config::{Delivery, ZerobusConfig};
@@ -15,8 +16,10 @@ use super::tls::OwnCa;
 use super::token::Tokens;
 use crate::arrow::Compression;
 
-/// Longer than any wait; the acknowledgement's own timeout ends them.
+/// Longer than any stream lives: the client counts from the hand-over of rows, the lane from the last that arrived.
 const NEVER_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+/// So long a stream that is ended waits for what is still to be acknowledged.
+const LAST_WORDS_MS: u64 = 100;
 /// More messages than a lane has under way.
 const MAX_MESSAGES: usize = 4096;
 
@@ -60,8 +63,8 @@ impl Wire {
         let builder = builder
             .recovery(false)
             .recovery_timeout_ms(config.connect_timeout_ms)
-            .server_lack_of_ack_timeout_ms(config.ack_timeout_ms)
-            .flush_timeout_ms(NEVER_MS);
+            .server_lack_of_ack_timeout_ms(NEVER_MS)
+            .flush_timeout_ms(LAST_WORDS_MS);
         match config.delivery {
             Delivery::Flight => {
                 let compression = match config.compression {
@@ -101,24 +104,37 @@ impl Wire {
 
     /// Resolves when the rows of this number are acknowledged.
     pub(super) async fn acknowledged(&self, offset: i64) -> Result<(), ZerobusError> {
-        match self {
-            Wire::Flight(stream) => stream.wait_for_offset(offset).await,
-            Wire::Records(stream) => stream.wait_for_offset(offset).await,
+        loop {
+            let (waited, closed) = match self {
+                Wire::Flight(stream) => (stream.wait_for_offset(offset).await, stream.is_closed()),
+                Wire::Records(stream) => (stream.wait_for_offset(offset).await, stream.is_closed()),
+            };
+            match waited {
+                // It waits no longer than for the last words.
+                Err(ZerobusError::StreamClosedError(status)) if !closed && is_impatience(&status) => {}
+                waited => return waited,
+            }
         }
     }
 
-    /// Ends the stream. For each payload that is not acknowledged as a whole, the rows that are not, in order.
-    pub(super) async fn end(self) -> Result<Vec<usize>, ZerobusError> {
+    /// Ends the stream. For each payload that is not acknowledged as a whole, the rows that are not, in order. May be called again where it was
+    /// left.
+    pub(super) async fn end(&mut self) -> Result<Vec<usize>, ZerobusError> {
         match self {
-            Wire::Flight(mut stream) => {
+            Wire::Flight(stream) => {
                 // How it ends was told by the wait.
                 let _ = stream.close().await;
                 Ok(stream.get_unacked_batches().await?.iter().map(|batch| batch.num_rows()).collect())
             }
-            Wire::Records(mut stream) => {
+            Wire::Records(stream) => {
                 let _ = stream.close().await;
                 Ok(stream.get_unacked_batches().await?.into_iter().map(|batch| batch.into_iter().count()).collect())
             }
         }
     }
+}
+
+/// The client's own timeout of a wait, which says nothing of the stream.
+fn is_impatience(status: &Status) -> bool {
+    status.code() == Code::DeadlineExceeded && status.message().ends_with("timed out")
 }
