@@ -135,18 +135,19 @@ export function behaviour(make: () => Place): void {
     assert.equal(await app.result(waits.id).get(), 5)
     // Nobody needs it any more.
     while ((await place.keptMs(String(key))) > 0) await new Promise((resolve) => setTimeout(resolve, 10))
-    const late = await app.task('late', null, { maxRetries: 0 }).delay(Buffer.alloc(5))
+    const late = await app.task('late').delay(Buffer.alloc(5))
     const named = (await late.info()).message?.refs as string[]
     assert.ok((await place.keptMs(String(named[0]))) > 6 * 86_400_000)
     await place.forget(String(named[0]))
     app.task('late', size)
     await app.worker().start()
+    // Another attempt would not find it.
     await assert.rejects(late.get(), { code: 'NOT_FOUND' })
+    const { state, retries, error } = await late.info()
+    assert.deepEqual([state, retries, Object.keys(error ?? {}).includes('final')], ['failure', 0, false])
     // One that names a file or a key of its own choice gets none.
     const evil = { refs: ['../tasks'] } as object
-    await assert.rejects((await app.send('late', [{ $ref: '../tasks' }], { ...evil, maxRetries: 0 })).get(), {
-      code: 'NOT_FOUND',
-    })
+    await assert.rejects((await app.send('late', [{ $ref: '../tasks' }], evil)).get(), { code: 'NOT_FOUND' })
   })
 
   it('refuses what is too large, with its size', async () => {

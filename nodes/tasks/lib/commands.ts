@@ -269,7 +269,7 @@ export class Commands {
   }
 
   private async schedule(name: string, schedule: object, message: object): Promise<{ nextAt: number | null }> {
-    const next = nextFiring(schedule, Date.now())
+    const next = nextFiring(schedule, Number(await this.ask('time')))
     // What cannot be sent is refused now and not in the night.
     const probe = { ...message, v: 1, id: '01890000-0000-7000-8000-000000000000', createdAt: 0 }
     engine(() => native().readMessage(JSON.stringify(probe)))
