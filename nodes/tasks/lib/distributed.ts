@@ -10,6 +10,7 @@ import { engine, native } from '../../shared/native'
 import { Batch, within } from './batch'
 import type { Broker, Command, Taker, TakerEars, TakerOptions, TaskEvent, TaskInfo } from './broker'
 import { Commands } from './commands'
+import { unknownTask } from './id'
 import type { Payloads } from './payloads'
 import { type Answer, closedError, State } from './redis'
 import { type DistributedOptions, type Settings, settingsOf } from './servers'
@@ -561,11 +562,6 @@ const OVERDUE = { type: 'EngineError', message: 'the task took longer than its t
 
 export function nextFiring(schedule: object, after: number): number | null {
   return engine(() => native().nextFiring(JSON.stringify(schedule), after)) ?? null
-}
-
-export function unknownTask(id: string): TaskInfo {
-  const message = 'no task of this id is known; its result may be past its time'
-  return { id, state: null, result: null, error: { type: 'EngineError', message, code: 'NOT_FOUND' } }
 }
 
 /** A UUID of version 7 that is the same for the same text and time. */

@@ -456,6 +456,10 @@ local function finish(id, t, state, result, error)
   return true
 end
 
+local function expire(id, t)
+  finish(id, t, 'expired', nil, failure('EXPIRED', 'nobody began the task before it expired'))
+end
+
 -- Which messages of the stream are known: all up to a number, and some behind it.
 local function mark(seq)
   local upto = meta('upto')
@@ -829,7 +833,9 @@ function ops.take(at)
     head.at = head.at + 1
     local t = load(id)
     local key = t and t.rk and bucket('k' .. t.rk, 'k*')
-    if t and key and not has(key) then
+    -- Its timer comes behind this.
+    if t and t.ex and t.ex <= now then expire(id, t)
+    elseif t and key and not has(key) then
       put(scores, 'p:' .. t.rk, id, t.o)
       call('SADD', P .. 'parked', t.rk)
       due = math.min(due, nextToken(key))
@@ -1060,7 +1066,7 @@ function ops.tick(at)
     local t = load(id)
     if not t or HELD[t.st] then put(scores, 'timers', id, false)
     elseif t.ex and t.ex <= now then
-      finish(id, t, 'expired', nil, failure('EXPIRED', 'nobody began the task before it expired'))
+      expire(id, t)
     else
       if t.st ~= 'pending' then
         step(t, 'pending')
