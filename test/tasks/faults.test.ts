@@ -221,6 +221,8 @@ describe('faults of a task queue on NATS and Redis', function () {
     const sent: tasks.AsyncResult[] = []
     // The stream has each, though Redis soon takes no more.
     while (sent.length < 300) sent.push(await work.delay(sent.length, 'x'.repeat(20_000)))
+    // What is smaller than a message may have fitted.
+    await servers.redis.client().config('SET', 'maxmemory', '3mb')
     await assert.rejects(app.control.pause('other'), { code: 'TRANSPORT' })
     await servers.redis.client().config('SET', 'maxmemory', '0')
     await app.worker().start()

@@ -1033,7 +1033,8 @@ end
 -- due, then id, token, retries and message of each task whose time is over.
 function ops.tick(at)
   local before = tonumber(call('HGET', P .. 'meta', 'tick') or NOW)
-  call('HSET', P .. 'meta', 'tick', NOW)
+  -- A Redis without room lets time pass, too.
+  redis.pcall('HSET', P .. 'meta', 'tick', NOW)
   local by = now - before
   if by > 0 then by = ARGV[at] ~= '' and math.max(0, by - tonumber(ARGV[at])) or 0 end
   if math.abs(by) >= SET_MS then moveTimes(by) end
