@@ -35,10 +35,16 @@ export class RedisServer {
     readonly port: number,
     private readonly lines: readonly string[],
     private readonly args: readonly string[],
+    private readonly env: NodeJS.ProcessEnv,
   ) {}
 
-  static async start(lines: readonly string[] = [], args: readonly string[] = [], port = 0): Promise<RedisServer> {
-    const server = new RedisServer(port || (await freePort()), lines, args)
+  static async start(
+    lines: readonly string[] = [],
+    args: readonly string[] = [],
+    port = 0,
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<RedisServer> {
+    const server = new RedisServer(port || (await freePort()), lines, args, env)
     await server.run()
     return server
   }
@@ -48,7 +54,8 @@ export class RedisServer {
     const file = join(this.folder, 'redis.conf')
     const own = ['bind 127.0.0.1', `port ${this.port}`, `dir ${this.folder}`, 'save ""', 'appendonly no']
     writeFileSync(file, [...own, ...this.lines].join('\n'))
-    const child = spawn(program as string, [file, ...this.args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const env = { ...process.env, ...this.env }
+    const child = spawn(program as string, [file, ...this.args], { stdio: ['ignore', 'pipe', 'pipe'], env })
     this.process = child
     // A test that fails may not come to its end.
     const end = () => child.kill('SIGKILL')

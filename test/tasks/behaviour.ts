@@ -135,18 +135,19 @@ export function behaviour(make: () => Place): void {
     assert.equal(await app.result(waits.id).get(), 5)
     // Nobody needs it any more.
     while ((await place.keptMs(String(key))) > 0) await new Promise((resolve) => setTimeout(resolve, 10))
-    const late = await app.task('late', null, { maxRetries: 0 }).delay(Buffer.alloc(5))
+    const late = await app.task('late').delay(Buffer.alloc(5))
     const named = (await late.info()).message?.refs as string[]
     assert.ok((await place.keptMs(String(named[0]))) > 6 * 86_400_000)
     await place.forget(String(named[0]))
     app.task('late', size)
     await app.worker().start()
+    // Another attempt would not find it.
     await assert.rejects(late.get(), { code: 'NOT_FOUND' })
+    const { state, retries, error } = await late.info()
+    assert.deepEqual([state, retries, Object.keys(error ?? {}).includes('final')], ['failure', 0, false])
     // One that names a file or a key of its own choice gets none.
     const evil = { refs: ['../tasks'] } as object
-    await assert.rejects((await app.send('late', [{ $ref: '../tasks' }], { ...evil, maxRetries: 0 })).get(), {
-      code: 'NOT_FOUND',
-    })
+    await assert.rejects((await app.send('late', [{ $ref: '../tasks' }], evil)).get(), { code: 'NOT_FOUND' })
   })
 
   it('refuses what is too large, with its size', async () => {
@@ -258,6 +259,12 @@ export function behaviour(make: () => Place): void {
   it('a task that expired is not begun', async () => {
     const sent = await app.task('old').applyAsync([], { expires: Date.now() + 20 })
     await assert.rejects(sent.get(), { code: 'EXPIRED' })
+    // Nor one that waits for a worker, and is late already.
+    app.task('old', () => 'begun')
+    await app.worker().start()
+    const late = await Promise.all([1, 2].map(() => app.send('old', [], { expires: Date.now() - 1000 })))
+    for (const one of late) await assert.rejects(one.get(), { code: 'EXPIRED' })
+    assert.equal(await (await app.send('old')).get(), 'begun')
   })
 
   it('higher priorities go first', async () => {
@@ -370,6 +377,9 @@ export function behaviour(make: () => Place): void {
     await app.worker().start()
     assert.deepEqual(await Promise.all([sent.get(), sent.get()]), [1, 1])
     await assert.rejects(app.result('01890000-0000-7000-8000-000000000000').get(), { code: 'NOT_FOUND' })
+    await assert.rejects(app.result('none "at all').get(), { code: 'NOT_FOUND' })
+    assert.equal(await app.result('none "at all').state(), null)
+    assert.equal(await app.result(sent.id.toUpperCase()).get(), 1)
   })
 
   it('nests workflows in one another', async () => {
@@ -531,6 +541,16 @@ export function behaviour(make: () => Place): void {
     assert.equal((await control.list({ state: 'dead', queue: 'a' })).tasks.length, 0)
     assert.equal((await control.list({ state: 'dead', limit: 1 })).tasks.length, 1)
     assert.equal((await control.count()).dead, 2)
+    assert.equal((await control.count({ name: 'work' })).dead, 2)
+    assert.deepEqual((await control.list({ state: 'dead', workflow: chain.id })).tasks, [])
+    const failing = await tasks.group([work.s(-3).set({ maxRetries: 0, queue: 'e' })]).applyAsync()
+    await failing.wait()
+    assert.equal((await control.list({ state: 'dead', workflow: failing.id })).tasks.length, 1)
+    assert.equal((await control.count({ workflow: failing.id })).dead, 1)
+    assert.deepEqual(await control.deleteDead({ queue: 'e' }), { deleted: 1 })
+    for (const filter of [{ state: 'none' }, { limit: -1 }, { queues: 'a' }] as object[]) {
+      await assert.rejects(control.list(filter), { code: 'INVALID_OPTION' })
+    }
     await assert.rejects(control.deleteDead({ ids: [chain.id] }), { code: 'NOT_FOUND' })
     assert.deepEqual(await control.deleteDead({ ids: [String(dead[0]?.id)] }), { deleted: 1 })
     assert.deepEqual(await control.retryDead({ queue: 'd' }), { sent: 1 })

@@ -9,7 +9,9 @@ import { connect, type NatsConnection } from 'nats'
 import { tasks } from '../../nodes'
 import type { EngineError } from '../../nodes/shared/errors'
 import { Cable } from './cable'
+import { Clock } from './clock'
 import { eventOf, gate } from './folder'
+import { jumps } from './jumps'
 import { NatsServer } from './nats-server'
 import { missing, type Remote, Servers } from './servers'
 
@@ -219,6 +221,8 @@ describe('faults of a task queue on NATS and Redis', function () {
     const sent: tasks.AsyncResult[] = []
     // The stream has each, though Redis soon takes no more.
     while (sent.length < 300) sent.push(await work.delay(sent.length, 'x'.repeat(20_000)))
+    // What is smaller than a message may have fitted.
+    await servers.redis.client().config('SET', 'maxmemory', '3mb')
     await assert.rejects(app.control.pause('other'), { code: 'TRANSPORT' })
     await servers.redis.client().config('SET', 'maxmemory', '0')
     await app.worker().start()
@@ -285,6 +289,39 @@ describe('faults of a task queue on NATS and Redis', function () {
     } finally {
       Date.now = now
     }
+  })
+
+  it('a clock that jumps at Redis: leases, timeouts, limits and intervals go by the time that passes', async function () {
+    const clock = Clock.make()
+    if (!clock) return this.skip()
+    try {
+      await servers.remove()
+      servers = await Servers.start([], clock.env)
+      await jumps(await place().connect(), (hours) => clock.set(hours))
+    } finally {
+      clock.remove()
+    }
+  })
+
+  it('Redis back without its data: its workers are known again, and hear that a task is called off', async () => {
+    await servers.redis.remove()
+    servers = await Servers.start()
+    const app = await place().connect()
+    const [begun, stopped] = [gate(), gate()]
+    app.task('work', (task: tasks.Running) => {
+      task.signal.addEventListener('abort', stopped.open)
+      begun.open()
+      return new Promise(() => {})
+    })
+    // Its heartbeats are too rare to tell it.
+    await app.worker({ name: 'w', leaseMs: 600_000 }).start()
+    await servers.redis.stop()
+    await servers.redis.run()
+    while ((await app.control.workers()).length === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+    const sent = await app.send('work')
+    await begun.opened
+    await sent.revoke()
+    await stopped.opened
   })
 
   it('a dead task holds nothing back: what is done behind it leaves the stream, and it stays', async () => {

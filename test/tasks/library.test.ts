@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { tasks } from '../../nodes'
 import { behaviour } from './behaviour'
+import { Clock } from './clock'
 import { Folder } from './folder'
 import { randomSchedules } from './random'
 
@@ -47,6 +50,20 @@ describe('the tasks library', () => {
       }
     })
   }
+
+  it('a clock that jumps: leases, timeouts, limits and intervals go by the time that passes', async function () {
+    const clock = Clock.make()
+    if (!clock) return this.skip()
+    const folder = new Folder()
+    try {
+      const env = { ...process.env, ...clock.env }
+      const options = { env, encoding: 'utf8', timeout: 50_000 } as const
+      await promisify(execFile)(process.execPath, ['-r', 'tsx', join(__dirname, 'jumps.ts'), folder.path], options)
+    } finally {
+      clock.remove()
+      await folder.remove()
+    }
+  })
 
   it('refuses a store that is open', async () => {
     const folder = new Folder()

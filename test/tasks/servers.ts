@@ -16,9 +16,9 @@ export class Servers {
     readonly redis: RedisServer,
   ) {}
 
-  /** `lines` are those of Redis's configuration. */
-  static async start(lines: readonly string[] = []): Promise<Servers> {
-    return new Servers(await NatsServer.start(), await RedisServer.start(lines))
+  /** `lines` are those of Redis's configuration, `env` is its environment. */
+  static async start(lines: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<Servers> {
+    return new Servers(await NatsServer.start(), await RedisServer.start(lines, [], 0, env))
   }
 
   place(options: Partial<tasks.DistributedOptions> = {}): Remote {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json as value};
 
 use super::cron::ScheduleOptions;
 use super::engine::{Engine, meta_key};
+use super::finish::unknown;
 use super::id::Id;
 use super::inspect::Filter;
 use super::periodic::{QUEUE_SETTINGS, QueueSettings, RATE};
@@ -131,8 +132,8 @@ impl Engine {
                 value!({})
             }
             Command::Schedules => self.schedules(),
-            Command::Get { id } => return self.get(id_of(&id)?),
-            Command::Workflow { id } => return self.workflow(id_of(&id)?),
+            Command::Get { id } => return Id::parse(&id).map_or_else(|| Ok(unknown(&id)), |id| self.get(id)),
+            Command::Workflow { id } => return Id::parse(&id).map_or_else(|| Ok(unknown(&id)), |id| self.workflow(id)),
             Command::List { filter } => return self.list(&filter, now),
             Command::Count { filter } => self.count(&filter)?,
             Command::Queues => self.list_queues(now),

@@ -76,6 +76,34 @@ pub fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64)
 }
 
+/// What the wall clock moves beside the time that passes, from so many ms on, means that it was set.
+const SET_MS: i64 = 1_000;
+
+/// Sees that the wall clock was set.
+struct Clock {
+    now: i64,
+    at: Instant,
+}
+
+impl Clock {
+    fn new() -> Self {
+        Clock { now: now_ms(), at: Instant::now() }
+    }
+
+    /// By how many ms it was set since it was last read.
+    fn set_by(&self) -> i64 {
+        let by = now_ms() - self.now - self.at.elapsed().as_millis() as i64;
+        if by.abs() < SET_MS { 0 } else { by }
+    }
+
+    /// The time, and by how many ms it was set.
+    fn read(&mut self) -> (i64, i64) {
+        let by = self.set_by();
+        *self = Clock::new();
+        (self.now, by)
+    }
+}
+
 impl Driver {
     /// Opens a queue and starts its thread. Waits for the disk.
     pub fn open(path: PathBuf, options: Options, outlet: impl Outlet) -> Result<Driver> {
@@ -147,13 +175,14 @@ fn run(shared: &Shared, mut engine: Engine, mut outlet: impl Outlet) -> Result<(
     // With one core it would keep the other thread from its work.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut worked = false;
+    let mut clock = Clock::new();
     loop {
         if worked && cores > 1 {
             linger(shared);
         }
-        let (jobs, closing) = wait(shared, &mut engine);
+        let (jobs, closing) = wait(shared, &mut engine, &clock);
         worked = !jobs.is_empty();
-        let done = catch_unwind(AssertUnwindSafe(|| cycle(&mut engine, jobs, &mut outlet)));
+        let done = catch_unwind(AssertUnwindSafe(|| cycle(&mut engine, jobs, &mut outlet, &mut clock)));
         let bug = |_| Err(EngineError::internal(&"the task queue's thread panicked; open the queue again"));
         if let Err(reason) = done.map_or_else(bug, |done| done.map_err(EngineError::from)) {
             // Nothing more is accepted for an engine that has ended.
@@ -170,10 +199,11 @@ fn run(shared: &Shared, mut engine: Engine, mut outlet: impl Outlet) -> Result<(
     }
 }
 
-fn cycle(engine: &mut Engine, jobs: Vec<Job>, outlet: &mut impl Outlet) -> Result<()> {
-    let now = now_ms();
+fn cycle(engine: &mut Engine, jobs: Vec<Job>, outlet: &mut impl Outlet, clock: &mut Clock) -> Result<()> {
+    let (now, set_by) = clock.read();
     let mut after: Vec<After> = Vec::with_capacity(jobs.len());
-    let mut done = engine.tick(now);
+    let mut done = if set_by == 0 { Ok(()) } else { engine.clock_set(set_by, now) };
+    done = done.and_then(|()| engine.tick(now));
     for job in jobs {
         after.extend(job(match &done {
             Ok(()) => Ok((&mut *engine, now)),
@@ -206,7 +236,7 @@ fn linger(shared: &Shared) {
 }
 
 /// Sleeps until there is something to do.
-fn wait(shared: &Shared, engine: &mut Engine) -> (Vec<Job>, bool) {
+fn wait(shared: &Shared, engine: &mut Engine, clock: &Clock) -> (Vec<Job>, bool) {
     let due = engine.next_due();
     let mut mailbox = shared.mailbox();
     let (taken, room) = engine.intake_state();
@@ -221,7 +251,8 @@ fn wait(shared: &Shared, engine: &mut Engine) -> (Vec<Job>, bool) {
         mailbox.asleep = true;
         mailbox = match due.map(|due| due - now_ms()) {
             None => shared.wake.wait(mailbox).unwrap_or_else(PoisonError::into_inner),
-            Some(left) if left <= 0 => {
+            // What is due may be so at another time where the clock was set.
+            Some(left) if left <= 0 || clock.set_by() != 0 => {
                 mailbox.asleep = false;
                 return (Vec::new(), false);
             }

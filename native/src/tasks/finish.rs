@@ -246,7 +246,7 @@ impl Engine {
             Some(text) => self.finished.push(text),
             // A later part of a workflow is no task yet.
             None if !self.flows.is_empty() => drop(self.watched.insert(id)),
-            None => self.finished.push(unknown(id)),
+            None => self.finished.push(unknown(&id.to_string()).into()),
         }
         Ok(())
     }
@@ -319,7 +319,10 @@ struct History {
 }
 
 /// What is told of an id that nobody knows.
-pub(super) fn unknown(id: Id) -> Vec<u8> {
+pub(super) fn unknown(id: &str) -> String {
+    let id = serde_json::Value::from(id);
     let message = "no task of this id is known; its result may be past its time";
-    format!(r#"{{"id":"{id}","state":null,"result":null,"error":{{"type":"EngineError","message":"{message}","code":"NOT_FOUND"}}}}"#).into()
+    format!(
+        r#"{{"id":{id},"state":null,"result":null,"error":{{"type":"EngineError","message":"{message}","code":"NOT_FOUND"}}}}"#
+    )
 }

@@ -36,7 +36,7 @@ impl Engine {
     /// One task with its history, or its result.
     pub(super) fn get(&self, id: Id) -> Result<String> {
         let Some(&index) = self.by_id.get(&id) else {
-            let text = self.result(id)?.unwrap_or_else(|| unknown(id));
+            let text = self.result(id)?.unwrap_or_else(|| unknown(&id.to_string()).into());
             return Ok(String::from_utf8_lossy(&text).into_owned());
         };
         let message = self.message(index)?;
@@ -139,6 +139,9 @@ impl Engine {
             {
                 continue;
             }
+            if !self.is_dead_of(*id, filter)? {
+                continue;
+            }
             if let Some(record) = self.spaces.dead.get(&id.0)? {
                 let text = String::from_utf8_lossy(&record).into_owned();
                 let dead: &RawValue = serde_json::from_str(&text).map_err(|_| foreign("dead", &id.0))?;
@@ -150,6 +153,23 @@ impl Engine {
             }
         }
         Ok(page(&tasks, next))
+    }
+
+    /// Whether it is of the workflow that is asked for: that stands in its record alone.
+    fn is_dead_of(&self, id: Id, filter: &Filter) -> Result<bool> {
+        #[derive(Deserialize)]
+        struct Dead {
+            message: Root,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Root {
+            root_id: Option<String>,
+        }
+        let Some(workflow) = &filter.workflow else { return Ok(true) };
+        let Some(record) = self.spaces.dead.get(&id.0)? else { return Ok(false) };
+        let dead: Dead = serde_json::from_slice(&record).map_err(|_| foreign("dead", &id.0))?;
+        Ok(dead.message.root_id.is_some_and(|root| root.eq_ignore_ascii_case(workflow)))
     }
 
     fn list_results(&self, filter: &Filter, state: State, limit: usize, now: i64) -> Result<String> {
@@ -201,11 +221,13 @@ impl Engine {
             for index in self.live().filter(|&index| self.fits(filter, index)) {
                 counts[self.tasks[index as usize].state as usize] += 1;
             }
-            let dead = self.dead.values().filter(|(queue, name)| {
+            let dead = self.dead.iter().filter(|(_, (queue, name))| {
                 filter.queue.as_ref().is_none_or(|it| *it == self.queues[*queue as usize].name)
                     && filter.name.as_ref().is_none_or(|it| *it == self.names[*name as usize].name)
             });
-            counts[State::Dead as usize] = if filter.workflow.is_none() { dead.count() as u64 } else { 0 };
+            for (id, _) in dead {
+                counts[State::Dead as usize] += u64::from(self.is_dead_of(*id, filter)?);
+            }
         }
         let named = COUNTED.iter().map(|&state| (state.name().to_owned(), counts[state as usize].into()));
         Ok(Value::Object(named.collect()))

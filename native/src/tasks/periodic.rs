@@ -44,6 +44,14 @@ impl Periodic {
     pub fn next(&self) -> Option<i64> {
         self.next_at
     }
+
+    /// The next time of an interval is at most as far away as that. False: it is not, as the clock was set back.
+    fn keep_beat(&mut self, now: i64) -> bool {
+        let (Some(Schedule::Every(ms)), Some(next)) = (&self.parsed, self.next_at) else { return true };
+        let latest = now + ms;
+        self.next_at = Some(next.min(latest));
+        next <= latest
+    }
 }
 
 impl Engine {
@@ -66,6 +74,15 @@ impl Engine {
         self.batch.put(&self.spaces.meta, meta_key(PERIODIC, name.as_bytes()), json(&periodic)?);
         self.periodic.insert(name.into(), periodic);
         Ok(next_at)
+    }
+
+    pub(super) fn keep_beats(&mut self, now: i64) -> Result<()> {
+        for (name, periodic) in &mut self.periodic {
+            if !periodic.keep_beat(now) {
+                self.batch.put(&self.spaces.meta, meta_key(PERIODIC, name.as_bytes()), json(&*periodic)?);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn unschedule(&mut self, name: &str) -> bool {
@@ -141,6 +158,7 @@ impl Engine {
                 Some(&PERIODIC) => {
                     let mut periodic: Periodic = serde_json::from_slice(value).map_err(|_| foreign("meta", key))?;
                     periodic.parsed = Some(Schedule::new(&periodic.schedule)?);
+                    periodic.keep_beat(now);
                     self.periodic.insert(name()?.into(), periodic);
                 }
                 Some(&INTAKE) => self.taken = Mark::from_bytes(value).ok_or_else(|| foreign("meta", key))?,

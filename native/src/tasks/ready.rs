@@ -87,11 +87,15 @@ impl Engine {
         while !idle {
             idle = true;
             for &worker in &workers {
-                if let Some(index) = self.pick(worker, now) {
-                    self.give(worker, index, now)?;
-                    taken.extend(self.tasks[index as usize].id.0);
-                    idle = false;
+                let Some(index) = self.pick(worker, now) else { continue };
+                idle = false;
+                // Its timer comes behind this.
+                if self.tasks[index as usize].expires <= now {
+                    self.end_expired(index, now)?;
+                    continue;
                 }
+                self.give(worker, index, now)?;
+                taken.extend(self.tasks[index as usize].id.0);
             }
         }
         self.note_take(taken);

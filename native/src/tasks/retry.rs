@@ -60,12 +60,15 @@ pub struct Failure {
     /// Where it happened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceback: Option<String>,
+    /// Another attempt finds the same, whatever the policy says. Not recorded.
+    #[serde(rename = "final", skip_serializing)]
+    pub is_final: bool,
 }
 
 impl Failure {
     /// One of the engine's own.
     pub fn of(code: &str, message: String) -> Self {
-        Failure { kind: "EngineError".into(), message, code: Some(code.into()), traceback: None }
+        Failure { kind: "EngineError".into(), message, code: Some(code.into()), ..Failure::default() }
     }
 }
 
@@ -95,7 +98,7 @@ impl RetryPolicy {
         // Who asks for a retry knows better than the lists.
         let wanted =
             asked_ms.is_some() || (self.retry_on.is_empty() || named(&self.retry_on)) && !named(&self.give_up_on);
-        if !wanted {
+        if failure.is_final || !wanted {
             return Verdict::GiveUp;
         }
         if retries >= max {
@@ -164,5 +167,8 @@ mod tests {
         assert_eq!(never.judge(&failure("TypeError", None), 0, 3, Some(50.0), &mut chance), Verdict::Again(50));
         assert_eq!(never.judge(&failure("Error", None), 3, 3, Some(50.0), &mut chance), Verdict::Exhausted);
         assert_eq!(never.judge(&failure("Error", None), 0, 3, Some(-5.0), &mut chance), Verdict::Again(0));
+        let last = Failure { is_final: true, ..failure("Error", None) };
+        assert_eq!(RetryPolicy::default().judge(&last, 0, 3, Some(5.0), &mut chance), Verdict::GiveUp);
+        assert!(!serde_json::to_string(&last).unwrap().contains("final"));
     }
 }

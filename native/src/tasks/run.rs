@@ -518,6 +518,28 @@ impl Engine {
         self.sweep(now)
     }
 
+    /// The wall clock was set: what counts from a moment, and not to a time of day, goes on as if it had not been.
+    pub fn clock_set(&mut self, by: i64, now: i64) -> Result<()> {
+        let moved = |at: &mut i64| {
+            if *at < NEVER {
+                *at = at.saturating_add(by);
+            }
+        };
+        for worker in self.workers.values_mut() {
+            moved(&mut worker.check);
+            for held in &mut worker.held {
+                moved(&mut held.lease);
+                moved(&mut held.deadline);
+                moved(&mut held.at);
+                if held.started > 0 {
+                    moved(&mut held.started);
+                }
+            }
+        }
+        moved(&mut self.events.heartbeat);
+        self.keep_beats(now)
+    }
+
     fn end_leases(&mut self, now: i64) -> Result<()> {
         let due: Vec<u32> =
             self.workers.iter().filter(|(_, worker)| worker.next_check() <= now).map(|(number, _)| *number).collect();

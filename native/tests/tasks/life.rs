@@ -403,6 +403,42 @@ fn a_clock_that_jumps_stops_nothing() {
 }
 
 #[test]
+fn where_the_clock_is_set_leases_limits_and_intervals_go_on() {
+    for by in [3_600_000, -3_600_000] {
+        let mut rig = Rig::new();
+        let worker = rig.worker(100);
+        let id = rig.send("long", json!({ "timeoutMs": 20_000, "maxRetries": 0 }));
+        let silent = rig.send("silent", json!({ "maxRetries": 0 }));
+        let taken = rig.take(worker);
+        rig.control(
+            json!({ "op": "rateLimit", "scope": "task", "name": "often", "rate": { "perSecond": 1, "burst": 1 } }),
+        );
+        let every = json!({ "everyMs": 1_000 });
+        rig.control(json!({ "op": "schedule", "name": "beat", "schedule": every, "message": { "name": "often" } }));
+        rig.pass(10_000);
+        let beats = rig.take(worker).len();
+        rig.now += by;
+        let now = rig.now;
+        rig.engine().clock_set(by, now).unwrap();
+        rig.pass(9_900);
+        assert!(rig.take(worker).len() + beats >= 18, "{by}: the interval goes on");
+        let before = rig.get(&id);
+        assert_eq!(before["state"], "received", "{by}: {before}");
+        rig.pass(200);
+        assert_eq!(rig.get(&id)["error"]["code"], "TIMEOUT", "{by}: by the time that passed");
+        assert_eq!(rig.state(&silent), "received", "{by}");
+        rig.pass(10_000);
+        assert_eq!(rig.get(&silent)["error"]["code"], "WORKER_LOST", "{by}");
+        assert!(!rig.done(&taken[0], json!(1)));
+        // The beat is that of the new clock after a start, too.
+        rig.now -= 3_600_000;
+        rig.crash();
+        let next = rig.control(json!({ "op": "schedules" }))[0]["nextAt"].as_i64().unwrap();
+        assert!(next <= rig.now + 1_000, "{by}");
+    }
+}
+
+#[test]
 fn frames_that_are_none_are_refused() {
     let mut rig = Rig::new();
     let now = rig.now;

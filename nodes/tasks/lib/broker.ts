@@ -27,6 +27,12 @@ export interface Failure {
   traceback?: string
 }
 
+/** The same as a worker tells it. */
+export interface Failed extends Failure {
+  /** Another attempt finds the same, whatever the policy says. */
+  final?: boolean
+}
+
 export interface Attempt {
   startedAt: number
   endedAt: number

@@ -2,13 +2,20 @@
 import { EngineError, quote } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
 import type { Command } from './broker'
-import { type Distributed, nextFiring, unknownTask } from './distributed'
+import { type Distributed, nextFiring } from './distributed'
+import { unknownTask } from './id'
 
 type Args = Record<string, unknown>
 type Page = { tasks: { id: string }[]; next: string | null }
 const SCOPES: Record<string, string> = { task: 't', queue: 'q', key: 'k' }
 const LIVE = ['pending', 'scheduled', 'received', 'started', 'retry']
 const ENDED = ['success', 'failure', 'revoked', 'expired']
+const isText = (value: unknown) => typeof value === 'string'
+const FILTERS: Record<string, (value: unknown) => boolean> = {
+  state: (value) => [...LIVE, ...ENDED, 'dead'].includes(value as string),
+  limit: (value) => Number.isInteger(value) && Number(value) >= 0,
+  ...{ queue: isText, name: isText, workflow: isText, after: isText },
+}
 const DEFAULT_LIMIT = 100
 const MOST = 1000
 const PAGE = 500
@@ -25,7 +32,7 @@ export class Commands {
 
   private readonly all: Record<string, (args: Args) => Promise<unknown>> = {
     revoke: async ({ id, refuseLate }) => {
-      const [revoked, signalled] = (await this.ask('revoke', text(id), refuseLate ? 1 : 0)) as number[]
+      const [revoked, signalled] = (await this.ask('revoke', text(id).toLowerCase(), refuseLate ? 1 : 0)) as number[]
       if (revoked === undefined) throw notFound('task', id)
       return { revoked, signalled }
     },
@@ -61,10 +68,10 @@ export class Commands {
         ...{ name, ...JSON.parse(fields), lastAt: numberOf(lastAt), nextAt: numberOf(nextAt) },
       }))
     },
-    get: ({ id }) => this.get(text(id)),
-    workflow: ({ id }) => this.get(text(id)),
-    list: (filter) => this.list(filter),
-    count: (filter) => this.count(filter),
+    get: ({ id }) => this.get(text(id).toLowerCase()),
+    workflow: ({ id }) => this.get(text(id).toLowerCase()),
+    list: (filter) => this.list(checked(filter)),
+    count: (filter) => this.count(checked(filter)),
     queues: () => this.queues(),
     workers: async () => {
       const all = (await this.ask('workers')) as [string, string, string, string, number][]
@@ -138,8 +145,9 @@ export class Commands {
 
   private listDead(filter: Args, limit: number): Promise<Page> {
     return this.page(['dead'], 7, filter, limit, (_place, id, queue, name, diedAt, message = '{}', result = '{}') => {
-      if (!fits(filter, { queue, name })) return undefined
-      return { id, queue, name, diedAt: Number(diedAt), message: JSON.parse(message), result: JSON.parse(result) }
+      const sent = JSON.parse(message)
+      if (!fits(filter, { queue, name, workflow: sent.rootId })) return undefined
+      return { id, queue, name, diedAt: Number(diedAt), message: sent, result: JSON.parse(result) }
     })
   }
 
@@ -187,6 +195,11 @@ export class Commands {
     for await (const ids of this.scan(filter)) {
       const rows = ids.length > 0 ? ((await this.ask('tasks', ...ids)) as string[][]) : []
       for (const row of rows) counts[row[2] as string] = (counts[row[2] as string] ?? 0) + 1
+    }
+    for (let after: string | null | undefined; after !== null; ) {
+      const page = await this.listDead({ ...filter, after }, MOST)
+      counts.dead = (counts.dead ?? 0) + page.tasks.length
+      after = page.next
     }
     return counts
   }
@@ -269,7 +282,7 @@ export class Commands {
   }
 
   private async schedule(name: string, schedule: object, message: object): Promise<{ nextAt: number | null }> {
-    const next = nextFiring(schedule, Date.now())
+    const next = nextFiring(schedule, Number(await this.ask('time')))
     // What cannot be sent is refused now and not in the night.
     const probe = { ...message, v: 1, id: '01890000-0000-7000-8000-000000000000', createdAt: 0 }
     engine(() => native().readMessage(JSON.stringify(probe)))
@@ -291,6 +304,17 @@ function summary(row: string[]) {
     ...{ workerId: state === 'received' || state === 'started' ? worker : null, rootId: root || null },
     order: row[ORDER],
   }
+}
+
+/** Refuses what is no filter. */
+function checked(filter: Args): Args {
+  for (const [field, value] of Object.entries(filter)) {
+    const is = FILTERS[field]
+    if (!is) throw new EngineError('INVALID_OPTION', `command: ${quote(field)} is no filter`)
+    if (value === undefined || value === null || is(value)) continue
+    throw new EngineError('INVALID_OPTION', `command: ${quote(value)} cannot be a ${field}`)
+  }
+  return filter
 }
 
 function fits(filter: Args, task: Record<string, unknown>): boolean {

@@ -10,6 +10,7 @@ import { engine, native } from '../../shared/native'
 import { Batch, within } from './batch'
 import type { Broker, Command, Taker, TakerEars, TakerOptions, TaskEvent, TaskInfo } from './broker'
 import { Commands } from './commands'
+import { unknownTask } from './id'
 import type { Payloads } from './payloads'
 import { type Answer, closedError, State } from './redis'
 import { type DistributedOptions, type Settings, settingsOf } from './servers'
@@ -49,6 +50,7 @@ export class Distributed implements Broker {
   private ticking = false
   private tickAt = Number.POSITIVE_INFINITY
   private tickTimer: NodeJS.Timeout | undefined
+  private tickedAt: number | undefined
   private filling: Promise<void> | undefined
   private stale = false
   private recovering: Promise<void> | undefined
@@ -362,8 +364,11 @@ export class Distributed implements Broker {
     if (this.ticking) return this.tickIn(SOON_MS)
     this.ticking = true
     let next = TICK_MS
+    const at = performance.now()
+    const passed = this.tickedAt === undefined ? '' : Math.ceil(at - this.tickedAt)
     try {
-      const [due, names, late] = (await this.step('tick')) as [string, string, (string | number)[]]
+      const [due, names, late] = (await this.step('tick', passed)) as [string, string, (string | number)[]]
+      this.tickedAt = at
       if (due !== '') next = Math.max(0, Math.min(TICK_MS, Number(due)))
       for (let at = 0; at < late.length; at += 4) {
         const [id, token, retries, text] = late.slice(at, at + 4) as [string, string, number, string]
@@ -400,7 +405,8 @@ export class Distributed implements Broker {
 
   private async alive(): Promise<void> {
     if (this.takers.size === 0) return
-    const held = (await this.step('alive', ...this.takers.keys())) as string[]
+    const [unknown, held] = (await this.step('alive', ...this.takers.keys())) as [string[], string[]]
+    for (const worker of unknown) await this.takers.get(worker)?.enter()
     for (let at = 0; at < held.length; at += 3) {
       const [worker = '', id = '', token = ''] = held.slice(at, at + 3)
       const taker = this.takers.get(worker)
@@ -556,11 +562,6 @@ const OVERDUE = { type: 'EngineError', message: 'the task took longer than its t
 
 export function nextFiring(schedule: object, after: number): number | null {
   return engine(() => native().nextFiring(JSON.stringify(schedule), after)) ?? null
-}
-
-export function unknownTask(id: string): TaskInfo {
-  const message = 'no task of this id is known; its result may be past its time'
-  return { id, state: null, result: null, error: { type: 'EngineError', message, code: 'NOT_FOUND' } }
 }
 
 /** A UUID of version 7 that is the same for the same text and time. */

@@ -7,6 +7,7 @@ import { withBytes } from '../../shared/bytes'
 import { EngineError, toEngineError } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
 import type { Broker, Command, Report, Taken, Taker, TakerEars, TakerOptions, TaskEvent, TaskInfo } from './broker'
+import { isId, unknownTask } from './id'
 import { PayloadFolder } from './payload-folder'
 
 export interface EmbeddedOptions {
@@ -230,6 +231,14 @@ export class Embedded implements Broker {
   }
 
   watch(id: string, told: (info: TaskInfo) => void, failed: (error: Error) => void): () => void {
+    if (!isId(id)) {
+      let stopped = false
+      // Not before this returns.
+      queueMicrotask(() => stopped || told(unknownTask(id)))
+      return () => {
+        stopped = true
+      }
+    }
     const watcher = { told, failed }
     const others = this.watchers.get(id)
     if (others) others.add(watcher)

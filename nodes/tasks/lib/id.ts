@@ -1,4 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import type { TaskInfo } from './broker'
+
+const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i
 
 let time = 0
 let head = ''
@@ -12,4 +15,14 @@ export function newId(): string {
     head = `${digits.slice(0, 8)}-${digits.slice(8)}-7`
   }
   return head + randomUUID().slice(15)
+}
+
+export function isId(text: string): boolean {
+  return UUID.test(text)
+}
+
+/** What is told of an id that nobody knows. */
+export function unknownTask(id: string): TaskInfo {
+  const message = 'no task of this id is known; its result may be past its time'
+  return { id, state: null, result: null, error: { type: 'EngineError', message, code: 'NOT_FOUND' } }
 }

@@ -67,6 +67,8 @@ local PAGES = 50
 -- A message up to here stands in the row of its task.
 local SMALL = 1024
 local GONE_MS = 30000
+-- What the clock moves beside the time that passes means, from so much on, that it was set.
+local SET_MS = 1000
 local OWED_MS = 1000
 
 local owed, full, thrown = {}, {}, 0
@@ -454,6 +456,10 @@ local function finish(id, t, state, result, error)
   return true
 end
 
+local function expire(id, t)
+  finish(id, t, 'expired', nil, failure('EXPIRED', 'nobody began the task before it expired'))
+end
+
 -- Which messages of the stream are known: all up to a number, and some behind it.
 local function mark(seq)
   local upto = meta('upto')
@@ -827,7 +833,9 @@ function ops.take(at)
     head.at = head.at + 1
     local t = load(id)
     local key = t and t.rk and bucket('k' .. t.rk, 'k*')
-    if t and key and not has(key) then
+    -- Its timer comes behind this.
+    if t and t.ex and t.ex <= now then expire(id, t)
+    elseif t and key and not has(key) then
       put(scores, 'p:' .. t.rk, id, t.o)
       call('SADD', P .. 'parked', t.rk)
       due = math.min(due, nextToken(key))
@@ -965,13 +973,15 @@ local function idsOf(worker, take)
   return held
 end
 
--- worker…: they are there. For each what is held for it: worker, id, token.
+-- worker…: they are there. Those that nobody knows any more, and for each what is held for it: worker, id, token.
 function ops.alive(at)
-  local held = {}
+  local unknown, held = {}, {}
   for i = at, #ARGV do
-    call('ZADD', P .. 'takers', 'XX', now, ARGV[i])
     local info = call('HGET', P .. 'k:' .. ARGV[i], 'info')
-    if info then workerEvent('worker-heartbeat', cjson.decode(info).name) end
+    if info then
+      call('ZADD', P .. 'takers', now, ARGV[i])
+      workerEvent('worker-heartbeat', cjson.decode(info).name)
+    else unknown[#unknown + 1] = ARGV[i] end
     for _, take in ipairs(call('HKEYS', P .. 'g:' .. ARGV[i])) do
       for _, id in ipairs(idsOf(ARGV[i], take)) do
         local t = load(id)
@@ -979,12 +989,55 @@ function ops.alive(at)
       end
     end
   end
-  return held
+  return { unknown, held }
 end
 
--- Lets time pass: ms until the next cause (or ''), names of periodic tasks that are due, then id, token, retries and
--- message of each task whose time is over.
-function ops.tick()
+-- The clock was set: what counts from a moment, and not to a time of day, goes on as if it had not been. Some of it may
+-- be of the new time already, so nothing lies further ahead than it can.
+local function moveTimes(by)
+  local ahead = math.max(0, by)
+  for _, worker in ipairs(call('SMEMBERS', P .. 'holders')) do
+    for _, take in ipairs(call('ZRANGE', P .. 'h:' .. worker, 0, -1)) do
+      local first = now
+      for place, id in ipairs(idsOf(worker, take)) do
+        local t = load(id)
+        t.le = math.min(t.le + ahead, now + t.lm)
+        if t.dl then
+          t.dl = math.min(t.dl + ahead, now + t.to)
+          t.le = math.min(t.le, t.dl)
+        end
+        if t.sa then t.sa = math.min(t.sa + ahead, now) end
+        save(id, t)
+        first = place == 1 and t.le or math.min(first, t.le)
+      end
+      put(scores, 'h:' .. worker, take, int(first))
+    end
+  end
+  for _, key in ipairs({ 'takers', 'owed', 'full' }) do
+    local saved = call('ZRANGE', P .. key, 0, -1, 'WITHSCORES')
+    for i = 1, #saved, 2 do put(scores, key, saved[i], int(math.min(saved[i + 1] + ahead, now))) end
+  end
+  call('HDEL', P .. 'gap', 'at')
+  local saved = call('HGETALL', P .. 'scheduled')
+  for i = 1, #saved, 2 do
+    local every = cjson.decode(saved[i + 1]).schedule.everyMs
+    local due = call('ZSCORE', P .. 'scheduledAt', saved[i])
+    if type(every) == 'number' and due and tonumber(due) > now + every then
+      put(scores, 'scheduledAt', saved[i], int(now + every))
+    end
+  end
+  write()
+end
+
+-- ms since this caller let time pass before, or '': ms until the next cause (or ''), names of periodic tasks that are
+-- due, then id, token, retries and message of each task whose time is over.
+function ops.tick(at)
+  local before = tonumber(call('HGET', P .. 'meta', 'tick') or NOW)
+  -- A Redis without room lets time pass, too.
+  redis.pcall('HSET', P .. 'meta', 'tick', NOW)
+  local by = now - before
+  if by > 0 then by = ARGV[at] ~= '' and math.max(0, by - tonumber(ARGV[at])) or 0 end
+  if math.abs(by) >= SET_MS then moveTimes(by) end
   for _, worker in ipairs(call('ZRANGEBYSCORE', P .. 'takers', '-inf', now - GONE_MS)) do gone(worker) end
   local late = {}
   local holders = call('SMEMBERS', P .. 'holders')
@@ -1014,7 +1067,7 @@ function ops.tick()
     local t = load(id)
     if not t or HELD[t.st] then put(scores, 'timers', id, false)
     elseif t.ex and t.ex <= now then
-      finish(id, t, 'expired', nil, failure('EXPIRED', 'nobody began the task before it expired'))
+      expire(id, t)
     else
       if t.st ~= 'pending' then
         step(t, 'pending')
@@ -1373,6 +1426,8 @@ function ops.bury(at)
   end
   return count
 end
+
+function ops.time() return NOW end
 
 -- name, JSON, next time or '': a periodic task; one of the same schedule keeps its rhythm.
 function ops.schedule(at)

@@ -33,11 +33,16 @@ export interface GetOptions {
 
 /** The future result of a task or a workflow. */
 export class AsyncResult<T = unknown> {
+  readonly id: string
+
   /** @internal */
   constructor(
-    readonly id: string,
+    id: string,
     protected readonly broker: Broker,
-  ) {}
+  ) {
+    // As brokers have it.
+    this.id = id.toLowerCase()
+  }
 
   /** Its value, as soon as it is there. Fails with `TaskFailed` where it did not end well, with `TIMEOUT` after a time. */
   async get(options: GetOptions = {}): Promise<T> {

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { EngineError } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
 import { within } from './batch'
-import type { Failure, Report, Taker, TakerEars, TakerOptions } from './broker'
+import type { Failed, Report, Taker, TakerEars, TakerOptions } from './broker'
 import { tooLarge } from './steps'
 
 /** What a taker needs of its broker. */
@@ -56,11 +56,17 @@ export class RemoteTaker implements Taker {
   ) {}
 
   async open(): Promise<void> {
-    const { rate } = this.options
     engine(() => native().checkWorker(JSON.stringify(this.options)))
+    await this.enter()
+    this.pull()
+  }
+
+  /** Makes it known to Redis, again where that was not heard of it for long, or lost all. */
+  async enter(): Promise<void> {
+    if (this.stopped) return
+    const { rate } = this.options
     const info = JSON.stringify(this.options)
     await this.desk.step('open', this.id, this.desk.instance, info, rate ? JSON.stringify(rate) : '')
-    this.pull()
   }
 
   /** Takes what it has room for, in two parts: while one is done here, Redis is at the other. */
@@ -225,7 +231,7 @@ function queueOf(lane = ''): string {
   return lane.slice(0, lane.indexOf(LANE))
 }
 
-function failureIn(payload: string): Failure {
+function failureIn(payload: string): Failed {
   try {
     return JSON.parse(payload)
   } catch {
@@ -239,13 +245,15 @@ export function failed(
   token: string,
   text: string,
   retries: number,
-  failure: Partial<Failure> | undefined,
+  failure: Partial<Failed> | undefined,
   askedMs?: number,
 ): Line {
-  const error = JSON.stringify({ type: 'Error', message: '', ...failure })
-  const verdict = engine(() => native().judgeFailure(text, error, retries, askedMs))
+  const { final, ...told } = failure ?? {}
+  const error = { type: 'Error', message: '', ...told }
+  const verdict = engine(() => native().judgeFailure(text, JSON.stringify({ ...error, final }), retries, askedMs))
   const [, wait] = verdict.split(' ')
-  return wait === undefined ? ['end', id, token, error, verdict] : ['again', id, token, error, wait]
+  const recorded = JSON.stringify(error)
+  return wait === undefined ? ['end', id, token, recorded, verdict] : ['again', id, token, recorded, wait]
 }
 
 export function isClosed(error: unknown): boolean {

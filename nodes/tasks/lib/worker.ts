@@ -286,7 +286,9 @@ export class Worker implements Owner {
       running.args = inPlace(running.args, parts) as unknown[]
       running.kwargs = inPlace(running.kwargs, parts) as Record<string, unknown>
     } catch (error) {
-      return this.tell(running, 'failed', JSON.stringify(failureOf(error)))
+      // What is not kept any more no attempt finds; a server that is away may come back.
+      const final = (error as EngineError).code === 'NOT_FOUND'
+      return this.tell(running, 'failed', JSON.stringify({ ...failureOf(error), final }))
     }
     if (this.held.get(running.token) !== running) return
     if (this.draining) return this.giveBack(running)
