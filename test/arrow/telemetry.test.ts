@@ -25,6 +25,7 @@ const stats: ZerobusStats = {
   spoolOldestMs: null,
   spoolLost: 0,
   lastError: null,
+  copiesError: null,
 }
 const good = {
   startedMs: 1_700_000_000_000.25,
