@@ -169,6 +169,6 @@ mod tests {
         assert_eq!(never.judge(&failure("Error", None), 0, 3, Some(-5.0), &mut chance), Verdict::Again(0));
         let last = Failure { is_final: true, ..failure("Error", None) };
         assert_eq!(RetryPolicy::default().judge(&last, 0, 3, Some(5.0), &mut chance), Verdict::GiveUp);
-        assert!(!serde_json::to_string(&last).unwrap().contains("final"));
+        assert!(serde_json::to_string(&last).is_ok_and(|text| !text.contains("final")));
     }
 }
