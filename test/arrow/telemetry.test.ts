@@ -24,6 +24,7 @@ const stats: ZerobusStats = {
   spoolBytes: 4096,
   spoolOldestMs: null,
   spoolLost: 0,
+  copiesError: null,
   lastError: null,
   copiesError: null,
 }
