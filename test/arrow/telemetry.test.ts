@@ -26,7 +26,6 @@ const stats: ZerobusStats = {
   spoolLost: 0,
   copiesError: null,
   lastError: null,
-  copiesError: null,
 }
 const good = {
   startedMs: 1_700_000_000_000.25,
