@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { certificates } from '../action/certificates'
 import { endAll, idsOf, start, table } from '../zerobus/rig'
 import type { ServerOptions } from '../zerobus/server'
 import { statusOf } from '../zerobus/status'
+import { temporary } from './rig'
 import { type Json, ZerobusRig } from './zerobus-rig'
 
 type Token = { status: number; body: string }
@@ -159,6 +160,27 @@ describe('millrace-arrow-zerobus-table', () => {
     const folder = join(rig.userDir, 'millrace', 'arrow', 'copies-table')
     assert.equal(readdirSync(join(folder, 'arrow')).filter((name) => name.endsWith('.arrow')).length, 1)
     assert.ok(readdirSync(join(folder, 'protobuf')).length > 0)
+  })
+
+  it('sends rows of which no copies can be written, and says so', async () => {
+    const server = await start()
+    const blocked = (config: Json) => {
+      const userDir = temporary()
+      const folder = join(userDir, 'millrace', 'arrow', 'copies-table')
+      mkdirSync(folder, { recursive: true })
+      writeFileSync(join(folder, 'protobuf'), 'a file where the folder should be')
+      return ZerobusRig.start(server, { config: { copiesProtobuf: true, ...config }, userDir })
+    }
+    rig = await blocked({})
+    rig.send({ payload: { id: 1 } })
+    assert.equal((await rig.until('out'))[0].arrow.success, true)
+    await rig.find('warn', (text) => text === 'warning.copies')
+    assert.deepEqual(idsOf(server), [1])
+    await rig.remove()
+    // Where they are all that is made of a message, it fails.
+    rig = await blocked({ writerDisabled: true })
+    rig.send({ payload: { id: 2 } })
+    assert.equal((await rig.until('failed'))[0].arrow.failed[0].code, 'STORE_FAILED')
   })
 
   it('sends figures to a collector, where it has one', async () => {
