@@ -14,9 +14,11 @@ use super::work::{Work, work};
 use crate::error::{EngineError, ErrorCode, HasCode};
 use crate::memory::ask::{Ask, Moment, Watch, told_events};
 use crate::memory::changes::Watcher;
-use crate::memory::{Database, MemoryError};
+use crate::memory::{Database, MemoryError, Place};
 use crate::options::from_json;
 
+/// A write that is under way.
+type Writing<'env> = PromiseRaw<'env, Coded<MemoryWritten>>;
 /// Called without arguments, on the JavaScript thread.
 type Wake = ThreadsafeFunction<(), (), (), napi::Status, false>;
 
@@ -84,6 +86,21 @@ impl MemoryDatabase {
         }
     }
 
+    /// Its place among the writes is that of the call.
+    fn in_place<'env>(
+        &self,
+        env: &'env Env,
+        write: impl FnOnce(&Database, Place) -> Result<MemoryWritten, EngineError> + Send + 'static,
+    ) -> napi::Result<Writing<'env>> {
+        let opened = self.opened().map(|database| (database.place(), database));
+        env.spawn_future(async move {
+            Ok(match opened {
+                Some((place, database)) => waiting(move || write(&database, place)).await,
+                None => Coded(Err(MemoryError::Closed.into())),
+            })
+        })
+    }
+
     fn opened(&self) -> Option<Arc<Database>> {
         self.database.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -103,39 +120,16 @@ impl MemoryDatabase {
 
     /// `requests` is JSON: arrays of operations, each array atomic. Calls that overlap are done in their order.
     #[napi(ts_return_type = "Promise<Coded<MemoryWritten>>")]
-    pub fn write<'env>(
-        &self,
-        env: &'env Env,
-        requests: String,
-    ) -> napi::Result<PromiseRaw<'env, Coded<MemoryWritten>>> {
-        let opened = self.opened().map(|database| (database.place(), database));
-        env.spawn_future(async move {
-            Ok(match opened {
-                Some((place, database)) => waiting(move || Ok(database.write_text(place, &requests)?.into())).await,
-                None => Coded(Err(MemoryError::Closed.into())),
-            })
-        })
+    pub fn write<'env>(&self, env: &'env Env, requests: String) -> napi::Result<Writing<'env>> {
+        self.in_place(env, move |database, place| Ok(database.write_text(place, &requests)?.into()))
     }
 
     /// The same, of long texts: the bytes, which are UTF-8, must not change meanwhile.
     #[napi(ts_return_type = "Promise<Coded<MemoryWritten>>")]
-    pub fn write_bytes<'env>(
-        &self,
-        env: &'env Env,
-        requests: Buffer,
-    ) -> napi::Result<PromiseRaw<'env, Coded<MemoryWritten>>> {
-        let opened = self.opened().map(|database| (database.place(), database));
-        env.spawn_future(async move {
-            Ok(match opened {
-                Some((place, database)) => {
-                    let write = move || {
-                        let text = std::str::from_utf8(&requests).map_err(|error| EngineError::internal(&error))?;
-                        Ok(database.write_text(place, text)?.into())
-                    };
-                    waiting(write).await
-                }
-                None => Coded(Err(MemoryError::Closed.into())),
-            })
+    pub fn write_bytes<'env>(&self, env: &'env Env, requests: Buffer) -> napi::Result<Writing<'env>> {
+        self.in_place(env, move |database, place| {
+            let text = std::str::from_utf8(&requests).map_err(|error| EngineError::internal(&error))?;
+            Ok(database.write_text(place, text)?.into())
         })
     }
 
