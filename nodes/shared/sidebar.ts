@@ -39,14 +39,20 @@ const observer = new IntersectionObserver((entries) => {
   look()
 })
 
-/** Asks only for what can be seen, and one round after the other. */
+/** Asks only for what can be seen, and one round after the other; the next is when the oldest is not new enough any more. */
 async function look(): Promise<void> {
   clearTimeout(timer)
-  if (document.hidden || isLooking || ![...places.values()].some(isWanted)) return
+  if (document.hidden || isLooking) return
   isLooking = true
-  await Promise.all([...places.values()].filter(isDue).map(refresh))
+  // What comes into sight meanwhile has its turn at once.
+  for (let due = allThat(isDue); due.length > 0; due = allThat(isDue)) await Promise.all(due.map(refresh))
   isLooking = false
-  timer = setTimeout(look, PAUSE_MS)
+  const oldest = Math.min(...allThat(isWanted).map(({ refreshedAt }) => refreshedAt))
+  if (Number.isFinite(oldest)) timer = setTimeout(look, Math.ceil(oldest + PAUSE_MS - performance.now()))
+}
+
+function allThat(is: (place: Place) => boolean): Place[] {
+  return [...places.values()].filter(is)
 }
 
 /** Open, and in sight. */
@@ -60,7 +66,6 @@ function isDue(place: Place): boolean {
 
 async function refresh(place: Place): Promise<void> {
   let problem = ''
-  place.refreshedAt = performance.now()
   try {
     await place.shown.refresh()
     hide(place.body, false)
@@ -68,6 +73,7 @@ async function refresh(place: Place): Promise<void> {
     problem = label('problem', { reason: (error as Error).message })
   }
   hide(put(place.problem, problem), problem === '')
+  place.refreshedAt = performance.now()
 }
 
 function addSections(): void {
