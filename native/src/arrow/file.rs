@@ -406,6 +406,9 @@ mod tests {
         }
     }
 
+    /// What each packed buffer begins with.
+    const LZ4: [u8; 4] = 0x184d_2204_u32.to_le_bytes();
+
     struct Folder(PathBuf);
 
     impl Folder {
@@ -507,22 +510,31 @@ mod tests {
             let [part] = &folder.files()[..] else { panic!("one part") };
             let (part, bytes) = (folder.0.join(part), fs::read(folder.0.join(part)).unwrap());
             drop(writer);
-            // Its lengths hold, and what is in it does not; what begins no message; nothing of it was ever written.
+            // Its lengths hold, and what is in it does not; what begins no message.
             let message = |at: usize| at + 16..at + 24;
-            for (damage, rows_left) in
-                [(message(ends[0]), 5000), (message(ends[1]), 12000), (ends[1]..ends[1] + 4, 12000)]
-            {
+            let mut cases = vec![(message(ends[0]), 5000), (message(ends[1]), 12000), (ends[1]..ends[1] + 4, 12000)];
+            // A body that does not unpack.
+            let frame =
+                |from: usize| bytes[from..].windows(4).position(|it| it == LZ4).map(|at| from + at..from + at + 4);
+            for (from, rows_left) in [(0, 0), (ends[0], 5000), (ends[1], 12000)] {
+                cases.extend(frame(from).map(|damage| (damage, rows_left)));
+            }
+            assert_eq!(cases.len(), if options.compression == Compression::Lz4 { 6 } else { 3 });
+            for (damage, rows_left) in cases {
                 let mut bytes = bytes.clone();
                 bytes[damage].fill(0xa5);
                 fs::write(&part, &bytes).unwrap();
                 let (writer, Recovered { files, damaged }) = FileWriter::open(options.clone()).unwrap();
-                assert_eq!((files.len(), rows(&files[0].path)), (1, rows_left));
-                assert_eq!((files[0].rows, fs::read(&damaged[0]).unwrap()), (rows_left, bytes));
+                let told: Vec<usize> = files.iter().map(|file| file.rows).collect();
+                let there: Vec<usize> = files.iter().map(|file| rows(&file.path)).collect();
+                let whole: Vec<usize> = Some(rows_left).filter(|&rows| rows > 0).into_iter().collect();
+                assert_eq!((told, there, fs::read(&damaged[0]).unwrap()), (whole.clone(), whole, bytes));
                 drop(writer);
                 fs::remove_file(&damaged[0]).unwrap();
-                fs::remove_file(&files[0].path).unwrap();
+                files.iter().for_each(|file| fs::remove_file(&file.path).unwrap());
                 assert!(folder.files().is_empty());
             }
+            // What was never written to.
             let mut nothing = bytes.clone();
             nothing[ends[0]..].fill(0);
             fs::write(&part, &nothing).unwrap();
