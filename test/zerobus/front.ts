@@ -26,7 +26,7 @@ export class Front {
   /** Cuts one connection, or all. */
   cut(port?: number): void {
     const found = port === undefined ? [...this.pairs.values()] : [this.pairs.get(port)]
-    for (const pair of found) for (const socket of pair ?? []) socket.resetAndDestroy()
+    for (const pair of found) for (const socket of pair ?? []) reset(socket)
   }
 
   async stop(): Promise<void> {
@@ -55,4 +55,10 @@ export class Front {
       from.pipe(to)
     }
   }
+}
+
+function reset(socket: Socket): void {
+  // Node.js does not reset one that is being shut down, and never ends behind the attempt.
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }

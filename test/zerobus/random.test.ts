@@ -1,8 +1,10 @@
 /** Sending through all that can go wrong, at random: none lost, none sent again that was known to be kept. */
 import assert from 'node:assert/strict'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as passed } from 'node:timers/promises'
 import { status } from '@grpc/grpc-js'
-import type { ZerobusClient } from '../../nodes/arrow/lib'
+import { Batch, type ZerobusClient } from '../../nodes/arrow/lib'
 import { generator } from '../shared/random'
 import { batchOf, endAll, folder, idsOf, open, Repeats, range, sentAgain, start, table } from './rig'
 import type { Fault, ZerobusServer } from './server'
@@ -44,6 +46,18 @@ async function outage(server: ZerobusServer, random: () => number): Promise<void
   server.away = false
 }
 
+/** Of the rows that lie beside a spool. */
+async function idsAside(spool: string): Promise<number[]> {
+  const folder = join(spool, 'rejected')
+  const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.arrow')) : []
+  const batches = await Promise.all(names.map((name) => Batch.fromIPC(readFileSync(join(folder, name)))))
+  const rows = await Promise.all(batches.map((batch) => batch.toRows()))
+  return rows
+    .flat()
+    .map(({ id }) => Number(id))
+    .sort((a, b) => a - b)
+}
+
 const DELIVERIES = ['flight', 'protobuf', 'json'] as const
 
 async function live(seed: number, delivery: (typeof DELIVERIES)[number], spooled: boolean): Promise<void> {
@@ -58,13 +72,14 @@ async function live(seed: number, delivery: (typeof DELIVERIES)[number], spooled
     fault: () => (random() < rate ? faultOf(random) : undefined),
     reject: (rows) => poison.size > 0 && rows.some(({ id }) => poison.has(Number(id))),
   })
+  const spool = spooled ? { folder: folder(), syncMs: 1000 } : undefined
   const options = {
     delivery,
     // Shorter than a busy machine may take, it would give up on what is about to be acknowledged.
     ackTimeoutMs: 500,
     // From a spool all is tried until it arrives, however often it is given up.
     retry: { maxAttempts: spooled ? 1 + Math.floor(random() * 5) : 200, baseDelayMs: 1, maxDelayMs: 4 },
-    ...(spooled ? { spool: { folder: folder(), syncMs: 1000 } } : {}),
+    ...(spool ? { spool } : {}),
   }
   let client = await open(server, options)
   let aside = 0
@@ -91,8 +106,10 @@ async function live(seed: number, delivery: (typeof DELIVERIES)[number], spooled
   if (spooled) await client.flush()
   const refused = [...poison].filter((id) => id < next).sort((a, b) => a - b)
   const failed = results.flatMap((result) => result.failed).sort((a, b) => a - b)
-  if (spooled) assert.equal(aside + client.stats().rowsAside, refused.length)
-  else assert.deepEqual(failed, refused)
+  if (spool) {
+    assert.deepEqual(await idsAside(spool.folder), refused)
+    assert.equal(aside + client.stats().rowsAside, refused.length)
+  } else assert.deepEqual(failed, refused)
   const kept = [...new Set(idsOf(server))].sort((a, b) => a - b)
   assert.deepEqual(
     kept,

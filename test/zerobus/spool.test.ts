@@ -4,6 +4,8 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as passed } from 'node:timers/promises'
+import { status } from '@grpc/grpc-js'
 import { Batch } from '../../nodes/arrow/lib'
 import { toEngineError } from '../../nodes/shared/errors'
 import { batchOf, columns, endAll, folder, idsOf, open, quick, range, sentAgain, start, table } from './rig'
@@ -31,6 +33,30 @@ describe("the Zerobus sender's spool", () => {
     await second.send(await batchOf(50, 10))
     await second.flush()
     assert.deepEqual(idsOf(server), range(60))
+  })
+
+  it('knows after a restart what arrived behind a batch that did not', async () => {
+    let isFirst = false
+    let away = true
+    const server = await start({
+      heard: (rows) => {
+        isFirst = rows.some(({ id }) => Number(id) === 0)
+      },
+      fault: () => (away && isFirst ? { kind: 'status', code: status.UNAVAILABLE } : undefined),
+    })
+    const options = { spool: { folder: folder() }, retry: { maxAttempts: 1, baseDelayMs: 1, maxDelayMs: 1 } }
+    const first = await open(server, options)
+    for (const number of range(8)) assert.ok((await first.send(await batchOf(number * 10, 10))).success)
+    // No event tells it.
+    while (first.stats().spooled > 1) await passed(5)
+    await first.close()
+    assert.deepEqual(idsOf(server), range(70, 10))
+    away = false
+    const second = await open(server, options)
+    assert.equal(second.stats().spooled, 1)
+    await second.flush()
+    assert.deepEqual(idsOf(server), [...range(70, 10), ...range(10)])
+    assert.equal(second.stats().rowsAside, 0)
   })
 
   it('belongs to one client, and says so', async () => {

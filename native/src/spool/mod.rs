@@ -7,9 +7,8 @@
 //! What must hold:
 //! - An append that returned is on the disk as [`Durability`] says; one that failed left nothing behind.
 //! - A record goes only when it is acknowledged, or when [`WhenFull::DropOldest`] says so, and is counted.
-//! - Records keep their number through every restart. Acknowledgements may come in any order; those
-//!   behind the oldest open record are forgotten when the process ends, so a record may leave twice, never
-//!   not at all.
+//! - Records keep their number through every restart. Acknowledgements may come in any order. The end of the process
+//!   takes none of them; a loss of power may: so a record may leave twice, never not at all.
 //! - Calls may wait for the disk. None belongs on a thread that must not.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -25,11 +24,13 @@ use serde::Deserialize;
 
 use crate::error::{ErrorCode, HasCode};
 
+mod ahead;
 mod cursor;
 mod recovery;
 mod segment;
 mod watermark;
 
+use ahead::Ahead;
 use cursor::Cursor;
 pub use segment::Record;
 use segment::{HEAD, Segment};
@@ -153,6 +154,7 @@ struct State {
     /// When records came, a step at a time: number and time.
     times: VecDeque<(u64, i64)>,
     watermark: Watermark,
+    ahead: Ahead,
     dropped: u64,
     damaged: u64,
     /// Appends, and how many of them are on the disk.
@@ -205,15 +207,20 @@ impl Spool {
         let watermark = Watermark::open(&path.join("acked")).map_err(io)?;
         let found = recovery::recover(path, watermark.value()).map_err(io)?;
         let open_from = watermark.value().max(found.first);
+        let next = found.next.max(open_from);
+        let (ahead, mut acked) = Ahead::open(&path.join("ahead"), open_from..next).map_err(io)?;
+        let damaged = found.lost.difference(&acked).count() as u64;
+        acked.extend(found.lost);
         let mut state = State {
             active: None,
-            next: found.next.max(open_from),
+            next,
             open_from,
-            acked: found.lost,
+            acked,
             times: found.times,
             watermark,
+            ahead,
             dropped: 0,
-            damaged: found.damaged,
+            damaged,
             written: 0,
             synced: 0,
             syncing: false,
@@ -301,9 +308,19 @@ impl Spool {
     /// These records arrived where they should: they are not read again, and go.
     pub fn ack(&self, numbers: impl IntoIterator<Item = u64>) -> Result<(), SpoolError> {
         let mut state = self.shared.state();
-        let (first, next) = (state.open_from, state.next);
-        state.acked.extend(numbers.into_iter().filter(|number| (first..next).contains(number)));
-        self.shared.move_on(&mut state)
+        // What cannot be read yet is acknowledged by nobody: its number may be given again.
+        let behind = self.shared.readable(&state);
+        let is_known = |number: &u64| *number < behind && state.is_open(*number);
+        let mut numbers: Vec<u64> = numbers.into_iter().filter(is_known).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        state.acked.extend(&numbers);
+        self.shared.move_on(&mut state)?;
+        let State { ahead, acked, open_from, .. } = &mut *state;
+        numbers.retain(|number| number > open_from);
+        // Where the disk does not take it they may leave twice.
+        let _ = ahead.add(&numbers, acked);
+        Ok(())
     }
 
     /// Whether a record is neither acknowledged, nor dropped, nor lost.

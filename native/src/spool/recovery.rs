@@ -21,7 +21,6 @@ pub struct Found {
     pub next: u64,
     /// Numbers of open records that are damaged.
     pub lost: BTreeSet<u64>,
-    pub damaged: u64,
     pub times: VecDeque<(u64, i64)>,
 }
 
@@ -82,7 +81,6 @@ pub fn recover(folder: &Path, open_from: u64) -> std::io::Result<Found> {
         found.segments.push_back(Segment { path: path.as_path().into(), first: *first, next: scan.next, bytes });
         found.next = scan.next;
     }
-    found.damaged = found.lost.len() as u64;
     Ok(found)
 }
 

@@ -13,7 +13,8 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-const SLOT: usize = 24;
+/// The bytes of a slot.
+pub const SLOT: usize = 24;
 
 pub struct Watermark {
     file: File,
@@ -26,7 +27,7 @@ impl Watermark {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let newest = bytes.chunks(SLOT).filter_map(slot).max_by_key(|&(_, count)| count);
+        let newest = bytes.chunks(SLOT).filter_map(unpack).max_by_key(|&(_, count)| count);
         let (value, count) = newest.unwrap_or_default();
         let mut watermark = Watermark { file, value, count };
         // Both slots take their room now: a full disk is no time to ask for it.
@@ -42,20 +43,26 @@ impl Watermark {
 
     pub fn write(&mut self, value: u64) -> std::io::Result<()> {
         let count = self.count + 1;
-        let mut slot = [0; SLOT];
-        slot[..8].copy_from_slice(&value.to_le_bytes());
-        slot[8..16].copy_from_slice(&count.to_le_bytes());
-        let sum = xxh3_64(&slot[..16]);
-        slot[16..].copy_from_slice(&sum.to_le_bytes());
         self.file.seek(SeekFrom::Start(count % 2 * SLOT as u64))?;
-        self.file.write_all(&slot)?;
+        self.file.write_all(&pack(value, count))?;
         (self.value, self.count) = (value, count);
         Ok(())
     }
 }
 
-fn slot(bytes: &[u8]) -> Option<(u64, u64)> {
+/// Two numbers and their sum.
+pub fn pack(one: u64, other: u64) -> [u8; SLOT] {
+    let mut slot = [0; SLOT];
+    slot[..8].copy_from_slice(&one.to_le_bytes());
+    slot[8..16].copy_from_slice(&other.to_le_bytes());
+    let sum = xxh3_64(&slot[..16]);
+    slot[16..].copy_from_slice(&sum.to_le_bytes());
+    slot
+}
+
+/// The numbers, where they are whole.
+pub fn unpack(bytes: &[u8]) -> Option<(u64, u64)> {
     let number = |range: std::ops::Range<usize>| Some(u64::from_le_bytes(bytes.get(range)?.try_into().ok()?));
-    let (value, count, sum) = (number(0..8)?, number(8..16)?, number(16..24)?);
-    (xxh3_64(&bytes[..16]) == sum).then_some((value, count))
+    let (one, other, sum) = (number(0..8)?, number(8..16)?, number(16..24)?);
+    (xxh3_64(&bytes[..16]) == sum).then_some((one, other))
 }
