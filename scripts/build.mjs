@@ -65,7 +65,8 @@ function loadWordsLate() {
 function declareLibrary() {
   const tsc = join(root, 'node_modules/typescript/bin/tsc')
   const settings = '--ignoreConfig --declaration --emitDeclarationOnly --strict --skipLibCheck --stripInternal'
-  const target = '--target es2023 --module node20 --types node --rootDir nodes --outDir dist'
+  const target =
+    '--target es2023 --lib es2023,es2024.string,dom,dom.iterable --module node20 --types node --rootDir nodes --outDir dist'
   const args = [tsc, ...`${settings} ${target} nodes/index.ts`.split(' ')]
   execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' })
 }

@@ -1,7 +1,6 @@
 //! Options as they cross from JavaScript: JSON text, checked to the last name.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorCode, HasCode};
 
@@ -26,6 +25,7 @@ fn plain(problem: &str) -> String {
     [
         ("unknown field", "unknown option"),
         ("expected f64", "expected a number"),
+        ("expected a sequence", "expected a list"),
         ("expected usize", "expected a whole number"),
         ("floating point", "number"),
     ]
@@ -39,7 +39,7 @@ pub fn to_json<T: Serialize>(options: &T) -> Result<String, OptionError> {
 }
 
 /// Reads options. What is left out has its default; what is unknown is an error.
-pub fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, OptionError> {
+pub fn from_json<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, OptionError> {
     let mut json = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let problem = error.inner().to_string();

@@ -6,12 +6,12 @@ import { Lent } from '../shared/lent'
 import { type Host, stateOf } from '../shared/node'
 import type { Link } from '../shared/running'
 import { keyPage, type View, view } from './browsing'
-import { Database, type NamespaceInfo } from './lib'
+import { Database } from './lib'
 import type { StoreConfig } from './store.config'
 
 const DEFAULT_PATH = join('millrace', 'memory')
 const MB = 1 << 20
-/** After a write that failed the store is opened anew, but not with every message. */
+/** After a failure it is seen whether the store goes on, but not with every message. */
 const REOPEN_MS = 5000
 const HOUR_MS = 3_600_000
 /** So many names are offered at once. */
@@ -19,7 +19,7 @@ const OFFERED = 50
 
 export class StoreHost {
   private readonly lent: Lent<Database>
-  private openedAt = 0
+  private lookedAt = Number.NEGATIVE_INFINITY
   private closed = false
   private tidying: NodeJS.Timeout | undefined
 
@@ -31,9 +31,9 @@ export class StoreHost {
     const { durability, memoryMb, vectors, diskMb, keepHours } = config
     const limit = diskMb === null ? {} : { diskBytes: diskMb * MB }
     const open = async () => {
-      this.openedAt = performance.now()
       const kept = { memoryBytes: memoryMb * MB, vectors: { storage: vectors } }
-      const db = await Database.open({ path, durability, ...kept, ...limit })
+      const history = keepHours === null ? {} : { retention: { ageMs: keepHours * HOUR_MS } }
+      const db = await Database.open({ path, durability, ...kept, ...limit, ...history })
       if (keepHours !== null) this.tidyUp(db, keepHours * HOUR_MS)
       return db
     }
@@ -67,8 +67,19 @@ export class StoreHost {
 
   /** Hears what a call failed with: a store that could not write wants to be opened anew. */
   failed({ code }: EngineError): void {
-    const ends = code === 'STORE_FAILED' || code === 'DISK_FULL'
-    if (ends && !this.closed && performance.now() - this.openedAt > REOPEN_MS) this.lent.drop()
+    const may = code === 'STORE_FAILED' || code === 'DISK_FULL'
+    if (!may || this.closed || performance.now() - this.lookedAt < REOPEN_MS) return
+    this.lookedAt = performance.now()
+    void this.look()
+  }
+
+  /** Another file may be what failed, or a limit what was reached: of that it did not end. */
+  private async look(): Promise<void> {
+    if (this.link.state !== 'open') return
+    const db = await this.lent.get()
+    await db.sync().catch(({ code }: EngineError) => {
+      if (code !== 'CLOSED') this.lent.drop()
+    })
   }
 
   /** Uses the database as one more node does. */
@@ -98,13 +109,11 @@ export class StoreHost {
 
   /** Gives up what was replaced or deleted longer ago, four times in that time, and once an hour at least. */
   private tidyUp(db: Database, ageMs: number): void {
-    const told = new Set<string>()
     let busy = false
     const tidy = async () => {
       if (busy) return
       busy = true
       try {
-        await retainAll(db, ageMs, told)
         await db.compact()
       } catch (error) {
         this.failed(toEngineError(error))
@@ -120,18 +129,6 @@ export class StoreHost {
     this.closed = true
     return this.lent.close()
   }
-}
-
-/** Each namespace that is there, and was not told yet. */
-async function retainAll(db: Database, ageMs: number, told: Set<string>): Promise<void> {
-  let page: { namespaces: NamespaceInfo[]; next: string | null } | undefined
-  do {
-    page = await db.namespaces(page?.next ? { after: page.next } : {})
-    for (const { name } of page.namespaces.filter(({ name }) => !told.has(name))) {
-      await db.retain(name, { ageMs })
-      told.add(name)
-    }
-  } while (page.next)
 }
 
 /** The host behind a store node. */

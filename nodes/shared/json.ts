@@ -12,9 +12,28 @@ export function checked<Value>(value: Value, root = 'value'): Value {
   return value
 }
 
+/** Whether a JSON text may have half of a character, as a cut through one leaves: JSON has an escape for it that begins so. */
+export function mayHaveHalves(text: string): boolean {
+  return text.includes('\\ud')
+}
+
+/** Refuses halves of characters by their path. The engine keeps texts as UTF-8, which cannot hold them. */
+export function refuseHalves(value: unknown, path = 'value'): void {
+  if (typeof value === 'string' && !value.isWellFormed()) {
+    const text = `${path} has half of a character, which UTF-8 cannot hold; cut texts between characters`
+    throw new EngineError('INVALID_INPUT', text)
+  }
+  if (value === null || typeof value !== 'object') return
+  for (const [key, item] of Object.entries(value)) {
+    refuseHalves(key, `a name in ${path}`)
+    refuseHalves(item, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`)
+  }
+}
+
 /** So deep a value is looked at without its path. */
 const PLAIN_DEPTH = 32
-const MOST_DEPTH = 500
+/** The engine reads 128 levels, with those around the value. */
+const MOST_DEPTH = 100
 
 /** Whether nothing has to be looked at more closely, which is so of almost all and costs a tenth. */
 function isPlain(value: unknown, depth: number): boolean {

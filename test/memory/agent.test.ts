@@ -59,6 +59,31 @@ describe('memory.AgentMemory', () => {
     assert.equal((await agent.recall('The mill stopped', { weights: uses }))[0]?.uses, 2)
   })
 
+  it('counts each use, also of recalls at one time', async () => {
+    const id = await agent.learn('The mill stopped')
+    const other = new memory.AgentMemory(db, 'tester')
+    await Promise.all([agent, other, agent, other].map((one) => one.recall('mill')))
+    assert.equal((await agent.get(id)).uses, 4)
+  })
+
+  it('refuses what is mistyped', async () => {
+    await agent.learn('The mill stopped')
+    const cases: memory.RecallOptions[] = [
+      { limit: -1 },
+      { limit: 1.5 },
+      { kinds: ['facts' as never] },
+      { tags: 'mill' as never },
+      { weights: { similarity: Number.NaN } },
+      { weights: { similarty: 1 } as never },
+    ]
+    for (const options of cases) await assert.rejects(agent.recall('mill', options), { code: 'INVALID_OPTION' })
+    for (const budget of [Number.NaN, -1, '5' as never]) {
+      await assert.rejects(agent.context('mill', budget), { code: 'INVALID_OPTION' })
+    }
+    await assert.rejects(agent.remember('x', { tags: 'mill' as never }), { code: 'INVALID_OPTION' })
+    assert.deepEqual(await agent.recall('mill', { limit: 0 }), [])
+  })
+
   it('recalls only what is asked for', async () => {
     await agent.remember('The mill stopped', { tags: ['mill', 'stop'] })
     await agent.learn('The mill has three stones', { tags: ['mill'] })
@@ -132,5 +157,9 @@ describe('memory.AgentMemory', () => {
     const other = new memory.AgentMemory(db, 'own', { embedder })
     await other.remember('anything')
     assert.deepEqual(texts(await other.recall('something else')), ['anything'])
+    // Those that are there are not asked for again: a server may want money for each.
+    await other.remember('nothing')
+    embedder.embed = async () => assert.fail('there are vectors')
+    assert.equal((await other.consolidate()).merged.length, 1)
   })
 })

@@ -84,6 +84,37 @@ describe('memory.Database', () => {
     await rejected(Promise.all([db.get('n', 'k1'), db.get('n', '')]), 'INVALID_INPUT')
   })
 
+  it('what is wrong with one write concerns no other of its turn', async () => {
+    const wrong = [
+      db.put('n', 'b', 1, { ttlMs: '100' as never }),
+      db.put('n', 'c', 1, { causes: 'x' as never }),
+      db.put('n', 'd', 1, { ifVersion: 5 as never }),
+      db.embed('n', 'b', [1, 0], null, { ttlMs: 'x' as never }),
+    ]
+    const right = [db.put('n', 'a', 1), db.embed('n', 'a', [1, 0])]
+    for (const one of wrong) await rejected(one, 'INVALID_INPUT')
+    await Promise.all(right)
+    // A condition that was mistyped would be none.
+    await rejected(db.put('n', 'a', 2, { ifversion: null } as never), 'INVALID_OPTION')
+    await rejected(db.delete('n', 'a', { ttlMs: 1 } as never), 'INVALID_OPTION')
+    assert.equal(await db.get('n', 'a'), 1)
+  })
+
+  it('gets of one turn may be more together than one answer holds', async function () {
+    // It takes 2 GB.
+    if (!process.env.MILLRACE_LONG) return this.skip()
+    const path = join(folder, 'large')
+    await using db = await memory.Database.open({ path })
+    const large = 'x'.repeat((16 << 20) - 100)
+    await db.put('n', 'a', large)
+    const keys: string[] = Array(33).fill('a')
+    await rejected(db.getMany('n', keys), 'TOO_LARGE')
+    const gets = [...keys.map((key) => db.get<string>('n', key)), db.get<string>('n', 'none')]
+    const missing = gets.pop() as Promise<string>
+    await rejected(missing, 'KEY_NOT_FOUND')
+    for (const get of gets) assert.equal((await get).length, large.length)
+  })
+
   it('long writes cross beside each other, and are done in the order of their calls', async () => {
     const path = join(folder, 'long')
     await using db = await memory.Database.open({ path })
@@ -163,6 +194,7 @@ describe('memory.Database', () => {
     )
   })
 
+  const nested = (depth: number): unknown => (depth === 0 ? 1 : [nested(depth - 1)])
   const cycle: Record<string, unknown> = { a: [] }
   cycle.a = [1, cycle]
   const refused: [title: string, value: unknown, path: string][] = [
@@ -177,6 +209,9 @@ describe('memory.Database', () => {
     ['a map', { a: new Map() }, 'value.a '],
     ['typed numbers', { a: new Float32Array(2) }, 'value.a '],
     ['a date that is none', { a: new Date(Number.NaN) }, 'value.a '],
+    ['half of a character', { a: ['x', '\\ud', 'y\ud83d'] }, 'value.a[2] '],
+    ['half of a character in a name', { a: { 'y\udc00': 1 } }, 'a name in value.a '],
+    ['what is nested too deep for questions', nested(120), `value${'[0]'.repeat(101)} `],
   ]
   for (const [title, value, path] of refused) {
     it(`refuses ${title} by its path`, async () => {
@@ -192,6 +227,18 @@ describe('memory.Database', () => {
     const same = { shared: 1 }
     await db.put('n', 'a', { gone: undefined, when: new Date(0), one: same, two: same })
     assert.deepEqual(await db.get('n', 'a'), { when: '1970-01-01T00:00:00.000Z', one: same, two: same })
+    const odd = ['\\ud83d', '\u{1f600}', nested(98)]
+    await db.put('n', 'b', { odd })
+    assert.equal((await db.query('n', { filter: { odd: { contains: '\\ud83d' } } })).rows.length, 1)
+  })
+
+  it('refuses names with half of a character, which would be one name', async () => {
+    await rejected(db.put('n', '\ud800', 1), 'INVALID_INPUT')
+    await db.put('n', '\ufffd', 1)
+    await rejected(db.get('n', '\ud800'), 'INVALID_INPUT')
+    await rejected(db.get('\ud800', 'a'), 'INVALID_INPUT')
+    await rejected(db.embed('n', 'a', [1], { half: '\ud800' }), 'INVALID_INPUT')
+    await rejected(db.embed('n', 'a', 'half \ud800'), 'INVALID_INPUT')
   })
 
   it('queries, indexes and views', async () => {

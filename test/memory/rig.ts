@@ -6,7 +6,9 @@ import type { NodeAPI } from 'node-red'
 import helper from 'node-red-node-test-helper'
 import browser from '../../nodes/memory/browser'
 import embedderNode from '../../nodes/memory/embedder'
+import type { StoreHost } from '../../nodes/memory/host'
 import ingestNode from '../../nodes/memory/ingest'
+import type { Database } from '../../nodes/memory/lib'
 import readNode from '../../nodes/memory/read'
 import recallNode from '../../nodes/memory/recall'
 import rememberNode from '../../nodes/memory/remember'
@@ -15,6 +17,7 @@ import searchNode from '../../nodes/memory/search'
 import storeNode from '../../nodes/memory/store'
 import watchNode from '../../nodes/memory/watch'
 import writeNode from '../../nodes/memory/write'
+import { stateOf } from '../../nodes/shared/node'
 import { type Json, Log, type Seen } from '../shared/rig'
 
 export type { Json, Seen }
@@ -145,6 +148,11 @@ export class Rig extends Log<Event> {
     const before = this.seen.written.length
     for (const message of messages) this.send('write', message)
     return (await this.until('written', before + messages.length)).slice(before)
+  }
+
+  /** What the store node has opened. */
+  database(): Promise<Database> {
+    return (stateOf({ nodes: helper } as never, 'store') as StoreHost).database()
   }
 
   async answer(message: Json, from = 'read'): Promise<Seen> {

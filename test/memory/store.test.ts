@@ -101,4 +101,42 @@ describe('millrace-memory-store', () => {
     }
     while ((await versions()).join() !== 'm 1,n 1') await new Promise((resolve) => setTimeout(resolve, 20))
   })
+
+  it('a history that a flow keeps of a namespace holds over that of the store, also after a restart', async () => {
+    const retain = writeOf({ id: 'retain', operation: 'retain', namespace: 'm' })
+    const nodes = [storeOf({ keepHours: 0.1 / 3600 }), writeOf(), writeOf({ id: 'other', namespace: 'm' }), retain]
+    const before = await Rig.start(...nodes)
+    before.send('retain', { payload: {} })
+    await before.until('written')
+    await Rig.halt()
+    const rig = await Rig.start(...nodes)
+    for (const payload of [1, 2]) for (const id of ['write', 'other']) rig.send(id, { topic: 'a', payload })
+    await rig.until('written', 4)
+    const versions = async () => {
+      const { body } = await rig.get('/millrace-memory-store/store/view')
+      return body.namespaces.map(({ name, versions }: { name: string; versions: number }) => `${name} ${versions}`)
+    }
+    while (!(await versions()).includes('n 1')) await new Promise((resolve) => setTimeout(resolve, 20))
+    assert.deepEqual(await versions(), ['m 2', 'n 1'])
+  })
+
+  it('goes on where it was not the store that failed', async () => {
+    const backup = readOf({ id: 'backup', operation: 'backup', folder: 'copy' })
+    const rig = await Rig.start(storeOf(), writeOf(), backup, watchOf())
+    await rig.put({ topic: 'a', payload: 1 })
+    await rig.answer({}, 'backup')
+    const kept = await rig.database()
+    // It is long open: a store that fails as soon as it is open would be opened all the time.
+    const { now } = performance
+    performance.now = () => now.call(performance) + 60_000
+    try {
+      rig.send('backup', {})
+      assert.equal((await rig.until('caught'))[0].error.code, 'STORE_FAILED')
+    } finally {
+      performance.now = now
+    }
+    await rig.put({ topic: 'a', payload: 2 })
+    assert.equal(await rig.database(), kept)
+    assert.equal(await kept.get('n', 'a'), 2)
+  })
 })

@@ -16,11 +16,12 @@ use super::lineage::Way;
 use super::near::Near;
 use super::query::{Query, ms};
 use super::rag::passages::Retrieve;
-use super::read::{At, HistoryRange};
+use super::read::{At, HistoryRange, whole};
 use super::record::Record;
 use super::retention::Retention;
-use super::write::{Outcome, Put, Write};
+use super::write::{Outcome, Put, Write, answered};
 use super::{MemoryError, Result, VersionId, changes, diff, names};
+use crate::options::{OptionError, from_json};
 
 /// A time in milliseconds, or a version.
 #[derive(Clone, Debug, Deserialize)]
@@ -172,6 +173,20 @@ pub enum Ask {
     Import(String),
 }
 
+/// What stands in an array. Where that cannot be read whole, each by itself: what is wrong with one does not concern the
+/// others.
+fn each<'t, T: Deserialize<'t>>(array: &'t str) -> Result<Vec<Result<T>>> {
+    if let Ok(all) = serde_json::from_str::<Vec<T>>(array) {
+        return Ok(all.into_iter().map(Ok).collect());
+    }
+    let parts: Vec<&RawValue> =
+        serde_json::from_str(array).map_err(|error| MemoryError::input("what was asked", error.to_string()))?;
+    let read = |part: &'t RawValue| {
+        from_json(part.get()).map_err(|OptionError { option, problem }| MemoryError::input(option, problem))
+    };
+    Ok(parts.into_iter().map(read).collect())
+}
+
 /// A version as it is told.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -191,7 +206,9 @@ struct Told {
 const PAGE: usize = 1_000;
 
 fn text(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| MemoryError::input("the answer", error.to_string()))
+    let text = serde_json::to_string(value).map_err(|error| MemoryError::input("the answer", error.to_string()))?;
+    whole(&text)?;
+    Ok(text)
 }
 
 fn told(record: &Record, values: bool) -> Told {
@@ -297,9 +314,7 @@ impl Database {
     /// Writes what stands in JSON text: requests, each an array of operations. Answers with JSON text: for
     /// each request an array of `[version, previous]`, or null where it failed; and with the failures.
     pub fn write_text(&self, place: Place, requests: &str) -> Result<(String, Vec<(usize, MemoryError)>)> {
-        let requests: Vec<Vec<Write<'_>>> =
-            serde_json::from_str(requests).map_err(|error| MemoryError::input("the writes", error.to_string()))?;
-        told_answers(self.write(place, requests))
+        told_answers(answered(each(requests)?, |right| self.write(place, right)))
     }
 
     /// Keeps vectors, given beside JSON text that says of which documents they are: answers as `write_text` does.
@@ -308,9 +323,13 @@ impl Database {
         asked: &str,
         vectors: &[impl AsRef<[f32]>],
     ) -> Result<(String, Vec<(usize, MemoryError)>)> {
-        let asked: Vec<Embed<'_>> =
-            serde_json::from_str(asked).map_err(|error| MemoryError::input("the vectors", error.to_string()))?;
-        told_answers(self.embed(&asked, vectors)?)
+        let asked: Vec<Result<Embed<'_>>> = each(asked)?;
+        if asked.len() != vectors.len() {
+            let problem = format!("{} for {} documents; give each one", vectors.len(), asked.len());
+            return Err(MemoryError::input("the vectors", problem));
+        }
+        let pairs = asked.into_iter().zip(vectors).map(|(asked, vector)| Ok((asked?, vector.as_ref())));
+        told_answers(answered(pairs.collect(), |right| self.embed(&right)))
     }
 
     /// Answers a question; the answer is JSON text. A vector belongs to those that look for what is near it.

@@ -4,12 +4,13 @@
 //! version, and a slow one costs no memory. The log is kept for so many writes; who is behind its beginning
 //! is told.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde_json::Value;
 
-use super::database::{Database, Store};
+use super::database::{Database, Store, now};
 use super::filter::Filter;
 use super::record::Record;
 use super::{Result, names};
@@ -82,6 +83,8 @@ pub struct Change {
 
 /// How many writes one call looks at.
 const LOOK_MAX: usize = 10_000;
+/// So many bytes of values one call takes, or those of one write.
+const TAKE_BYTES: usize = 8 << 20;
 
 pub(super) fn stamp_of(key: &[u8]) -> u64 {
     key.try_into().map_or(0, u64::from_be_bytes)
@@ -92,11 +95,13 @@ pub(super) struct Followed<T> {
     pub kept: T,
     /// Up to where it knows; none: it is to be made anew.
     place: Option<u64>,
+    /// When documents expire; those that were replaced since among them.
+    ends: BTreeSet<(u64, Vec<u8>)>,
 }
 
 impl<T> Followed<T> {
     pub fn new(kept: T) -> Self {
-        Followed { kept, place: None }
+        Followed { kept, place: None, ends: BTreeSet::new() }
     }
 }
 
@@ -139,7 +144,7 @@ impl Database {
         let store = self.store()?;
         watcher.woken.store(false, Ordering::Release);
         let mut place = watcher.place.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut events = Vec::new();
+        let (mut events, mut bytes) = (Vec::new(), 0);
         let trimmed = trimmed(&store)?;
         if *place < trimmed {
             events.push(Event::Gap { from: *place, to: trimmed });
@@ -147,9 +152,10 @@ impl Database {
         }
         let more = self.follow(&store, &mut place, LOOK_MAX, |stamp, document| {
             if let Some(change) = watcher.wanted.change(self, &store, stamp, document)? {
+                bytes += change.record.as_ref().map_or(0, |record| record.json().len());
                 events.push(Event::Change(change));
             }
-            Ok(events.len() < limit)
+            Ok(events.len() < limit && bytes < TAKE_BYTES)
         })?;
         Ok((events, more))
     }
@@ -187,40 +193,53 @@ impl Database {
     }
 
     /// Brings something that is made of the documents which begin so what is new. Where what it missed is not in the log
-    /// any more, or where it failed before, it is made anew.
+    /// any more, or where it failed before, it is made anew. `note` says when what it found expires: then it is asked again.
     pub(super) fn catch_up<T>(
         &self,
         store: &Store,
         followed: &mut Followed<T>,
         begin: &[u8],
         clear: impl FnOnce(&mut T),
-        mut note: impl FnMut(&mut T, &[u8]) -> Result<()>,
+        mut note: impl FnMut(&mut T, &[u8]) -> Result<Option<u64>>,
     ) -> Result<()> {
         let trimmed = trimmed(store)?;
-        let mut place = match followed.place.take().filter(|&place| place >= trimmed) {
+        let place = followed.place.take().filter(|&place| place >= trimmed);
+        let Followed { kept, ends, .. } = followed;
+        let mut note = |kept: &mut T, document: &[u8]| -> Result<Option<(u64, Vec<u8>)>> {
+            Ok(note(kept, document)?.map(|end| (end, document.to_vec())))
+        };
+        let mut place = match place {
             Some(place) => place,
             None => {
                 let place = self.published();
-                clear(&mut followed.kept);
+                clear(kept);
+                ends.clear();
                 for row in store.documents.prefix(begin) {
-                    note(&mut followed.kept, &row?.0)?;
+                    ends.extend(note(kept, &row?.0)?);
                 }
                 place
             }
         };
         while self.follow(store, &mut place, usize::MAX, |_, document| {
             if document.starts_with(begin) {
-                note(&mut followed.kept, document)?;
+                ends.extend(note(kept, document)?);
             }
             Ok(true)
         })? {}
+        let now = now();
+        while ends.first().is_some_and(|(end, _)| *end <= now) {
+            if let Some((_, document)) = ends.pop_first() {
+                ends.extend(note(kept, &document)?);
+            }
+        }
         followed.place = Some(place);
         Ok(())
     }
 
     /// Whether there is nothing to catch up with.
     pub(super) fn is_new<T>(&self, followed: &Followed<T>) -> bool {
-        followed.place == Some(self.published())
+        let due = followed.ends.first().is_some_and(|(end, _)| *end <= now());
+        followed.place == Some(self.published()) && !due
     }
 
     /// Gives up the beginning of the log.

@@ -50,6 +50,8 @@ pub struct Options {
     pub changes_kept: u64,
     /// Cut a damaged journal where the damage begins.
     pub repair: bool,
+    /// What is kept of the history of namespaces that have no retention of their own.
+    pub retention: Retention,
     /// How the indexes of vectors are kept.
     pub vectors: super::near::VectorOptions,
 }
@@ -64,6 +66,7 @@ impl Default for Options {
             value_bytes: 16 << 20,
             changes_kept: 1_000_000,
             repair: false,
+            retention: Retention::default(),
             vectors: super::near::VectorOptions::default(),
         }
     }
@@ -163,6 +166,7 @@ pub struct Database {
 impl Database {
     /// Opens the memory in a folder, which is made where it is missing.
     pub fn open(path: &Path, options: Options) -> Result<Arc<Database>> {
+        options.retention.check()?;
         let store = Store::open(path, &options)?;
         let mut spaces = Spaces::new();
         let mut last = 0;

@@ -10,7 +10,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::database::Database;
 use super::near::beside;
-use super::write::{Outcome, Put, Write};
+use super::write::{Answers, Put, Write, answered};
 use super::{MemoryError, Result};
 
 /// What is kept of a vector, as it crosses.
@@ -43,26 +43,19 @@ struct Row<'a> {
 
 impl Database {
     /// Keeps vectors, each by itself: what fails for one does not concern the others.
-    pub(super) fn embed(
-        &self,
-        asked: &[Embed<'_>],
-        vectors: &[impl AsRef<[f32]>],
-    ) -> Result<Vec<Result<Vec<Outcome>>>> {
-        if asked.len() != vectors.len() {
-            let problem = format!("{} for {} documents; give each one", vectors.len(), asked.len());
-            return Err(MemoryError::input("the vectors", problem));
-        }
-        let rows = asked.iter().zip(vectors).map(|(Embed { model, text, metadata, .. }, vector)| {
-            let vector = base64(vector.as_ref());
+    pub(super) fn embed(&self, asked: &[(Embed<'_>, &[f32])]) -> Answers {
+        let rows = asked.iter().map(|(Embed { model, text, metadata, .. }, vector)| {
+            let vector = base64(vector);
             let row = to_raw_value(&Row { model, vector, text: text.as_deref(), metadata: *metadata });
             row.map_err(|error| MemoryError::input("the metadata", error.to_string()))
         });
-        let rows = rows.collect::<Result<Vec<_>>>()?;
-        let put = |(it, value): (&Embed<'_>, _)| {
+        let rows: Vec<Result<Box<RawValue>>> = rows.collect();
+        let puts = asked.iter().zip(&rows).map(|((it, _), row)| {
+            let value = row.as_deref().map_err(Clone::clone)?;
             let (namespace, key, ttl_ms) = (beside(&it.namespace), it.key.clone(), it.ttl_ms);
-            vec![Write::Put(Put { namespace, key, value, if_version: None, ttl_ms, causes: Vec::new() })]
-        };
-        Ok(self.write(self.place(), asked.iter().zip(rows.iter().map(AsRef::as_ref)).map(put).collect()))
+            Ok(vec![Write::Put(Put { namespace, key, value, if_version: None, ttl_ms, causes: Vec::new() })])
+        });
+        answered(puts.collect(), |right| self.write(self.place(), right))
     }
 }
 

@@ -67,6 +67,12 @@ pub enum MemoryError {
         /// What it may have.
         limit: usize,
     },
+    /// More than can cross at once.
+    #[error("the answer would have more than {limit} bytes; ask for less at once")]
+    Answer {
+        /// What it may have.
+        limit: usize,
+    },
     /// The configured limit of the disk.
     #[error(
         "the store has {bytes} bytes on the disk of at most {limit}; give up history by a retention, or raise the limit"
@@ -111,7 +117,7 @@ impl HasCode for MemoryError {
             MemoryError::KeyNotFound { .. } => ErrorCode::KeyNotFound,
             MemoryError::NotFound { .. } => ErrorCode::NotFound,
             MemoryError::Conflict { .. } => ErrorCode::Conflict,
-            MemoryError::TooLarge { .. } => ErrorCode::TooLarge,
+            MemoryError::TooLarge { .. } | MemoryError::Answer { .. } => ErrorCode::TooLarge,
             MemoryError::DiskLimit { .. } => ErrorCode::DiskFull,
             MemoryError::Damaged { .. } => ErrorCode::StoreCorrupt,
             MemoryError::File { .. } => ErrorCode::StoreFailed,

@@ -10,7 +10,7 @@ use super::database::{Database, Store};
 use super::filter::{Bound, Filter, Path, Test};
 use super::record::Record;
 use super::{MemoryError, Result, names};
-use crate::kv::Batch;
+use crate::kv::{Batch, Snapshot};
 
 /// Paths that have an index, by namespace.
 #[derive(Default)]
@@ -159,10 +159,10 @@ fn range(base: &[u8], path: &Path, required: &[(&Path, &Test)]) -> Option<(Vec<u
 
 impl Plan {
     /// The keys that may do, in their order, each once.
-    pub fn candidates(&self, store: &Store) -> Result<BTreeSet<String>> {
+    pub fn candidates(&self, store: &Store, snapshot: &Snapshot) -> Result<BTreeSet<String>> {
         let mut keys = BTreeSet::new();
         for (from, to) in self.ranges.iter().filter(|(from, to)| from <= to) {
-            for row in store.indexes.range(from.clone()..=to.clone()) {
+            for row in snapshot.range(&store.indexes, from.clone()..=to.clone()) {
                 let (_, key) = row?;
                 keys.insert(String::from_utf8_lossy(&key).into_owned());
             }

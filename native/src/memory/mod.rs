@@ -69,6 +69,7 @@ pub use line::Place;
 pub use near::VectorOptions;
 pub use read::{At, HistoryRange};
 pub use record::VersionId;
+pub use retention::Retention;
 pub use write::{Outcome, Write};
 
 pub(crate) type Result<T> = std::result::Result<T, MemoryError>;

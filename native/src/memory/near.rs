@@ -236,17 +236,16 @@ impl Database {
         Ok(kept)
     }
 
-    /// Brings the index what a key has.
-    fn note(&self, store: &Store, kept: &mut Kept, document: &[u8], at: Option<At>) -> Result<()> {
-        let Some((_, key)) = names::of_document(document) else { return Ok(()) };
+    /// Brings the index what a key has, and says when that expires.
+    fn note(&self, store: &Store, kept: &mut Kept, document: &[u8], at: Option<At>) -> Result<Option<u64>> {
+        let Some((_, key)) = names::of_document(document) else { return Ok(None) };
         let found = self.find(store, document, at)?;
+        let expires = found.as_ref().and_then(|record| record.head.expires);
         match found.and_then(|record| serde_json::from_str::<Map<String, Value>>(record.json()).ok()) {
-            Some(row) => kept.put(key, row),
-            None => {
-                kept.remove(key);
-                Ok(())
-            }
+            Some(row) => kept.put(key, row)?,
+            None => kept.remove(key),
         }
+        Ok(expires)
     }
 }
 

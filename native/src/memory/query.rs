@@ -230,16 +230,22 @@ impl Database {
         let indexes = self.indexes.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         // An index knows the present only.
         let plan = gather.filter.as_ref().filter(|_| time.is_none()).and_then(|it| indexes.plan(&namespace, it));
+        let published = self.published();
+        // As long as the index is there: who drops it takes its rows later.
+        let snapshot = store.kv.snapshot();
         drop(indexes);
         let (mut scanned, mut go_on) = (0_usize, true);
         if let Some(plan) = plan {
-            for key in plan.candidates(store)? {
+            // A commit may be in the store that readers do not see elsewhere yet.
+            let later = snapshot.range(&store.changes, (published + 1).to_be_bytes().to_vec()..).next();
+            let seen = later.is_none().then_some(published);
+            for key in plan.candidates(store, &snapshot)? {
                 let behind = gather.after_key.as_ref().is_none_or(|after| key > *after);
                 if !go_on || !behind || !key.starts_with(&prefix) {
                     continue;
                 }
                 scanned += 1;
-                if let Some(record) = self.current(store, &names::document(&namespace, &key)?)? {
+                if let Some(record) = self.current_in(store, &snapshot, seen, &names::document(&namespace, &key)?)? {
                     go_on = visit(gather, &key, &record, now());
                 }
             }
@@ -251,7 +257,6 @@ impl Database {
             start = start.max([base.as_slice(), after.as_bytes(), &[0]].concat());
         }
         let end = names::behind(&begin).unwrap_or_default();
-        let snapshot = store.kv.snapshot();
         let seen = time.unwrap_or_else(now).min(now());
         for row in snapshot.range(&store.documents, start..end) {
             let (document, bytes) = row?;

@@ -6,6 +6,7 @@ use super::database::{Database, Store, now};
 use super::record::{Record, VersionId};
 use super::spaces::Counts;
 use super::{MemoryError, Result, names};
+use crate::kv::Snapshot;
 
 /// A moment in a document's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,24 @@ impl Database {
             self.cache.fill(document, mark, record);
         }
         Ok(found)
+    }
+
+    /// As `current`, of a snapshot's moment. Where `seen` is its last stamp, what did not change since needs no look into the
+    /// store.
+    pub(super) fn current_in(
+        &self,
+        store: &Store,
+        snapshot: &Snapshot,
+        seen: Option<u64>,
+        document: &[u8],
+    ) -> Result<Option<Record>> {
+        if let Some(seen) = seen
+            && let Some(record) = self.current(store, document)?.filter(|it| it.head.id.stamp <= seen)
+        {
+            return Ok(Some(record));
+        }
+        let found = snapshot.get(&store.documents, document)?;
+        found.map(|bytes| Record::read(bytes).map_err(|_| damaged(document))).transpose()
     }
 
     /// As `current`, for who replaces it: nobody reads it again.
@@ -141,15 +160,34 @@ impl Database {
         found.map(|it| it.json().to_owned()).ok_or_else(|| not_found(namespace, key))
     }
 
-    /// Many at once, as one JSON text: for each `[value]`, or `0` where there is none.
+    /// As `find` of now, without what was published after `seen`.
+    fn find_seen(&self, store: &Store, document: &[u8], seen: u64) -> Result<Option<Record>> {
+        let found = match self.current(store, document)? {
+            Some(newest) if newest.head.id.stamp > seen => match self.older(store, document, &newest, seen)? {
+                // A retention gave up what was before, meanwhile.
+                None if newest.head.previous.is_some() => Some(newest),
+                found => found,
+            },
+            found => found,
+        };
+        Ok(found.filter(|it| it.head.alive(now())))
+    }
+
+    /// Many at once and of one moment, as one JSON text: for each `[value]`, or `0` where there is none.
     pub fn get_many<'k>(&self, keys: impl Iterator<Item = (&'k str, &'k str)>, at: Option<At>) -> Result<String> {
         let store = self.store()?;
+        let seen = self.published();
         let mut text = String::from("[");
         for (namespace, key) in keys {
             if text.len() > 1 {
                 text.push(',');
             }
-            match self.find(&store, &names::document(namespace, key)?, at)? {
+            let document = names::document(namespace, key)?;
+            let found = match at {
+                None => self.find_seen(&store, &document, seen)?,
+                at => self.find(&store, &document, at)?,
+            };
+            match found {
                 Some(record) => {
                     text.push('[');
                     text.push_str(record.json());
@@ -157,6 +195,7 @@ impl Database {
                 }
                 None => text.push('0'),
             }
+            whole(&text)?;
         }
         text.push(']');
         Ok(text)
@@ -235,6 +274,14 @@ impl Database {
         let spaces = self.spaces.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         spaces.get(namespace).copied().unwrap_or_default()
     }
+}
+
+/// No text of JavaScript's is longer.
+const ANSWER_MAX: usize = (512 << 20) - 32;
+
+/// Fails for an answer that cannot cross.
+pub(super) fn whole(answer: &str) -> Result<()> {
+    if answer.len() > ANSWER_MAX { Err(MemoryError::Answer { limit: ANSWER_MAX }) } else { Ok(()) }
 }
 
 fn stored(store: &Store, document: &[u8]) -> Result<Option<Record>> {

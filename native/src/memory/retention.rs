@@ -46,32 +46,42 @@ struct Doomed {
     bytes: usize,
 }
 
-impl Database {
-    /// Sets what is kept of a namespace's history; without any limit: all. It is given up by `compact`.
-    pub fn retain(&self, namespace: &str, retention: Retention) -> Result<()> {
-        names::all(namespace)?;
-        if retention.versions == Some(0) || retention.age_ms.is_some_and(|age| !(age.is_finite() && age >= 0.0)) {
+impl Retention {
+    pub(super) fn check(&self) -> Result<()> {
+        if self.versions == Some(0) || self.age_ms.is_some_and(|age| !(age.is_finite() && age >= 0.0)) {
             return Err(MemoryError::input("retention", "keep 1 version at least, and no negative age"));
         }
+        Ok(())
+    }
+}
+
+impl Database {
+    /// Sets what is kept of a namespace's history, over what is kept of all; without any limit: all. The rest is given up by
+    /// `compact`.
+    pub fn retain(&self, namespace: &str, retention: Retention) -> Result<()> {
+        names::all(namespace)?;
+        retention.check()?;
         let store = self.store()?;
         let mut retentions = self.retentions.write().unwrap_or_else(PoisonError::into_inner);
         let mut batch = store.kv.batch();
-        if retention == Retention::default() {
-            batch.remove(&store.meta, definition(namespace));
-            retentions.remove(namespace);
-        } else {
-            batch.put(&store.meta, definition(namespace), serde_json::to_vec(&retention).unwrap_or_default());
-            retentions.insert(namespace.into(), retention);
-        }
-        Ok(batch.commit()?)
+        batch.put(&store.meta, definition(namespace), serde_json::to_vec(&retention).unwrap_or_default());
+        batch.commit()?;
+        retentions.insert(namespace.into(), retention);
+        Ok(())
     }
 
     /// Gives up what no retention keeps, and gives its room on the disk back. Returns the number of versions.
     pub fn compact(&self) -> Result<u64> {
-        let retentions = self.retentions.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let own = self.retentions.read().unwrap_or_else(PoisonError::into_inner).clone();
+        // Of those without keys history may be left.
+        let namespaces: Vec<String> =
+            self.spaces.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
         let mut given_up = 0;
-        for (namespace, retention) in retentions {
-            given_up += self.give_up(&namespace, retention)?;
+        for namespace in namespaces {
+            let retention = own.get(&namespace).copied().unwrap_or(self.options.retention);
+            if retention != Retention::default() {
+                given_up += self.give_up(&namespace, retention)?;
+            }
         }
         self.trim_changes()?;
         let store = self.store()?;

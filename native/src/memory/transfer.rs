@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::database::{Database, Options, Store, now};
@@ -36,11 +37,14 @@ struct Line<'a> {
     version: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     time: Option<f64>,
+    /// In milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<f64>,
 }
 
 /// So many rows are copied in one commit.
 const CHUNK: usize = 2_000;
-/// Of a commit of a copy.
+/// So many bytes, or one row more.
 const CHUNK_BYTES: usize = 8 << 20;
 
 fn failed(path: &Path) -> impl Fn(std::io::Error) -> MemoryError {
@@ -106,15 +110,17 @@ impl Database {
         let failed = failed(source);
         let lines = BufReader::new(std::fs::File::open(source).map_err(&failed)?).lines();
         let mut copied = Copied::default();
-        let mut requests: Vec<String> = Vec::new();
+        let (mut requests, mut bytes) = (Vec::<String>::new(), 0);
         for (number, line) in lines.enumerate() {
             let line = line.map_err(&failed)?;
             if line.trim().is_empty() {
                 continue;
             }
-            parse(&line).map_err(|problem| MemoryError::input(format!("line {}", number + 1), problem))?;
+            readable(&line).map_err(|problem| MemoryError::input(format!("line {}", number + 1), problem))?;
+            bytes += line.len();
             requests.push(line);
-            if requests.len() >= CHUNK {
+            if requests.len() >= CHUNK || bytes >= CHUNK_BYTES {
+                bytes = 0;
                 self.import_lines(&std::mem::take(&mut requests), &mut copied)?;
             }
         }
@@ -132,6 +138,16 @@ impl Database {
     }
 }
 
+/// Whether a line can be written, and its value be asked for.
+fn readable(line: &str) -> std::result::Result<(), String> {
+    match parse(line)? {
+        Write::Put(put) => {
+            serde_json::from_str::<Value>(put.value.get()).map(drop).map_err(|error| format!("its value: {error}"))
+        }
+        Write::Delete(_) => Ok(()),
+    }
+}
+
 fn parse(line: &str) -> std::result::Result<Write<'_>, String> {
     let line: Line<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
     match (line.value, line.deleted) {
@@ -140,7 +156,8 @@ fn parse(line: &str) -> std::result::Result<Write<'_>, String> {
             key: line.key,
             value,
             if_version: None,
-            ttl_ms: None,
+            // What expired already does so at once.
+            ttl_ms: line.expires.map(|expires| (expires - ms(now())).max(0.001)),
             causes: Vec::new(),
         })),
         (None, true) => {
@@ -159,6 +176,7 @@ fn write_line(out: &mut impl std::io::Write, document: &[u8], record: &Record) -
         deleted: record.head.deleted,
         version: Some(record.head.id.to_string()),
         time: Some(ms(record.head.id.stamp)),
+        expires: record.head.expires.map(ms),
     };
     serde_json::to_writer(&mut *out, &line)?;
     out.write_all(b"\n")

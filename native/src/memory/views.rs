@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use serde_json::{Value, json};
 
 use super::changes::Followed;
-use super::database::{Database, Store, damaged, now};
+use super::database::{Database, Store, damaged};
 use super::query::{Gather, Query, told};
 use super::{MemoryError, Result, names};
 
@@ -26,8 +26,8 @@ impl View {
     }
 }
 
-/// A document that passed: version and time, when it expires, value.
-type Passed = ((String, f64), Option<u64>, Value);
+/// A document that passed: version and time, value.
+type Passed = ((String, f64), Value);
 
 fn definition(name: &str) -> Vec<u8> {
     [b"v", name.as_bytes()].concat()
@@ -96,26 +96,31 @@ impl Database {
             self.look(&store, &filter, passed, document)
         })?;
         let mut gather = filter;
-        let now = now();
-        for (key, (record, expires, value)) in &view.passed.kept {
-            let alive = expires.is_none_or(|expires| expires > now);
-            if alive && !gather.push(key, record.clone(), value.clone()) {
+        for (key, (record, value)) in &view.passed.kept {
+            if !gather.push(key, record.clone(), value.clone()) {
                 break;
             }
         }
         gather.finish(json!({ "view": name, "scanned": looked }))
     }
 
-    fn look(&self, store: &Store, filter: &Gather, all: &mut BTreeMap<String, Passed>, document: &[u8]) -> Result<()> {
-        let Some((_, key)) = names::of_document(document) else { return Ok(()) };
+    /// Says when what passed expires.
+    fn look(
+        &self,
+        store: &Store,
+        filter: &Gather,
+        all: &mut BTreeMap<String, Passed>,
+        document: &[u8],
+    ) -> Result<Option<u64>> {
+        let Some((_, key)) = names::of_document(document) else { return Ok(None) };
         let found = self.find(store, document, None)?;
-        let passed =
-            found.and_then(|it| Some((told(&it), it.head.expires, serde_json::from_str::<Value>(it.json()).ok()?)));
-        match passed.filter(|(_, _, value)| filter.holds(value)) {
+        let expires = found.as_ref().and_then(|it| it.head.expires);
+        let passed = found.and_then(|it| Some((told(&it), serde_json::from_str::<Value>(it.json()).ok()?)));
+        match passed.filter(|(_, value)| filter.holds(value)) {
             Some(row) => all.insert(key.into(), row),
             None => all.remove(key),
         };
-        Ok(())
+        Ok(expires)
     }
 }
 

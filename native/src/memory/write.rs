@@ -158,7 +158,27 @@ struct Waiting {
     led: bool,
 }
 
-type Answers = Vec<Result<Vec<Outcome>>>;
+pub(super) type Answers = Vec<Result<Vec<Outcome>>>;
+
+/// Answers for all in their order: of what is wrong already why, of the others what the work makes of them.
+pub(super) fn answered<T>(all: Vec<Result<T>>, work: impl FnOnce(Vec<T>) -> Answers) -> Answers {
+    let (mut wrong, mut right) = (Vec::with_capacity(all.len()), Vec::with_capacity(all.len()));
+    for one in all {
+        match one {
+            Ok(one) => {
+                right.push(one);
+                wrong.push(None);
+            }
+            Err(error) => wrong.push(Some(error)),
+        }
+    }
+    let mut answers = work(right).into_iter();
+    let answer = |wrong: Option<MemoryError>| match wrong {
+        Some(error) => Err(error),
+        None => answers.next().unwrap_or(Err(MemoryError::Closed)),
+    };
+    wrong.into_iter().map(answer).collect()
+}
 
 struct Ticket {
     requests: Mutex<Vec<Vec<Operation>>>,
@@ -305,24 +325,8 @@ impl Database {
 
     /// Does requests, each atomic, in their order; what fails in one does not concern the others.
     pub fn write(&self, place: Place, requests: Vec<Vec<Write<'_>>>) -> Vec<Result<Vec<Outcome>>> {
-        let checked: Vec<Result<Vec<Operation>>> =
-            requests.into_iter().map(|request| request.into_iter().map(Operation::of).collect()).collect();
-        let (mut wrong, mut right) = (Vec::new(), Vec::new());
-        for request in checked {
-            match request {
-                Ok(operations) => {
-                    right.push(operations);
-                    wrong.push(None);
-                }
-                Err(error) => wrong.push(Some(error)),
-            }
-        }
-        let mut answers = self.operate(place, right).into_iter();
-        let answer = |wrong: Option<MemoryError>| match wrong {
-            Some(error) => Err(error),
-            None => answers.next().unwrap_or(Err(MemoryError::Closed)),
-        };
-        wrong.into_iter().map(answer).collect()
+        let checked = requests.into_iter().map(|request| request.into_iter().map(Operation::of).collect()).collect();
+        answered(checked, |right| self.operate(place, right))
     }
 
     /// One atomic request.

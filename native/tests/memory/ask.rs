@@ -253,6 +253,23 @@ fn a_watcher_hears_every_put_resumes_and_is_told_what_it_missed() {
 }
 
 #[test]
+fn a_watcher_takes_a_few_of_what_is_large() {
+    let folder = Folder::new("watch-large");
+    let database = open(&folder);
+    let (watcher, _) = watch(&database, json!({}));
+    for number in 0..20 {
+        put(&database, &format!("k{number:02}"), json!("x".repeat(1 << 20)));
+    }
+    let (mut all, mut more) = (Vec::new(), true);
+    while more {
+        let (some, left) = database.take(&watcher, 500).unwrap();
+        assert!((1..=8).contains(&some.len()), "{}", some.len());
+        (all, more) = ([all, some].concat(), left);
+    }
+    assert_eq!(all.len(), 20);
+}
+
+#[test]
 fn near_names_are_suggested_in_small_and_large_namespaces() {
     let folder = Folder::new("suggest");
     let database = Database::open(&folder.0, Options::default()).unwrap();
@@ -324,4 +341,30 @@ fn copies_are_whole_and_open_by_themselves() {
     std::fs::write(&lines, "{\"namespace\":\"n\",\"key\":\"x\"}\n").unwrap();
     assert_eq!(code(ask(&other, json!({"import": path}))), ErrorCode::InvalidInput);
     assert_eq!(code(ask(&other, json!({"import": "/no/such/file"}))), ErrorCode::StoreFailed);
+    let deep = [vec!["["; 300], vec!["]"; 300]].concat().concat();
+    std::fs::write(&lines, format!("{{\"namespace\":\"n\",\"key\":\"deep\",\"value\":{deep}}}\n")).unwrap();
+    assert_eq!(code(ask(&other, json!({"import": path}))), ErrorCode::InvalidInput, "no question would find it");
+}
+
+#[test]
+fn what_expires_does_so_in_an_import_too() {
+    let (folder, imported) = (Folder::new("expiring"), Folder::new("expiring-imported"));
+    let database = open(&folder);
+    let put = |key: &str, ms: f64| json!({"put": {"namespace": "n", "key": key, "value": 1, "ttlMs": ms}});
+    write(&database, json!([put("brief", 50.0), put("long", 3_600_000.0)])).unwrap();
+    let lines = folder.0.join("export.ndjson");
+    let path = lines.to_str().unwrap();
+    let history = |database, key| asked(database, json!({"history": {"namespace": "n", "key": key}}))[0].clone();
+    let ends = history(&database, "long")["expires"].as_f64().unwrap();
+    asked(&database, json!({"export": {"path": path, "history": true}}));
+    while get(&database, "brief").is_some() {
+        std::thread::yield_now();
+    }
+    let other = open(&imported);
+    asked(&other, json!({"import": path}));
+    assert!((history(&other, "long")["expires"].as_f64().unwrap() - ends).abs() < 1.0);
+    while get(&other, "brief").is_some() {
+        assert!(history(&other, "brief")["expires"].is_number(), "it would stay");
+    }
+    assert_eq!(keys(&other), ["long"]);
 }

@@ -1,5 +1,6 @@
 //! Documents, their past, compare-and-set, time to live, retention.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use millrace::error::ErrorCode;
@@ -93,6 +94,62 @@ fn a_batch_happens_whole_or_not_at_all() {
     let outcomes: serde_json::Value = serde_json::from_str(&outcomes).unwrap();
     assert_eq!((failures.len(), failures[0].0, &outcomes[1]), (1, 1, &json!(null)));
     assert_eq!((get(&database, "d"), get(&database, "e")), (Some(json!(2)), Some(json!(null))));
+}
+
+#[test]
+fn a_write_that_cannot_be_read_concerns_no_other() {
+    let folder = Folder::new("wrong");
+    let database = open(&folder);
+    let put = |key: &str, more: &str| format!(r#"[{{"put":{{"namespace":"n","key":{key},"value":1{more}}}}}]"#);
+    let requests = [
+        put(r#""a""#, ""),
+        put(r#""b""#, r#","ttlMs":"100""#),
+        put(r#""\ud800""#, ""),
+        put(r#""c""#, r#","causes":"x""#),
+        put(r#""d""#, ""),
+    ];
+    let all = format!("[{}]", requests.join(","));
+    let (outcomes, failures) = database.write_text(database.place(), &all).unwrap();
+    let outcomes: Vec<serde_json::Value> = serde_json::from_str(&outcomes).unwrap();
+    assert_eq!(outcomes.iter().map(serde_json::Value::is_array).collect::<Vec<_>>(), [true, false, false, false, true]);
+    let told: Vec<_> = failures.iter().map(|(place, error)| (*place, error.to_string())).collect();
+    assert_eq!(told[0], (1, "[0].put.ttlMs: invalid type: string \"100\", expected a number".into()));
+    assert_eq!(told[1].0, 2);
+    assert_eq!(told[2], (3, "[0].put.causes: invalid type: string \"x\", expected a list".into()));
+    assert_eq!(keys(&database), ["a", "d"]);
+}
+
+#[test]
+fn who_reads_many_sees_a_batch_whole_or_not_at_all() {
+    let folder = Folder::new("moment");
+    let database = Database::open(&folder.0, Options::default()).unwrap();
+    let names: Vec<String> = (0..20).map(|number| format!("k{number}")).collect();
+    let set = |number: u32| {
+        let put = |key: &String| json!({"put": {"namespace": "n", "key": key, "value": {"on": true, "at": number}}});
+        write(&database, names.iter().map(put).collect()).unwrap();
+    };
+    set(0);
+    asked(&database, json!({"createIndex": {"namespace": "n", "path": "on"}}));
+    let done = AtomicBool::new(false);
+    let all_same = |mut numbers: Vec<serde_json::Value>| {
+        assert_eq!(numbers.len(), names.len());
+        numbers.dedup();
+        assert_eq!(numbers.len(), 1, "half of a batch was seen");
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            (1..300).for_each(&set);
+            done.store(true, Ordering::Relaxed);
+        });
+        while !done.load(Ordering::Relaxed) {
+            let found = database.get_many(names.iter().map(|key| ("n", key.as_str())), None).unwrap();
+            let found: Vec<[serde_json::Value; 1]> = serde_json::from_str(&found).unwrap();
+            all_same(found.into_iter().map(|[value]| value["at"].clone()).collect());
+            let answer = asked(&database, json!({"query": {"namespace": "n", "filter": {"on": true}}}));
+            assert_eq!(answer["plan"]["index"], "on");
+            all_same(answer["rows"].as_array().unwrap().iter().map(|row| row["value"]["at"].clone()).collect());
+        }
+    });
 }
 
 #[test]
@@ -230,6 +287,33 @@ fn retention_gives_up_the_old_and_keeps_what_is_asked_for() {
     let database = open(&folder);
     put(&database, "a", json!(10));
     assert_eq!(asked(&database, json!({"compact": null})), 1, "the retention is kept, too");
+}
+
+#[test]
+fn what_is_kept_of_all_is_for_those_who_have_nothing_of_their_own() {
+    let folder = Folder::new("retention-all");
+    let mut options = sync();
+    options.retention.versions = Some(1);
+    for number in 1..=2 {
+        let database = Database::open(&folder.0, options.clone()).unwrap();
+        for namespace in ["all", "two", "every"] {
+            for value in 0..3 {
+                write(&database, json!([{"put": {"namespace": namespace, "key": "a", "value": value}}])).unwrap();
+            }
+        }
+        asked(&database, json!({"retain": {"namespace": "two", "retention": {"versions": 2}}}));
+        if number == 1 {
+            asked(&database, json!({"retain": {"namespace": "every", "retention": {}}}));
+        }
+        asked(&database, json!({"compact": null}));
+        let versions = |namespace| {
+            asked(&database, json!({"history": {"namespace": namespace, "key": "a"}})).as_array().unwrap().len()
+        };
+        assert_eq!(["all", "two", "every"].map(versions), [1, 2, number * 3]);
+        database.close().unwrap();
+    }
+    options.retention.versions = Some(0);
+    assert_eq!(code(Database::open(&folder.0, options)), ErrorCode::InvalidInput);
 }
 
 #[test]

@@ -194,7 +194,33 @@ fn vectors_are_kept_each_by_itself_as_documents_that_say_what_they_are() {
     assert!(history[0]["expires"].is_number(), "{history}");
     let alone = json!([about("a", json!({}))]).to_string();
     assert_eq!(database.embed_text(&alone, &[EAST, EAST]).unwrap_err().code(), ErrorCode::InvalidInput);
-    assert_eq!(database.embed_text("[{}]", &[EAST]).unwrap_err().code(), ErrorCode::InvalidInput);
+    assert_eq!(database.embed_text("{}", &[EAST]).unwrap_err().code(), ErrorCode::InvalidInput);
+    // What cannot be read at all concerns no other.
+    let all = format!("[{},{{}},{}]", about("d", json!({})), about("e", json!({"ttlMs": "1"})));
+    let (outcomes, failures) = database.embed_text(&all, &[EAST, EAST, EAST]).unwrap();
+    let kept: Vec<Value> = serde_json::from_str(&outcomes).unwrap();
+    assert_eq!(kept.iter().map(Value::is_array).collect::<Vec<_>>(), [true, false, false]);
+    assert!(failures[1].1.to_string().starts_with("ttlMs: "), "{}", failures[1].1);
+}
+
+#[test]
+fn what_expired_is_not_found_any_more() {
+    let folder = Folder::new("near-ttl");
+    let database = open(&folder);
+    asked(&database, json!({"createView": {"name": "all", "query": {"namespace": "n#vectors"}}}));
+    let passed = |database| asked(database, json!({"view": "all"}))["rows"].as_array().unwrap().len();
+    keep(&database, "stays", NORTH, json!(null));
+    embed(&database, json!({"namespace": "n", "key": "goes", "model": "m", "ttlMs": 50}), EAST).unwrap();
+    keep(&database, "again", WEST, json!(null));
+    embed(&database, json!({"namespace": "n", "key": "again", "model": "m", "ttlMs": 50}), WEST).unwrap();
+    keep(&database, "again", WEST, json!(null));
+    assert_eq!(found(&database, EAST, json!({})), ["goes", "stays", "again"]);
+    assert_eq!(passed(&database), 3);
+    while database.contains("n#vectors", "goes").unwrap() {
+        std::thread::yield_now();
+    }
+    assert_eq!(found(&database, EAST, json!({})), ["stays", "again"], "the sweep comes later");
+    assert_eq!(passed(&database), 2);
 }
 
 #[test]

@@ -116,6 +116,21 @@ fn words_follow_what_is_written_and_survive_a_restart() {
 }
 
 #[test]
+fn words_of_what_expired_are_not_found_any_more() {
+    let folder = Folder::new("rag-ttl");
+    let database = filled(&folder);
+    let put = json!({"namespace": "d", "key": "brief", "value": {"source": "c.md", "text": "brief"}, "ttlMs": 50});
+    write(&database, json!([{ "put": put }])).unwrap();
+    // Only one is wanted: what is gone must not take its place.
+    let ranked = |database: &Arc<Database>| asked(database, question(json!({"text": "brief grade", "topK": 1})));
+    assert_eq!(ranked(&database)[0]["key"], "brief");
+    while database.contains("d", "brief").unwrap() {
+        std::thread::yield_now();
+    }
+    assert_eq!(ranked(&database)[0]["key"], "oil", "the sweep comes later");
+}
+
+#[test]
 fn questions_that_cannot_be_answered_are_refused() {
     let folder = Folder::new("rag-refused");
     let database = filled(&folder);

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace::memory::{At, Database, VersionId};
+use millrace::memory::{At, Database, MemoryError, VersionId};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -92,7 +92,11 @@ fn killed(folder: &Folder, model: &mut Model, random: &mut Random, step: usize) 
     child.wait().unwrap();
     let database = open(folder);
     let newest = |key: &str| {
-        let history = asked(&database, json!({"history": {"namespace": "n", "key": key, "limit": 1}}));
+        let history = match ask(&database, json!({"history": {"namespace": "n", "key": key, "limit": 1}})) {
+            // It never was there.
+            Err(MemoryError::KeyNotFound { .. }) => json!([]),
+            history => history.unwrap(),
+        };
         let id = |name: &str| history[0][name].as_str().map(str::to_owned);
         [id("version"), id("previous")]
     };

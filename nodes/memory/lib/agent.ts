@@ -1,6 +1,7 @@
 /** What an agent remembers: episodes, facts and procedures, recalled by meaning, importance, age and use. */
 import { randomBytes } from 'node:crypto'
 import { EngineError, quote } from '../../shared/errors'
+import { Turns } from '../../shared/turns'
 import type { Database, Operation } from './database'
 import { BuiltInEmbedder } from './embedder'
 import { beside, type Embedder, type SearchOptions } from './embeddings'
@@ -101,6 +102,9 @@ const CANDIDATES = 200
 
 type Kept = Omit<Memory, 'id' | 'uses'>
 
+/** Who counts uses, in each store: one after the other, or some would not count. */
+const counting = new WeakMap<Database, Turns>()
+
 /**
  * ```ts
  * const agent = new memory.AgentMemory(db, 'mill-assistant')
@@ -145,6 +149,7 @@ export class AgentMemory {
 
   /** Recalls as much as fits into so many tokens, as a text of lines. */
   async context(query: string, budget: number, options: RecallOptions = {}): Promise<{ text: string; ids: string[] }> {
+    checkWhole('budget', budget)
     const counter = await BuiltInEmbedder.open()
     const chosen: Recalled[] = []
     let left = budget
@@ -179,9 +184,11 @@ export class AgentMemory {
     const all = new Map((await this.all()).map((memory) => [memory.id, memory]))
     const merged: Consolidation['merged'] = []
     const best = [...all.values()].sort((a, b) => b.importance - a.importance || b.time - a.time)
-    for (const { id, kind, text } of best) {
+    for (const { id, kind } of best) {
       if (!all.has(id)) continue
-      const near = await this.search(text, { topK: CANDIDATES, threshold: duplicate, filter: { kind } })
+      const { vector, model } = await this.db.embedding(this.namespace, id)
+      const alike: SearchOptions = { topK: CANDIDATES, threshold: duplicate, filter: { kind }, model }
+      const near = await this.db.search(this.namespace, vector, alike)
       for (const { key } of near) {
         if (key !== id && all.delete(key)) merged.push({ kept: id, gone: key })
       }
@@ -218,6 +225,7 @@ export class AgentMemory {
 
   private async keep(kind: Kind, text: string, options: RememberOptions): Promise<string> {
     const { importance = IMPORTANCE[kind], tags = [], data } = options
+    checkTags(tags)
     if (!(importance >= 0 && importance <= 1)) {
       throw new EngineError('INVALID_OPTION', `importance is ${quote(importance)}; it must be from 0 to 1`)
     }
@@ -241,22 +249,23 @@ export class AgentMemory {
     return this.options.embedder ? { embedder: this.options.embedder } : {}
   }
 
-  private search(query: string, options: SearchOptions) {
-    return this.db.search(this.namespace, query, { ...options, ...this.by })
-  }
-
   private async rank(query: string, options: RecallOptions): Promise<Recalled[]> {
     const { limit = 10, kinds, since, tags = [] } = options
+    checkWhole('limit', limit)
+    checkTags(tags)
+    if (kinds) checkKinds(kinds)
+    const weights = { ...WEIGHTS, ...this.options.weights, ...options.weights }
+    checkWeights(weights)
     const conditions = [
       ...(kinds ? [{ kind: { in: kinds } }] : []),
       ...(since !== undefined ? [{ time: { gte: milliseconds('since', since) } }] : []),
       ...tags.map((tag) => ({ tags: { contains: tag } })),
     ]
     const topK = Math.max(CANDIDATES, limit * 4)
-    const hits = await this.search(query, { topK, words: WORDS, filter: { and: conditions } })
+    const asked: SearchOptions = { topK, words: WORDS, filter: { and: conditions }, ...this.by }
+    const hits = await this.db.search(this.namespace, query, asked)
     const ids = hits.map(({ key }) => key)
     const [memories, uses] = await Promise.all([this.db.getMany<Kept>(this.namespace, ids), this.usesOf(ids)])
-    const weights = { ...WEIGHTS, ...this.options.weights, ...options.weights }
     const found = hits.flatMap(({ key, near = 0, words = 0 }, place) => {
       const kept = memories[place]
       if (!kept) return []
@@ -279,10 +288,16 @@ export class AgentMemory {
   }
 
   private async use(memories: Memory[]): Promise<void> {
-    await this.db.putMany(
-      this.usage,
-      memories.map(({ id, uses }) => [id, uses + 1] as const),
-    )
+    const ids = memories.map(({ id }) => id)
+    const turns = counting.get(this.db) ?? new Turns()
+    counting.set(this.db, turns)
+    await turns.take(async () => {
+      const uses = await this.usesOf(ids)
+      await this.db.putMany(
+        this.usage,
+        ids.map((id, place) => [id, (uses[place] as number) + 1] as const),
+      )
+    })
   }
 
   private async all(): Promise<Memory[]> {
@@ -319,4 +334,28 @@ function limitsOf(options: ConsolidateOptions): Required<ConsolidateOptions> {
     limits[name] = value
   }
   return limits
+}
+
+function checkWhole(name: string, value: number): void {
+  if (Number.isInteger(value) && value >= 0) return
+  throw new EngineError('INVALID_OPTION', `${name} is ${quote(value)}; it must be a whole number from 0`)
+}
+
+function checkTags(tags: string[]): void {
+  if (Array.isArray(tags) && tags.every((tag) => typeof tag === 'string')) return
+  throw new EngineError('INVALID_OPTION', `tags is ${quote(tags)}; it must be a list of texts`)
+}
+
+function checkKinds(kinds: Kind[]): void {
+  const all = Object.keys(IMPORTANCE)
+  if (Array.isArray(kinds) && kinds.every((kind) => all.includes(kind))) return
+  throw new EngineError('INVALID_OPTION', `kinds is ${quote(kinds)}; it must be a list of ${all.join(', ')}`)
+}
+
+function checkWeights(weights: Weights): void {
+  for (const [name, value] of Object.entries(weights)) {
+    if (Object.hasOwn(WEIGHTS, name) && Number.isFinite(value)) continue
+    const all = Object.keys(WEIGHTS).join(', ')
+    throw new EngineError('INVALID_OPTION', `weights.${name} is ${quote(value)}; give numbers for ${all}`)
+  }
 }

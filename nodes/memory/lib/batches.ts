@@ -111,7 +111,16 @@ export class Reads extends Batches<Found> {
   }
 
   protected override async cross(batch: Waiting<Found>[]): Promise<void> {
-    const answer = await this.database.get(batch.map(({ text }) => text).join('\0'))
+    let answer: string
+    try {
+      answer = await this.database.get(batch.map(({ text }) => text).join('\0'))
+    } catch (error) {
+      // What is too much for one answer is not, in several.
+      if (batch.length === 1 || toEngineError(error).code !== 'TOO_LARGE') throw error
+      const half = batch.length >> 1
+      for (const part of [batch.slice(0, half), batch.slice(half)]) await this.send(part)
+      return
+    }
     const found = JSON.parse(answer) as Found[]
     for (const [place, { resolve }] of batch.entries()) resolve(found[place] ?? 0)
   }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { MemoryDatabase } from '#native'
 import { EngineError, quote, toEngineError } from '../../shared/errors'
-import { checked, toJson } from '../../shared/json'
+import { checked, mayHaveHalves, refuseHalves, toJson } from '../../shared/json'
 import { native } from '../../shared/native'
 import { type Outcome, Reads, Writes } from './batches'
 import {
@@ -40,6 +40,8 @@ export interface Config {
   changesKept?: number
   /** Cut a damaged journal where the damage begins. */
   repair?: boolean
+  /** What is kept of the history of namespaces that have no retention of their own; `compact` gives up the rest. */
+  retention?: Retention
   /** How the indexes of vectors are kept in memory; those in the store are whole. */
   vectors?: {
     /** `f32` by default, `f16` in half the memory, `i8` in a fourth and with scores that are rounded. */
@@ -233,14 +235,14 @@ export class Database implements AsyncDisposable {
 
   /** Resolves after the commit. */
   async put(namespace: string, key: string, value: unknown, options: PutOptions = {}): Promise<Version> {
-    const asked = operation({ ...options, namespace, key, value: defined(value) })
-    const [outcome] = await this.writes.add(JSON.stringify([asked]))
+    checkOptions(options, PUT_OPTIONS)
+    const [outcome] = await this.writes.add(textOf([{ ...options, namespace, key, value: defined(value) }]))
     return version(outcome) as Version
   }
 
   /** Operations that happen together or not at all; a batch names a key once. An operation without a value deletes. */
   async putBatch(operations: readonly Operation[]): Promise<Written[]> {
-    const outcomes = await this.writes.add(JSON.stringify(operations.map(operation)))
+    const outcomes = await this.writes.add(textOf(operations))
     return outcomes.map(version)
   }
 
@@ -295,7 +297,8 @@ export class Database implements AsyncDisposable {
 
   /** Null where there was nothing to delete. History stays. */
   async delete(namespace: string, key: string, options: Omit<PutOptions, 'ttlMs'> = {}): Promise<Written> {
-    const [outcome] = await this.writes.add(JSON.stringify([operation({ ...options, namespace, key })]))
+    checkOptions(options, DELETE_OPTIONS)
+    const [outcome] = await this.writes.add(textOf([{ ...options, namespace, key }]))
     return version(outcome as Outcome)
   }
 
@@ -415,6 +418,7 @@ export class Database implements AsyncDisposable {
     return watch
   }
 
+  /** What is kept of a namespace's history, over what is kept of all; `{}` keeps all. */
   retain(namespace: string, retention: Retention): Promise<void> {
     return this.ask('retain', { namespace, retention })
   }
@@ -511,14 +515,32 @@ function names(namespace: string, key: string): string {
 }
 
 function checkName(what: string, name: string, limit: number): void {
-  if (typeof name === 'string' && name !== '' && !name.includes('\0')) {
+  if (typeof name === 'string' && name !== '' && !name.includes('\0') && name.isWellFormed()) {
     // No character has more than three bytes a unit.
     if (name.length * 3 <= limit || Buffer.byteLength(name) <= limit) return
   }
   throw new EngineError(
     'INVALID_INPUT',
-    `the ${what} ${quote(name)} cannot be one; give a text of 1 to ${limit} bytes without a zero character`,
+    `the ${what} ${quote(name)} cannot be one; give a text of 1 to ${limit} bytes without a zero or half a character`,
   )
+}
+
+/** Operations as the engine reads them. */
+function textOf(operations: readonly Operation[]): string {
+  const text = JSON.stringify(operations.map(operation))
+  if (mayHaveHalves(text)) for (const { value } of operations) refuseHalves(value)
+  return text
+}
+
+const DELETE_OPTIONS = ['ifVersion', 'causes']
+const PUT_OPTIONS = [...DELETE_OPTIONS, 'ttlMs']
+
+/** A condition that was mistyped would be none. */
+function checkOptions(options: object, known: string[]): void {
+  for (const name of Object.keys(options)) {
+    if (known.includes(name)) continue
+    throw new EngineError('INVALID_OPTION', `${name}: unknown option, expected one of ${known.join(', ')}`)
+  }
 }
 
 /** An operation as the engine reads it. */

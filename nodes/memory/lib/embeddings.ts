@@ -1,6 +1,6 @@
 /** Vectors of documents. Each is a document itself, in a namespace beside its document's. */
 import { EngineError, quote } from '../../shared/errors'
-import { toJson } from '../../shared/json'
+import { mayHaveHalves, refuseHalves, toJson } from '../../shared/json'
 import type { Operation, Version, Written } from './database'
 import { BuiltInEmbedder } from './embedder'
 import { milliseconds } from './moments'
@@ -118,12 +118,14 @@ export class Embeddings {
   ): Promise<Version> {
     const kind = { dimensions: vector.length, model }
     await this.agree(namespace, kind)
-    const about = toJson({
+    const asked = {
       ...{ namespace, key, model },
       ...(text !== undefined && { text }),
       ...(metadata !== undefined && { metadata }),
       ...(ttlMs !== undefined && { ttlMs }),
-    })
+    }
+    const about = toJson(asked, 'vector')
+    if (mayHaveHalves(about)) refuseHalves({ text, metadata }, 'vector')
     try {
       return await this.db.keep(about, vector)
     } catch (error) {

@@ -157,15 +157,16 @@ impl Database {
         Ok(index)
     }
 
-    /// Brings the index what a key has now.
-    fn note_words(&self, store: &Store, kept: &mut Kept, document: &[u8]) -> Result<()> {
-        let Some((_, key)) = names::of_document(document) else { return Ok(()) };
+    /// Brings the index what a key has now, and says when that expires.
+    fn note_words(&self, store: &Store, kept: &mut Kept, document: &[u8]) -> Result<Option<u64>> {
+        let Some((_, key)) = names::of_document(document) else { return Ok(None) };
         let found = self.find(store, document, None)?;
+        let expires = found.as_ref().and_then(|record| record.head.expires);
         match found.and_then(|record| serde_json::from_str::<Value>(record.json()).ok()) {
             Some(value) => kept.put(key, &value),
             None => kept.remove(key),
         }
-        Ok(())
+        Ok(expires)
     }
 }
 
