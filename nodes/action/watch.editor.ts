@@ -56,8 +56,10 @@ function draw(container: JQuery, row: Row): void {
   const alertType = choices('alertType', alertTypes, row.alertType ?? 'Custom')
   const more = $('<details>').append(
     $('<summary>').text(label('label.ruleMore')),
-    line(short('hysteresis', row), short('minDurationMs', row)),
-    line(short('cooldownMs', row), short('remindMs', row)),
+    line(short('hysteresis', row)),
+    line(short('minDurationMs', row)),
+    line(short('cooldownMs', row)),
+    line(short('remindMs', row)),
     line(wide('source', row)),
     line(wide('message', row)),
   )
@@ -65,7 +67,9 @@ function draw(container: JQuery, row: Row): void {
     line(wide('name', row), choices('severity', severities, row.severity ?? 'warning')),
     line(alertType, kind),
     line(wide('property', row)),
-    line(short('low', row), short('limit', row), short('reference', row)),
+    line(short('low', row)),
+    line(short('limit', row)),
+    line(short('reference', row)),
     more,
   )
   const showFields = () => {

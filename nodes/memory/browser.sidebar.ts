@@ -2,7 +2,7 @@
 import type { EditorRED } from 'node-red'
 import { act, ask, text } from '../shared/editor'
 import { keyed } from '../shared/keyed'
-import { button, choose, chosenIn, div, hide, megabytes, part, put, showFigures } from '../shared/pieces'
+import { button, choose, chosenIn, div, drawNow, hide, megabytes, part, put, showFigures } from '../shared/pieces'
 import { type Plugins, SECTION, type Section } from '../shared/section'
 import { short } from '../shared/status'
 import type { KeyPage, Shown, Timeline, View } from './browsing'
@@ -109,22 +109,42 @@ class Browser {
     place.append(part([this.stores]), this.note, this.body)
   }
 
-  async refresh(): Promise<void> {
+  async refresh(): Promise<() => void> {
     const id = choose(this.stores, STORE, 'memory')
     const where = this.where()
     const isHere = () => chosenIn(this.stores) === id && this.where() === where
     const page = { prefix: String(this.search.val()), after: this.pages.start }
     const view = id ? await this.ask<View>(id, 'view', this.namespace === null ? page : {}) : null
-    // Meanwhile something else may have been chosen.
-    if (!isHere()) return
-    hide(put(this.note, label(id ? 'note.undeployed' : 'note.none')), view !== null)
-    hide(this.body, view === null)
-    if (!view) return
-    this.showStats(view)
-    this.showPlace()
-    if (this.namespace === null) this.showNamespaces(view)
-    else if (this.key === null) await this.showKeys(id, this.namespace, page, isHere)
-    else await this.showDocument(id, this.namespace, this.key, isHere)
+    const list = view && isHere() ? await this.listed(id, view, page) : () => {}
+    return () => {
+      // Meanwhile something else may have been chosen.
+      if (!isHere()) return
+      hide(put(this.note, label(id ? 'note.undeployed' : 'note.none')), view !== null)
+      hide(this.body, view === null)
+      if (!view) return
+      this.showStats(view)
+      this.showPlace()
+      list()
+    }
+  }
+
+  /** What draws the list, or the document, of where this is. */
+  private async listed(id: string, view: View, page: Record<string, string>): Promise<() => void> {
+    const { namespace, key } = this
+    if (namespace === null) return () => this.showNamespaces(view)
+    if (key === null) {
+      const found = await this.ask<KeyPage>(id, 'page', { namespace, ...page })
+      return () => found && this.showKeys(namespace, found)
+    }
+    const found = await this.ask<Timeline>(id, 'timeline', { namespace, key, to: this.versionPages.start })
+    if (!found) return () => {}
+    const version = this.version ?? found.versions[0]?.version ?? ''
+    const isDrawn = version === '' || version === this.drawn
+    const shown = isDrawn ? null : await this.ask<Shown>(id, 'version', { namespace, key, version })
+    return () => {
+      this.showVersions(found, version)
+      if (shown) this.draw(shown)
+    }
   }
 
   private ask<T>(id: string, name: string, given: Record<string, string>): Promise<T | null> {
@@ -182,7 +202,7 @@ class Browser {
     hide(this.document, key === null)
     for (const turn of [this.pages.back, this.pages.forth]) hide(turn, key !== null)
     const hint = label(namespace === null ? 'label.searchNamespaces' : 'label.searchKeys')
-    this.search.attr({ placeholder: hint, 'aria-label': hint })
+    if (this.search.attr('placeholder') !== hint) this.search.attr({ placeholder: hint, 'aria-label': hint })
   }
 
   private showNamespaces({ namespaces, next }: View): void {
@@ -191,15 +211,7 @@ class Browser {
     this.showNames(rows, rows.length > 0 ? '' : label('note.empty'))
   }
 
-  private async showKeys(
-    id: string,
-    namespace: string,
-    page: Record<string, string>,
-    isHere: () => boolean,
-  ): Promise<void> {
-    const found = await this.ask<KeyPage>(id, 'page', { namespace, ...page })
-    if (!found || !isHere()) return
-    const { keys, near, next } = found
+  private showKeys(namespace: string, { keys, near, next }: KeyPage): void {
     this.pages.know(next)
     const rows = (keys.length > 0 ? keys : near).map((key) => ({
       name: key,
@@ -220,14 +232,11 @@ class Browser {
     )
   }
 
-  private async showDocument(id: string, namespace: string, key: string, isHere: () => boolean): Promise<void> {
-    const found = await this.ask<Timeline>(id, 'timeline', { namespace, key, to: this.versionPages.start })
-    if (!found || !isHere()) return
-    this.versionPages.know(found.next)
-    const version = this.version ?? found.versions[0]?.version ?? ''
+  private showVersions({ versions, next }: Timeline, version: string): void {
+    this.versionPages.know(next)
     keyed(
       this.versions,
-      found.versions.map((it) => ({ ...it, isShown: it.version === version })),
+      versions.map((it) => ({ ...it, isShown: it.version === version })),
       (it) => it.version,
       (it) => $('<li>').append(choice(() => this.open(it.version)).append($('<span>'), $('<span>'))),
       (row, it) => {
@@ -239,9 +248,6 @@ class Browser {
           .text(it.deleted ? label('note.deleted') : '')
       },
     )
-    if (version === '' || version === this.drawn) return
-    const shown = await this.ask<Shown>(id, 'version', { namespace, key, version })
-    if (shown && isHere()) this.draw(shown)
   }
 
   private open(version: string): void {
@@ -288,9 +294,8 @@ class Browser {
     }
   }
 
-  /** At once, and not with the next round. */
   private again(): void {
-    this.refresh().catch((error: Error) => RED.notify(error.message, 'error'))
+    drawNow(() => this.refresh())
   }
 }
 

@@ -2,7 +2,7 @@
 import type { EditorRED } from 'node-red'
 import { ask, text } from '../shared/editor'
 import { keyed } from '../shared/keyed'
-import { choose, chosenIn, div, hide, part, put, showFigures } from '../shared/pieces'
+import { choose, chosenIn, div, drawNow, hide, part, put, showFigures } from '../shared/pieces'
 import { type Plugins, SECTION, type Section } from '../shared/section'
 import { short } from '../shared/status'
 import { CONTEXT, type Domain, type Found, kinds } from './finding'
@@ -39,12 +39,17 @@ class Graph {
     place.append(part([this.contexts]), this.note, this.body)
   }
 
-  async refresh(): Promise<void> {
+  async refresh(): Promise<() => void> {
     const id = choose(this.contexts, CONTEXT, 'context')
     const search = String(this.search.val())
     const found = id ? await ask<Domain>(CONTEXT, id, `domain?${new URLSearchParams({ search })}`) : null
-    // Meanwhile something else may have been asked for.
-    if (chosenIn(this.contexts) !== id || this.search.val() !== search) return
+    return () => {
+      // Meanwhile something else may have been asked for.
+      if (chosenIn(this.contexts) === id && this.search.val() === search) this.draw(id, found)
+    }
+  }
+
+  private draw(id: string, found: Domain | null): void {
     const graph = found?.graph
     put(this.note, found?.problem ?? label(`note.${found?.state ?? (id ? 'undeployed' : 'none')}`))
     hide(this.note, Boolean(graph))
@@ -62,9 +67,8 @@ class Graph {
     }
   }
 
-  /** At once, and not with the next round. */
   private again(): void {
-    this.refresh().catch((error: Error) => RED.notify(error.message, 'error'))
+    drawNow(() => this.refresh())
   }
 }
 

@@ -49,8 +49,12 @@ class Waiting {
     place.append(this.note, this.body)
   }
 
-  async refresh(): Promise<void> {
+  async refresh(): Promise<() => void> {
     const view = await ask<Backlogs>(ID, 'all', 'list')
+    return () => this.draw(view)
+  }
+
+  private draw(view: Backlogs | null): void {
     const { keepers = [], count = 0, total } = view ?? {}
     hide(this.note, count > 0)
     hide(this.body, count === 0)

@@ -24,8 +24,10 @@ interface User {
 /** What is shown of a connection. */
 interface Line extends Pick<Connection, 'id' | 'shown' | 'state'> {
   called: Called
-  what: string
-  why: string
+  type: string
+  users: number | null
+  error: string | null
+  last: { age: string; message: string } | null
   bad: { id: string; called: Called; status: string }[]
 }
 
@@ -39,8 +41,12 @@ class Connections {
     place.append(this.note, this.body)
   }
 
-  async refresh(): Promise<void> {
+  async refresh(): Promise<() => void> {
     const view = await ask<View>(ID, 'all', 'list')
+    return () => this.draw(view)
+  }
+
+  private draw(view: View | null): void {
     const { connections = [], count = 0, failed = 0 } = view ?? {}
     hide(this.note, count > 0)
     hide(this.body, count === 0)
@@ -53,13 +59,12 @@ class Connections {
 function lineOf(connection: Connection): Line {
   const { id, shown, type, state, error, last } = connection
   const users = (RED.nodes.node(shown) as { users?: User[] } | null)?.users
-  const used = users ? ` · ${label('note.users', { count: users.length })}` : ''
-  const ago = last ? `${label('note.ago', { age: age(Date.now() - last.at) })}: ${last.message}` : ''
   const bad = (users ?? []).filter(({ status }) => status?.fill === 'red' || status?.fill === 'yellow')
   return {
-    ...{ id, shown, state, called: calledNow(connection) },
-    what: type.replace('millrace-', '') + used,
-    why: error?.message ?? ago,
+    ...{ id, shown, state, type, called: calledNow(connection) },
+    users: users?.length ?? null,
+    error: error?.message ?? null,
+    last: last && { age: age(Date.now() - last.at), message: last.message },
     bad: bad.slice(0, USERS_MAX).map(({ id, name, type, status }) => {
       return { id, called: calledNow({ shown: id, name, type }), status: status?.text ?? '' }
     }),
@@ -75,11 +80,14 @@ function makeRow({ shown }: Line): JQuery {
   return $('<li>').append(div('').append(head, div('millrace-muted millrace-why'), $('<ul>')))
 }
 
-function updateRow(row: JQuery, { called, what, state, why, bad }: Line): void {
+function updateRow(row: JQuery, { called, type, users, state, error, last, bad }: Line): void {
+  const used = users === null ? '' : ` · ${label('note.users', { count: users })}`
+  const ago = last ? `${label('note.ago', { age: last.age })}: ${last.message}` : ''
+  const why = error ?? ago
   const place = row.children('div')
   const head = place.children('.millrace-head')
   nameNode(head.children('button'), called)
-  put(head.children('.millrace-muted'), what)
+  put(head.children('.millrace-muted'), type.replace('millrace-', '') + used)
   put(head.children('.millrace-state'), label(`state.${state}`)).toggleClass('millrace-bad', state === 'failed')
   hide(put(place.children('.millrace-why'), why).attr('title', why), why === '')
   keyed(

@@ -18,10 +18,12 @@ class Engine {
     place.append(part(null, this.figures, this.note))
   }
 
-  async refresh(): Promise<void> {
+  async refresh(): Promise<() => void> {
     const found = await ask<Figures>(ID, 'all', 'list')
-    if (!found) return
-    const { engine, problem, script, resident } = found
+    return () => found && this.draw(found)
+  }
+
+  private draw({ engine, problem, script, resident }: Figures): void {
     showFigures(this.figures, [
       ...(engine
         ? ([

@@ -20,8 +20,12 @@ class Failures {
     place.append(this.note, this.body)
   }
 
-  async refresh(): Promise<void> {
+  async refresh(): Promise<() => void> {
     const found = (await ask<Failure[]>(ID, 'all', 'list')) ?? []
+    return () => this.draw(found)
+  }
+
+  private draw(found: readonly Failure[]): void {
     hide(this.note, found.length > 0)
     hide(this.body, found.length === 0)
     keyed(

@@ -20,11 +20,13 @@ export function keyed<Item>(
       .toArray()
       .map((element) => [element.dataset.key ?? '', element]),
   )
+  // First: behind what is gone all others would be in the wrong place.
+  const keys = new Set(items.map(keyOf))
+  for (const [key, element] of elements) if (!keys.has(key)) element.remove()
   let before: HTMLElement | undefined
   for (const item of items) {
     const key = keyOf(item)
     const element = elements.get(key) ?? (make(item).attr('data-key', key)[0] as HTMLElement)
-    elements.delete(key)
     const given = JSON.stringify(item)
     if (drawn.get(element) !== given) {
       update($(element), item)
@@ -35,5 +37,4 @@ export function keyed<Item>(
     if (wanted !== element) place[0]?.insertBefore(element, wanted ?? null)
     before = element
   }
-  for (const element of elements.values()) element.remove()
 }

@@ -1,10 +1,20 @@
 /** What the sections of the sidebar are made of. Runs in the browser. */
 import type { EditorRED } from 'node-red'
 import { keyed } from './keyed'
+import type { Refresh } from './section'
 import { short } from './status'
 
 declare const RED: EditorRED & {
+  notify(text: string, kind: string): void
   utils: { getNodeLabel(node: object, fallback: string): string }
+}
+
+/** At once, and not with the next round. */
+export function drawNow(refresh: Refresh): void {
+  refresh().then(
+    (draw) => draw(),
+    (error: Error) => RED.notify(error.message, 'error'),
+  )
 }
 
 export const div = (kind: string) => $('<div>', { class: kind })

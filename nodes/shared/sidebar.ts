@@ -2,7 +2,7 @@
 import type { EditorRED } from 'node-red'
 import { text } from './editor'
 import { hide, put } from './pieces'
-import { type Plugins, SECTION, type Section } from './section'
+import { type Plugins, type Refresh, SECTION, type Section } from './section'
 
 declare const RED: EditorRED & {
   plugins: Plugins
@@ -15,12 +15,14 @@ const ACTION = 'millrace:show-sidebar'
 const MODULE = '@millrace/node-red'
 /** So long what is shown is new enough. */
 const PAUSE_MS = 4000
+/** An answer waits so long for others: to draw a little takes the browser as long as to draw much. */
+const GATHER_MS = 50
 
 interface Place {
   details: JQuery
   problem: JQuery
   body: JQuery
-  shown: { refresh(): Promise<void> }
+  shown: { refresh: Refresh }
   isSeen: boolean
   refreshedAt: number
 }
@@ -31,13 +33,17 @@ const places = new Map<object, Place>()
 let isLooking = false
 let timer: ReturnType<typeof setTimeout> | undefined
 
-const observer = new IntersectionObserver((entries) => {
-  for (const { target, isIntersecting } of entries) {
-    const place = [...places.values()].find(({ details }) => details[0] === target)
-    if (place) place.isSeen = isIntersecting
-  }
-  look()
-})
+/** What only touches the edge of what can be seen is not seen: hence a threshold above 0. */
+const observer = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const place = [...places.values()].find(({ details }) => details[0] === target)
+      if (place) place.isSeen = isIntersecting
+    }
+    look()
+  },
+  { threshold: Number.EPSILON },
+)
 
 /** Asks only for what can be seen, and one round after the other; the next is when the oldest is not new enough any more. */
 async function look(): Promise<void> {
@@ -60,14 +66,29 @@ function isWanted({ details, isSeen }: Place): boolean {
   return isSeen && details.prop('open') === true
 }
 
+/** The newer ones wait for the next round, and the others come before their time: so all come to be asked together. */
 function isDue(place: Place): boolean {
-  return isWanted(place) && performance.now() - place.refreshedAt >= PAUSE_MS
+  return isWanted(place) && performance.now() - place.refreshedAt >= PAUSE_MS / 2
+}
+
+let gathering: Promise<void> | undefined
+
+function gathered(): Promise<void> {
+  gathering ??= new Promise((done) => {
+    setTimeout(() => {
+      gathering = undefined
+      done()
+    }, GATHER_MS)
+  })
+  return gathering
 }
 
 async function refresh(place: Place): Promise<void> {
   let problem = ''
   try {
-    await place.shown.refresh()
+    const draw = await place.shown.refresh()
+    await gathered()
+    draw()
     hide(place.body, false)
   } catch (error) {
     problem = label('problem', { reason: (error as Error).message })

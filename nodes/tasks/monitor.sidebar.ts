@@ -2,7 +2,20 @@
 import type { EditorRED } from 'node-red'
 import { act, ask, text } from '../shared/editor'
 import { keyed } from '../shared/keyed'
-import { age, button, choose, chosenIn, div, headOf, hide, part, put, showFigures, table } from '../shared/pieces'
+import {
+  age,
+  button,
+  choose,
+  chosenIn,
+  div,
+  drawNow,
+  headOf,
+  hide,
+  part,
+  put,
+  showFigures,
+  table,
+} from '../shared/pieces'
 import { type Plugins, SECTION, type Section } from '../shared/section'
 import { short } from '../shared/status'
 import { BROKER } from './fields'
@@ -75,28 +88,37 @@ class Monitor {
     place.append(part([this.brokers]), this.note, this.body)
   }
 
-  async refresh(): Promise<void> {
+  async refresh(): Promise<() => void> {
     const id = choose(this.brokers, BROKER, 'tasks')
     const at = this.shownPage
     const after = encodeURIComponent(this.pages[at] ?? '')
-    // Together: what comes together is drawn at once.
-    const [view, dead] = id
-      ? await Promise.all([ask<Overview>(BROKER, id, 'overview'), ask<Page>(BROKER, id, `dead?after=${after}`)])
-      : [null, null]
-    // Meanwhile another one may have been chosen.
-    if (chosenIn(this.brokers) !== id) return
+    const isFailuresTime = Date.now() - this.failuresAt >= FAILURES_MS
+    const [view, dead, failed] = id
+      ? await Promise.all([
+          ask<Overview>(BROKER, id, 'overview'),
+          ask<Page>(BROKER, id, `dead?after=${after}`),
+          isFailuresTime ? ask<Page>(BROKER, id, 'failures') : null,
+        ])
+      : [null, null, null]
+    return () => {
+      // Meanwhile another one may have been chosen.
+      if (chosenIn(this.brokers) !== id) return
+      this.draw(id, view)
+      if (!view) return
+      this.showDead(dead, at)
+      if (!failed) return
+      this.failuresAt = Date.now()
+      this.showFailed(this.failures, failed.tasks, () => [])
+    }
+  }
+
+  private draw(id: string, view: Overview | null): void {
     hide(put(this.note, label(id ? 'note.undeployed' : 'note.none')), view !== null)
     hide(this.body, view === null)
     if (!view) return
     this.showTotals(view)
     this.showQueues(view)
     this.showWorkers(view)
-    this.showDead(dead, at)
-    if (Date.now() - this.failuresAt < FAILURES_MS) return
-    this.failuresAt = Date.now()
-    const failed = await ask<Page>(BROKER, id, 'failures')
-    if (chosenIn(this.brokers) !== id) return
-    this.showFailed(this.failures, failed?.tasks ?? [], () => [])
   }
 
   /** Of another broker nothing is known yet. */
@@ -210,32 +232,38 @@ class Monitor {
   private async act(given: object): Promise<void> {
     try {
       await act(BROKER, chosenIn(this.brokers), 'act', given)
-      await this.refresh()
+      const draw = await this.refresh()
+      draw()
     } catch (error) {
       RED.notify((error as Error).message, 'error')
     }
   }
 
-  /** At once, and not with the next round. */
   private again(): void {
-    this.refresh().catch((error: Error) => RED.notify(error.message, 'error'))
+    drawNow(() => this.refresh())
   }
 }
 
 /** What is shown of a queue. */
 interface QueueLine extends Pick<QueueInfo, 'name' | 'paused'> {
-  title: string
+  rate: string
+  /** Of the oldest task that waits. */
+  age: string | null
   counts: number[]
 }
 
 function queueLine(queue: QueueInfo): QueueLine {
   const { name, pending, scheduled, retry, running, dead, paused, perSecond, oldestAgeMs } = queue
-  const oldest = oldestAgeMs === null ? '' : ` · ${label('note.oldest', { age: age(oldestAgeMs) })}`
-  const title = `${name} · ${rate(perSecond)} ${label('count.perSecond')}${oldest}`
-  return { name, paused, title, counts: [pending, scheduled + retry, running, dead] }
+  return {
+    ...{ name, paused, rate: rate(perSecond) },
+    age: oldestAgeMs === null ? null : age(oldestAgeMs),
+    counts: [pending, scheduled + retry, running, dead],
+  }
 }
 
-function updateQueue(row: JQuery, { name, paused, title, counts }: QueueLine): void {
+function updateQueue(row: JQuery, { name, paused, rate, age, counts }: QueueLine): void {
+  const oldest = age === null ? '' : ` · ${label('note.oldest', { age })}`
+  const title = `${name} · ${rate} ${label('count.perSecond')}${oldest}`
   const cells = row.children('td')
   put(cells.eq(0), paused ? label('note.paused', { name }) : name).attr('title', title)
   for (const [at, count] of counts.entries()) {

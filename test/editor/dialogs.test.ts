@@ -5,7 +5,18 @@ import { join } from 'node:path'
 import type { ConfigSpec, Fields } from '../../nodes/shared/config'
 import { type Json, moduleName, nodeTypes, root } from '../runtime/harness'
 import { type Editor, nodeRedMajor } from './editor'
-import { faint, nameless, overflowing, overlapping, scrolling, shortened, silent, textsOf, throughAll } from './looks'
+import {
+  faint,
+  nameless,
+  overflowing,
+  overlapping,
+  scrolling,
+  shortened,
+  silent,
+  textsOf,
+  throughAll,
+  uneven,
+} from './looks'
 import { editorSuite } from './suite'
 
 /** What the tests use of the editor's own API, inside the page. */
@@ -70,7 +81,7 @@ for (const language of ['en-US', 'fr', 'de', 'ja', 'zh-CN']) {
         const form = editor().page.locator('.millrace-form')
         assert.deepEqual(await form.evaluate(silent), [])
         assert.deepEqual((await form.evaluate(textsOf)).filter(isKey), [])
-        const checks = [overflowing, scrolling, overlapping, nameless, shortened]
+        const checks = [overflowing, scrolling, overlapping, nameless, shortened, uneven]
         assert.deepEqual(await editor().page.evaluate(throughAll(long, checks)), [])
         await editor().cancel()
       })

@@ -37,6 +37,17 @@ export function shortened(form: Element): string[] {
   })
 }
 
+/** Lines of a list whose fields do not begin one below the other. */
+export function uneven(form: Element): string[] {
+  return [...form.querySelectorAll('.red-ui-editableList-item-content')].flatMap((item) => {
+    const fields = [...item.querySelectorAll('.millrace-field > input')].filter(
+      (one) => one.getClientRects().length > 0,
+    )
+    const lefts = fields.map((field) => field.getBoundingClientRect().left)
+    return Math.max(...lefts) - Math.min(...lefts) > 1 ? [`uneven: ${item.textContent?.trim().slice(0, 40)}`] : []
+  })
+}
+
 /** Parts of the tray around the form that would have to be scrolled to the side. */
 export function scrolling(form: Element): string[] {
   const found: string[] = []

@@ -128,6 +128,61 @@ editorSuite('sections with nothing in them', {}, (editor) => {
     await graph.locator('li').first().waitFor({ state: 'detached' })
   })
 
+  it('what is in sight is asked for together, and drawn at once', async () => {
+    let count = 0
+    const figures = { engine: null, problem: null, resident: 1 }
+    const keeper = { id: 'x', shown: 'x', type: 'any', name: 'x', bytes: 1, oldestMs: null, dropped: 0 }
+    await page().route(/\/millrace-shared-engine\//, (route) => {
+      count += 1
+      return route.fulfill({ json: { ...figures, script: count << 24 } })
+    })
+    await page().route(/\/millrace-shared-backlog\//, (route) => {
+      count += 1
+      const total = { records: count, bytes: 5, oldestMs: null, dropped: 0 }
+      return route.fulfill({ json: { keepers: [{ ...keeper, records: count }], count: 1, total } })
+    })
+    await editor().load(flowOf({ only: { type: 'millrace-tasks-done', wires: [[]] } }))
+    await editor().act('millrace:show-sidebar')
+    const engine = section(page(), 'Engine')
+    await engine.locator('b').first().waitFor()
+    await engine.locator('summary').click()
+    await page().waitForRequest(/\/millrace-shared-backlog\//)
+    // It begins at a time of its own.
+    await page().waitForTimeout(1000)
+    await engine.locator('summary').click()
+    await page().waitForRequest(/\/millrace-shared-engine\//)
+    const turns = await page().evaluateHandle(() => {
+      const all: string[][] = []
+      let turn: string[] | undefined
+      const note = (what: string) => {
+        if (!turn) {
+          turn = []
+          all.push(turn)
+          setTimeout(() => (turn = undefined), 0)
+        }
+        turn.push(what)
+      }
+      const { $ } = globalThis as unknown as { $: (of: Document) => { on(name: string, hear: Function): void } }
+      $(document).on('ajaxSend', (_event: Event, _request: object, { url }: { url: string }) => note(`ask ${url}`))
+      for (const details of document.querySelectorAll('.millrace-section')) {
+        const title = details.firstElementChild?.textContent
+        const observer = new MutationObserver(() => note(`draw ${title}`))
+        observer.observe(details, { subtree: true, childList: true, characterData: true })
+      }
+      return all
+    })
+    /** Whether all was in one turn of the page. */
+    const isOneTurn = ([turns, wanted]: readonly [string[][], string[]]) =>
+      turns.some((turn) => wanted.every((part) => turn.some((what) => what.includes(part))))
+    for (const wanted of [
+      ['ask millrace-shared-engine', 'ask millrace-shared-backlog'],
+      ['draw Engine', 'draw Spools and outboxes'],
+    ])
+      await page().waitForFunction(isOneTurn, [turns, wanted] as unknown as readonly [string[][], string[]])
+    await turns.dispose()
+    for (const route of [/\/millrace-shared-engine\//, /\/millrace-shared-backlog\//]) await page().unroute(route)
+  })
+
   it('of many only some are shown', async () => {
     const connections = Array.from({ length: 60 }, (_, n) => ({
       id: `c${n}`,

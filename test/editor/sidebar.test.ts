@@ -93,11 +93,25 @@ for (const theme of nodeRedMajor < 5 ? ['light'] : ['light', 'dark']) {
       await shows(figure(page(), 'dead'), '24')
     })
 
+    it('a row keeps the focus when the one before it goes', async () => {
+      const rows = dead(page()).locator('li')
+      const [first, second] = [await rows.nth(0).getAttribute('data-key'), await rows.nth(1).getAttribute('data-key')]
+      await rows.nth(1).getByRole('button').first().focus()
+      // As when another one deletes it: the focus stays.
+      await rows
+        .nth(0)
+        .getByRole('button', { name: 'Delete' })
+        .evaluate((button: HTMLElement) => button.click())
+      await page().locator(`li[data-key="${first}"]`).waitFor({ state: 'detached' })
+      const focused = () => document.activeElement?.closest('li')?.dataset.key
+      assert.equal(await page().evaluate(focused), second)
+    })
+
     it('asks before it does something to all', async () => {
       await dead(page()).getByRole('button', { name: 'Delete all' }).click()
       await editor().notifications.getByRole('button', { name: 'Cancel' }).click()
       await editor().notifications.waitFor({ state: 'detached' })
-      await shows(figure(page(), 'dead'), '24')
+      await shows(figure(page(), 'dead'), '23')
       await dead(page()).getByRole('button', { name: 'Delete all' }).click()
       await editor().notifications.getByRole('button', { name: 'Delete all' }).click()
       await shows(figure(page(), 'dead'), '0')
@@ -126,6 +140,23 @@ for (const theme of nodeRedMajor < 5 ? ['light'] : ['light', 'dark']) {
       await sidebar(page()).evaluate((element) => element.parentElement?.scrollTo(0, 0))
       const asked: string[] = []
       page().on('request', (request) => request.url().includes('/millrace-') && asked.push(request.url()))
+      await page().waitForTimeout(500)
+      asked.length = 0
+      await page().waitForRequest((request) => request.url().includes('/millrace-shared-connections'))
+      await page().waitForTimeout(500)
+      assert.deepEqual(
+        asked.filter((url) => url.includes('/overview')),
+        [],
+      )
+      // What begins where the sight ends is out of it, too.
+      await sidebar(page()).evaluate((element) => {
+        const [content, first] = [element.parentElement, element.parentElement?.firstElementChild as HTMLElement]
+        if (!content) return
+        content.style.height = '400px'
+        const top = () => element.getBoundingClientRect().top - content.getBoundingClientRect().top + content.scrollTop
+        first.style.minHeight = `${3000 + Math.ceil(top()) - top()}px`
+        content.scrollTo(0, top() - 400)
+      })
       await page().waitForTimeout(500)
       asked.length = 0
       await page().waitForRequest((request) => request.url().includes('/millrace-shared-connections'))

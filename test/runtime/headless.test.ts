@@ -16,7 +16,7 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort, install, moduleName, nodeProgram, nodeRed, root } from './harness'
+import { freePort, install, moduleName, nodeProgram, nodeRed, packed, root } from './harness'
 
 const MB = 1 << 20
 const limitMb = 512
@@ -162,6 +162,38 @@ describe('the headless example', function suite() {
     } finally {
       await device.stop()
       if (group) rmdirSync(group)
+    }
+  })
+})
+
+describe('the documented commands', () => {
+  const read = (file: string) => readFileSync(join(root, file), 'utf8')
+  const files = ['Dockerfile', 'Dockerfile.alpine'].map((file) => read(`examples/headless/${file}`))
+  const line = (file: string, word: string) => new RegExp(`^${word} (.*)$`, 'm').exec(file)?.[1] ?? ''
+
+  it('are one, by hand, as a service and in containers; and what they name is there', () => {
+    const [, byHand = ''] = /^MILLRACE_HOME=\$PWD ([\s\S]*?)```/m.exec(read('examples/headless/README.md')) ?? []
+    const [, service = ''] = /^ExecStart=\/usr\/bin\/(.*)$/m.exec(read('docs/edge.md')) ?? []
+    const wanted = service.split(' ')
+    assert.deepEqual(byHand.replace('\\\n', '').trim().split(/ +/), wanted)
+    for (const file of files) assert.deepEqual(JSON.parse(line(file, 'CMD')), wanted)
+    const settings = wanted.at(-1)?.replace(`node_modules/${moduleName}/`, '') ?? ''
+    assert.ok(existsSync(join(packed(), settings)), settings)
+    assert.ok(existsSync(join(nodeRed, 'red.js')) && wanted.includes('node_modules/node-red/red.js'))
+  })
+
+  it('the containers differ in their system alone, and own the folders of their volumes', () => {
+    const [debian, alpine] = files.map((file) => file.replace(/^#.*\n/, '').replace(/^FROM .*$/m, ''))
+    assert.equal(debian, alpine)
+    for (const file of files) {
+      const [, made = ''] = /mkdir -p (.*?) \\/.exec(file) ?? []
+      const volumes = line(file, 'VOLUME').split(' ')
+      assert.deepEqual(
+        made.split(' ').map((folder) => `/data/${folder}`),
+        volumes,
+      )
+      assert.ok(file.includes(`MILLRACE_HOME=${line(file, 'WORKDIR')} `))
+      for (const volume of volumes) assert.ok(read('docs/edge.md').includes(`:${volume} `), volume)
     }
   })
 })
