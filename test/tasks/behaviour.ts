@@ -187,8 +187,8 @@ export function behaviour(make: () => Place): void {
 
     const { tasks: dead } = await app.control.list({ state: 'dead' })
     assert.deepEqual(
-      dead.map(({ id }) => id),
-      [sent.id],
+      dead.map(({ id, state, error, diedAt }) => [id, state, error, typeof diedAt]),
+      [[sent.id, 'dead', failure.info.error, 'number']],
     )
     fails = false
     assert.deepEqual(await app.control.retryDead({ ids: [sent.id] }), { sent: 1 })
@@ -319,6 +319,32 @@ export function behaviour(make: () => Place): void {
     assert.deepEqual(await Promise.all(sent.map((one) => one.get())), [1, 1])
   })
 
+  it('without heartbeats what waits in the worker keeps its lease', async () => {
+    const work = app.task('work', async (steps: number, task: tasks.Running) => {
+      for (let step = 0; step < steps; step += 1) {
+        await new Promise((resolve) => setTimeout(resolve, 300))
+        await task.progress(step)
+      }
+      return task.deliveries
+    })
+    await app.worker({ concurrency: 1, prefetch: 2, leaseMs: 1000, heartbeat: false }).start()
+    const sent = [await work.delay(5), await work.delay(0)]
+    assert.deepEqual(await Promise.all(sent.map((one) => one.get())), [1, 1])
+  })
+
+  it('the lease begins anew when the task begins', async () => {
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 600))
+    const sent = await app.send('work')
+    const running = await new Promise<tasks.Running>((resolve) => {
+      app.taker({ leaseMs: 1000, heartbeat: false, concurrency: 1 }, resolve).start()
+    })
+    await pause()
+    await running.started()
+    await pause()
+    assert.equal(await running.done(1), true)
+    assert.equal(await sent.get(), 1)
+  })
+
   it('without heartbeats the lease ends a task that says nothing; progress keeps it', async () => {
     const aborted: string[] = []
     let first = true
@@ -367,6 +393,28 @@ export function behaviour(make: () => Place): void {
     await assert.rejects(sent[1]?.get() as Promise<unknown>, { code: 'REVOKED' })
     assert.deepEqual(await sent[0]?.revoke(), { revoked: 0, signalled: 1 })
     await assert.rejects(sent[0]?.get() as Promise<unknown>, { code: 'REVOKED' })
+  })
+
+  it('ends at once what is revoked while it waits in a worker', async () => {
+    const [begun, go] = [gate(), gate()]
+    const names: string[] = []
+    app.task('long', async (name: string) => {
+      names.push(name)
+      begun.open()
+      await go.opened
+    })
+    const events = app.events()
+    await app.worker({ concurrency: 1, prefetch: 2 }).start()
+    const first = await app.send('long', ['first'])
+    await begun.opened
+    const second = await app.send('long', ['second'])
+    await eventOf(events, ({ event, id }) => event === 'received' && id === second.id)
+    await second.revoke()
+    await assert.rejects(second.get(), { code: 'REVOKED' })
+    assert.equal(await first.state(), 'started')
+    go.open()
+    await first.get()
+    assert.deepEqual(names, ['first'])
   })
 
   it('waits with a limit, and can wait again', async () => {
@@ -548,7 +596,7 @@ export function behaviour(make: () => Place): void {
     assert.equal((await control.list({ state: 'dead', workflow: failing.id })).tasks.length, 1)
     assert.equal((await control.count({ workflow: failing.id })).dead, 1)
     assert.deepEqual(await control.deleteDead({ queue: 'e' }), { deleted: 1 })
-    for (const filter of [{ state: 'none' }, { limit: -1 }, { queues: 'a' }] as object[]) {
+    for (const filter of [{ state: 'none' }, { limit: -1 }, { limit: 0 }, { queues: 'a' }] as object[]) {
       await assert.rejects(control.list(filter), { code: 'INVALID_OPTION' })
     }
     await assert.rejects(control.deleteDead({ ids: [chain.id] }), { code: 'NOT_FOUND' })
@@ -557,6 +605,25 @@ export function behaviour(make: () => Place): void {
     await dead[1]?.wait()
     assert.equal((await control.queues()).find(({ name }) => name === 'd')?.dead, 1)
     await assert.rejects(control.list({ after: 'nowhere' }), { code: 'INVALID_OPTION' })
+  })
+
+  it('deletes and sends again as many dead tasks as are named in one call', async () => {
+    const work = app.task('work', (n: number) => {
+      if (n >= 0) throw new Error('not yet')
+    })
+    const worker = app.worker()
+    await worker.start()
+    const sent = await work.applyMany([[1], [2], [3]], { maxRetries: 0 })
+    await Promise.all(sent.map((one) => one.wait()))
+    await worker.stop()
+    const [first = '', second = '', third = ''] = sent.map(({ id }) => id)
+    const many = Array.from({ length: 130_000 }, (_, n) => (n % 2 === 0 ? first : second.toUpperCase()))
+    await assert.rejects(app.control.deleteDead({ ids: [...many, '01890000-0000-7000-8000-000000000000'] }), {
+      code: 'NOT_FOUND',
+    })
+    assert.deepEqual(await app.control.deleteDead({ ids: many }), { deleted: 2 })
+    assert.deepEqual(await app.control.retryDead({ ids: [third, third] }), { sent: 1 })
+    assert.deepEqual([(await app.control.count()).dead, (await app.control.count()).pending], [0, 1])
   })
 
   it('a worker that stops finishes what runs and gives back the rest, which counts as nothing', async () => {
@@ -595,6 +662,18 @@ export function behaviour(make: () => Place): void {
   const wrong: [title: string, call: () => unknown, code: string][] = [
     ['an unknown option', () => place.connect({ size: 1 } as never), 'INVALID_OPTION'],
     ['no tasks', () => app.worker(), 'INVALID_OPTION'],
+    ['an unknown option of a worker', () => app.worker({ tasks: ['a'], concurency: 2 } as never), 'INVALID_OPTION'],
+    ['an unknown option of a send', () => app.send('a', [], { maxRetry: 2 } as never), 'INVALID_OPTION'],
+    ['an unknown option of a task', () => app.task('a', null, { retries: 2 } as never).delay(), 'INVALID_OPTION'],
+    [
+      'an unknown option of a signature',
+      () =>
+        app
+          .task('a')
+          .s()
+          .set({ refs: [] } as never),
+      'INVALID_OPTION',
+    ],
     ['no slot', () => app.worker({ tasks: ['a'], concurrency: 0 }), 'INVALID_OPTION'],
     ['no lease', () => app.worker({ tasks: ['a'], leaseMs: 0 }).start(), 'INVALID_OPTION'],
     ['chunks of nothing', () => tasks.chunks(app.task('a'), [1], 0), 'INVALID_OPTION'],

@@ -1,7 +1,7 @@
 /** What people ask a distributed queue, and tell it, by the `op` of a command. Answers are those of the embedded one. */
 import { EngineError, quote } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
-import type { Command } from './broker'
+import { type Command, DEFAULT_LIMIT, MOST } from './broker'
 import { type Distributed, nextFiring } from './distributed'
 import { unknownTask } from './id'
 
@@ -13,12 +13,12 @@ const ENDED = ['success', 'failure', 'revoked', 'expired']
 const isText = (value: unknown) => typeof value === 'string'
 const FILTERS: Record<string, (value: unknown) => boolean> = {
   state: (value) => [...LIVE, ...ENDED, 'dead'].includes(value as string),
-  limit: (value) => Number.isInteger(value) && Number(value) >= 0,
+  limit: (value) => Number.isInteger(value) && Number(value) > 0,
   ...{ queue: isText, name: isText, workflow: isText, after: isText },
 }
-const DEFAULT_LIMIT = 100
-const MOST = 1000
 const PAGE = 500
+/** So many dead tasks are sent again side by side. */
+const AT_ONCE = 100
 const SUMMARY = 17
 
 export class Commands {
@@ -54,8 +54,9 @@ export class Commands {
     },
     retryDead: async (which) => ({ sent: await this.retryDead(await this.whichDead(which)) }),
     deleteDead: async (which) => {
-      const ids = await this.whichDead(which)
-      return { deleted: ids.length > 0 ? await this.ask('bury', ...ids) : 0 }
+      let deleted = 0
+      for (const ids of inPages(await this.whichDead(which))) deleted += (await this.ask('bury', ...ids)) as number
+      return { deleted }
     },
     schedule: ({ name, schedule, message }) => this.schedule(text(name), schedule as object, message as object),
     unschedule: async ({ name }) => {
@@ -147,7 +148,9 @@ export class Commands {
     return this.page(['dead'], 7, filter, limit, (_place, id, queue, name, diedAt, message = '{}', result = '{}') => {
       const sent = JSON.parse(message)
       if (!fits(filter, { queue, name, workflow: sent.rootId })) return undefined
-      return { id, queue, name, diedAt: Number(diedAt), message: sent, result: JSON.parse(result) }
+      const ended = JSON.parse(result)
+      const error = ended.error ?? null
+      return { id, state: 'dead', error, queue, name, diedAt: Number(diedAt), message: sent, result: ended }
     })
   }
 
@@ -255,11 +258,12 @@ export class Commands {
 
   private async whichDead({ ids, queue }: Args): Promise<string[]> {
     if (Array.isArray(ids)) {
-      for (const id of ids) {
-        const found = (await this.ask('body', text(id))) as string[]
-        if (found.length === 0) throw notFound('dead task', id)
+      const all = [...new Set(ids.map((id) => text(id).toLowerCase()))]
+      for (const some of inPages(all)) {
+        const place = (await this.ask('stranger', ...some)) as number
+        if (place > 0) throw notFound('dead task', some[place - 1])
       }
-      return ids
+      return all
     }
     const all: string[] = []
     for (let after: string | null | undefined; after !== null; ) {
@@ -272,13 +276,20 @@ export class Commands {
 
   private async retryDead(ids: string[]): Promise<number> {
     let sent = 0
-    for (const id of ids) {
-      const [queue, message = '{}'] = (await this.ask('body', id)) as string[]
-      // Its time and its key are over.
-      const { eta: _, expires: __, idempotencyKey: ___, ...rest } = JSON.parse(message)
-      if (await this.broker.resend(id, JSON.stringify({ ...rest, queue }))) sent += 1
+    for (const some of inPages(ids, AT_ONCE)) {
+      const all = await Promise.all(some.map((id) => this.resend(id)))
+      sent += all.filter(Boolean).length
     }
     return sent
+  }
+
+  private async resend(id: string): Promise<boolean> {
+    const [queue, message] = (await this.ask('body', id)) as string[]
+    // Deleted meanwhile.
+    if (!message) return false
+    // Its time and its key are over.
+    const { eta: _, expires: __, idempotencyKey: ___, ...rest } = JSON.parse(message)
+    return this.broker.resend(id, JSON.stringify({ ...rest, queue }))
   }
 
   private async schedule(name: string, schedule: object, message: object): Promise<{ nextAt: number | null }> {
@@ -315,6 +326,10 @@ function checked(filter: Args): Args {
     throw new EngineError('INVALID_OPTION', `command: ${quote(value)} cannot be a ${field}`)
   }
   return filter
+}
+
+function* inPages(ids: readonly string[], most = MOST): Generator<string[]> {
+  for (let at = 0; at < ids.length; at += most) yield ids.slice(at, at + most)
 }
 
 function fits(filter: Args, task: Record<string, unknown>): boolean {

@@ -913,6 +913,7 @@ function ops.report(at)
     elseif kind == 'again' then
       again(id, t, tonumber(more), payload)
     elseif kind == 'started' then
+      if t.st == 'received' then t.le = math.min(now + t.lm, t.dl or math.huge) end
       begin(id, t)
       save(id, t)
     elseif kind == 'revoked' then
@@ -1389,6 +1390,14 @@ function ops.dead(at)
   return answer
 end
 
+-- ids…: the place of the first that is no dead task, from 1 on; or 0.
+function ops.stranger(at)
+  for i = at, #ARGV do
+    if call('EXISTS', P .. 'd:' .. ARGV[i]) == 0 then return i - at + 1 end
+  end
+  return 0
+end
+
 -- id: queue and message of a dead task.
 function ops.body(at)
   local saved = call('HMGET', P .. 'd:' .. ARGV[at], 'q', 'm')
@@ -1410,7 +1419,13 @@ function ops.resend(at)
   local attempts = call('HGET', P .. 'd:' .. id, 'at')
   local before = bury(id)
   mark(seq)
-  if not before then return 0 end
+  if not before then
+    -- Deleted or sent again meanwhile, or this very step was done before.
+    local t = load(id)
+    if t and t.sq == seq then return 1 end
+    throw(seq)
+    return 0
+  end
   if before ~= seq then throw(before) end
   call('DEL', P .. 'r:' .. id)
   enrol(cjson.decode(ARGV[at + 1]), ARGV[at + 2], seq, attempts)
