@@ -4,7 +4,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { tasks } from '../../nodes'
-import { eventOf, gate, type Place } from './folder'
+import { eventOf, Folder, gate, type Place } from './folder'
 
 export function behaviour(make: () => Place): void {
   let place: Place
@@ -276,6 +276,26 @@ export function behaviour(make: () => Place): void {
     assert.deepEqual(order, [9, 5, 1])
   })
 
+  it('puts tasks that name no queue where their names say: the exact name before a pattern', async () => {
+    const other = await place.connect({
+      ...(place instanceof Folder && { path: join(place.path, 'routed') }),
+      routes: [
+        { match: 'mail.*', queue: 'mail' },
+        { match: 'mail.urgent', queue: 'urgent' },
+      ],
+    })
+    const queueOf = async (name: string, options?: tasks.SendOptions) =>
+      (await (await other.send(name, [], options)).info()).queue
+    const found = [await queueOf('mail.a'), await queueOf('mail.urgent'), await queueOf('call')]
+    assert.deepEqual([...found, await queueOf('mail.b', { queue: 'own' })], ['mail', 'urgent', 'default', 'own'])
+    const group = await tasks.group([other.task('mail.c').s(), other.task('call').s()]).applyAsync()
+    const parts = await Promise.all(group.results.map((one) => one.info()))
+    assert.deepEqual(
+      parts.map(({ queue }) => queue),
+      ['mail', 'default'],
+    )
+  })
+
   it('a second send of one key, or of one id, is the same task', async () => {
     let runs = 0
     const once = app.task('once', () => {
@@ -538,7 +558,7 @@ export function behaviour(make: () => Place): void {
     await control.limit('q', 0)
     await work.delay()
     assert.deepEqual(await control.purge('q'), { purged: 1 })
-    await control.limit('q', null)
+    await control.limit('q', undefined as never)
     await control.rateLimit('task', 'work', { perSecond: 1000, burst: 1 })
     assert.equal(await (await work.delay()).get(), 1)
     await control.rateLimit('task', 'work', null)
@@ -607,6 +627,36 @@ export function behaviour(make: () => Place): void {
     await assert.rejects(control.list({ after: 'nowhere' }), { code: 'INVALID_OPTION' })
   })
 
+  it('knows a dead task longer than its result', async () => {
+    const work = app.task('work', () => {
+      throw new RangeError('never')
+    })
+    const events = app.events()
+    await app.worker().start()
+    const sent = await work.applyAsync([], { maxRetries: 0, resultTtlMs: 0 })
+    await eventOf(events, ({ event }) => event === 'dead')
+    const { state, attempts } = await sent.info()
+    assert.deepEqual([state, attempts?.length], ['dead', 1])
+    await assert.rejects(sent.get(), { type: 'RangeError' })
+    assert.deepEqual(await sent.revoke(), { revoked: 0, signalled: 0 })
+    await app.control.deleteDead()
+  })
+
+  it('pages go on where tasks end between them', async () => {
+    app.task('work', () => 1)
+    const busy = await app.task('work').applyMany(Array.from({ length: 600 }, () => []))
+    const kept = await app.task('later').applyMany(Array.from({ length: 40 }, () => []))
+    await app.worker({ tasks: ['work'] }).start()
+    const ids = new Set<string>()
+    for (let after: string | null | undefined; after !== null; ) {
+      const page = await app.control.list({ limit: 20, ...(after && { after }) })
+      for (const { id } of page.tasks) ids.add(id)
+      after = page.next
+    }
+    for (const { id } of kept) assert.ok(ids.has(id))
+    await Promise.all(busy.map((one) => one.get()))
+  })
+
   it('deletes and sends again as many dead tasks as are named in one call', async () => {
     const work = app.task('work', (n: number) => {
       if (n >= 0) throw new Error('not yet')
@@ -673,6 +723,16 @@ export function behaviour(make: () => Place): void {
           .s()
           .set({ refs: [] } as never),
       'INVALID_OPTION',
+    ],
+    ['an unknown field of retry', () => app.send('a', [], { retry: { maxDelay: 2 } as never }), 'INVALID_OPTION'],
+    ['an empty key', () => app.send('a', [], { idempotencyKey: '' }), 'INVALID_INPUT'],
+    ['an empty queue', () => app.control.pause(''), 'INVALID_OPTION'],
+    ['ids that are no list', () => app.control.deleteDead({ ids: 'all' as never }), 'INVALID_OPTION'],
+    ['an unknown way to name the dead', () => app.control.retryDead({ id: 'x' } as never), 'INVALID_OPTION'],
+    [
+      'a periodic task that is no JSON',
+      () => app.control.schedule('s', { everyMs: 1000 }, { name: 'a', args: [1n] }),
+      'INVALID_INPUT',
     ],
     ['no slot', () => app.worker({ tasks: ['a'], concurrency: 0 }), 'INVALID_OPTION'],
     ['no lease', () => app.worker({ tasks: ['a'], leaseMs: 0 }).start(), 'INVALID_OPTION'],

@@ -246,10 +246,15 @@ impl Engine {
         })
     }
 
-    /// A result that is kept.
+    /// A result that is kept; the dead are kept longer than their results.
     pub(super) fn result(&self, id: Id) -> Result<Option<Vec<u8>>> {
-        let Some(record) = self.spaces.results.get(&id.0)? else { return Ok(None) };
-        self.result_of(id, &record).map(Some)
+        if let Some(record) = self.spaces.results.get(&id.0)? {
+            return self.result_of(id, &record).map(Some);
+        }
+        let record = if self.dead.contains_key(&id) { self.spaces.dead.get(&id.0)? } else { None };
+        let Some(record) = record else { return Ok(None) };
+        let dead: DeadTask = serde_json::from_slice(&record).map_err(|_| foreign("dead", &id.0))?;
+        Ok(Some(dead.result.get().into()))
     }
 
     /// Has a result told when it is there, at once where it is. Call it after a commit.

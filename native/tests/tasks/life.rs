@@ -443,6 +443,23 @@ fn where_the_clock_is_set_leases_limits_and_intervals_go_on() {
 }
 
 #[test]
+fn a_dead_task_is_known_longer_than_its_result() {
+    let mut rig = Rig::new();
+    let worker = rig.worker(1);
+    let id = rig.send("a", json!({ "maxRetries": 0, "resultTtlMs": 50 }));
+    let taken = rig.take_one(worker);
+    rig.fail(&taken, "Error");
+    let before = rig.get(&id);
+    rig.pass(5_000);
+    rig.turn();
+    assert_eq!(rig.control(json!({ "op": "stats" }))["results"], 0);
+    assert_eq!(rig.get(&id), before);
+    assert_eq!(rig.watched(&id), Some(before));
+    assert_eq!(rig.control(json!({ "op": "deleteDead", "ids": [id] })), json!({ "deleted": 1 }));
+    assert_eq!(rig.get(&id)["error"]["code"], "NOT_FOUND");
+}
+
+#[test]
 fn a_clock_that_was_days_ahead_keeps_no_time_of_day_back() {
     const HOUR: i64 = 3_600_000;
     for by_start in [false, true] {

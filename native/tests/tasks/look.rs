@@ -116,6 +116,16 @@ fn queues_workers_and_figures() {
     );
     assert_eq!(rig.control(json!({ "op": "purge", "queue": "q" })), json!({ "purged": 2 }));
     assert_eq!(rig.control(json!({ "op": "stats" }))["live"], 2);
+    for name in ["", &"x".repeat(70_000)] {
+        for command in [
+            json!({ "op": "pause", "queue": name }),
+            json!({ "op": "limit", "queue": name, "max": 1 }),
+            json!({ "op": "rateLimit", "scope": "key", "name": name, "rate": null }),
+            json!({ "op": "schedule", "name": name, "schedule": { "everyMs": 1000 }, "message": { "name": "a" } }),
+        ] {
+            assert_eq!(rig.try_control(command).unwrap_err().code(), ErrorCode::InvalidOption);
+        }
+    }
     for command in [json!({ "op": "nothing" }), json!({}), json!({ "op": "pause" }), json!(5)] {
         assert_eq!(rig.try_control(command).unwrap_err().code(), ErrorCode::InvalidOption);
     }

@@ -59,9 +59,14 @@ const KNOWN: Known<SendOptions> = {
   ...{ parentId: 'any', headers: 'any' },
 }
 
+const KNOWN_RETRY: Known<RetryPolicy> = {
+  ...{ delayMs: 'any', factor: 'any', capMs: 'any', jitter: ['full', 'none'], retryOn: 'any', giveUpOn: 'any' },
+}
+
 /** The fields of a message that options become, without its id and arguments. */
 export function fieldsOf(options: SendOptions): Record<string, unknown> {
   checkOptions('a task', options, KNOWN)
+  if (options.retry !== undefined) checkOptions('retry', options.retry, KNOWN_RETRY)
   const { kwargs, countdown, eta, expires, id, retryDelay, retry, ...rest } = options
   const policy = retryDelay === undefined ? retry : { delayMs: seconds(retryDelay, 'retryDelay'), ...retry }
   return {
