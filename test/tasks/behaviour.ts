@@ -146,8 +146,8 @@ export function behaviour(make: () => Place): void {
     const { state, retries, error } = await late.info()
     assert.deepEqual([state, retries, Object.keys(error ?? {}).includes('final')], ['failure', 0, false])
     // One that names a file or a key of its own choice gets none.
-    const evil = { refs: ['../tasks'] } as object
-    await assert.rejects((await app.send('late', [{ $ref: '../tasks' }], evil)).get(), { code: 'NOT_FOUND' })
+    const evil = { task: 'late', args: [{ $ref: '../tasks' }], options: { refs: ['../tasks'] } }
+    await assert.rejects((await app.sendWorkflow(evil)).get(), { code: 'NOT_FOUND' })
   })
 
   it('refuses what is too large, with its size', async () => {
