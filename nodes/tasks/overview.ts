@@ -62,16 +62,15 @@ export async function page(control: Control, state: 'failure' | 'dead', after?: 
   return { tasks: tasks.map(failedOf), next }
 }
 
-/** A dead task has its result inside. */
-function failedOf(task: TaskInfo & { diedAt?: number }): Failed {
-  const inner = (task.diedAt === undefined ? task : task.result) as TaskInfo
+function failedOf(task: TaskInfo): Failed {
+  const { retries } = (task.diedAt === undefined ? task : task.result) as TaskInfo
   return {
     id: task.id,
     name: task.name ?? '',
     queue: task.queue ?? '',
     at: task.diedAt ?? task.completedAt ?? null,
-    retries: inner.retries ?? 0,
-    error: (inner.error?.message ?? '').slice(0, TEXT),
+    retries: retries ?? 0,
+    error: (task.error?.message ?? '').slice(0, TEXT),
   }
 }
 

@@ -42,12 +42,13 @@ export class Source {
   }
 
   private async start(app: App): Promise<void> {
-    const { tasks, queues, concurrency, lease, rate } = this.host.config
+    const { tasks, queues, concurrency, prefetch, lease, rate } = this.host.config
     const options = {
       name: this.host.node.name || this.host.node.id,
       tasks,
       queues,
       concurrency,
+      ...(prefetch !== null && { prefetch }),
       leaseMs: lease * 1000,
       // It is the flow that has to show that it is alive.
       heartbeat: false,

@@ -12,6 +12,8 @@ export const workerConfig = defineConfig({
     tasks: names,
     queues: names,
     concurrency: number(10, { min: 1, max: 100_000, whole: true }),
+    /** So many are taken at once: those beyond `concurrency` wait here. Blank: as `concurrency`. */
+    prefetch: optionalNumber('', { min: 1, max: 100_000, whole: true }),
     /** So long the flow may say nothing of a task, in seconds. */
     lease: number(60, { min: 0.01, max: 3_155_760_000 }),
     /** So many begin in a second; blank: any number. */

@@ -4,7 +4,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { tasks } from '../../nodes'
-import { eventOf, gate, type Place } from './folder'
+import { eventOf, Folder, gate, type Place } from './folder'
 
 export function behaviour(make: () => Place): void {
   let place: Place
@@ -146,8 +146,8 @@ export function behaviour(make: () => Place): void {
     const { state, retries, error } = await late.info()
     assert.deepEqual([state, retries, Object.keys(error ?? {}).includes('final')], ['failure', 0, false])
     // One that names a file or a key of its own choice gets none.
-    const evil = { refs: ['../tasks'] } as object
-    await assert.rejects((await app.send('late', [{ $ref: '../tasks' }], evil)).get(), { code: 'NOT_FOUND' })
+    const evil = { task: 'late', args: [{ $ref: '../tasks' }], options: { refs: ['../tasks'] } }
+    await assert.rejects((await app.sendWorkflow(evil)).get(), { code: 'NOT_FOUND' })
   })
 
   it('refuses what is too large, with its size', async () => {
@@ -187,8 +187,8 @@ export function behaviour(make: () => Place): void {
 
     const { tasks: dead } = await app.control.list({ state: 'dead' })
     assert.deepEqual(
-      dead.map(({ id }) => id),
-      [sent.id],
+      dead.map(({ id, state, error, diedAt }) => [id, state, error, typeof diedAt]),
+      [[sent.id, 'dead', failure.info.error, 'number']],
     )
     fails = false
     assert.deepEqual(await app.control.retryDead({ ids: [sent.id] }), { sent: 1 })
@@ -276,6 +276,26 @@ export function behaviour(make: () => Place): void {
     assert.deepEqual(order, [9, 5, 1])
   })
 
+  it('puts tasks that name no queue where their names say: the exact name before a pattern', async () => {
+    const other = await place.connect({
+      ...(place instanceof Folder && { path: join(place.path, 'routed') }),
+      routes: [
+        { match: 'mail.*', queue: 'mail' },
+        { match: 'mail.urgent', queue: 'urgent' },
+      ],
+    })
+    const queueOf = async (name: string, options?: tasks.SendOptions) =>
+      (await (await other.send(name, [], options)).info()).queue
+    const found = [await queueOf('mail.a'), await queueOf('mail.urgent'), await queueOf('call')]
+    assert.deepEqual([...found, await queueOf('mail.b', { queue: 'own' })], ['mail', 'urgent', 'default', 'own'])
+    const group = await tasks.group([other.task('mail.c').s(), other.task('call').s()]).applyAsync()
+    const parts = await Promise.all(group.results.map((one) => one.info()))
+    assert.deepEqual(
+      parts.map(({ queue }) => queue),
+      ['mail', 'default'],
+    )
+  })
+
   it('a second send of one key, or of one id, is the same task', async () => {
     let runs = 0
     const once = app.task('once', () => {
@@ -317,6 +337,32 @@ export function behaviour(make: () => Place): void {
     await app.worker({ concurrency: 1, prefetch: 2, leaseMs: 250 }).start()
     const sent = [await work.delay(), await work.delay()]
     assert.deepEqual(await Promise.all(sent.map((one) => one.get())), [1, 1])
+  })
+
+  it('without heartbeats what waits in the worker keeps its lease', async () => {
+    const work = app.task('work', async (steps: number, task: tasks.Running) => {
+      for (let step = 0; step < steps; step += 1) {
+        await new Promise((resolve) => setTimeout(resolve, 300))
+        await task.progress(step)
+      }
+      return task.deliveries
+    })
+    await app.worker({ concurrency: 1, prefetch: 2, leaseMs: 1000, heartbeat: false }).start()
+    const sent = [await work.delay(5), await work.delay(0)]
+    assert.deepEqual(await Promise.all(sent.map((one) => one.get())), [1, 1])
+  })
+
+  it('the lease begins anew when the task begins', async () => {
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 600))
+    const sent = await app.send('work')
+    const running = await new Promise<tasks.Running>((resolve) => {
+      app.taker({ leaseMs: 1000, heartbeat: false, concurrency: 1 }, resolve).start()
+    })
+    await pause()
+    await running.started()
+    await pause()
+    assert.equal(await running.done(1), true)
+    assert.equal(await sent.get(), 1)
   })
 
   it('without heartbeats the lease ends a task that says nothing; progress keeps it', async () => {
@@ -367,6 +413,28 @@ export function behaviour(make: () => Place): void {
     await assert.rejects(sent[1]?.get() as Promise<unknown>, { code: 'REVOKED' })
     assert.deepEqual(await sent[0]?.revoke(), { revoked: 0, signalled: 1 })
     await assert.rejects(sent[0]?.get() as Promise<unknown>, { code: 'REVOKED' })
+  })
+
+  it('ends at once what is revoked while it waits in a worker', async () => {
+    const [begun, go] = [gate(), gate()]
+    const names: string[] = []
+    app.task('long', async (name: string) => {
+      names.push(name)
+      begun.open()
+      await go.opened
+    })
+    const events = app.events()
+    await app.worker({ concurrency: 1, prefetch: 2 }).start()
+    const first = await app.send('long', ['first'])
+    await begun.opened
+    const second = await app.send('long', ['second'])
+    await eventOf(events, ({ event, id }) => event === 'received' && id === second.id)
+    await second.revoke()
+    await assert.rejects(second.get(), { code: 'REVOKED' })
+    assert.equal(await first.state(), 'started')
+    go.open()
+    await first.get()
+    assert.deepEqual(names, ['first'])
   })
 
   it('waits with a limit, and can wait again', async () => {
@@ -490,7 +558,7 @@ export function behaviour(make: () => Place): void {
     await control.limit('q', 0)
     await work.delay()
     assert.deepEqual(await control.purge('q'), { purged: 1 })
-    await control.limit('q', null)
+    await control.limit('q', undefined as never)
     await control.rateLimit('task', 'work', { perSecond: 1000, burst: 1 })
     assert.equal(await (await work.delay()).get(), 1)
     await control.rateLimit('task', 'work', null)
@@ -548,7 +616,7 @@ export function behaviour(make: () => Place): void {
     assert.equal((await control.list({ state: 'dead', workflow: failing.id })).tasks.length, 1)
     assert.equal((await control.count({ workflow: failing.id })).dead, 1)
     assert.deepEqual(await control.deleteDead({ queue: 'e' }), { deleted: 1 })
-    for (const filter of [{ state: 'none' }, { limit: -1 }, { queues: 'a' }] as object[]) {
+    for (const filter of [{ state: 'none' }, { limit: -1 }, { limit: 0 }, { queues: 'a' }] as object[]) {
       await assert.rejects(control.list(filter), { code: 'INVALID_OPTION' })
     }
     await assert.rejects(control.deleteDead({ ids: [chain.id] }), { code: 'NOT_FOUND' })
@@ -557,6 +625,55 @@ export function behaviour(make: () => Place): void {
     await dead[1]?.wait()
     assert.equal((await control.queues()).find(({ name }) => name === 'd')?.dead, 1)
     await assert.rejects(control.list({ after: 'nowhere' }), { code: 'INVALID_OPTION' })
+  })
+
+  it('knows a dead task longer than its result', async () => {
+    const work = app.task('work', () => {
+      throw new RangeError('never')
+    })
+    const events = app.events()
+    await app.worker().start()
+    const sent = await work.applyAsync([], { maxRetries: 0, resultTtlMs: 0 })
+    await eventOf(events, ({ event }) => event === 'dead')
+    const { state, attempts } = await sent.info()
+    assert.deepEqual([state, attempts?.length], ['dead', 1])
+    await assert.rejects(sent.get(), { type: 'RangeError' })
+    assert.deepEqual(await sent.revoke(), { revoked: 0, signalled: 0 })
+    await app.control.deleteDead()
+  })
+
+  it('pages go on where tasks end between them', async () => {
+    app.task('work', () => 1)
+    const busy = await app.task('work').applyMany(Array.from({ length: 600 }, () => []))
+    const kept = await app.task('later').applyMany(Array.from({ length: 40 }, () => []))
+    await app.worker({ tasks: ['work'] }).start()
+    const ids = new Set<string>()
+    for (let after: string | null | undefined; after !== null; ) {
+      const page = await app.control.list({ limit: 20, ...(after && { after }) })
+      for (const { id } of page.tasks) ids.add(id)
+      after = page.next
+    }
+    for (const { id } of kept) assert.ok(ids.has(id))
+    await Promise.all(busy.map((one) => one.get()))
+  })
+
+  it('deletes and sends again as many dead tasks as are named in one call', async () => {
+    const work = app.task('work', (n: number) => {
+      if (n >= 0) throw new Error('not yet')
+    })
+    const worker = app.worker()
+    await worker.start()
+    const sent = await work.applyMany([[1], [2], [3]], { maxRetries: 0 })
+    await Promise.all(sent.map((one) => one.wait()))
+    await worker.stop()
+    const [first = '', second = '', third = ''] = sent.map(({ id }) => id)
+    const many = Array.from({ length: 130_000 }, (_, n) => (n % 2 === 0 ? first : second.toUpperCase()))
+    await assert.rejects(app.control.deleteDead({ ids: [...many, '01890000-0000-7000-8000-000000000000'] }), {
+      code: 'NOT_FOUND',
+    })
+    assert.deepEqual(await app.control.deleteDead({ ids: many }), { deleted: 2 })
+    assert.deepEqual(await app.control.retryDead({ ids: [third, third] }), { sent: 1 })
+    assert.deepEqual([(await app.control.count()).dead, (await app.control.count()).pending], [0, 1])
   })
 
   it('a worker that stops finishes what runs and gives back the rest, which counts as nothing', async () => {
@@ -595,6 +712,28 @@ export function behaviour(make: () => Place): void {
   const wrong: [title: string, call: () => unknown, code: string][] = [
     ['an unknown option', () => place.connect({ size: 1 } as never), 'INVALID_OPTION'],
     ['no tasks', () => app.worker(), 'INVALID_OPTION'],
+    ['an unknown option of a worker', () => app.worker({ tasks: ['a'], concurency: 2 } as never), 'INVALID_OPTION'],
+    ['an unknown option of a send', () => app.send('a', [], { maxRetry: 2 } as never), 'INVALID_OPTION'],
+    ['an unknown option of a task', () => app.task('a', null, { retries: 2 } as never).delay(), 'INVALID_OPTION'],
+    [
+      'an unknown option of a signature',
+      () =>
+        app
+          .task('a')
+          .s()
+          .set({ refs: [] } as never),
+      'INVALID_OPTION',
+    ],
+    ['an unknown field of retry', () => app.send('a', [], { retry: { maxDelay: 2 } as never }), 'INVALID_OPTION'],
+    ['an empty key', () => app.send('a', [], { idempotencyKey: '' }), 'INVALID_INPUT'],
+    ['an empty queue', () => app.control.pause(''), 'INVALID_OPTION'],
+    ['ids that are no list', () => app.control.deleteDead({ ids: 'all' as never }), 'INVALID_OPTION'],
+    ['an unknown way to name the dead', () => app.control.retryDead({ id: 'x' } as never), 'INVALID_OPTION'],
+    [
+      'a periodic task that is no JSON',
+      () => app.control.schedule('s', { everyMs: 1000 }, { name: 'a', args: [1n] }),
+      'INVALID_INPUT',
+    ],
     ['no slot', () => app.worker({ tasks: ['a'], concurrency: 0 }), 'INVALID_OPTION'],
     ['no lease', () => app.worker({ tasks: ['a'], leaseMs: 0 }).start(), 'INVALID_OPTION'],
     ['chunks of nothing', () => tasks.chunks(app.task('a'), [1], 0), 'INVALID_OPTION'],

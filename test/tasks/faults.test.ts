@@ -341,6 +341,17 @@ describe('faults of a task queue on NATS and Redis', function () {
     const left = async () => (await manager.streams.info(String(made.options.prefix))).state.messages
     while ((await left()) > 1) await new Promise((resolve) => setTimeout(resolve, 20))
     assert.equal(await left(), 1)
+    // Sent again by two at the same time, it is one.
+    const events = app.events()
+    await app.control.pause('default')
+    const twice = await Promise.all([1, 2].map(() => app.control.retryDead({ ids: [dead.id] })))
+    assert.equal(
+      twice.reduce((all, { sent }) => all + sent, 0),
+      1,
+    )
+    await app.control.resume('default')
+    await eventOf(events, ({ event }) => event === 'dead')
+    while ((await left()) > 1) await new Promise((resolve) => setTimeout(resolve, 20))
     await app.control.deleteDead({ ids: [dead.id] })
     while ((await left()) > 0) await new Promise((resolve) => setTimeout(resolve, 20))
     await nats.close()

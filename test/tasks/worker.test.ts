@@ -88,6 +88,19 @@ describe('millrace-tasks-worker', () => {
     assert.equal(rig.seen.task.length, 1)
   })
 
+  it('takes more than it sends, and the next one begins when its turn has come', async () => {
+    const rig = await Rig.start(brokerOf(), sendOf(), workerOf({ concurrency: 1, prefetch: 3 }), doneOf())
+    for (const payload of [1, 2, 3, 4]) rig.send('send', { payload })
+    await rig.until('sent', 4)
+    const [first] = await rig.until('task')
+    const { body } = await rig.get('/millrace-tasks-broker/broker/view')
+    assert.deepEqual([body.workers[0].running, body.workers[0].prefetch, body.queues[0].pending], [3, 3, 1])
+    assert.equal(rig.seen.task.length, 1)
+    rig.send('done', first)
+    const [, second] = await rig.until('task', 2)
+    assert.deepEqual([second.payload, second.tasks.deliveries], [2, 1])
+  })
+
   it('a deploy gives back what is out, and counts it as nothing', async () => {
     const nodes = [brokerOf(), sendOf(), workerOf()]
     const rig = await Rig.start(...nodes)

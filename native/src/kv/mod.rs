@@ -86,9 +86,9 @@ pub enum KvError {
         /// What does not fit.
         problem: String,
     },
-    /// A key that the log cannot hold. Nothing of its batch was done.
-    #[error("a key of {0} bytes is too long for the store; give one of at most 65,535")]
-    KeyTooLong(usize),
+    /// A key that the store cannot hold. Nothing of its batch was done.
+    #[error("the store cannot hold a key of {0} bytes; give one of 1 to 65,535")]
+    KeyLength(usize),
     /// No room. What was acknowledged is there.
     #[error("no room on the disk for the store in {0}; make room and open it again, nothing that was accepted is lost")]
     Full(PathBuf),
@@ -109,7 +109,7 @@ impl HasCode for KvError {
         match self {
             KvError::Locked(_) => ErrorCode::StoreLocked,
             KvError::Corrupt { .. } => ErrorCode::StoreCorrupt,
-            KvError::KeyTooLong(_) => ErrorCode::InvalidInput,
+            KvError::KeyLength(_) => ErrorCode::InvalidInput,
             KvError::Full(_) => ErrorCode::DiskFull,
             KvError::Failed { .. } => ErrorCode::StoreFailed,
         }
@@ -702,8 +702,8 @@ impl Batch {
             let problem = format!("a batch of {bytes} bytes is larger than {MAX_BATCH}");
             return Err(KvError::Failed { path: self.shared.path.clone(), problem });
         }
-        if let Some(item) = self.items.iter().find(|item| item.key.len() > usize::from(u16::MAX)) {
-            return Err(KvError::KeyTooLong(item.key.len()));
+        if let Some(item) = self.items.iter().find(|item| !(1..=usize::from(u16::MAX)).contains(&item.key.len())) {
+            return Err(KvError::KeyLength(item.key.len()));
         }
         self.shared.commit(self.items)?;
         if self.shared.options.sync != Sync::Each && !self.shared.dirty.swap(true, Ordering::AcqRel) {

@@ -8,6 +8,7 @@ use super::engine::{Engine, meta_key};
 use super::finish::unknown;
 use super::id::Id;
 use super::inspect::Filter;
+use super::message::MAX_KEY;
 use super::periodic::{QUEUE_SETTINGS, QueueSettings, RATE};
 use super::rate::Rate;
 use super::state::State;
@@ -99,6 +100,15 @@ pub(super) fn id_of(text: &str) -> Result<Id> {
     Id::parse(text).ok_or_else(|| TaskError::NotFound { what: "task", name: text.into() })
 }
 
+/// What becomes a part of a key of the store.
+fn check_name(option: &str, name: &str) -> Result<()> {
+    if (1..=MAX_KEY).contains(&name.len()) {
+        return Ok(());
+    }
+    let problem = format!("has {} bytes; it must have 1 to {MAX_KEY}", name.len());
+    Err(TaskError::Option { option: option.into(), problem })
+}
+
 impl Engine {
     /// Does one command. The answer may be told after the commit.
     pub fn control(&mut self, command: &str, now: i64) -> Result<String> {
@@ -123,6 +133,7 @@ impl Engine {
                 value!({ "deleted": ids.into_iter().filter(|&id| self.delete_dead(id)).count() })
             }
             Command::Schedule { name, schedule, message } => {
+                check_name("name", &name)?;
                 value!({ "nextAt": self.schedule(&name, schedule, message, now)? })
             }
             Command::Unschedule { name } => {
@@ -180,6 +191,7 @@ impl Engine {
     }
 
     fn settle_queue(&mut self, name: &str, change: impl FnOnce(&mut super::engine::Queue)) -> Result<Value> {
+        check_name("queue", name)?;
         let number = self.queue(name) as usize;
         change(&mut self.queues[number]);
         let settings = QueueSettings { paused: self.queues[number].paused, limit: self.queues[number].limit };
@@ -192,6 +204,7 @@ impl Engine {
             let problem = "perSecond must be above 0, burst 1 or more".into();
             return Err(TaskError::Option { option: "rate".into(), problem });
         }
+        check_name("name", name)?;
         let scope = match scope {
             Scope::Task => "t",
             Scope::Queue => "q",

@@ -4,7 +4,7 @@
 //! store is read for a message whose turn has come, and for a result that someone asks for.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet, VecDeque};
 use std::path::Path;
 
 use super::events::{Events, Kind};
@@ -160,6 +160,8 @@ pub struct Engine {
     seq: u64,
     /// Results by the end of their time.
     pub(super) results: Expiries,
+    /// Kept results of each state that is rare, so that who looks for them does not read all.
+    pub(super) rare: BTreeSet<(u8, Id)>,
     /// Sent again while an end of their result is noted: what is noted may be of a result that is gone.
     pub(super) resent: HashSet<Id>,
     /// No id of a result that is kept is newer.
@@ -230,6 +232,7 @@ impl Engine {
             next_take: 1,
             seq: 0,
             results: Expiries::default(),
+            rare: BTreeSet::new(),
             resent: HashSet::new(),
             newest_result: Id([0; 16]),
             dead: BTreeMap::new(),
@@ -336,8 +339,7 @@ impl Engine {
             let (Some(id), Some(head)) = (Id::from_bytes(&key), ResultHead::read(&value)) else {
                 return Err(foreign("results", &key));
             };
-            self.results.push(head.expires, id);
-            self.newest_result = self.newest_result.max(id);
+            self.note_result(id, &head);
         }
         for row in self.spaces.keys.range(..) {
             let (key, value) = row?;
@@ -783,7 +785,7 @@ impl Engine {
                         }
                         self.resent.remove(&id);
                     }
-                    self.batch.remove(&self.spaces.results, id.0);
+                    self.forget_result(id);
                 }
                 _ => break,
             }

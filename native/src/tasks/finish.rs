@@ -154,7 +154,7 @@ impl Engine {
             self.batch.put(&self.spaces.dead, id.0, json(&dead)?);
             self.dead.insert(id, place);
         }
-        self.keep(id, record, flags & IGNORE_RESULT != 0 && state == State::Success, expires)?;
+        self.keep(id, record, flags & IGNORE_RESULT != 0 && state == State::Success)?;
         self.event(Kind::of(state), index, now, "");
         let queue = self.queue_of(index);
         queue.meter.count(now);
@@ -189,17 +189,33 @@ impl Engine {
     }
 
     /// Records a result, and has who waits for it told. `record`: [`ResultHead`] and the result.
-    pub(super) fn keep(&mut self, id: Id, record: Vec<u8>, ignore: bool, expires: i64) -> Result<()> {
+    pub(super) fn keep(&mut self, id: Id, record: Vec<u8>, ignore: bool) -> Result<()> {
         if self.watched.remove(&id) {
             let text = self.result_of(id, &record)?;
             self.finished.push(text);
         }
         if !ignore {
+            let head = ResultHead::read(&record).ok_or_else(|| foreign("results", &id.0))?;
+            self.note_result(id, &head);
             self.batch.put(&self.spaces.results, id.0, record);
-            self.results.push(expires, id);
-            self.newest_result = self.newest_result.max(id);
         }
         Ok(())
+    }
+
+    pub(super) fn note_result(&mut self, id: Id, head: &ResultHead) {
+        self.results.push(head.expires, id);
+        self.newest_result = self.newest_result.max(id);
+        if head.state.is_rare() {
+            self.rare.insert((head.state as u8, id));
+        }
+    }
+
+    /// The end of its time is noted no more.
+    pub(super) fn forget_result(&mut self, id: Id) {
+        self.batch.remove(&self.spaces.results, id.0);
+        for state in State::ALL.into_iter().filter(|state| state.is_rare()) {
+            self.rare.remove(&(state as u8, id));
+        }
     }
 
     /// The JSON of a record.
@@ -230,10 +246,15 @@ impl Engine {
         })
     }
 
-    /// A result that is kept.
+    /// A result that is kept; the dead are kept longer than their results.
     pub(super) fn result(&self, id: Id) -> Result<Option<Vec<u8>>> {
-        let Some(record) = self.spaces.results.get(&id.0)? else { return Ok(None) };
-        self.result_of(id, &record).map(Some)
+        if let Some(record) = self.spaces.results.get(&id.0)? {
+            return self.result_of(id, &record).map(Some);
+        }
+        let record = if self.dead.contains_key(&id) { self.spaces.dead.get(&id.0)? } else { None };
+        let Some(record) = record else { return Ok(None) };
+        let dead: DeadTask = serde_json::from_slice(&record).map_err(|_| foreign("dead", &id.0))?;
+        Ok(Some(dead.result.get().into()))
     }
 
     /// Has a result told when it is there, at once where it is. Call it after a commit.
@@ -258,6 +279,10 @@ impl Engine {
 
     /// Sends a dead task again, as new but with its history.
     pub(super) fn resend(&mut self, id: Id, now: i64) -> Result<bool> {
+        // What was sent again in this turn is still in the store.
+        if !self.dead.contains_key(&id) {
+            return Ok(false);
+        }
         let Some(record) = self.spaces.dead.get(&id.0)? else { return Ok(false) };
         let dead: DeadTask = serde_json::from_slice(&record).map_err(|_| foreign("dead", &id.0))?;
         let history = serde_json::from_str::<History>(dead.result.get()).unwrap_or_default();

@@ -168,7 +168,7 @@ impl Engine {
             self.flows.remove(&id);
             self.dirty_flows.insert(id);
         }
-        self.keep(id, kept, false, expires)?;
+        self.keep(id, kept, false)?;
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! What is in the queue, for people.
 
+use std::num::NonZeroUsize;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json as value};
@@ -11,6 +13,7 @@ use super::id::Id;
 use super::state::State;
 use super::store::{ResultHead, foreign};
 use super::{Result, TaskError};
+use crate::kv::Bytes;
 
 /// Which tasks.
 #[derive(Debug, Default, Deserialize)]
@@ -23,13 +26,13 @@ pub(super) struct Filter {
     /// The id of a workflow.
     workflow: Option<String>,
     /// At most so many; 100 by default.
-    limit: Option<usize>,
+    limit: Option<NonZeroUsize>,
     /// Where the page before ended: its `next`.
     after: Option<String>,
 }
 
-/// A page of finished tasks reads so many results at most, whether they fit or not.
-const READ_AT_ONCE: usize = 20_000;
+/// A page of finished tasks reads so many results at most, whether they fit or not: others wait meanwhile.
+const READ_AT_ONCE: usize = 5_000;
 const MOST: usize = 1_000;
 
 impl Engine {
@@ -97,7 +100,7 @@ impl Engine {
 
     /// A page of tasks: `{tasks, next}`.
     pub(super) fn list(&self, filter: &Filter, now: i64) -> Result<String> {
-        let limit = filter.limit.unwrap_or(100).min(MOST);
+        let limit = filter.limit.map_or(100, NonZeroUsize::get).min(MOST);
         match filter.state {
             None => self.list_live(filter, limit),
             Some(state) if !state.is_final() => self.list_live(filter, limit),
@@ -131,6 +134,16 @@ impl Engine {
             None => None,
             Some(text) => Some(Id::parse(text).ok_or_else(|| bad_after(text))?),
         };
+        #[derive(Deserialize)]
+        struct Buried<'a> {
+            #[serde(borrow)]
+            result: Ended<'a>,
+        }
+        #[derive(Deserialize)]
+        struct Ended<'a> {
+            #[serde(borrow)]
+            error: Option<&'a RawValue>,
+        }
         let mut tasks = Vec::new();
         let mut next = None;
         for (id, (queue, name)) in self.dead.iter().rev().filter(|(id, _)| after.is_none_or(|after| **id < after)) {
@@ -144,8 +157,10 @@ impl Engine {
             }
             if let Some(record) = self.spaces.dead.get(&id.0)? {
                 let text = String::from_utf8_lossy(&record).into_owned();
-                let dead: &RawValue = serde_json::from_str(&text).map_err(|_| foreign("dead", &id.0))?;
-                tasks.push(format!(r#"{{"id":"{id}",{}"#, dead.get().trim_start_matches('{')));
+                let dead: Buried = serde_json::from_str(&text).map_err(|_| foreign("dead", &id.0))?;
+                let error = dead.result.error.map_or("null", RawValue::get);
+                let rest = text.trim_start_matches('{');
+                tasks.push(format!(r#"{{"id":"{id}","state":"dead","error":{error},{rest}"#));
             }
             if tasks.len() == limit {
                 next = Some(id.to_string());
@@ -180,19 +195,17 @@ impl Engine {
             name: Option<String>,
             root_id: Option<String>,
         }
-        let rows = match &filter.after {
-            None => self.spaces.results.range(..),
-            Some(text) => self.spaces.results.range(..Id::parse(text).ok_or_else(|| bad_after(text))?.0.to_vec()),
+        let after = match &filter.after {
+            None => Id([255; 16]),
+            Some(text) => Id::parse(text).ok_or_else(|| bad_after(text))?,
         };
         let (mut tasks, mut next) = (Vec::new(), None);
-        for (read, row) in rows.rev().enumerate() {
-            let (key, value) = row?;
-            let (Some(id), Some(head)) = (Id::from_bytes(&key), ResultHead::read(&value)) else {
-                return Err(foreign("results", &key));
-            };
+        for (read, row) in self.results_before(after, state).enumerate() {
+            let (id, value) = row?;
+            let head = ResultHead::read(&value).ok_or_else(|| foreign("results", &id.0))?;
             if head.state == state && head.expires > now {
                 let text = self.result_of(id, &value)?;
-                let fields: Fields = serde_json::from_slice(&text).map_err(|_| foreign("results", &key))?;
+                let fields: Fields = serde_json::from_slice(&text).map_err(|_| foreign("results", &id.0))?;
                 let same = |wanted: &Option<String>, is: &Option<String>| wanted.is_none() || wanted == is;
                 if same(&filter.queue, &fields.queue)
                     && same(&filter.name, &fields.name)
@@ -207,6 +220,22 @@ impl Engine {
             }
         }
         Ok(page(&tasks, next))
+    }
+
+    /// Results among which are all of a state, the youngest first.
+    fn results_before(&self, after: Id, state: State) -> Box<dyn Iterator<Item = Result<(Id, Bytes)>> + '_> {
+        let results = &self.spaces.results;
+        if state.is_rare() {
+            let ids = self.rare.range((state as u8, Id([0; 16]))..(state as u8, after)).rev();
+            return Box::new(ids.filter_map(move |(_, id)| match results.get(&id.0) {
+                Ok(value) => value.map(|value| Ok((*id, value))),
+                Err(error) => Some(Err(error.into())),
+            }));
+        }
+        Box::new(results.range(..after.0.to_vec()).rev().map(|row| {
+            let (key, value) = row?;
+            Id::from_bytes(&key).map(|id| (id, value)).ok_or_else(|| foreign("results", &key))
+        }))
     }
 
     /// Live tasks by state, and the dead, that fit.

@@ -116,8 +116,8 @@ impl<'a> Message<'a> {
             return Err(wrong("rootId", "must be a UUID"));
         }
         for (path, key) in [("rateKey", &self.rate_key), ("idempotencyKey", &self.idempotency_key)] {
-            if key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
-                return Err(wrong(path, "must have at most 1,024 bytes"));
+            if key.as_ref().is_some_and(|key| key.is_empty() || key.len() > MAX_KEY) {
+                return Err(wrong(path, "must have 1 to 1,024 bytes"));
             }
         }
         let times = [("eta", self.eta), ("expires", self.expires), ("createdAt", self.created_at)];
@@ -229,7 +229,7 @@ impl From<Message<'_>> for Head {
 
 const MAX_NAME: usize = 255;
 /// Of what is given by those who send; a key of the store holds it.
-const MAX_KEY: usize = 1_024;
+pub(super) const MAX_KEY: usize = 1_024;
 /// The year 10,000 or so.
 const MAX_TIME: f64 = 253_402_300_800_000.0;
 
@@ -265,6 +265,8 @@ mod tests {
             (r#""timeoutMs":1e300"#, "timeoutMs"),
             (r#""retry":{"delayMs":"x"}"#, "retry.delayMs"),
             (r#""rootId":"x""#, "rootId"),
+            (r#""idempotencyKey":"""#, "idempotencyKey"),
+            (r#""rateKey":"""#, "rateKey"),
         ] {
             // Of two fields of one name serde refuses the second, so the base leaves the tested one out.
             let key = field.split(':').next().unwrap();

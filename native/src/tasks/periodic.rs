@@ -17,6 +17,9 @@ pub(super) const QUEUE_SETTINGS: u8 = b'Q';
 pub(super) const RATE: u8 = b'R';
 pub(super) const PERIODIC: u8 = b'P';
 
+/// As much as people set a clock back that was not wrong altogether.
+const SET_A_LITTLE_MS: i64 = 3 * 3_600_000;
+
 /// What a queue keeps over a restart.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -45,10 +48,15 @@ impl Periodic {
         self.next_at
     }
 
-    /// The next time of an interval is at most as far away as that. False: it is not, as the clock was set back.
+    /// The next time is no later than one that is found now. False: it is, as the clock was set back.
     fn keep_beat(&mut self, now: i64) -> bool {
-        let (Some(Schedule::Every(ms)), Some(next)) = (&self.parsed, self.next_at) else { return true };
-        let latest = now + ms;
+        let (Some(schedule), Some(next)) = (&self.parsed, self.next_at) else { return true };
+        // A time of day that was kept does not come again where the clock was set back a little.
+        let kept = self.last_at.is_some_and(|last| last > now && last - now <= SET_A_LITTLE_MS);
+        if kept && matches!(schedule, Schedule::Cron(_)) {
+            return true;
+        }
+        let latest = schedule.next(now).unwrap_or(next);
         self.next_at = Some(next.min(latest));
         next <= latest
     }

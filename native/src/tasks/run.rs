@@ -317,6 +317,7 @@ impl Engine {
                 {
                     held.started = now;
                     self.start(index, now);
+                    self.heartbeat(index, now);
                 }
             }
             Report::Done => {

@@ -66,6 +66,11 @@ impl State {
         matches!(self, Success | Failure | Revoked | Expired | Dead)
     }
 
+    /// Most tasks do not end so. (The dead are kept by themselves.)
+    pub fn is_rare(self) -> bool {
+        matches!(self, Failure | Revoked | Expired)
+    }
+
     /// A worker has it.
     pub fn is_held(self) -> bool {
         matches!(self, Received | Started)

@@ -168,11 +168,13 @@ fn a_log_that_was_just_begun_when_the_process_ended() {
 }
 
 #[test]
-fn a_key_that_is_too_long_is_refused_and_harms_nothing() {
+fn a_key_that_is_too_long_or_empty_is_refused_and_harms_nothing() {
     let folder = Folder::new("long");
     let kv = Kv::open(&folder.0, &each()).unwrap();
     put(&kv, &"k".repeat(65_535), "v").unwrap();
-    assert_eq!(put(&kv, &"k".repeat(65_536), "v").unwrap_err().code(), ErrorCode::InvalidInput);
+    for key in ["", &"k".repeat(65_536)] {
+        assert_eq!(put(&kv, key, "v").unwrap_err().code(), ErrorCode::InvalidInput);
+    }
     put(&kv, "b", "v").unwrap();
     drop(kv);
     assert_eq!(keys(&Kv::open(&folder.0, &each()).unwrap()).len(), 2);

@@ -244,8 +244,12 @@ fn a_lease_ends_unless_the_worker_is_heard_of() {
         rig.pass(900);
         assert!(rig.report(taken.token, Report::Heartbeat, ""), "a long task keeps its lease");
     }
-    rig.pass(999);
-    assert_eq!(rig.state(&id), "received");
+    rig.pass(900);
+    rig.report(taken.token, Report::Started, "");
+    rig.pass(900);
+    rig.report(taken.token, Report::Started, "");
+    rig.pass(99);
+    assert_eq!(rig.state(&id), "started");
     rig.pass(1);
     let told = rig.told_now(worker);
     assert_eq!(told[0], Told::Lost(taken.token));
@@ -435,6 +439,56 @@ fn where_the_clock_is_set_leases_limits_and_intervals_go_on() {
         rig.crash();
         let next = rig.control(json!({ "op": "schedules" }))[0]["nextAt"].as_i64().unwrap();
         assert!(next <= rig.now + 1_000, "{by}");
+    }
+}
+
+#[test]
+fn a_dead_task_is_known_longer_than_its_result() {
+    let mut rig = Rig::new();
+    let worker = rig.worker(1);
+    let id = rig.send("a", json!({ "maxRetries": 0, "resultTtlMs": 50 }));
+    let taken = rig.take_one(worker);
+    rig.fail(&taken, "Error");
+    let before = rig.get(&id);
+    rig.pass(5_000);
+    rig.turn();
+    assert_eq!(rig.control(json!({ "op": "stats" }))["results"], 0);
+    assert_eq!(rig.get(&id), before);
+    assert_eq!(rig.watched(&id), Some(before));
+    assert_eq!(rig.control(json!({ "op": "deleteDead", "ids": [id] })), json!({ "deleted": 1 }));
+    assert_eq!(rig.get(&id)["error"]["code"], "NOT_FOUND");
+}
+
+#[test]
+fn a_clock_that_was_days_ahead_keeps_no_time_of_day_back() {
+    const HOUR: i64 = 3_600_000;
+    for by_start in [false, true] {
+        let mut rig = Rig::new();
+        let worker = rig.worker(10);
+        let daily = json!({ "cron": "0 6 * * *" });
+        let next = |rig: &mut Rig| rig.control(json!({ "op": "schedules" }))[0]["nextAt"].as_i64().unwrap();
+        let set = |rig: &mut Rig, by: i64| {
+            rig.now += by;
+            let now = rig.now;
+            match by_start {
+                true => rig.crash(),
+                false => rig.engine().clock_set(by, now).unwrap(),
+            }
+        };
+        rig.control(json!({ "op": "schedule", "name": "day", "schedule": daily, "message": { "name": "a" } }));
+        set(&mut rig, -240 * HOUR);
+        let first = next(&mut rig);
+        assert!(first > rig.now && first <= rig.now + 24 * HOUR, "{first}");
+        rig.now = first;
+        if !by_start {
+            assert_eq!(rig.take(worker).len(), 1);
+        }
+        rig.turn();
+        assert_eq!(next(&mut rig), first + 24 * HOUR);
+        set(&mut rig, -HOUR);
+        assert_eq!(next(&mut rig), first + 24 * HOUR, "it was kept");
+        set(&mut rig, -240 * HOUR);
+        assert!(next(&mut rig) <= rig.now + 24 * HOUR);
     }
 }
 

@@ -58,6 +58,39 @@ fn lists_pages_and_counts() {
 }
 
 #[test]
+fn a_failure_before_many_successes_is_on_the_first_page() {
+    let mut rig = Rig::new();
+    let worker = rig.worker(100);
+    let failed = rig.send("a", json!({ "retry": { "giveUpOn": ["Error"] } }));
+    let taken = rig.take_one(worker);
+    rig.fail(&taken, "Error");
+    let called_off = rig.send("a", json!({ "queue": "off", "resultTtlMs": 60_000 }));
+    rig.control(json!({ "op": "revoke", "id": called_off }));
+    rig.now += 1;
+    for _ in 0..60 {
+        (0..100).for_each(|_| drop(rig.send("a", json!({}))));
+        for taken in rig.take(worker) {
+            rig.done(&taken, json!(1));
+        }
+    }
+    let list = |rig: &mut Rig, more: Value| {
+        let mut command = json!({ "op": "list" });
+        command.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let page = rig.control(command);
+        let ids = page["tasks"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned());
+        (ids.collect::<Vec<_>>(), page["next"].clone())
+    };
+    for _ in 0..2 {
+        assert_eq!(list(&mut rig, json!({ "state": "failure" })), (vec![failed.clone()], Value::Null));
+        assert_eq!(list(&mut rig, json!({ "state": "revoked" })), (vec![called_off.clone()], Value::Null));
+        assert_eq!(list(&mut rig, json!({ "state": "failure", "after": failed })), (vec![], Value::Null));
+        rig.crash();
+    }
+    rig.pass(62_000);
+    assert_eq!(list(&mut rig, json!({ "state": "revoked" })), (vec![], Value::Null));
+}
+
+#[test]
 fn queues_workers_and_figures() {
     let mut rig = Rig::new();
     let options =
@@ -83,6 +116,16 @@ fn queues_workers_and_figures() {
     );
     assert_eq!(rig.control(json!({ "op": "purge", "queue": "q" })), json!({ "purged": 2 }));
     assert_eq!(rig.control(json!({ "op": "stats" }))["live"], 2);
+    for name in ["", &"x".repeat(70_000)] {
+        for command in [
+            json!({ "op": "pause", "queue": name }),
+            json!({ "op": "limit", "queue": name, "max": 1 }),
+            json!({ "op": "rateLimit", "scope": "key", "name": name, "rate": null }),
+            json!({ "op": "schedule", "name": name, "schedule": { "everyMs": 1000 }, "message": { "name": "a" } }),
+        ] {
+            assert_eq!(rig.try_control(command).unwrap_err().code(), ErrorCode::InvalidOption);
+        }
+    }
     for command in [json!({ "op": "nothing" }), json!({}), json!({ "op": "pause" }), json!(5)] {
         assert_eq!(rig.try_control(command).unwrap_err().code(), ErrorCode::InvalidOption);
     }

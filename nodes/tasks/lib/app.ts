@@ -164,7 +164,7 @@ export class Task<T = unknown> {
     const { value, parts } = lend({ args, kwargs: options.kwargs })
     if (parts.size === 0) throw error
     const all = { ...this.options, ...options, ...(value.kwargs && { kwargs: value.kwargs }) }
-    const message = this.messageOf(value.args, tailOf({ ...all, refs: [...parts.keys()] }), escaped(id))
+    const message = this.messageOf(value.args, tailOf(all, [...parts.keys()]), escaped(id))
     await keep(this.broker.payloads, parts, delayOf(all))
     return message
   }

@@ -57,7 +57,9 @@ export interface TaskInfo {
   workerId?: string | null
   progress?: unknown
   attempts?: Attempt[]
-  /** Of a task that is not finished: all that was sent. */
+  /** Of a dead task in a list: when it died; `result` has its whole record. */
+  diedAt?: number
+  /** Of a task that is not finished, or dead in a list: all that was sent. */
   message?: Record<string, unknown>
   /** Of a workflow. */
   workflow?: { total: number; completed: number; failed: number; createdAt: number; cancelled: boolean }
@@ -119,6 +121,10 @@ export interface Taker {
   /** Gives back what it still has. */
   close(): Promise<void>
 }
+
+/** A page of a list has so many tasks, and at most so many. */
+export const DEFAULT_LIMIT = 100
+export const MOST = 1000
 
 /** A command to the broker, by its `op`. */
 export type Command = { op: string } & Record<string, unknown>

@@ -1,7 +1,7 @@
 /** What people ask a distributed queue, and tell it, by the `op` of a command. Answers are those of the embedded one. */
 import { EngineError, quote } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
-import type { Command } from './broker'
+import { type Command, DEFAULT_LIMIT, MOST } from './broker'
 import { type Distributed, nextFiring } from './distributed'
 import { unknownTask } from './id'
 
@@ -13,13 +13,13 @@ const ENDED = ['success', 'failure', 'revoked', 'expired']
 const isText = (value: unknown) => typeof value === 'string'
 const FILTERS: Record<string, (value: unknown) => boolean> = {
   state: (value) => [...LIVE, ...ENDED, 'dead'].includes(value as string),
-  limit: (value) => Number.isInteger(value) && Number(value) >= 0,
+  limit: (value) => Number.isInteger(value) && Number(value) > 0,
   ...{ queue: isText, name: isText, workflow: isText, after: isText },
 }
-const DEFAULT_LIMIT = 100
-const MOST = 1000
 const PAGE = 500
-const SUMMARY = 17
+/** So many dead tasks are sent again side by side. */
+const AT_ONCE = 100
+const SUMMARY = 16
 
 export class Commands {
   constructor(private readonly broker: Distributed) {}
@@ -54,8 +54,9 @@ export class Commands {
     },
     retryDead: async (which) => ({ sent: await this.retryDead(await this.whichDead(which)) }),
     deleteDead: async (which) => {
-      const ids = await this.whichDead(which)
-      return { deleted: ids.length > 0 ? await this.ask('bury', ...ids) : 0 }
+      let deleted = 0
+      for (const ids of inPages(await this.whichDead(which))) deleted += (await this.ask('bury', ...ids)) as number
+      return { deleted }
     },
     schedule: ({ name, schedule, message }) => this.schedule(text(name), schedule as object, message as object),
     unschedule: async ({ name }) => {
@@ -101,25 +102,17 @@ export class Commands {
 
   private async purge(queue: string): Promise<{ purged: number }> {
     let purged = 0
-    for await (const ids of this.scan({ queue })) {
+    for (let after = '0'; after !== ''; ) {
+      const [next = '', ...ids] = await this.scan({ queue }, after, PAGE)
       if (ids.length > 0) purged += (await this.ask('purge', ...ids)) as number
+      after = next
     }
     return { purged }
   }
 
-  /** Ids of live tasks that fit, page by page. */
-  private async *scan(
-    { state, queue, name, workflow }: Args,
-    after = '0',
-    most = PAGE,
-  ): AsyncGenerator<string[], void> {
-    for (let last = after; ; ) {
-      const filter = [state, queue, name, workflow].map((value) => String(value ?? ''))
-      const [next = '', ...ids] = (await this.ask('scan', ...filter, last, most)) as string[]
-      yield ids
-      if (next === '') return
-      last = next
-    }
+  /** What to go on after, or an empty text, and ids of live tasks that fit. */
+  private async scan(filter: Args, after: string, most: number): Promise<string[]> {
+    return (await this.ask('scan', ...wanted(filter), after, most)) as string[]
   }
 
   private async list(filter: Args): Promise<object> {
@@ -127,27 +120,25 @@ export class Commands {
     const { state } = filter
     if (state === 'dead') return this.listDead(filter, limit)
     if (ENDED.includes(state as string)) return this.listResults(filter, limit)
-    const after = cursor(filter.after, '0', /^\d+$/)
+    let after = cursor(filter.after, '0', /^\d+$/)
     const found: string[] = []
-    for await (const ids of this.scan(filter, after, limit)) {
+    while (after !== '' && found.length < limit) {
+      const [next = '', ...ids] = await this.scan(filter, after, limit - found.length)
       found.push(...ids)
-      if (found.length >= limit) break
+      after = next
     }
-    const page = found.slice(0, limit)
-    const rows = page.length > 0 ? ((await this.ask('tasks', ...page)) as string[][]) : []
-    const tasks = rows.map(summary)
-    const last = rows.at(-1)
-    return {
-      tasks: tasks.map(({ order: _, ...task }) => task),
-      next: rows.length === limit && last ? last[ORDER] : null,
-    }
+    // Some may have ended meanwhile.
+    const rows = found.length > 0 ? ((await this.ask('tasks', ...found)) as string[][]) : []
+    return { tasks: rows.map(summary), next: after === '' ? null : after }
   }
 
   private listDead(filter: Args, limit: number): Promise<Page> {
     return this.page(['dead'], 7, filter, limit, (_place, id, queue, name, diedAt, message = '{}', result = '{}') => {
       const sent = JSON.parse(message)
       if (!fits(filter, { queue, name, workflow: sent.rootId })) return undefined
-      return { id, queue, name, diedAt: Number(diedAt), message: sent, result: JSON.parse(result) }
+      const ended = JSON.parse(result)
+      const error = ended.error ?? null
+      return { id, state: 'dead', error, queue, name, diedAt: Number(diedAt), message: sent, result: ended }
     })
   }
 
@@ -192,9 +183,13 @@ export class Commands {
       }
       return counts
     }
-    for await (const ids of this.scan(filter)) {
-      const rows = ids.length > 0 ? ((await this.ask('tasks', ...ids)) as string[][]) : []
-      for (const row of rows) counts[row[2] as string] = (counts[row[2] as string] ?? 0) + 1
+    for (let place = '0'; place !== ''; ) {
+      const [next = '', ...tally] = (await this.ask('tally', ...wanted(filter), place)) as string[]
+      for (let at = 0; at < tally.length; at += 2) {
+        const [state = '', count] = tally.slice(at, at + 2)
+        counts[state] = (counts[state] ?? 0) + Number(count)
+      }
+      place = next
     }
     for (let after: string | null | undefined; after !== null; ) {
       const page = await this.listDead({ ...filter, after }, MOST)
@@ -239,7 +234,7 @@ export class Commands {
     }
     if (kind === 'result') return JSON.parse(found as string)
     if (kind === 'task') {
-      const { order: _, ...task } = summary(found as string[])
+      const task = summary(found as string[])
       const [progress, attempts, message] = [found[11], found[12], found[SUMMARY]] as [string, string, string]
       return {
         ...task,
@@ -253,32 +248,45 @@ export class Commands {
     return { id, total, completed, failed, createdAt, cancelled: cancelled === 1, live }
   }
 
-  private async whichDead({ ids, queue }: Args): Promise<string[]> {
-    if (Array.isArray(ids)) {
-      for (const id of ids) {
-        const found = (await this.ask('body', text(id))) as string[]
-        if (found.length === 0) throw notFound('dead task', id)
+  private async whichDead({ ids, queue, ...more }: Args): Promise<string[]> {
+    for (const name of Object.keys(more))
+      throw new EngineError('INVALID_OPTION', `command: unknown field ${quote(name)}`)
+    const of = queue === undefined || queue === null ? '' : text(queue)
+    if (ids !== undefined && ids !== null) {
+      if (!Array.isArray(ids)) throw new EngineError('INVALID_OPTION', `ids: ${quote(ids)} is no list`)
+      const all = [...new Set(ids.map((id) => text(id).toLowerCase()))]
+      for (const some of inPages(all)) {
+        const place = (await this.ask('stranger', ...some)) as number
+        if (place > 0) throw notFound('dead task', some[place - 1])
       }
-      return ids
+      return all
     }
     const all: string[] = []
-    for (let after: string | null | undefined; after !== null; ) {
-      const page = await this.listDead({ queue, after }, MOST)
-      all.push(...page.tasks.map(({ id }) => id))
-      after = page.next
-    }
+    let place = ''
+    do {
+      const [next = '', ...some] = (await this.ask('buried', place, of)) as string[]
+      all.push(...some)
+      place = next
+    } while (place !== '')
     return all
   }
 
   private async retryDead(ids: string[]): Promise<number> {
     let sent = 0
-    for (const id of ids) {
-      const [queue, message = '{}'] = (await this.ask('body', id)) as string[]
-      // Its time and its key are over.
-      const { eta: _, expires: __, idempotencyKey: ___, ...rest } = JSON.parse(message)
-      if (await this.broker.resend(id, JSON.stringify({ ...rest, queue }))) sent += 1
+    for (const some of inPages(ids, AT_ONCE)) {
+      const all = await Promise.all(some.map((id) => this.resend(id)))
+      sent += all.filter(Boolean).length
     }
     return sent
+  }
+
+  private async resend(id: string): Promise<boolean> {
+    const [queue, message] = (await this.ask('body', id)) as string[]
+    // Deleted meanwhile.
+    if (!message) return false
+    // Its time and its key are over.
+    const { eta: _, expires: __, idempotencyKey: ___, ...rest } = JSON.parse(message)
+    return this.broker.resend(id, JSON.stringify({ ...rest, queue }))
   }
 
   private async schedule(name: string, schedule: object, message: object): Promise<{ nextAt: number | null }> {
@@ -291,9 +299,6 @@ export class Commands {
   }
 }
 
-/** The place of its order in what Redis tells of a task: before its id. */
-const ORDER = SUMMARY - 2
-
 function summary(row: string[]) {
   const [name, queue, state, priority, created, due, expires, retries, deliveries, worker, root] = row
   return {
@@ -302,7 +307,6 @@ function summary(row: string[]) {
     ...{ due: Number(due) > 0 ? Number(due) : null, expires: numberOf(expires) },
     ...{ retries: Number(retries), deliveries: Number(deliveries) },
     ...{ workerId: state === 'received' || state === 'started' ? worker : null, rootId: root || null },
-    order: row[ORDER],
   }
 }
 
@@ -315,6 +319,14 @@ function checked(filter: Args): Args {
     throw new EngineError('INVALID_OPTION', `command: ${quote(value)} cannot be a ${field}`)
   }
   return filter
+}
+
+function* inPages(ids: readonly string[], most = MOST): Generator<string[]> {
+  for (let at = 0; at < ids.length; at += most) yield ids.slice(at, at + most)
+}
+
+function wanted({ state, queue, name, workflow }: Args): string[] {
+  return [state, queue, name, workflow].map((value) => String(value ?? ''))
 }
 
 function fits(filter: Args, task: Record<string, unknown>): boolean {

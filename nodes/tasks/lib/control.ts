@@ -1,3 +1,4 @@
+import { checked } from '../../shared/json'
 import type { Broker, Rate, State, TaskInfo } from './broker'
 
 export interface Filter {
@@ -98,7 +99,7 @@ export class Control {
 
   /** How many of a queue may run at once, over all workers; null: any number. */
   async limit(queue: string, max: number | null): Promise<void> {
-    await this.broker.control({ op: 'limit', queue, max })
+    await this.broker.control({ op: 'limit', queue, max: max ?? null })
   }
 
   /** How many begin in a second, over all workers; null: any number. */
@@ -117,7 +118,8 @@ export class Control {
 
   /** Sends a task again and again; one of the same name is replaced. */
   schedule(name: string, schedule: Schedule, message: Record<string, unknown>): Promise<{ nextAt: number | null }> {
-    return this.broker.control({ op: 'schedule', name, schedule, message })
+    // What JSON cannot say is refused here, with its path.
+    return this.broker.control({ op: 'schedule', name, schedule, message: checked(message, 'message') })
   }
 
   async unschedule(name: string): Promise<void> {

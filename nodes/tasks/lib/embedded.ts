@@ -6,7 +6,19 @@ import type { TaskQueue } from '#native'
 import { withBytes } from '../../shared/bytes'
 import { EngineError, toEngineError } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
-import type { Broker, Command, Report, Taken, Taker, TakerEars, TakerOptions, TaskEvent, TaskInfo } from './broker'
+import {
+  type Broker,
+  type Command,
+  DEFAULT_LIMIT,
+  MOST,
+  type Report,
+  type Taken,
+  type Taker,
+  type TakerEars,
+  type TakerOptions,
+  type TaskEvent,
+  type TaskInfo,
+} from './broker'
 import { isId, unknownTask } from './id'
 import { PayloadFolder } from './payload-folder'
 
@@ -147,6 +159,11 @@ interface Watcher {
   failed(error: Error): void
 }
 
+interface Page {
+  tasks: TaskInfo[]
+  next: string | null
+}
+
 export class Embedded implements Broker {
   readonly maxPayloadBytes: number
   private queue!: TaskQueue
@@ -226,8 +243,18 @@ export class Embedded implements Broker {
     return this.taker(taking)
   }
 
-  control<T>(command: Command): Promise<T> {
-    return this.ask<T>((ticket) => this.queue.control(ticket, JSON.stringify(command)))
+  async control<T>(command: Command): Promise<T> {
+    const ask = <A>(one: Command) => this.ask<A>((ticket) => this.queue.control(ticket, JSON.stringify(one)))
+    if (command.op !== 'list') return ask<T>(command)
+    const page = await ask<Page>(command)
+    const limit = Math.min(Number(command.limit ?? DEFAULT_LIMIT), MOST)
+    // The engine looks through so many at a time, so that others have their turn.
+    while (page.next !== null && page.tasks.length < limit) {
+      const more = await ask<Page>({ ...command, after: page.next, limit: limit - page.tasks.length })
+      page.tasks.push(...more.tasks)
+      page.next = more.next
+    }
+    return page as T
   }
 
   watch(id: string, told: (info: TaskInfo) => void, failed: (error: Error) => void): () => void {

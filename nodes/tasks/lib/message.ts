@@ -1,6 +1,7 @@
 /** The options of a task, and the message that they become: see docs/tasks-message.md. */
 import { EngineError, quote } from '../../shared/errors'
 import { toJson } from '../../shared/json'
+import { checkOptions, type Known } from '../../shared/options'
 
 export interface RetryPolicy {
   delayMs?: number
@@ -51,8 +52,21 @@ export interface SendOptions extends TaskOptions {
   headers?: Record<string, unknown>
 }
 
+const KNOWN: Known<SendOptions> = {
+  ...{ queue: 'any', priority: 'any', maxRetries: 'any', retryDelay: 'any', retry: 'any', timeoutMs: 'any' },
+  ...{ rateKey: 'any', ignoreResult: 'any', resultTtlMs: 'any', idempotencyWindowMs: 'any', kwargs: 'any' },
+  ...{ countdown: 'any', eta: 'any', expires: 'any', idempotencyKey: 'any', id: 'any', correlationId: 'any' },
+  ...{ parentId: 'any', headers: 'any' },
+}
+
+const KNOWN_RETRY: Known<RetryPolicy> = {
+  ...{ delayMs: 'any', factor: 'any', capMs: 'any', jitter: ['full', 'none'], retryOn: 'any', giveUpOn: 'any' },
+}
+
 /** The fields of a message that options become, without its id and arguments. */
 export function fieldsOf(options: SendOptions): Record<string, unknown> {
+  checkOptions('a task', options, KNOWN)
+  if (options.retry !== undefined) checkOptions('retry', options.retry, KNOWN_RETRY)
   const { kwargs, countdown, eta, expires, id, retryDelay, retry, ...rest } = options
   const policy = retryDelay === undefined ? retry : { delayMs: seconds(retryDelay, 'retryDelay'), ...retry }
   return {
@@ -64,10 +78,11 @@ export function fieldsOf(options: SendOptions): Record<string, unknown> {
 }
 
 /** Options as the end of a message's JSON. */
-export function tailOf(options: SendOptions & { refs?: readonly string[] }): string {
+export function tailOf(options: SendOptions, refs?: readonly string[]): string {
   const { kwargs, countdown } = options
   const fields = {
     ...fieldsOf(options),
+    ...(refs && { refs }),
     ...(countdown !== undefined && { eta: Date.now() + seconds(countdown, 'countdown') }),
   }
   const rest = toJson(fields, 'options').slice(1, -1)

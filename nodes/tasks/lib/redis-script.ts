@@ -913,6 +913,7 @@ function ops.report(at)
     elseif kind == 'again' then
       again(id, t, tonumber(more), payload)
     elseif kind == 'started' then
+      if t.st == 'received' then t.le = math.min(now + t.lm, t.dl or math.huge) end
       begin(id, t)
       save(id, t)
     elseif kind == 'revoked' then
@@ -1199,6 +1200,9 @@ function ops.passed(at)
   return 1
 end
 
+-- The dead are kept longer than their results.
+local function resultOf(id) return call('GET', P .. 'r:' .. id) or call('HGET', P .. 'd:' .. id, 'r') end
+
 -- id, refuse late reports: how many were called off, and how many signalled; nothing where nobody knows it.
 function ops.revoke(at)
   local id, refuse = ARGV[at], ARGV[at + 1] == '1'
@@ -1206,7 +1210,7 @@ function ops.revoke(at)
   if call('EXISTS', P .. 'f:' .. id) == 1 then
     call('HSET', P .. 'f:' .. id, 'cancelled', 1)
     targets = call('SMEMBERS', P .. 'fl:' .. id)
-  elseif not load(id) and call('EXISTS', P .. 'r:' .. id) == 0 then return {} end
+  elseif not load(id) and not resultOf(id) then return {} end
   local revoked, signalled = 0, 0
   for _, target in ipairs(targets) do
     local t = load(target)
@@ -1227,7 +1231,7 @@ end
 local function summary(id, more)
   local t = load(id)
   if not t then return nil end
-  local flat = { t.n, t.q, t.st, t.p, t.cr, t.du, t.ex, t.r, t.dv, t.wn, t.rt, t.pg, t.at, t.sa, t.gt, t.o }
+  local flat = { t.n, t.q, t.st, t.p, t.cr, t.du, t.ex, t.r, t.dv, t.wn, t.rt, t.pg, t.at, t.sa, t.gt }
   for i, value in ipairs(flat) do
     -- A list of Redis ends at the first gap.
     flat[i] = type(value) == 'number' and int(value) or value or ''
@@ -1237,25 +1241,42 @@ local function summary(id, more)
   return flat
 end
 
--- state, queue, name, workflow or '', order after, how many: [what to go on after, tasks…].
-function ops.scan(at)
-  local state, queue, name, root = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local most = tonumber(ARGV[at + 5])
-  local found, last = {}, ''
-  local page = call('ZRANGEBYSCORE', P .. 'live', '(' .. ARGV[at + 4], '+inf', 'WITHSCORES', 'LIMIT', 0, AT_ONCE)
+-- Some tasks behind an order that fit: what to go on after, or ''. Stops where hear says so.
+local function among(state, queue, name, root, after, hear)
+  local page = call('ZRANGEBYSCORE', P .. 'live', '(' .. after, '+inf', 'WITHSCORES', 'LIMIT', 0, AT_ONCE)
   local ids = {}
   for i = 1, #page, 2 do ids[#ids + 1] = page[i] end
   fetch(ids)
   for i = 1, #page, 2 do
     local t = load(page[i])
-    last = page[i + 1]
-    if t and (state == '' or t.st == state) and (queue == '' or t.q == queue) and (name == '' or t.n == name)
-      and (root == '' or t.rt == root) then
-      found[#found + 1] = page[i]
-      if #found == most then break end
-    end
+    local fits = t and (state == '' or t.st == state) and (queue == '' or t.q == queue) and (name == '' or t.n == name)
+      and (root == '' or t.rt == root)
+    if fits and hear(page[i], t) then return page[i + 1] end
   end
+  return page[#page] or ''
+end
+
+-- state, queue, name, workflow or '', order after, how many: [what to go on after, tasks…].
+function ops.scan(at)
+  local most, found = tonumber(ARGV[at + 5]), {}
+  local last = among(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], function(id)
+    found[#found + 1] = id
+    return #found == most
+  end)
   return { last, unpack(found) }
+end
+
+-- state, queue, name, workflow or '', order after: what to go on after, then states and how many there are of each.
+function ops.tally(at)
+  local numbers = {}
+  local answer = { among(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], function(_, t)
+    numbers[t.st] = (numbers[t.st] or 0) + 1
+  end) }
+  for state, number in pairs(numbers) do
+    answer[#answer + 1] = state
+    answer[#answer + 1] = number
+  end
+  return answer
 end
 
 -- ids…: what is known of tasks that are not finished.
@@ -1272,7 +1293,7 @@ function ops.get(at)
   if flow[1] then return { 'flow', flow, call('SCARD', P .. 'fl:' .. id) } end
   local task = summary(id, true)
   if task then return { 'task', task } end
-  local text = call('GET', P .. 'r:' .. id)
+  local text = resultOf(id)
   if text then return { 'result', text } end
   return {}
 end
@@ -1280,7 +1301,7 @@ end
 -- id: the result where it is there, 'wait' where it will be, or nothing.
 function ops.watch(at)
   local id = ARGV[at]
-  local text = call('GET', P .. 'r:' .. id)
+  local text = resultOf(id)
   if text then return text end
   -- A later part of a workflow is no task yet.
   if not load(id) and call('EXISTS', P .. 'f:' .. id, P .. 'j:' .. id, P .. 'flows') == 0 then return '' end
@@ -1371,22 +1392,44 @@ function ops.results(at)
   return answer
 end
 
--- after ('' or time:id): place, id, queue, name, time of death, message, result of each, the newest first.
-function ops.dead(at)
+-- Some of the dead behind a place, '' or time:id, with their times, the newest first.
+local function deadBehind(place)
   local from = 0
-  local score, id = ARGV[at]:match('^(%d+):(.+)$')
+  local score, id = place:match('^(%d+):(.+)$')
   if id then
     local rank = call('ZREVRANK', P .. 'dead', id)
     from = rank and rank + 1 or call('ZCOUNT', P .. 'dead', '(' .. score, '+inf')
   end
-  local found = call('ZREVRANGE', P .. 'dead', from, from + AT_ONCE - 1, 'WITHSCORES')
-  local answer = {}
+  return call('ZREVRANGE', P .. 'dead', from, from + AT_ONCE - 1, 'WITHSCORES')
+end
+
+-- place, queue or '': what to go on after, or '', and ids.
+function ops.buried(at)
+  local found, queue = deadBehind(ARGV[at]), ARGV[at + 1]
+  local answer = { #found > 0 and found[#found] .. ':' .. found[#found - 1] or '' }
+  for i = 1, #found, 2 do
+    if queue == '' or call('HGET', P .. 'd:' .. found[i], 'q') == queue then answer[#answer + 1] = found[i] end
+  end
+  return answer
+end
+
+-- place: of each its place, id, queue, name, time of death, message, result.
+function ops.dead(at)
+  local found, answer = deadBehind(ARGV[at]), {}
   for i = 1, #found, 2 do
     answer[#answer + 1] = found[i + 1] .. ':' .. found[i]
     answer[#answer + 1] = found[i]
     for _, value in ipairs(call('HMGET', P .. 'd:' .. found[i], 'q', 'n', 'died', 'm', 'r')) do answer[#answer + 1] = value end
   end
   return answer
+end
+
+-- ids…: the place of the first that is no dead task, from 1 on; or 0.
+function ops.stranger(at)
+  for i = at, #ARGV do
+    if call('EXISTS', P .. 'd:' .. ARGV[i]) == 0 then return i - at + 1 end
+  end
+  return 0
 end
 
 -- id: queue and message of a dead task.
@@ -1410,7 +1453,13 @@ function ops.resend(at)
   local attempts = call('HGET', P .. 'd:' .. id, 'at')
   local before = bury(id)
   mark(seq)
-  if not before then return 0 end
+  if not before then
+    -- Deleted or sent again meanwhile, or this very step was done before.
+    local t = load(id)
+    if t and t.sq == seq then return 1 end
+    throw(seq)
+    return 0
+  end
   if before ~= seq then throw(before) end
   call('DEL', P .. 'r:' .. id)
   enrol(cjson.decode(ARGV[at + 1]), ARGV[at + 2], seq, attempts)

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { EngineError } from '../../shared/errors'
 import { toJson } from '../../shared/json'
+import { checkOptions, type Known } from '../../shared/options'
 import type { Broker, Failure, Rate, Report, Taken, Taker } from './broker'
 import { fetchAll, inPlace, refsOf } from './payloads'
 
@@ -13,7 +14,7 @@ export interface WorkerOptions {
   tasks?: readonly string[]
   /** So many run at once. Default 10. */
   concurrency?: number
-  /** So many are taken at once; those beyond `concurrency` wait here. Default: as `concurrency`. */
+  /** So many are taken at once; those beyond `concurrency` wait here, and keep their lease. Default: as `concurrency`. */
   prefetch?: number
   /** The task of a worker that is not heard of for so long goes to another. Default 30,000. */
   leaseMs?: number
@@ -25,6 +26,11 @@ export interface WorkerOptions {
   heartbeat?: boolean
   /** Told of what goes wrong between this worker and its broker. */
   onError?: (error: unknown) => void
+}
+
+const KNOWN: Known<WorkerOptions> = {
+  ...{ queues: 'any', tasks: 'any', concurrency: 'any', prefetch: 'any', leaseMs: 'any', rate: 'any', name: 'any' },
+  ...{ heartbeat: 'any', onError: 'any' },
 }
 
 export interface RetryOptions {
@@ -177,6 +183,7 @@ export class Worker implements Owner {
     /** Sees to it that the task is reported on, at once or later. */
     private readonly begin: (running: Running) => void,
   ) {
+    checkOptions('a worker', options, KNOWN)
     this.name = options.name ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`
     this.concurrency = options.concurrency ?? DEFAULT_CONCURRENCY
     this.leaseMs = options.leaseMs ?? DEFAULT_LEASE_MS
@@ -208,7 +215,7 @@ export class Worker implements Owner {
     const options = { name: this.name, queues, tasks, prefetch, leaseMs: this.leaseMs, ...(rate && { rate }) }
     this.taker = await this.broker.take(options, {
       task: (taken) => this.take(taken),
-      cancel: (token) => this.held.get(token)?.stop(revoked()),
+      cancel: (token) => this.cancel(this.held.get(token)),
       lost: (token) => this.lose(this.held.get(token)),
       gone: () => {
         // First all: what is freed makes room for the next.
@@ -218,9 +225,11 @@ export class Worker implements Owner {
       failed: (error) => this.options.onError?.(error),
     })
     this.next()
-    if (this.options.heartbeat === false) return
+    const keepsAll = this.options.heartbeat ?? true
     this.heartbeat = setInterval(() => {
-      for (const token of this.held.keys()) this.taker?.tell('heartbeat', token)
+      for (const [token, running] of this.held) {
+        if (keepsAll || !this.begun.has(running)) this.taker?.tell('heartbeat', token)
+      }
     }, this.leaseMs / 3).unref()
   }
 
@@ -303,6 +312,12 @@ export class Worker implements Owner {
     } catch {
       // What is not deleted now goes by its time.
     }
+  }
+
+  private cancel(running: Running | undefined): void {
+    running?.stop(revoked())
+    // What has not begun need not be stopped.
+    if (running && !this.begun.has(running)) this.tell(running, 'revoked')
   }
 
   private lose(running: Running | undefined): void {
