@@ -162,7 +162,9 @@ editorSuite('sections with nothing in them', {}, (editor) => {
         }
         turn.push(what)
       }
-      const { $ } = globalThis as unknown as { $: (of: Document) => { on(name: string, hear: Function): void } }
+      const { $ } = globalThis as unknown as {
+        $: (of: Document) => { on(name: string, hear: (...given: never[]) => void): void }
+      }
       $(document).on('ajaxSend', (_event: Event, _request: object, { url }: { url: string }) => note(`ask ${url}`))
       for (const details of document.querySelectorAll('.millrace-section')) {
         const title = details.firstElementChild?.textContent
