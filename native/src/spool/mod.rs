@@ -7,12 +7,11 @@
 //! What must hold:
 //! - An append that returned is on the disk as [`Durability`] says; one that failed left nothing behind.
 //! - A record goes only when it is acknowledged, or when [`WhenFull::DropOldest`] says so, and is counted.
-//! - Records keep their number through every restart. Acknowledgements may come in any order; those
-//!   behind the oldest open record are forgotten when the process ends, so a record may leave twice, never
-//!   not at all.
+//! - Records keep their number through every restart, and no number is given twice to what may have left. Acknowledgements
+//!   may come in any order, and outlive the process; what a loss of power takes of them are records that leave twice.
 //! - Calls may wait for the disk. None belongs on a thread that must not.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::ops::Range;
@@ -27,10 +26,12 @@ use crate::error::{ErrorCode, HasCode};
 
 mod cursor;
 mod recovery;
+mod runs;
 mod segment;
 mod watermark;
 
 use cursor::Cursor;
+use runs::Runs;
 pub use segment::Record;
 use segment::{HEAD, Segment};
 use watermark::Watermark;
@@ -149,7 +150,7 @@ struct State {
     /// Every record before this one is acknowledged.
     open_from: u64,
     /// Acknowledged ones behind it, and those that the disk lost.
-    acked: BTreeSet<u64>,
+    acked: Runs,
     /// When records came, a step at a time: number and time.
     times: VecDeque<(u64, i64)>,
     watermark: Watermark,
@@ -202,18 +203,26 @@ impl Spool {
         if lock.try_lock().is_err() {
             return Err(SpoolError::Locked(path.to_owned()));
         }
-        let watermark = Watermark::open(&path.join("acked")).map_err(io)?;
+        let (watermark, mut acked) = Watermark::open(&path.join("acked")).map_err(io)?;
         let found = recovery::recover(path, watermark.value()).map_err(io)?;
         let open_from = watermark.value().max(found.first);
+        acked.drop_before(open_from);
+        let next = found.next.max(open_from).max(acked.end());
+        let known = acked.len();
+        // A loss of power takes records that were not on the disk yet, also some of which the acknowledgement is.
+        for lost in found.lost.into_iter().chain([found.next..next]) {
+            acked.insert(lost.start.max(open_from)..lost.end);
+        }
+        let damaged = acked.len() - known;
         let mut state = State {
             active: None,
-            next: found.next.max(open_from),
+            next,
             open_from,
-            acked: found.lost,
+            acked,
             times: found.times,
             watermark,
             dropped: 0,
-            damaged: found.damaged,
+            damaged,
             written: 0,
             synced: 0,
             syncing: false,
@@ -288,7 +297,7 @@ impl Spool {
                     // Unless it went meanwhile.
                     if state.is_open(seq) {
                         state.damaged += 1;
-                        state.acked.insert(seq);
+                        state.acked.insert(seq..seq + 1);
                         // It is found again when the spool is opened before this is written.
                         let _ = self.shared.move_on(&mut state);
                     }
@@ -301,8 +310,11 @@ impl Spool {
     /// These records arrived where they should: they are not read again, and go.
     pub fn ack(&self, numbers: impl IntoIterator<Item = u64>) -> Result<(), SpoolError> {
         let mut state = self.shared.state();
-        let (first, next) = (state.open_from, state.next);
-        state.acked.extend(numbers.into_iter().filter(|number| (first..next).contains(number)));
+        // What cannot be read yet is acknowledged by nobody: its number may be given again.
+        let (first, next) = (state.open_from, self.shared.readable(&state));
+        for number in numbers.into_iter().filter(|number| (first..next).contains(number)) {
+            state.acked.insert(number..number + 1);
+        }
         self.shared.move_on(&mut state)
     }
 
@@ -314,7 +326,7 @@ impl Spool {
     /// How it stands.
     pub fn stats(&self) -> Stats {
         let state = self.shared.state();
-        let records = state.next - state.open_from - state.acked.len() as u64;
+        let records = state.next - state.open_from - state.acked.len();
         Stats {
             records,
             bytes: state.bytes(),
@@ -343,7 +355,7 @@ impl State {
     }
 
     fn is_open(&self, seq: u64) -> bool {
-        (self.open_from..self.next).contains(&seq) && !self.acked.contains(&seq)
+        (self.open_from..self.next).contains(&seq) && !self.acked.contains(seq)
     }
 
     /// All that is there.
@@ -422,10 +434,11 @@ impl Shared {
             let (WhenFull::DropOldest, Some(next)) = (self.options.when_full, oldest) else {
                 return Err(SpoolError::Full { path: self.path.clone(), held, max: self.options.max_bytes });
             };
-            let kept = state.acked.split_off(&next);
-            state.dropped += next.saturating_sub(state.open_from) - state.acked.len() as u64;
-            state.acked = kept;
+            let open = |state: &State| state.next - state.open_from - state.acked.len();
+            let before = open(state);
             state.open_from = state.open_from.max(next);
+            state.acked.drop_before(next);
+            state.dropped += before - open(state);
             if state.segments.len() == 1 {
                 state.active = None;
             }
@@ -542,7 +555,7 @@ impl Shared {
             (last.next, last.bytes) = (next, bytes);
         }
         state.times.retain(|&(seq, _)| seq < next);
-        state.acked.retain(|&seq| seq < next);
+        state.acked.drop_from(next);
         (state.active, state.next) = (None, next);
     }
 
@@ -571,22 +584,24 @@ impl Shared {
         }
     }
 
-    /// Settles, and writes down how far it came.
+    /// Settles, and writes down what is acknowledged.
     fn move_on(&self, state: &mut State) -> Result<(), SpoolError> {
         let first = state.open_from;
         self.settle(state);
         let value = state.open_from;
-        if value == first {
-            return Ok(());
+        if value > first {
+            state.watermark.write(value).map_err(|error| failed(&self.path, &error))?;
         }
-        state.watermark.write(value).map_err(|error| failed(&self.path, &error))
+        if state.acked.len() > 0 {
+            // In this order, so that none of them is missing in both. Where the disk does not take it, records leave twice.
+            let _ = state.watermark.write_ahead(&state.acked);
+        }
+        Ok(())
     }
 
     /// Moves on to the oldest open record, and lets go what lies before it.
     fn settle(&self, state: &mut State) {
-        while state.acked.remove(&state.open_from) {
-            state.open_from += 1;
-        }
+        state.open_from = state.acked.pass(state.open_from);
         let open = state.open_from;
         while state.times.get(1).is_some_and(|&(seq, _)| seq <= open) {
             state.times.pop_front();

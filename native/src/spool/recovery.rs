@@ -1,6 +1,6 @@
 //! What a folder holds when it is opened, mended.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::fs::OpenOptions;
 use std::io::{Error, ErrorKind};
 use std::ops::Range;
@@ -19,9 +19,8 @@ pub struct Found {
     pub first: u64,
     /// Behind the last record's.
     pub next: u64,
-    /// Numbers of open records that are damaged.
-    pub lost: BTreeSet<u64>,
-    pub damaged: u64,
+    /// Numbers of records that are damaged.
+    pub lost: Vec<Range<u64>>,
     pub times: VecDeque<(u64, i64)>,
 }
 
@@ -67,9 +66,7 @@ pub fn recover(folder: &Path, open_from: u64) -> std::io::Result<Found> {
             file.set_len((bytes.len() - scan.rest) as u64)?;
             file.sync_all()?;
         }
-        for number in scan.lost.into_iter().flatten().filter(|&number| number >= open_from) {
-            found.lost.insert(number);
-        }
+        found.lost.append(&mut scan.lost);
         for (seq, at) in scan.times {
             if seq <= open_from {
                 found.times.clear();
@@ -82,7 +79,6 @@ pub fn recover(folder: &Path, open_from: u64) -> std::io::Result<Found> {
         found.segments.push_back(Segment { path: path.as_path().into(), first: *first, next: scan.next, bytes });
         found.next = scan.next;
     }
-    found.damaged = found.lost.len() as u64;
     Ok(found)
 }
 
