@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as passed } from 'node:timers/promises'
+import { status } from '@grpc/grpc-js'
 import { Batch } from '../../nodes/arrow/lib'
 import { toEngineError } from '../../nodes/shared/errors'
 import { batchOf, columns, endAll, folder, idsOf, open, quick, range, sentAgain, start, table } from './rig'
@@ -75,7 +77,9 @@ describe("the Zerobus sender's spool", () => {
       const server = await start()
       server.away = true
       // With the default, `block`: it waits for room within its own limit, as the endpoint makes that.
-      const client = await open(server, { spool: { folder: join(disk, 'spool') } })
+      // None is given up before the endpoint is back: the next would be first then.
+      const retry = { ...quick, maxAttempts: 100_000 }
+      const client = await open(server, { spool: { folder: join(disk, 'spool') }, retry })
       const random = async (first: number) => {
         const rows = range(4000, first).map((id) => ({ id, value: Math.random() }))
         return (await Batch.fromRows(rows, { schema: columns })).batch
@@ -132,6 +136,29 @@ describe("the Zerobus sender's spool", () => {
     const { rowsAside, rowsFailed } = client.stats()
     assert.deepEqual([rowsAside, rowsFailed], [1, 1])
   })
+
+  for (const end of ['closed', 'killed']) {
+    it(`does not send again what arrived while an older batch did not, where it is ${end}`, async () => {
+      let [shut, troubled] = [true, false]
+      const server = await start({
+        heard: (rows) => {
+          troubled = shut && Number(rows[0]?.id) < 10
+        },
+        fault: () => (troubled ? { kind: 'status', code: status.UNAVAILABLE } : undefined),
+      })
+      const [path, copy] = [folder(), folder()]
+      const first = await open(server, { spool: { folder: path }, retry: { ...quick, maxAttempts: 1 } })
+      for (const number of range(4)) await first.send(await batchOf(number * 10, 10))
+      while (first.stats().spooled > 1) await passed(1)
+      // What a process that is killed now would leave.
+      cpSync(path, copy, { recursive: true })
+      await first.close()
+      shut = false
+      const second = await open(server, { spool: { folder: end === 'closed' ? path : copy } })
+      await second.flush()
+      assert.deepEqual(idsOf(server), [...range(30, 10), ...range(10)])
+    })
+  }
 
   it('loses nothing that was taken when its process is killed', async function () {
     this.timeout(60_000)
