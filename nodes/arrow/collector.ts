@@ -19,8 +19,10 @@ interface Waiting {
 
 const BATCHES = 0
 const REJECTS = 1
-/** So many batches are being made, one after the other; who sends faster is told. */
+/** So many batches are made one after the other, and more where these are small: who sends faster is told. */
 const PENDING_MAX = 4
+const PENDING_ROWS = 40_000
+const PENDING_BYTES = 32 * 2 ** 20
 /** Of the folder with what waited at a close. */
 const KEPT = { maxBytes: 2 ** 32, whenFull: 'refuse' } as const
 
@@ -30,7 +32,8 @@ export class Collector {
   private rows = 0
   private bytes = 0
   private timer: NodeJS.Timeout | undefined
-  private pending = 0
+  /** What is being made. */
+  private pending = { batches: 0, rows: 0, bytes: 0 }
   private making: Promise<void>
   private closing = false
   private removed = false
@@ -46,11 +49,10 @@ export class Collector {
 
   input(message: Message, reply: Reply): void | Promise<void> {
     const given = this.host.RED.util.getMessageProperty(message, this.host.config.rowsFrom)
-    if (message.flush && (given === undefined || given === null || given === '')) return this.flushFor(reply)
+    // What triggers it brings a time, or a text.
+    if (message.flush && (given === null || typeof given !== 'object')) return this.flushFor(reply)
     const rows = this.rowsOf(given)
-    if (this.pending >= PENDING_MAX) {
-      throw new EngineError('BUFFER_FULL', this.host.text('failure.busy', { pending: this.pending }))
-    }
+    if (this.isBusy) throw new EngineError('BUFFER_FULL', this.host.text('failure.busy', this.pending))
     this.waiting.push({ message, reply, rows })
     this.rows += rows.length
     this.bytes += sizeOfRows(rows)
@@ -77,6 +79,11 @@ export class Collector {
     }
   }
 
+  private get isBusy(): boolean {
+    const { batches, rows, bytes } = this.pending
+    return batches >= PENDING_MAX && (rows >= PENDING_ROWS || bytes >= PENDING_BYTES)
+  }
+
   private get maxRows(): number {
     const limit = this.host.RED.settings.nodeMessageBufferMaxLength
     const { maxRows } = this.host.config
@@ -101,21 +108,26 @@ export class Collector {
   private flush(): void {
     clearTimeout(this.timer)
     this.timer = undefined
-    const taken = this.waiting
+    const { waiting: taken, rows, bytes } = this
     if (taken.length === 0) return
     this.waiting = []
     this.rows = 0
     this.bytes = 0
-    this.pending += 1
+    this.count(1, rows, bytes)
     this.making = this.making
       .then(() => this.make(taken))
       .catch((error) => {
         for (const { reply } of taken) reply.done(error)
       })
       .finally(() => {
-        this.pending -= 1
+        this.count(-1, -rows, -bytes)
         this.show()
       })
+  }
+
+  private count(batches: number, rows: number, bytes: number): void {
+    const { pending } = this
+    this.pending = { batches: pending.batches + batches, rows: pending.rows + rows, bytes: pending.bytes + bytes }
   }
 
   private async make(taken: Waiting[]): Promise<void> {

@@ -1,5 +1,5 @@
 /** What a `millrace-arrow-file` node does between its opening and its close. */
-import { open } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { EngineError, quote, toEngineError } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
@@ -137,16 +137,14 @@ export class FileReading {
 }
 
 async function whole(path: string): Promise<Buffer> {
-  const file = await open(path).catch((error: Error) => {
-    throw new EngineError('STORE_FAILED', `${quote(path)} cannot be opened: ${error.message}; see its permissions`)
-  })
-  try {
-    const { size } = await file.stat()
-    if (size > READ_MAX) {
-      throw new EngineError('TOO_LARGE', `${quote(path)} has ${size} bytes, more than the ${READ_MAX} of a message`)
-    }
-    return await file.readFile()
-  } finally {
-    await file.close()
+  const failed = (error: Error): never => {
+    throw new EngineError('STORE_FAILED', `${quote(path)} cannot be read: ${error.message}; see its permissions`)
   }
+  const found = await stat(path).catch(failed)
+  // A device may be without an end.
+  if (!found.isFile()) throw new EngineError('INVALID_INPUT', `${quote(path)} is no file; name a file`)
+  if (found.size > READ_MAX) {
+    throw new EngineError('TOO_LARGE', `${quote(path)} has ${found.size} bytes, more than the ${READ_MAX} of a message`)
+  }
+  return readFile(path).catch(failed)
 }

@@ -98,6 +98,48 @@ describe('millrace-arrow-batch', () => {
     await rig.until('completed', 3)
   })
 
+  for (const payload of [Date.now(), 'now', true, '']) {
+    it(`makes a batch when it is told to by what brings ${typeof payload === 'number' ? 'a time' : `'${payload}'`}`, async () => {
+      rig = await Rig.start(batchOf())
+      rig.send({ payload: { id: 1 } }, { flush: true, payload })
+      const [message] = await rig.until('out')
+      assert.equal(message.arrow.rows, 1)
+      await rig.until('completed', 2)
+      assert.deepEqual(rig.seen.caught, [])
+    })
+  }
+
+  it('makes batches of all rows that come at once, however small it makes them', async () => {
+    rig = await Rig.start(batchOf({ maxRows: 10 }))
+    const ids = Array.from({ length: 1000 }, (_, id) => id)
+    rig.send(...ids.map((id) => ({ payload: { id } })))
+    const messages = await rig.until('out', 100)
+    assert.deepEqual(
+      (await Promise.all(messages.map(rowsOf))).flat().map(({ id }) => id),
+      ids,
+    )
+    await rig.until('completed', 1000)
+    assert.deepEqual(rig.seen.caught, [])
+  })
+
+  const many = Array.from({ length: 10_000 }, (_, id) => ({ id }))
+  const large = [{ id: 1, text: 'x'.repeat(8 * 2 ** 20) }]
+  for (const [title, payload] of [
+    ['rows', many],
+    ['bytes', large],
+  ]) {
+    it(`refuses more when too many ${title} wait to be batches`, async () => {
+      rig = await Rig.start(batchOf())
+      rig.send(...Array.from({ length: 5 }, (_, number) => ({ _msgid: `${number}`, payload })))
+      const [{ _msgid: refused, error }] = await rig.until('caught')
+      assert.deepEqual([refused, error.code], ['4', 'BUFFER_FULL'])
+      await rig.until('completed', 4)
+      rig.send({ payload })
+      await rig.until('completed', 5)
+      assert.equal(rig.seen.caught.length, 1)
+    })
+  }
+
   it('infers the columns from the first batch, and keeps them', async () => {
     rig = await Rig.start(batchOf({ columns: [], maxRows: 1 }))
     rig.send({ payload: { a: 1, at: new Date(5) } }, { payload: { a: 0.5 } })

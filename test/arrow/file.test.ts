@@ -116,6 +116,7 @@ describe('millrace-arrow-file', () => {
       join(userDir, 'secret.arrow'),
       'link.arrow',
       '.',
+      'sub',
       '',
       'missing.arrow',
       'sub/../../secret.arrow',

@@ -300,6 +300,22 @@ describe('arrow.Batch', () => {
     )
   })
 
+  it('reads a stream to its last byte: what lies behind it is refused', async () => {
+    const { batch } = await arrow.Batch.fromRows([{ a: 1 }, { a: 2 }])
+    const bytes = await batch.toIPC()
+    for (const behind of [bytes, Buffer.from('x'), Buffer.concat([Buffer.alloc(1000), bytes])]) {
+      const reading = arrow.Batch.fromIPC(Buffer.concat([bytes, behind]))
+      await assert.rejects(reading, { code: 'INVALID_INPUT', message: /give each stream by itself/ })
+    }
+    // Buffers may be larger than what is in them.
+    for (const behind of [0, 1, 4096]) {
+      assert.equal((await arrow.Batch.fromIPC(Buffer.concat([bytes, Buffer.alloc(behind)]))).numRows, 2)
+    }
+    // Of a file that is cut off a part of the index is left.
+    const file = await batch.toIPC({ form: 'file' })
+    assert.equal((await arrow.Batch.fromIPC(file.subarray(0, -12))).numRows, 2)
+  })
+
   it('keeps large IPC bytes, and copies small ones', async () => {
     const rows = Array.from({ length: 200_000 }, (_, c) => ({ c }))
     const bytes = await (await Batch.from(rows, { schema: one('float64') })).toIPC()

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as passed } from 'node:timers/promises'
 import { status } from '@grpc/grpc-js'
 import { tableFromArrays, tableToIPC } from 'apache-arrow'
 import { Batch, ZerobusClient, type ZerobusConfig } from '../../nodes/arrow/lib'
@@ -300,6 +301,34 @@ describe('the Zerobus sender', () => {
     const result = await client.send(await batchOf(0, 10))
     assert.deepEqual([result.success, result.attempts], [true, 2])
   })
+
+  for (const delivery of ['flight', 'protobuf', 'json'] as const) {
+    it(`tells which rows of a batch had not arrived when it was closed, by ${delivery}`, async () => {
+      // Of Arrow a part is two messages.
+      const heard = delivery === 'flight' ? 2 : 1
+      const text = [...columns, { name: 'text', type: 'utf8' }]
+      const server = await start({
+        tables: { [table]: [] },
+        fault: (_, message) => (message < heard ? undefined : { kind: 'silent' }),
+      })
+      const client = await open(server, { delivery })
+      const rows = range(6000).map((id) => ({ id, value: 0, text: 'x'.repeat(1500) }))
+      const sending = client.send((await Batch.fromRows(rows, { schema: text })).batch)
+      while (client.stats().rows === 0) await passed(1)
+      await client.close(0)
+      const result = await sending
+      const arrived = client.stats().rows
+      assert.ok(arrived > 0 && arrived < rows.length)
+      assert.deepEqual([result.success, result.error?.code, result.successfulCount], [false, 'CLOSED', arrived])
+      assert.deepEqual(result.successfulRows, range(arrived))
+      assert.deepEqual(
+        result.failed.map(({ first, count, code }) => [first, count, code]),
+        [[arrived, rows.length - arrived, 'CLOSED']],
+      )
+      assert.equal((await result.failedBatch().slice(0, 1).toRows())[0]?.id, BigInt(arrived))
+      assert.deepEqual(idsOf(server).slice(0, arrived), range(arrived))
+    })
+  }
 
   it('refuses a schema for good', async () => {
     const server = await start({ refuse: () => schemaStatus(['TYPE_INCOMPATIBLE']) })

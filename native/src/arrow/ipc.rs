@@ -161,8 +161,14 @@ fn decode_any(bytes: Buffer, max_bytes: u64) -> Result<Batch, Fault> {
 
 fn decode_stream(bytes: Buffer, limit: u64) -> Result<Batch, Fault> {
     let mut rest = bytes;
-    rest.advance(beginning(&rest));
+    let begin = beginning(&rest);
+    rest.advance(begin);
     let (schema, end, complete) = look_through(&rest, limit)?;
+    // Of a file that is what is left of its index. Else rows may be in it, which nobody would miss.
+    if begin == 0 && rest[end..].iter().any(|&byte| byte != 0) {
+        let behind = rest.len() - end;
+        return Err(Fault::Ipc(format!("{behind} bytes lie behind its end; give each stream by itself")));
+    }
     let mut decoder = StreamDecoder::new();
     let mut parts = Vec::new();
     // A stream may end without a mark. The decoder needs one: what has no body is read only when something follows.
