@@ -82,7 +82,10 @@ export class Clerk<Given> {
   private show(): void {
     this.host.status(() => {
       const { done, missed } = this
-      const text = this.host.text('status.counts', { done: short(done), missed: short(missed) })
+      const text = this.host.text(missed > 0 ? 'status.counts' : 'status.done', {
+        done: short(done),
+        missed: short(missed),
+      })
       return { fill: done > 0 ? 'green' : 'grey', shape: done > 0 ? 'dot' : 'ring', text }
     })
   }

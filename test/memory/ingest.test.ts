@@ -30,7 +30,7 @@ describe('millrace-memory-ingest', () => {
     assert.deepEqual(again.memory, { ...told, added: 1, kept: 1, removed: 1 })
     const { payload } = await rig.answer({ payload: 'which oil?' }, 'retrieve')
     assert.deepEqual([payload[0].citation, payload[0].metadata], ['pump.md, Pump > Oil, line 7', { site: 'A' }])
-    await rig.find('status', ({ id, text }) => id === 'ingest' && text === 'status.counts')
+    await rig.find('status', ({ id, text }) => id === 'ingest' && text === 'status.done')
   })
 
   it('lists documents, and removes them', async () => {

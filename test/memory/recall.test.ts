@@ -20,7 +20,7 @@ describe('millrace-memory-recall', () => {
     assert.deepEqual([payload.length, text, kind], [1, 'Pump two takes oil of grade 46', 'fact'])
     assert.ok(score > 0 && score <= 1)
     assert.deepEqual(Object.keys(why).sort(), ['importance', 'recency', 'similarity', 'use'])
-    await rig.find('status', ({ id, text }) => id === 'recall' && text === 'status.counts')
+    await rig.find('status', ({ id, text }) => id === 'recall' && text === 'status.done')
   })
 
   const chosen: [config: Json, texts: string[]][] = [

@@ -25,7 +25,7 @@ describe('millrace-memory-retrieve', () => {
       assert.deepEqual([source, headings, line, citation], ['pump.md', ['Pump'], 3, 'pump.md, Pump, line 3'])
       assert.equal(documents[0]?.payload.slice(from, end), 'The pump takes oil of grade 46.')
       assert.deepEqual(Object.keys(why).sort(), ['similarity', 'words'])
-      await rig.find('status', ({ id, text }) => id === 'retrieve' && text === 'status.counts')
+      await rig.find('status', ({ id, text }) => id === 'retrieve' && text === 'status.done')
     })
   }
 

@@ -34,7 +34,7 @@ describe('millrace-memory-search', () => {
     assert.deepEqual([payload.length, key, value, metadata], [1, 'pump', { text: texts.pump }, { length: 41 }])
     assert.ok(score > 0 && score < 1)
     assert.deepEqual(await keysOf(rig, 'what is there for lunch'), ['menu'])
-    await rig.find('status', ({ id, text }) => id === 'search' && text === 'status.counts')
+    await rig.find('status', ({ id, text }) => id === 'search' && text === 'status.done')
   })
 
   it('finds words as they stand, where they count, too', async () => {

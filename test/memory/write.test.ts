@@ -12,7 +12,7 @@ describe('millrace-memory-write', () => {
     assert.deepEqual([namespace, key, previous], ['n', 'a', null])
     assert.ok(Math.abs(time - Date.now()) < 60_000)
     assert.equal(second.memory.previous, version)
-    await rig.find('status', ({ id, text }) => id === 'write' && text === 'status.counts')
+    await rig.find('status', ({ id, text }) => id === 'write' && text === 'status.done')
   })
 
   it('writes messages in their order, however long their expressions take', async () => {
