@@ -49,7 +49,8 @@ export function searching(host: Host<(typeof searchConfig)['fields']>): Job<Give
         then ? { at: asOf } : {},
       )
       // A vector need not have a document.
-      return { payload: hits.map((hit, place) => ({ ...hit, value: values[place] ?? null })) }
+      const payload = hits.map((hit, place) => ({ ...hit, value: values[place] ?? null }))
+      return { payload, exact: hits.exact }
     },
   }
 }

@@ -28,6 +28,7 @@ describe('memory.Database: vectors', () => {
     await assert.rejects(db.embed('n', 'north', Float32Array.of(0, 3)), { code: 'INVALID_INPUT' })
     await db.embed('n', 'north', Buffer.from(Float32Array.of(0, 3).buffer), undefined, { model: 'm' })
     const hits = await db.search('n', [0.9, 0.1])
+    assert.deepEqual([hits.exact, Object.keys(hits)], [true, ['0', '1']])
     assert.deepEqual(
       hits.map(({ key, metadata }) => [key, metadata]),
       [

@@ -29,7 +29,8 @@ describe('millrace-memory-search', () => {
 
   it('finds documents by meaning, with what was kept of them', async () => {
     const rig = await start({ topK: 1 })
-    const { payload } = await rig.answer({ payload: 'a machine that loses lubricant' }, 'search')
+    const { payload, exact } = await rig.answer({ payload: 'a machine that loses lubricant' }, 'search')
+    assert.equal(exact, true)
     const [{ key, score, metadata, value }] = payload
     assert.deepEqual([payload.length, key, value, metadata], [1, 'pump', { text: texts.pump }, { length: 41 }])
     assert.ok(score > 0 && score < 1)
@@ -39,8 +40,8 @@ describe('millrace-memory-search', () => {
 
   it('finds words as they stand, where they count, too', async () => {
     const rig = await start({ words: true })
-    const { payload } = await rig.answer({ payload: 'rain' }, 'search')
-    assert.deepEqual([payload[0].key, payload[0].words], ['weather', 1])
+    const { payload, exact } = await rig.answer({ payload: 'rain' }, 'search')
+    assert.deepEqual([payload[0].key, payload[0].words, exact], ['weather', 1, false])
     assert.ok(payload[0].near > payload[1].near)
   })
 

@@ -5,6 +5,7 @@ import type { MemoryDatabase } from '#native'
 import { EngineError, quote, toEngineError } from '../../shared/errors'
 import { checked, mayHaveHalves, refuseHalves, toJson } from '../../shared/json'
 import { native } from '../../shared/native'
+import { checkOptions, type Known } from '../../shared/options'
 import { type Outcome, Reads, Writes } from './batches'
 import {
   beside,
@@ -12,7 +13,7 @@ import {
   type EmbeddingInfo,
   Embeddings,
   type EmbedOptions,
-  type SearchHit,
+  type SearchHits,
   type SearchOptions,
   vectorOf,
 } from './embeddings'
@@ -235,7 +236,8 @@ export class Database implements AsyncDisposable {
 
   /** Resolves after the commit. */
   async put(namespace: string, key: string, value: unknown, options: PutOptions = {}): Promise<Version> {
-    checkOptions(options, PUT_OPTIONS)
+    // A condition that was mistyped would be none.
+    checkOptions('put', options, PUT_OPTIONS)
     const [outcome] = await this.writes.add(textOf([{ ...options, namespace, key, value: defined(value) }]))
     return version(outcome) as Version
   }
@@ -297,7 +299,7 @@ export class Database implements AsyncDisposable {
 
   /** Null where there was nothing to delete. History stays. */
   async delete(namespace: string, key: string, options: Omit<PutOptions, 'ttlMs'> = {}): Promise<Written> {
-    checkOptions(options, DELETE_OPTIONS)
+    checkOptions('delete', options, DELETE_OPTIONS)
     const [outcome] = await this.writes.add(textOf([{ ...options, namespace, key }]))
     return version(outcome as Outcome)
   }
@@ -370,7 +372,7 @@ export class Database implements AsyncDisposable {
   }
 
   /** The nearest to a vector, or to a text, best first: as many as asked for wherever there are so many that pass. */
-  async search(namespace: string, vector: Embeddable, options: SearchOptions = {}): Promise<SearchHit[]> {
+  async search(namespace: string, vector: Embeddable, options: SearchOptions = {}): Promise<SearchHits> {
     return this.embeddings.search(namespace, vector, options)
   }
 
@@ -532,16 +534,8 @@ function textOf(operations: readonly Operation[]): string {
   return text
 }
 
-const DELETE_OPTIONS = ['ifVersion', 'causes']
-const PUT_OPTIONS = [...DELETE_OPTIONS, 'ttlMs']
-
-/** A condition that was mistyped would be none. */
-function checkOptions(options: object, known: string[]): void {
-  for (const name of Object.keys(options)) {
-    if (known.includes(name)) continue
-    throw new EngineError('INVALID_OPTION', `${name}: unknown option, expected one of ${known.join(', ')}`)
-  }
-}
+const DELETE_OPTIONS: Known<Omit<PutOptions, 'ttlMs'>> = { ifVersion: 'any', causes: 'any' }
+const PUT_OPTIONS: Known<PutOptions> = { ...DELETE_OPTIONS, ttlMs: 'any' }
 
 /** An operation as the engine reads it. */
 function operation({ namespace, key, value, ifVersion, ttlMs, causes }: Operation): object {

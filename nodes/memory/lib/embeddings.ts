@@ -60,6 +60,12 @@ export interface SearchHit {
   words?: number
 }
 
+/** The nearest first. */
+export interface SearchHits extends Array<SearchHit> {
+  /** All were compared one by one; else a graph found them, or words and vectors together. */
+  readonly exact: boolean
+}
+
 /** What the vectors of a namespace are. */
 export interface EmbeddingInfo {
   dimensions: number
@@ -70,7 +76,7 @@ export interface EmbeddingInfo {
 }
 
 interface Database {
-  nearest(question: object, vector: Float32Array): Promise<{ hits: SearchHit[] }>
+  nearest(question: object, vector: Float32Array): Promise<{ hits: SearchHit[]; exact: boolean }>
   what(namespace: string): Promise<EmbeddingInfo | null>
   /** `about` is JSON. */
   keep(about: string, vector: Float32Array): Promise<Version>
@@ -134,7 +140,7 @@ export class Embeddings {
     }
   }
 
-  async search(namespace: string, given: Embeddable, options: SearchOptions): Promise<SearchHit[]> {
+  async search(namespace: string, given: Embeddable, options: SearchOptions): Promise<SearchHits> {
     const { embedder, model: _, topK = 10, words: weight = 0, text, asOf, ...rest } = options
     if (!Number.isInteger(topK) || topK < 0) {
       throw new EngineError('INVALID_OPTION', `topK is ${quote(topK)}; it must be a whole number from 0`)
@@ -150,7 +156,9 @@ export class Embeddings {
       ...(weight !== 0 && { words: { text: said, weight } }),
       ...(asOf !== undefined && { asOf: milliseconds('asOf', asOf) }),
     }
-    return (await this.db.nearest(question, vector)).hits
+    const { hits, exact } = await this.db.nearest(question, vector)
+    // No item of the list, and nothing that its JSON has.
+    return Object.defineProperty(hits, 'exact', { value: exact }) as SearchHits
   }
 
   async remove(namespace: string, key: string): Promise<Written> {

@@ -38,7 +38,15 @@ export {
   type Written,
 } from './database'
 export { BuiltInEmbedder, type Chunk, type ChunkOptions, diverse, type Format, fuse, WordIndex } from './embedder'
-export type { Embeddable, Embedder, EmbeddingInfo, EmbedOptions, SearchHit, SearchOptions } from './embeddings'
+export type {
+  Embeddable,
+  Embedder,
+  EmbeddingInfo,
+  EmbedOptions,
+  SearchHit,
+  SearchHits,
+  SearchOptions,
+} from './embeddings'
 export {
   type Document,
   type Ingested,
