@@ -135,6 +135,15 @@ describe('arrow.Batch', () => {
     })
   }
 
+  it('gives a map as an object, and one that has a key twice as pairs', async () => {
+    const pairs = [
+      ['a', 1],
+      ['a', 2],
+    ]
+    const { batch } = await Batch.fromRows([{ c: pairs }, { c: { a: 3 } }], { schema: one('map<utf8, int32>') })
+    assert.deepEqual(await values(batch), [pairs, { a: 3 }])
+  })
+
   it('tells of each row that does not fit, with what stands there', async () => {
     const loop: unknown[] = []
     loop.push(loop)

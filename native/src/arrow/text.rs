@@ -2,9 +2,11 @@
 //!
 //! What JSON cannot hold is text in it: NaN and the infinities by their names, bytes in base64, decimals as their digits,
 //! moments and times in ISO 8601. 64-bit integers are digits, as numbers or in quotes. Maps are objects where their keys
-//! are texts, else lists of pairs.
+//! are texts, and none is there twice; else lists of pairs.
 
+use std::collections::HashSet;
 use std::io::Write;
+use std::ops::Range;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -335,7 +337,7 @@ fn bytes_cell<O: OffsetSizeTrait>(values: &arrow_array::GenericBinaryArray<O>) -
     Box::new(move |out, row| base64(out, values.value(row)))
 }
 
-fn sequence(out: &mut Vec<u8>, ends: &[u8; 2], range: std::ops::Range<usize>, item: &Cell) -> Result<(), Fault> {
+fn sequence(out: &mut Vec<u8>, ends: &[u8; 2], range: Range<usize>, item: &Cell) -> Result<(), Fault> {
     let begin = out.len();
     out.push(ends[0]);
     for row in range.clone() {
@@ -363,21 +365,37 @@ fn map_cell(array: &dyn Array, style: Style) -> Result<Cell<'_>, Fault> {
     let map = array.as_map();
     let (keys, values) = (cell(map.keys().as_ref(), style)?, cell(map.values().as_ref(), style)?);
     let offsets = map.offsets();
-    let texts = matches!(map.keys().data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    let (ends, around): (_, [&[u8]; 3]) = match (texts, style.numeric_times) {
-        (true, _) => (b"{}", [b"", b":", b""]),
-        (false, true) => (b"{}", [b"\"", b"\":", b""]),
-        (false, false) => (b"[]", [b"[", b",", b"]"]),
+    let names = map.keys();
+    let texts = matches!(names.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let write = move |out: &mut Vec<u8>, entries: Range<usize>| {
+        let (ends, around): (_, [&[u8]; 3]) = match (texts, style.numeric_times) {
+            (true, true) => (b"{}", [b"", b":", b""]),
+            (true, false) if !is_one_twice(names, entries.clone()) => (b"{}", [b"", b":", b""]),
+            (false, true) => (b"{}", [b"\"", b"\":", b""]),
+            (_, false) => (b"[]", [b"[", b",", b"]"]),
+        };
+        let pair: Cell = Box::new(|out, row| {
+            out.extend_from_slice(around[0]);
+            keys(out, row)?;
+            out.extend_from_slice(around[1]);
+            values(out, row)?;
+            out.extend_from_slice(around[2]);
+            Ok(())
+        });
+        sequence(out, ends, entries, &pair)
     };
-    let pair: Cell = Box::new(move |out, row| {
-        out.extend_from_slice(around[0]);
-        keys(out, row)?;
-        out.extend_from_slice(around[1]);
-        values(out, row)?;
-        out.extend_from_slice(around[2]);
-        Ok(())
+    Ok(Box::new(move |out, row| write(out, offsets[row] as usize..offsets[row + 1] as usize)))
+}
+
+/// Of an object whoever reads it would see the last one alone.
+fn is_one_twice(texts: &dyn Array, entries: Range<usize>) -> bool {
+    let mut seen = HashSet::new();
+    let mut all = entries.map(|place| match texts.data_type() {
+        DataType::Utf8 => texts.as_string::<i32>().value(place),
+        DataType::LargeUtf8 => texts.as_string::<i64>().value(place),
+        _ => texts.as_string_view().value(place),
     });
-    Ok(Box::new(move |out, row| sequence(out, ends, offsets[row] as usize..offsets[row + 1] as usize, &pair)))
+    !all.all(|text| seen.insert(text))
 }
 
 fn dictionary_cell<K: ArrowDictionaryKeyType>(array: &dyn Array, style: Style) -> Result<Cell<'_>, Fault> {

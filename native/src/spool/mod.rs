@@ -574,17 +574,17 @@ impl Shared {
     fn sync_often(&self, interval: Duration) {
         let mut state = self.state();
         loop {
+            // First: nothing is due yet, however late this thread begins. The end does not wait.
+            let is_last = state.closed;
+            if !is_last {
+                state = self.changed.wait_timeout(state, interval).unwrap_or_else(PoisonError::into_inner).0;
+            }
             if state.written > state.synced && state.failed.is_none() {
                 state = self.sync(state);
-                // Who closes meanwhile is not heard of below.
-                if state.closed {
-                    continue;
-                }
             }
-            if state.closed {
+            if is_last {
                 return;
             }
-            state = self.changed.wait_timeout(state, interval).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
