@@ -33,6 +33,15 @@ const figure = (page: Page, name: string) => sidebar(page).locator(`.millrace-fi
 const queue = (page: Page, name: string) => sidebar(page).locator(`tr[data-key="${name}"]`)
 const dead = (page: Page) => sidebar(page).locator('.millrace-sidebar-part').last()
 
+/** Without the other sections: what they have of other suites would push it out of sight, where nothing is asked for it. */
+const alone = (page: Page, besides = '') =>
+  sidebar(page).evaluate((element, besides) => {
+    for (const other of element.parentElement?.children ?? []) {
+      const stays = other === element || (besides !== '' && other.matches(besides))
+      if (!stays) (other as HTMLElement).style.display = 'none'
+    }
+  }, besides)
+
 /** Waits until an element shows a text. */
 async function shows(locator: ReturnType<typeof figure>, text: string): Promise<void> {
   await locator.filter({ hasText: new RegExp(`^${text}$`) }).waitFor()
@@ -132,6 +141,7 @@ for (const theme of nodeRedMajor < 5 ? ['light'] : ['light', 'dark']) {
     })
 
     it('asks nothing for what is out of sight, until it comes into it', async () => {
+      await alone(page(), ':first-child')
       // The one above takes all the room.
       await page().evaluate(() => {
         const first = document.querySelector<HTMLElement>('.millrace-sidebar > .millrace-section')
@@ -198,6 +208,7 @@ editorSuite('sidebar of others', {}, (editor) => {
     await editor().act('millrace:show-sidebar')
     const note = sidebar(page()).locator('.millrace-sidebar-note')
     await shows(note, 'There is no tasks broker in these flows.')
+    await alone(page())
     await page().evaluate(() => {
       const { RED } = globalThis as unknown as { RED: { nodes: { import(nodes: object[]): void } } }
       RED.nodes.import([{ id: 'new', type: 'millrace-tasks-broker', z: '', path: 'new' }])
@@ -210,6 +221,7 @@ editorSuite('sidebar of others', {}, (editor) => {
     const one = { ...broker, name: 'one', path: 'sidebar-one' }
     await editor().load([one, other, ...flow.slice(1)])
     await editor().act('millrace:show-sidebar')
+    await alone(page())
     await sidebar(page()).locator('select').selectOption('one')
     await shows(figure(page(), 'dead'), '25')
     await sidebar(page()).locator('select').selectOption('another')
@@ -221,6 +233,7 @@ editorSuite('sidebar of others', {}, (editor) => {
     await page().route(/\/overview$/, (route) =>
       route.fulfill({ status: 500, json: { code: 'DISK_FULL', message: 'the disk is full' } }),
     )
+    await alone(page())
     const problem = sidebar(page()).locator('.millrace-sidebar-problem')
     await problem.filter({ hasText: 'the disk is full' }).waitFor()
     await page().unroute(/\/overview$/)
