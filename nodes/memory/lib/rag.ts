@@ -4,6 +4,7 @@ import { extname } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { EngineError, quote } from '../../shared/errors'
 import { toJson } from '../../shared/json'
+import { checkOptions, type Known } from '../../shared/options'
 import type { Database, Operation } from './database'
 import { BuiltInEmbedder, type Chunk, type ChunkOptions, type Format } from './embedder'
 import { beside, type Embedder, embeddingOf, vectorOf } from './embeddings'
@@ -133,6 +134,12 @@ interface Readable {
 
 type Placed = Chunk & { page?: number }
 
+const RAG: Known<RagOptions> = { embedder: 'any', namespace: 'any', size: 'any', overlap: 'any' }
+const RETRIEVE: Known<RetrieveOptions> = {
+  mode: ['hybrid', 'vector', 'words'],
+  ...{ topK: 'any', diversity: 'any', filter: 'any' },
+}
+
 const FORMATS: Record<string, Format> = { '.md': 'markdown', '.markdown': 'markdown', '.htm': 'html', '.html': 'html' }
 /** With what a key needs beside it. */
 const SOURCE_MAX = 900
@@ -158,6 +165,7 @@ export class Rag {
     private readonly db: Database,
     private readonly options: RagOptions = {},
   ) {
+    checkOptions('a Rag', options, RAG)
     this.namespace = options.namespace ?? 'documents'
   }
 
@@ -186,6 +194,7 @@ export class Rag {
 
   /** The passages that fit best, the best first. */
   async retrieve(question: string, options: RetrieveOptions = {}): Promise<Passage[]> {
+    checkOptions('retrieve', options, RETRIEVE)
     const { mode = 'hybrid', topK = 5, diversity = 0, filter } = options
     if (typeof question !== 'string') {
       throw new EngineError('INVALID_INPUT', `the question is ${quote(question)}; it must be a text`)
