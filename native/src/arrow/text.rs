@@ -337,7 +337,12 @@ fn bytes_cell<O: OffsetSizeTrait>(values: &arrow_array::GenericBinaryArray<O>) -
     Box::new(move |out, row| base64(out, values.value(row)))
 }
 
-fn sequence(out: &mut Vec<u8>, ends: &[u8; 2], range: Range<usize>, item: &Cell) -> Result<(), Fault> {
+fn sequence(
+    out: &mut Vec<u8>,
+    ends: &[u8; 2],
+    range: Range<usize>,
+    item: impl Fn(&mut Vec<u8>, usize) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let begin = out.len();
     out.push(ends[0]);
     for row in range.clone() {
@@ -367,24 +372,23 @@ fn map_cell(array: &dyn Array, style: Style) -> Result<Cell<'_>, Fault> {
     let offsets = map.offsets();
     let names = map.keys();
     let texts = matches!(names.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    let write = move |out: &mut Vec<u8>, entries: Range<usize>| {
+    Ok(Box::new(move |out, row| {
+        let entries = offsets[row] as usize..offsets[row + 1] as usize;
         let (ends, around): (_, [&[u8]; 3]) = match (texts, style.numeric_times) {
             (true, true) => (b"{}", [b"", b":", b""]),
             (true, false) if !is_one_twice(names, entries.clone()) => (b"{}", [b"", b":", b""]),
             (false, true) => (b"{}", [b"\"", b"\":", b""]),
             (_, false) => (b"[]", [b"[", b",", b"]"]),
         };
-        let pair: Cell = Box::new(|out, row| {
+        sequence(out, ends, entries, |out, entry| {
             out.extend_from_slice(around[0]);
-            keys(out, row)?;
+            keys(out, entry)?;
             out.extend_from_slice(around[1]);
-            values(out, row)?;
+            values(out, entry)?;
             out.extend_from_slice(around[2]);
             Ok(())
-        });
-        sequence(out, ends, entries, &pair)
-    };
-    Ok(Box::new(move |out, row| write(out, offsets[row] as usize..offsets[row + 1] as usize)))
+        })
+    }))
 }
 
 /// Of an object whoever reads it would see the last one alone.
