@@ -20,7 +20,7 @@ const SPARE: usize = 1000;
 
 pub struct Ahead {
     file: File,
-    /// That count; what lies behind them is old.
+    /// So many count; what lies behind them is old.
     entries: usize,
 }
 
