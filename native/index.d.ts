@@ -266,8 +266,8 @@ export declare class TaskQueue {
    */
   send(ticket: number, messages: Buffer): Coded<undefined>
   /**
-   * Sends messages, each JSON in a line of its own: all, or none where one is refused. The answer is a list of the
-   * duplicates: `[{index, id}]`.
+   * Sends messages that have all but little in common, in the lines of `tasks::alike`: all, or none where one is
+   * refused. The answer is a list of the duplicates: `[{index, id}]`.
    */
   sendAll(ticket: number, lines: Buffer): Coded<undefined>
   /** Accepts a message at once, where that can be. False: `send` it, which also tells what is wrong. */

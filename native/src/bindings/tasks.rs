@@ -215,8 +215,8 @@ impl TaskQueue {
         })
     }
 
-    /// Sends messages, each JSON in a line of its own: all, or none where one is refused. The answer is a list of the
-    /// duplicates: `[{index, id}]`.
+    /// Sends messages that have all but little in common, in the lines of `tasks::alike`: all, or none where one is
+    /// refused. The answer is a list of the duplicates: `[{index, id}]`.
     #[napi(catch_unwind)]
     pub fn send_all(&self, ticket: f64, lines: Buffer) -> Coded<()> {
         self.job(ticket, move |engine, now| {

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet, VecDeque};
 use std::path::Path;
 
+use super::alike::{Alike, Own};
 use super::events::{Events, Kind};
 use super::expiries::Expiries;
 use super::flow::JoinState;
@@ -425,25 +426,31 @@ impl Engine {
         (self.taken, self.options.max_tasks.saturating_sub(self.by_id.len()))
     }
 
-    /// Sends messages that stand in lines of their own: all, or none where one is refused. What each became, in order.
+    /// Sends messages that have all but little in common, as [`super::alike`] has them: all, or none where one is
+    /// refused. What each became, in order.
     pub fn send_all(&mut self, lines: &[u8], now: i64) -> Result<Vec<Sent>> {
-        let max = self.options.max_payload_bytes;
-        let mut messages = Vec::new();
-        for line in lines.split(|&byte| byte == b'\n') {
-            if line.len() > max {
-                return Err(TaskError::TooLarge { what: "the task", bytes: line.len(), max });
-            }
-            let message = Message::parse(line)?;
-            if message.then.is_some() {
-                let problem = "belongs to a workflow, which is sent by itself".into();
-                return Err(TaskError::Message { path: "then".into(), problem });
-            }
-            messages.push((line, message));
+        let alike = Alike::read(lines)?;
+        let Some(first) = alike.all.first() else { return Ok(Vec::new()) };
+        let (bytes, max) = (alike.most_bytes(), self.options.max_payload_bytes);
+        if bytes > max {
+            return Err(TaskError::TooLarge { what: "the task", bytes, max });
         }
-        if self.by_id.len() + messages.len() > self.options.max_tasks {
+        let (mut whole, mut json) = (Vec::new(), Vec::new());
+        alike.write(first, &mut whole);
+        let mut message = Message::parse(&whole)?;
+        if message.then.is_some() {
+            let problem = "belongs to a workflow, which is sent by itself".into();
+            return Err(TaskError::Message { path: "then".into(), problem });
+        }
+        if self.by_id.len() + alike.all.len() > self.options.max_tasks {
             return Err(TaskError::Full(self.by_id.len()));
         }
-        messages.iter().map(|(line, message)| self.accept(line, message, now)).collect()
+        let send = |own: &Own| {
+            alike.write(own, &mut json);
+            message.rename(own.id);
+            self.accept(&json, &message, now)
+        };
+        alike.all.iter().map(send).collect()
     }
 
     /// Sends without the limits: steps of a workflow that was accepted.

@@ -131,12 +131,20 @@ impl<'a> Message<'a> {
                 return Err(wrong(path, "must be milliseconds, 0 or more"));
             }
         }
+        if self.timeout_ms == Some(0.0) {
+            return Err(wrong("timeoutMs", "must be more than 0 milliseconds; leave it out for no limit"));
+        }
         Ok(())
     }
 
     /// Its name among tasks.
     pub fn id(&self) -> Id {
         self.id.unwrap_or(Id([0; 16]))
+    }
+
+    /// One that is the same but for its id and arguments.
+    pub(super) fn rename(&mut self, id: Id) {
+        self.id = Some(id);
     }
 
     /// 0 to 9; 9 goes first.
@@ -263,6 +271,7 @@ mod tests {
             (r#""priority":-1"#, "priority"),
             (r#""eta":-1"#, "eta"),
             (r#""timeoutMs":1e300"#, "timeoutMs"),
+            (r#""timeoutMs":0"#, "timeoutMs"),
             (r#""retry":{"delayMs":"x"}"#, "retry.delayMs"),
             (r#""rootId":"x""#, "rootId"),
             (r#""idempotencyKey":"""#, "idempotencyKey"),

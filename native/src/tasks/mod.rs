@@ -22,6 +22,7 @@
 use crate::error::{ErrorCode, HasCode};
 use crate::kv::KvError;
 
+mod alike;
 mod control;
 mod cron;
 pub mod driver;

@@ -5,7 +5,7 @@ import { Distributed } from './distributed'
 import { Embedded, type EmbeddedOptions } from './embedded'
 import { Events } from './events'
 import { newId } from './id'
-import { delayOf, messagesOf, type SendOptions, type TaskOptions, tailOf } from './message'
+import { commonOf, delayOf, messagesOf, ownOf, type SendOptions, type TaskOptions, tailOf } from './message'
 import { keep, lend } from './payloads'
 import { AsyncResult } from './result'
 import type { DistributedOptions } from './servers'
@@ -161,8 +161,7 @@ export class Task<T = unknown> {
 
   /** The message of arguments that JSON cannot hold: where these are Buffers, they are kept beside it. */
   private async lent(error: unknown, args: readonly unknown[], options: SendOptions = {}, id: string): Promise<string> {
-    const { value, parts } = lend({ args, kwargs: options.kwargs })
-    if (parts.size === 0) throw error
+    const { value, parts } = lentOf(error, { args, kwargs: options.kwargs })
     const all = { ...this.options, ...options, ...(value.kwargs && { kwargs: value.kwargs }) }
     const message = this.messageOf(value.args, tailOf(all, [...parts.keys()]), escaped(id))
     await keep(this.broker.payloads, parts, delayOf(all))
@@ -174,20 +173,22 @@ export class Task<T = unknown> {
    * an embedded broker takes none.
    */
   async applyMany(calls: readonly (readonly unknown[])[], options: TaskOptions = {}): Promise<AsyncResult<T>[]> {
-    const tail = tailOf({ ...this.options, ...options })
+    const all = { ...this.options, ...options }
+    const common = commonOf(this.name, tailOf(all))
     const ids: string[] = []
-    const messages: string[] = []
+    const own: string[] = []
     for (const args of calls) {
-      const id = newId()
-      ids.push(id)
       try {
-        messages.push(this.messageOf(args, tail, id))
+        own.push(ownOf(args))
       } catch (error) {
-        messages.push(await this.lent(error, args, options, id))
+        const { value, parts } = lentOf(error, { args })
+        own.push(ownOf(value.args, [...parts.keys()]))
+        await keep(this.broker.payloads, parts, delayOf(all))
       }
+      ids.push(newId())
       if (ids.length % MANY_AT_ONCE === 0) await turn()
     }
-    const earlier = await this.broker.sendAll(messages)
+    const earlier = await this.broker.sendAll(common, ids, own)
     return ids.map((id, index) => new AsyncResult<T>(earlier[index] || id, this.broker))
   }
 
@@ -200,6 +201,13 @@ export class Task<T = unknown> {
   si(...args: unknown[]): TaskSignature<T> {
     return new TaskSignature<T>(this.broker, { task: this.name, args, immutable: true }).set(this.options)
   }
+}
+
+/** Arguments that JSON cannot hold, with names in the place of Buffers; where there are none the error stands. */
+function lentOf<Value extends object>(error: unknown, value: Value) {
+  const found = lend(value)
+  if (found.parts.size === 0) throw error
+  return found
 }
 
 /** An id that is not one of ours. */

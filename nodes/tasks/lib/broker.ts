@@ -149,8 +149,11 @@ export interface Broker {
   readonly maxPayloadBytes: number
   /** Sends a task message. Resolves, when it is safe, to `''`, or to the id of the task that it repeats. */
   send(message: string): Promise<string>
-  /** Sends many; none where one of them is wrong. Resolves, when they are safe, to what `send` does, of each in order. */
-  sendAll(messages: readonly string[]): Promise<string[]>
+  /**
+   * Sends many that have in common all but their ids and a few fields of their own; none where one of them is wrong.
+   * Resolves, when they are safe, to what `send` does, of each in order.
+   */
+  sendAll(common: string, ids: readonly string[], own: readonly string[]): Promise<string[]>
   /** Sends a workflow; resolves to its id. */
   sendWorkflow(signature: string): Promise<string>
   take(options: TakerOptions, ears: TakerEars): Promise<Taker>

@@ -11,6 +11,7 @@ import { Batch, within } from './batch'
 import type { Broker, Command, Taker, TakerEars, TakerOptions, TaskEvent, TaskInfo } from './broker'
 import { Commands } from './commands'
 import { unknownTask } from './id'
+import { joined } from './message'
 import type { Payloads } from './payloads'
 import { type Answer, closedError, State } from './redis'
 import { type DistributedOptions, type Settings, settingsOf } from './servers'
@@ -100,7 +101,8 @@ export class Distributed implements Broker {
     }
   }
 
-  async sendAll(messages: readonly string[]): Promise<string[]> {
+  async sendAll(common: string, ids: readonly string[], own: readonly string[]): Promise<string[]> {
+    const messages = ids.map((id, place) => joined(common, id, own[place] as string))
     for (const message of messages) this.read(message)
     return Promise.all(messages.map((message) => this.send(message)))
   }

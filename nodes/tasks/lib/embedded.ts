@@ -220,15 +220,15 @@ export class Embedded implements Broker {
     return new Promise((resolve, reject) => this.sends.put(message, { resolve, reject }))
   }
 
-  async sendAll(messages: readonly string[]): Promise<string[]> {
-    const ids = new Array<string>(messages.length).fill('')
-    if (messages.length === 0) return ids
+  async sendAll(common: string, ids: readonly string[], own: readonly string[]): Promise<string[]> {
+    const earlier = new Array<string>(ids.length).fill('')
+    if (ids.length === 0) return earlier
     this.sends.flush()
-    const odd = await withBytes(messages.join('\n'), (lines) =>
-      this.ask<Odd[]>((ticket) => this.queue.sendAll(ticket, lines)),
-    )
-    for (const { index, id } of odd) ids[index] = id ?? ''
-    return ids
+    let text = common
+    for (let place = 0; place < ids.length; place += 1) text += `\n${ids[place]}${own[place]}`
+    const odd = await withBytes(text, (lines) => this.ask<Odd[]>((ticket) => this.queue.sendAll(ticket, lines)))
+    for (const { index, id } of odd) earlier[index] = id ?? ''
+    return earlier
   }
 
   async sendWorkflow(signature: string): Promise<string> {

@@ -98,6 +98,23 @@ export function messagesOf(name: string): (args: readonly unknown[], tail: strin
   }
 }
 
+/** What messages of a name have in common that are made at once. */
+export function commonOf(name: string, tail: string): string {
+  return `{"v":1,"name":${JSON.stringify(name)},"createdAt":${Date.now()}${tail}}`
+}
+
+/** What a message has of its own, beside its id. */
+export function ownOf(args: readonly unknown[], refs?: readonly string[]): string {
+  const list = args.length > 0 ? `"args":${toJson(args, 'args')}` : ''
+  return refs ? `{${list},"refs":${JSON.stringify(refs)}}` : `{${list}}`
+}
+
+/** The message of both. */
+export function joined(common: string, id: string, own: string): string {
+  const fields = own.length > 2 ? `${own.slice(1, -1)},` : ''
+  return `{"id":"${id}",${fields}${common.slice(1)}`
+}
+
 /** How long from now on it waits at least. */
 export function delayOf({ countdown = 0, eta }: SendOptions): number {
   return eta === undefined ? countdown * 1000 : Number(eta) - Date.now()
