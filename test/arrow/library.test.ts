@@ -489,6 +489,15 @@ describe('bytes from anywhere', () => {
     assert.ok(grown < 256 * 1024, `seed ${seed}: ${grown} kB`)
     if (process.env.MILLRACE_LONG) console.log({ form, cases, ...counts, grown })
   }
+
+  it('names the column whose dictionary has no room for all values, of one batch and of batches joined', async () => {
+    const schema = [{ name: 'kind', type: 'dictionary<int8, utf8>' }]
+    const kinds = (first: number) => Array.from({ length: 100 }, (_, n) => ({ kind: `kind ${first + n}` }))
+    const error = { code: 'CONVERSION', message: /column 'kind'.*take a larger key/ }
+    await assert.rejects(Batch.fromRows([...kinds(0), ...kinds(100)], { schema }), error)
+    const halves = await Promise.all([0, 100].map((first) => Batch.from(kinds(first), { schema })))
+    await assert.rejects(Batch.join(Schema.of(schema), halves).toIPC(), error)
+  })
 })
 
 describe('rows on their way to the engine', () => {

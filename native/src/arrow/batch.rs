@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, SchemaRef};
-use arrow_select::concat::concat_batches;
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_schema::{ArrowError, DataType, FieldRef, SchemaRef};
+use arrow_select::concat::concat;
 
 use super::dictionary;
 use super::fault::Fault;
@@ -77,7 +77,8 @@ impl Batch {
     pub fn whole(&self) -> Result<RecordBatch, Fault> {
         match &self.parts[..] {
             [part] => Ok(part.clone()),
-            parts => concat_batches(&self.schema, parts).map_err(|error| Fault::Conversion(error.to_string())),
+            [] => Ok(RecordBatch::new_empty(Arc::clone(&self.schema))),
+            parts => joined(&self.schema, parts),
         }
     }
 
@@ -86,6 +87,25 @@ impl Batch {
         let has_dictionary = self.schema.fields().iter().any(|field| has_dictionary(field.data_type()));
         if has_dictionary && self.parts.len() > 1 { Ok(vec![self.whole()?]) } else { Ok(self.parts.clone()) }
     }
+}
+
+/// Column by column, so that the one that cannot be joined is named.
+fn joined(schema: &SchemaRef, parts: &[RecordBatch]) -> Result<RecordBatch, Fault> {
+    let column = |(place, field): (usize, &FieldRef)| {
+        let pieces: Vec<&dyn Array> = parts.iter().map(|part| part.column(place).as_ref()).collect();
+        concat(&pieces).map_err(|error| {
+            let way_out = match error {
+                ArrowError::DictionaryKeyOverflowError => "take a larger key for its dictionary, or smaller batches",
+                _ => "take smaller batches",
+            };
+            Fault::Conversion(format!("{error}; {way_out}")).in_column(field.name())
+        })
+    };
+    let columns = schema.fields().iter().enumerate().map(column).collect::<Result<Vec<_>, _>>()?;
+    let rows = parts.iter().map(RecordBatch::num_rows).sum();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+        .map_err(|error| Fault::Internal(error.to_string()))
 }
 
 /// Bytes that the rows of a part take in memory.

@@ -75,6 +75,14 @@ impl HasCode for Fault {
 }
 
 impl Fault {
+    /// With the column that cannot be converted.
+    pub fn in_column(self, name: &str) -> Self {
+        match self {
+            Fault::Conversion(problem) => Fault::Conversion(format!("column '{name}': {problem}")),
+            other => other,
+        }
+    }
+
     /// A part of a schema that cannot be.
     pub fn schema(place: impl Into<String>, problem: impl Into<String>) -> Self {
         Fault::Schema { place: place.into(), problem: problem.into() }

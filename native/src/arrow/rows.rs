@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::{BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow_schema::SchemaRef;
+use arrow_schema::{FieldRef, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 
 use super::column::{Column, Problem, Unknown};
@@ -64,7 +64,9 @@ pub fn convert<'a>(
     if !reader.is_empty() {
         return Err(Fault::Internal("packed rows go on behind the last one".into()));
     }
-    let arrays = columns.iter_mut().map(Column::finish).collect::<Result<Vec<_>, _>>()?;
+    let finish =
+        |(field, column): (&FieldRef, &mut Column)| column.finish().map_err(|fault| fault.in_column(field.name()));
+    let arrays = fields.iter().zip(&mut columns).map(finish).collect::<Result<Vec<_>, _>>()?;
     let count = RecordBatchOptions::new().with_row_count(Some(rows));
     let batch = RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &count).and_then(|batch| {
         if errors.is_empty() { Ok(batch) } else { filter_record_batch(&batch, &good(rows, &errors)) }

@@ -6,11 +6,12 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::SchemaRef;
-use napi::bindgen_prelude::{Buffer, ClassInstance, spawn_blocking};
+use napi::bindgen_prelude::{AsyncTask, Buffer, ClassInstance, spawn_blocking};
 use napi_derive::napi;
 use serde::Deserialize;
 
 use super::coded::Coded;
+use super::work::{Work, work};
 use crate::arrow::{
     Batch, Compression, Descriptor, FileOptions, FileWriter, Form, Layout, Reader, Reason, Recovered, RowError,
     RowKind, Style, Tag, Unknown, WrittenFile, cast_to_delta, convert, decode, describe, encode, from_declared, infer,
@@ -188,13 +189,16 @@ impl ArrowBatch {
     }
 
     /// An IPC stream or file. The batch may keep the bytes: they must not change any more, unless `copy`.
-    #[napi]
-    pub async fn from_ipc(bytes: Buffer, copy: bool, max_bytes: i64) -> Coded<ArrowBatch> {
-        blocking(move || {
-            let bytes = if copy { arrow_buffer::Buffer::from(bytes.deref()) } else { borrowed(bytes) };
-            decode(bytes, max_bytes.max(0) as u64).map(|batch| ArrowBatch { batch })
+    #[napi(ts_return_type = "Promise<Coded<ArrowBatch>>")]
+    pub fn from_ipc(bytes: Buffer, copy: bool, max_bytes: i64) -> AsyncTask<Work<ArrowBatch>> {
+        let mut given = Some(bytes);
+        work(move || {
+            let bytes = match copy {
+                true => arrow_buffer::Buffer::from(given.as_deref().unwrap_or_default()),
+                false => given.take().map(borrowed).unwrap_or_default(),
+            };
+            Ok(decode(bytes, max_bytes.max(0) as u64).map(|batch| ArrowBatch { batch })?)
         })
-        .await
     }
 
     /// Batches of one schema behind each other.

@@ -388,7 +388,7 @@ async fn a_connection_can_be_tried_without_a_row() {
 async fn a_stream_without_acknowledgements_is_left() {
     let server = Server::start(|stream, _| if stream == 0 { Reply::Silent } else { Reply::Keep }).await;
     let client = open(ZerobusConfig { ack_timeout_ms: 100, ..config(&server) }).await;
-    let result = client.send(batch(0, 5)).await.unwrap();
+    let result = soon(client.send(batch(0, 5))).await.unwrap();
     assert_eq!((result.success, result.attempts), (true, 2));
 }
 
