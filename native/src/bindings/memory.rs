@@ -143,10 +143,10 @@ impl MemoryDatabase {
     /// answer is JSON: for each `[value]`, or 0 where there is none.
     #[napi(ts_return_type = "Promise<Coded<string>>")]
     pub fn get(&self, names: String, at: Option<String>) -> AsyncTask<Work<String>> {
-        let opened = self.opened();
+        let mut opened = self.opened();
         work(move || {
-            let database = opened.ok_or(MemoryError::Closed)?;
-            let at = at.map(|at| from_json::<Moment>(&at)?.at().map_err(EngineError::from)).transpose()?;
+            let database = opened.take().ok_or(MemoryError::Closed)?;
+            let at = at.as_deref().map(|at| from_json::<Moment>(at)?.at().map_err(EngineError::from)).transpose()?;
             let mut names = names.split('\0');
             let pairs = std::iter::from_fn(|| Some((names.next()?, names.next()?)));
             Ok(database.get_many(pairs, at)?)
@@ -162,9 +162,9 @@ impl MemoryDatabase {
     /// The same with a vector, which belongs to some of the questions; it is only looked at, and must not change meanwhile.
     #[napi(ts_return_type = "Promise<Coded<string>>")]
     pub fn ask_near(&self, question: String, vector: Float32Array) -> AsyncTask<Work<String>> {
-        let opened = self.opened();
+        let mut opened = self.opened();
         work(move || {
-            let database = opened.ok_or(MemoryError::Closed)?;
+            let database = opened.take().ok_or(MemoryError::Closed)?;
             Ok(database.ask(from_json::<Ask>(&question)?, Some(&vector))?)
         })
     }

@@ -109,13 +109,23 @@ impl VectorHandle {
     /// Takes vectors, lying one after the other, all or none. The arrays must not change meanwhile.
     #[napi]
     pub async fn put(&self, ids: Uint32Array, vectors: Float32Array, seq: i64) -> Coded<()> {
-        self.call(move |index| index.put(&ids, &vectors, seq.max(0) as u64)).await
+        self.call(move |index| {
+            index.put(&ids, &vectors, seq.max(0) as u64)?;
+            index.link();
+            Ok::<_, VectorError>(())
+        })
+        .await
     }
 
     /// Forgets vectors; resolves to how many were there.
     #[napi]
     pub async fn remove(&self, ids: Uint32Array, seq: i64) -> Coded<u32> {
-        self.call(move |index| Ok::<_, VectorError>(index.remove(&ids, seq.max(0) as u64) as u32)).await
+        self.call(move |index| {
+            let removed = index.remove(&ids, seq.max(0) as u64) as u32;
+            index.link();
+            Ok::<_, VectorError>(removed)
+        })
+        .await
     }
 
     /// The nearest `k` of each vector, of all or of those with the ids. The arrays must not change meanwhile.
@@ -127,9 +137,10 @@ impl VectorHandle {
         threshold: Option<f64>,
         ids: Option<Uint32Array>,
     ) -> AsyncTask<Work<VectorHits>> {
-        let opened = self.get();
+        // Let go before the call ends: the last one waits for the thread that links.
+        let mut opened = Some(self.get());
         work(move || {
-            let index = opened?;
+            let Some(index) = opened.take().transpose()? else { return Err(EngineError::internal(&"a search, twice")) };
             let dimensions = index.options().dimensions;
             if vectors.is_empty() || !vectors.len().is_multiple_of(dimensions) {
                 return Err(VectorError::Dimensions { given: vectors.len(), wanted: dimensions }.into());

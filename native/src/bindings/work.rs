@@ -9,16 +9,16 @@ use napi::{Env, Task};
 use super::coded::Coded;
 use crate::error::EngineError;
 
-type Call<T> = Box<dyn FnOnce() -> Result<T, EngineError> + Send>;
+type Call<T> = Box<dyn FnMut() -> Result<T, EngineError> + Send>;
 
-/// A call, until it is done.
-pub struct Work<T>(Option<Call<T>>);
+/// A call, and what it looks at: JavaScript's arrays go on its own thread, where they need no message to it.
+pub struct Work<T>(Call<T>);
 
 /// Does it, and keeps its promise.
 pub fn work<T: Send + ToNapiValue + 'static>(
-    call: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
+    call: impl FnMut() -> Result<T, EngineError> + Send + 'static,
 ) -> AsyncTask<Work<T>> {
-    AsyncTask::new(Work(Some(Box::new(call))))
+    AsyncTask::new(Work(Box::new(call)))
 }
 
 impl<T: Send + ToNapiValue + 'static> Task for Work<T> {
@@ -26,9 +26,8 @@ impl<T: Send + ToNapiValue + 'static> Task for Work<T> {
     type JsValue = Coded<T>;
 
     fn compute(&mut self) -> napi::Result<Self::Output> {
-        let call = self.0.take().ok_or_else(|| napi::Error::from_reason("done twice"))?;
-        // Nobody looks at what a panic left half done: the call is gone with it.
-        let done = catch_unwind(AssertUnwindSafe(call));
+        // Nobody looks at what a panic left half done: it is called once.
+        let done = catch_unwind(AssertUnwindSafe(&mut self.0));
         Ok(done.unwrap_or_else(|_| Err(EngineError::internal(&"a search panicked"))))
     }
 

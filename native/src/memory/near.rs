@@ -206,7 +206,9 @@ impl Database {
         {
             let mut index = index.write().unwrap_or_else(PoisonError::into_inner);
             let note = |kept: &mut Kept, document: &[u8]| self.note(store, kept, document, None);
-            self.catch_up(store, &mut index, &base, Kept::clear, note)?;
+            let caught_up = self.catch_up(store, &mut index, &base, Kept::clear, note);
+            index.kept.vectors.iter().for_each(Vectors::link);
+            caught_up?;
             if words && index.kept.words.is_none() {
                 index.kept.words = Some(self.words_of(store, &space, &index.kept)?);
             }

@@ -40,7 +40,7 @@ pub struct Query {
 
 /// By what to sort.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object: {path, descending}")]
 pub struct Sort {
     /// A path, of the value, or of a group's row.
     pub path: String,

@@ -2,9 +2,13 @@
 
 use super::kernels::{Kernels, prefetch};
 use super::options::Metric;
+use crate::heap::grow;
 
 /// Of the components' sizes, the share that the scale has room for; the few beyond are cut.
 const ROOM: f64 = 0.9995;
+
+/// So many rows are compared in one go.
+pub const BLOCK: usize = 64;
 
 /// A cache line: rows begin on one, so that no load touches two.
 #[derive(Clone, Copy)]
@@ -61,7 +65,7 @@ impl Codes {
 
     /// Makes room for so many slots in all.
     pub fn reserve(&mut self, slots: usize) {
-        self.lines.reserve_exact((slots * self.stride).saturating_sub(self.lines.len()));
+        grow(&mut self.lines, slots * self.stride);
         self.side.reserve_exact(slots.saturating_sub(self.side.len()));
     }
 
@@ -125,7 +129,22 @@ impl Codes {
     #[inline]
     pub fn near(&self, query: &Query, slot: u32) -> f32 {
         let slot = slot as usize;
-        let dot = self.kernels.dot_i8(flat(&query.code), self.row(slot)) as f32;
+        self.nearness(query, self.kernels.dot_i8(flat(&query.code), self.row(slot)), slot)
+    }
+
+    /// The same for slots one after the other, a block at most.
+    pub fn near_rows(&self, query: &Query, first: usize, near: &mut [f32]) {
+        let (mut dots, count) = ([0; BLOCK], near.len());
+        let (dots, rows) = (&mut dots[..count], &self.lines[first * self.stride..(first + count) * self.stride]);
+        self.kernels.dots_i8(flat(&query.code), flat(rows), dots);
+        for (place, (near, &dot)) in near.iter_mut().zip(&*dots).enumerate() {
+            *near = self.nearness(query, dot, first + place);
+        }
+    }
+
+    #[inline]
+    fn nearness(&self, query: &Query, dot: i32, slot: usize) -> f32 {
+        let dot = dot as f32;
         match self.metric {
             Metric::Cosine => dot,
             // Two rows are points on one sphere, with one dimension more; a query has nothing there.

@@ -8,6 +8,7 @@
 
 use super::beam::Beam;
 use super::codes::{Codes, Query};
+use crate::heap::grow;
 
 /// Neighbours a slot, on all levels but the lowest, which has twice as many.
 const NEIGHBOURS: usize = 16;
@@ -116,7 +117,7 @@ impl Graph {
         self.levels.reserve_exact(more);
         self.states.reserve_exact(more);
         self.upper.reserve_exact(more);
-        self.lowest.reserve_exact(more * (NEIGHBOURS_BELOW + 1));
+        grow(&mut self.lowest, slots * (NEIGHBOURS_BELOW + 1));
     }
 
     pub fn is_empty(&self) -> bool {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use super::beam::{Beam, MOST_SLOTS};
-use super::codes::Codes;
+use super::codes::{BLOCK, Codes};
 use super::graph::{Graph, Plan, Visited};
 use super::kernels::Kernels;
 use super::options::{Metric, Options};
@@ -24,6 +24,8 @@ const LONGEST: f64 = 1e15;
 const LONGEST_F16: f64 = 65_504.0;
 /// Comparing one of the graph's takes as long as comparing so many in a row.
 const LEAP: usize = 50;
+/// Rows that lie apart are asked for so many before their turn.
+const AHEAD: usize = 4;
 /// Memory for more slots is taken when less than one of so many is removed.
 const FREE_AT: usize = 16;
 
@@ -346,7 +348,10 @@ impl Index {
         match filter {
             Filter::All => Candidates::All,
             Filter::Ids(ids) => {
-                let mut slots: Vec<u32> = ids.iter().filter_map(|id| self.ids.get(id).copied()).collect();
+                // Who counts ids up and removes none has them in the slots of their numbers.
+                let at_home = |id: &u32| *id != NO_ID && self.slot_ids.get(*id as usize) == Some(id);
+                let slot = |id: &u32| if at_home(id) { Some(*id) } else { self.ids.get(id).copied() };
+                let mut slots: Vec<u32> = ids.iter().filter_map(slot).collect();
                 slots.sort_unstable();
                 slots.dedup();
                 Candidates::Slots(slots)
@@ -380,7 +385,24 @@ impl Index {
     fn scan_codes(&self, codes: &Codes, vector: &[f32], candidates: &Candidates, keep: usize) -> Beam {
         let mut beam = Beam::new(keep);
         let query = codes.query(vector);
-        self.each(candidates, |slot| beam.push(codes.near(&query, slot), slot));
+        match candidates {
+            Candidates::All => {
+                let mut space = [0.0; BLOCK];
+                for (block, ids) in self.slot_ids.chunks(BLOCK).enumerate() {
+                    let (first, near) = (block * BLOCK, &mut space[..ids.len()]);
+                    codes.near_rows(&query, first, near);
+                    for (place, _) in ids.iter().enumerate().filter(|&(_, &id)| id != NO_ID) {
+                        beam.push(near[place], (first + place) as u32);
+                    }
+                }
+            }
+            Candidates::Slots(slots) => {
+                for (place, &slot) in slots.iter().enumerate() {
+                    slots.get(place + AHEAD).iter().for_each(|&&next| codes.prefetch(next));
+                    beam.push(codes.near(&query, slot), slot);
+                }
+            }
+        }
         beam
     }
 

@@ -8,6 +8,7 @@ pub struct Kernels {
     /// The instruction set.
     pub name: &'static str,
     dot_i8: unsafe fn(&[i8], &[i8]) -> i32,
+    dots_i8: unsafe fn(&[i8], &[i8], &mut [i32]),
     dot_f32: unsafe fn(&[f32], &[f32]) -> f32,
     l2_f32: unsafe fn(&[f32], &[f32]) -> f32,
 }
@@ -45,6 +46,14 @@ impl Kernels {
         unsafe { (self.dot_i8)(a, b) }
     }
 
+    /// The inner products of a row and of rows that lie one after the other.
+    #[inline]
+    pub fn dots_i8(&self, row: &[i8], rows: &[i8], dots: &mut [i32]) {
+        assert!(row.len().is_multiple_of(64) && rows.len() == row.len() * dots.len());
+        // SAFETY: as above.
+        unsafe { (self.dots_i8)(row, rows, dots) }
+    }
+
     /// The inner product.
     #[inline]
     pub fn dot(&self, a: &[f32], b: &[f32]) -> f32 {
@@ -74,10 +83,17 @@ pub fn prefetch(row: &[i8]) {
     let _ = row;
 }
 
-const PLAIN: Kernels = Kernels { name: "plain", dot_i8: plain_i8, dot_f32: plain_dot, l2_f32: plain_l2 };
+const PLAIN: Kernels =
+    Kernels { name: "plain", dot_i8: plain_i8, dots_i8: plain_dots, dot_f32: plain_dot, l2_f32: plain_l2 };
 
 fn plain_i8(a: &[i8], b: &[i8]) -> i32 {
     a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum()
+}
+
+fn plain_dots(row: &[i8], rows: &[i8], dots: &mut [i32]) {
+    for (other, dot) in rows.chunks_exact(row.len()).zip(dots) {
+        *dot = plain_i8(row, other);
+    }
 }
 
 fn plain_dot(a: &[f32], b: &[f32]) -> f32 {
@@ -94,8 +110,10 @@ mod x86 {
 
     use super::{Kernels, plain_dot, plain_l2};
 
-    pub const AVX2: Kernels = Kernels { name: "avx2", dot_i8: avx2_i8, dot_f32: avx2_dot, l2_f32: avx2_l2 };
-    pub const AVX512: Kernels = Kernels { name: "avx512", dot_i8: avx512_i8, dot_f32: avx512_dot, l2_f32: avx512_l2 };
+    pub const AVX2: Kernels =
+        Kernels { name: "avx2", dot_i8: avx2_i8, dots_i8: avx2_dots, dot_f32: avx2_dot, l2_f32: avx2_l2 };
+    pub const AVX512: Kernels =
+        Kernels { name: "avx512", dot_i8: avx512_i8, dots_i8: avx512_dots, dot_f32: avx512_dot, l2_f32: avx512_l2 };
 
     #[target_feature(enable = "avx2")]
     fn avx2_i8(a: &[i8], b: &[i8]) -> i32 {
@@ -112,6 +130,13 @@ mod x86 {
         let sum = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
         let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b_00_00_11_10>(sum));
         _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32::<0b_01>(sum)))
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn avx2_dots(row: &[i8], rows: &[i8], dots: &mut [i32]) {
+        for (other, dot) in rows.chunks_exact(row.len()).zip(dots) {
+            *dot = avx2_i8(row, other);
+        }
     }
 
     #[target_feature(enable = "avx2")]
@@ -178,6 +203,26 @@ mod x86 {
         _mm512_reduce_add_epi32(_mm512_sub_epi32(sum, excess))
     }
 
+    /// What is to be taken off is the same for all: as above, the row without a sign is the other one.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    fn avx512_dots(row: &[i8], rows: &[i8], dots: &mut [i32]) {
+        let sign = _mm512_set1_epi8(i8::MIN);
+        // SAFETY: it is called with places below a length that is a multiple of 64.
+        let load = |from: &[i8], at: usize| unsafe { _mm512_loadu_si512(from.as_ptr().add(at).cast()) };
+        let mut excess = _mm512_setzero_si512();
+        for at in (0..row.len()).step_by(64) {
+            excess = _mm512_dpbusd_epi32(excess, sign, load(row, at));
+        }
+        let excess = _mm512_reduce_add_epi32(excess);
+        for (other, dot) in rows.chunks_exact(row.len()).zip(dots) {
+            let mut sum = _mm512_setzero_si512();
+            for at in (0..row.len()).step_by(64) {
+                sum = _mm512_dpbusd_epi32(sum, _mm512_xor_si512(load(other, at), sign), load(row, at));
+            }
+            *dot = _mm512_reduce_add_epi32(sum) - excess;
+        }
+    }
+
     #[target_feature(enable = "avx512f")]
     fn avx512_dot(a: &[f32], b: &[f32]) -> f32 {
         let whole = a.len() / 32 * 32;
@@ -221,7 +266,15 @@ mod arm {
     use super::{Kernels, plain_dot, plain_l2};
 
     // The compiler makes good use of NEON for floats; for bytes it does not find the widening product.
-    pub const NEON: Kernels = Kernels { name: "neon", dot_i8: neon_i8, dot_f32: plain_dot, l2_f32: plain_l2 };
+    pub const NEON: Kernels =
+        Kernels { name: "neon", dot_i8: neon_i8, dots_i8: neon_dots, dot_f32: plain_dot, l2_f32: plain_l2 };
+
+    #[target_feature(enable = "neon")]
+    fn neon_dots(row: &[i8], rows: &[i8], dots: &mut [i32]) {
+        for (other, dot) in rows.chunks_exact(row.len()).zip(dots) {
+            *dot = neon_i8(row, other);
+        }
+    }
 
     #[target_feature(enable = "neon")]
     fn neon_i8(a: &[i8], b: &[i8]) -> i32 {
@@ -258,6 +311,9 @@ mod tests {
             for kernels in Kernels::all() {
                 let name = kernels.name;
                 assert_eq!(kernels.dot_i8(&a, &b), PLAIN.dot_i8(&a, &b), "{name}, {codes} codes");
+                let (mut dots, rows) = ([0; 2], [&b[..], &a[..]].concat());
+                kernels.dots_i8(&a, &rows, &mut dots);
+                assert_eq!(dots, [PLAIN.dot_i8(&a, &b), PLAIN.dot_i8(&a, &a)], "{name}, {codes} codes");
                 assert!((kernels.dot(&x, &y) - PLAIN.dot(&x, &y)).abs() < 1e-4, "{name}, {floats} floats");
                 assert!((kernels.l2(&x, &y) - PLAIN.l2(&x, &y)).abs() < 1e-3, "{name}, {floats} floats");
             }
@@ -267,6 +323,9 @@ mod tests {
         for kernels in Kernels::all() {
             assert_eq!(kernels.dot_i8(&low, &low), 128 * 128 * 4096, "{}", kernels.name);
             assert_eq!(kernels.dot_i8(&low, &high), -128 * 127 * 4096, "{}", kernels.name);
+            let mut dots = [0; 2];
+            kernels.dots_i8(&low, &[&low[..], &high].concat(), &mut dots);
+            assert_eq!(dots, [128 * 128 * 4096, -128 * 127 * 4096], "{}", kernels.name);
         }
     }
 }

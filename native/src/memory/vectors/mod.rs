@@ -252,7 +252,7 @@ impl Vectors {
             Err(cache::Unusable::Because(why)) => (Index::new(options), Opened::Rebuild(why)),
         };
         let vectors = Vectors::over(index);
-        vectors.link_behind();
+        vectors.link();
         Ok((vectors, opened))
     }
 
@@ -268,7 +268,7 @@ impl Vectors {
     }
 
     /// Takes vectors, lying one after the other, all or none; one whose id is there is replaced.
-    /// `seq` is the number of this change.
+    /// `seq` is the number of this change. [`Vectors::link`] belongs behind it.
     pub fn put(&self, ids: &[u32], vectors: &[f32], seq: u64) -> Result<(), VectorError> {
         let dimensions = self.shared.read().options.dimensions;
         if vectors.len() != ids.len() * dimensions {
@@ -299,11 +299,10 @@ impl Vectors {
             self.shared.mend(ids.len());
         }
         self.shared.write().seq = seq;
-        self.link_behind();
         Ok(())
     }
 
-    /// Forgets vectors; tells how many were there.
+    /// Forgets vectors; tells how many were there. [`Vectors::link`] belongs behind it.
     pub fn remove(&self, ids: &[u32], seq: u64) -> usize {
         let _writer = self.shared.writer();
         let mut removed = 0;
@@ -314,7 +313,6 @@ impl Vectors {
             self.shared.mend(ids.len());
         }
         self.shared.write().seq = seq;
-        self.link_behind();
         removed
     }
 
@@ -353,8 +351,9 @@ impl Vectors {
         })
     }
 
-    /// Starts the thread that builds the graph, where there is something to do and none.
-    fn link_behind(&self) {
+    /// Starts the thread that builds the graph, where there is something to do and none. Whoever changes something calls it
+    /// when he is done: each change has to wait for what the thread is at.
+    pub fn link(&self) {
         let has_work = self.shared.read().has_work();
         if !has_work || self.shared.linking.swap(true, Ordering::AcqRel) {
             return;
