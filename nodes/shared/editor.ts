@@ -125,9 +125,12 @@ export async function lookup<T>(config: Pick<ConfigSpec<Fields>, 'type'>, id: st
   }
 }
 
+/** So long an answer may take: who asks one after the other would else wait for ever behind it. */
+const ANSWER_MS = 10_000
+
 /** The answer of a node's lookup route; null where the node is not deployed. Fails as the node does. */
 export async function ask<T>(type: string, id: string, name: string): Promise<T | null> {
-  return answerOf($.getJSON(routeOf(type, id, name)))
+  return answerOf($.ajax({ url: routeOf(type, id, name), dataType: 'json', timeout: ANSWER_MS }))
 }
 
 function routeOf(type: string, id: string, name: string): string {

@@ -140,6 +140,21 @@ for (const theme of nodeRedMajor < 5 ? ['light'] : ['light', 'dark']) {
       await page().waitForRequest((request) => request.url().includes('/overview'))
     })
 
+    it('says of a section that gets no answer that it is so, and goes on with the others', async () => {
+      await alone(page(), ':first-child')
+      // What waits is let go at the end: the browser asks only so many at once.
+      const held: (() => void)[] = []
+      await page().route(/\/overview$/, async (route) => {
+        await new Promise<void>((resolve) => held.push(resolve))
+        await route.abort().catch(() => {})
+      })
+      await sidebar(page()).getByText('It does not answer: timeout').waitFor({ timeout: 60_000 })
+      await page().waitForRequest((request) => request.url().includes('/millrace-shared-connections'))
+      for (const release of held) release()
+      await page().unroute(/\/overview$/)
+      await sidebar(page()).getByText('It does not answer').waitFor({ state: 'hidden' })
+    })
+
     it('asks nothing for what is out of sight, until it comes into it', async () => {
       await alone(page(), ':first-child')
       // The one above takes all the room.
