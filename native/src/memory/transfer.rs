@@ -140,12 +140,8 @@ impl Database {
 
 /// Whether a line can be written, and its value be asked for.
 fn readable(line: &str) -> std::result::Result<(), String> {
-    match parse(line)? {
-        Write::Put(put) => {
-            serde_json::from_str::<Value>(put.value.get()).map(drop).map_err(|error| format!("its value: {error}"))
-        }
-        Write::Delete(_) => Ok(()),
-    }
+    let Write::Put(put) = parse(line)? else { return Ok(()) };
+    serde_json::from_str::<Value>(put.value.get()).map(drop).map_err(|error| format!("its value: {error}"))
 }
 
 fn parse(line: &str) -> std::result::Result<Write<'_>, String> {

@@ -44,6 +44,9 @@ pub enum Write<'a> {
     /// Sets a value.
     #[serde(borrow)]
     Put(Put<'a>),
+    /// Sets many values.
+    #[serde(borrow)]
+    PutMany(PutMany<'a>),
     /// Deletes; history stays.
     Delete(Delete),
 }
@@ -68,6 +71,19 @@ pub struct Put<'a> {
     /// The versions that caused it.
     #[serde(default)]
     pub causes: Vec<CauseRef>,
+}
+
+/// Sets values of one namespace.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PutMany<'a> {
+    /// Where.
+    pub namespace: String,
+    /// Under which names.
+    pub keys: Vec<String>,
+    /// JSON texts, one for each name.
+    #[serde(borrow)]
+    pub values: Vec<&'a RawValue>,
 }
 
 /// Deletes.
@@ -116,13 +132,39 @@ impl Operation {
         Operation { document, json: None, expected: None, ttl_us: None, causes: Vec::new(), only_expired: true }
     }
 
-    fn of(write: Write<'_>) -> Result<Operation> {
-        let (namespace, key, if_version, causes, json, ttl_ms) = match write {
-            Write::Put(put) => {
-                (put.namespace, put.key, put.if_version, put.causes, Some(put.value.get().into()), put.ttl_ms)
+    /// Those of a request.
+    fn all(request: Vec<Write<'_>>) -> Result<Vec<Operation>> {
+        let mut all = Vec::with_capacity(request.len());
+        for write in request {
+            match write {
+                Write::Put(Put { namespace, key, value, if_version, ttl_ms, causes }) => {
+                    all.push(Operation::of(&namespace, &key, Some(value), if_version, causes, ttl_ms)?);
+                }
+                Write::Delete(Delete { namespace, key, if_version, causes }) => {
+                    all.push(Operation::of(&namespace, &key, None, if_version, causes, None)?);
+                }
+                Write::PutMany(PutMany { namespace, keys, values }) => {
+                    if keys.len() != values.len() {
+                        let problem = format!("{} for {} keys; give each one", values.len(), keys.len());
+                        return Err(MemoryError::input("the values", problem));
+                    }
+                    for (key, value) in keys.iter().zip(values) {
+                        all.push(Operation::of(&namespace, key, Some(value), None, Vec::new(), None)?);
+                    }
+                }
             }
-            Write::Delete(delete) => (delete.namespace, delete.key, delete.if_version, delete.causes, None, None),
-        };
+        }
+        Ok(all)
+    }
+
+    fn of(
+        namespace: &str,
+        key: &str,
+        value: Option<&RawValue>,
+        if_version: Option<Option<String>>,
+        causes: Vec<CauseRef>,
+        ttl_ms: Option<f64>,
+    ) -> Result<Operation> {
         let ttl_us = match ttl_ms {
             Some(ms) if ms.is_finite() && ms > 0.0 => Some((ms * 1000.0) as u64),
             Some(ms) => return Err(MemoryError::input(format!("ttlMs {ms}"), "it is no time above zero")),
@@ -138,8 +180,8 @@ impl Operation {
             None => None,
         };
         Ok(Operation {
-            document: names::document(&namespace, &key)?,
-            json,
+            document: names::document(namespace, key)?,
+            json: value.map(|value| value.get().into()),
             expected,
             ttl_us,
             causes: causes.collect::<Result<_>>()?,
@@ -325,7 +367,7 @@ impl Database {
 
     /// Does requests, each atomic, in their order; what fails in one does not concern the others.
     pub fn write(&self, place: Place, requests: Vec<Vec<Write<'_>>>) -> Vec<Result<Vec<Outcome>>> {
-        let checked = requests.into_iter().map(|request| request.into_iter().map(Operation::of).collect()).collect();
+        let checked = requests.into_iter().map(Operation::all).collect();
         answered(checked, |right| self.operate(place, right))
     }
 

@@ -11,6 +11,26 @@ use serde_json::json;
 use crate::support::*;
 
 #[test]
+fn many_values_of_a_namespace_are_one_of_a_requests_operations() {
+    let folder = Folder::new("many");
+    let database = open(&folder);
+    put(&database, "gone", json!(0));
+    let many = json!({"putMany": {"namespace": "n", "keys": ["a", "b"], "values": [1, {"x": "y"}]}});
+    let versions = write(&database, json!([many, {"delete": {"namespace": "n", "key": "gone"}}])).unwrap();
+    assert!(versions.len() == 3 && versions.iter().all(|[version, _]| version.is_some()));
+    assert_eq!((get(&database, "a"), get(&database, "b")), (Some(json!(1)), Some(json!({"x": "y"}))));
+    assert_eq!(keys(&database), ["a", "b"]);
+    for (keys, values) in
+        [(json!(["c"]), json!([1, 2])), (json!(["c", ""]), json!([1, 2])), (json!(["c", "c"]), json!([1, 2]))]
+    {
+        let wrong = json!([{"putMany": {"namespace": "n", "keys": keys, "values": values}}]);
+        assert_eq!(code(write(&database, wrong)), ErrorCode::InvalidInput);
+    }
+    assert_eq!(get(&database, "c"), None);
+    database.close().unwrap();
+}
+
+#[test]
 fn a_document_has_its_whole_past() {
     let folder = Folder::new("past");
     let database = open(&folder);

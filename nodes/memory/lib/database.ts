@@ -250,7 +250,16 @@ export class Database implements AsyncDisposable {
 
   /** Many documents of a namespace, together or not at all. */
   async putMany(namespace: string, entries: Iterable<readonly [key: string, value: unknown]>): Promise<Written[]> {
-    return this.putBatch(Array.from(entries, ([key, value]) => ({ namespace, key, value: defined(value) })))
+    const keys: string[] = []
+    const values: unknown[] = []
+    for (const [key, value] of entries) {
+      names(namespace, key)
+      keys.push(key)
+      values.push(checked(value))
+    }
+    const text = JSON.stringify([{ putMany: { namespace, keys, values } }])
+    if (mayHaveHalves(text)) for (const value of values) refuseHalves(value)
+    return (await this.writes.add(text)).map(version)
   }
 
   /** Rejects with a `KeyNotFoundError` where it is not there. */
