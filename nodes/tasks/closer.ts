@@ -1,5 +1,4 @@
 /** What a `millrace-tasks-done` node does with a message: it reports on the task that the message carries. */
-import type { NodeStatus } from 'node-red'
 import { EngineError, quote } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
@@ -12,7 +11,10 @@ type DoneHost = Host<(typeof doneConfig)['fields']>
 export class Closer {
   private recorded = 0
 
-  constructor(private readonly host: DoneHost) {}
+  constructor(private readonly host: DoneHost) {
+    // What the one before it recorded is not its own.
+    this.show()
+  }
 
   async input(message: Message, reply: Reply): Promise<void> {
     const { tasks } = message as { tasks?: Partial<Ticket> | null }
@@ -23,14 +25,16 @@ export class Closer {
       throw new EngineError('NOT_FOUND', this.host.text('failure.late', { id: tasks.id }))
     }
     this.recorded += 1
-    this.host.status(this.status)
+    this.show()
     reply.send(message)
     reply.done()
   }
 
-  private readonly status = (): NodeStatus => {
-    const text = this.host.text('status.recorded', { recorded: short(this.recorded) })
-    return { fill: 'green', shape: 'dot', text }
+  private show(): void {
+    this.host.status(() => {
+      const text = this.host.text('status.recorded', { recorded: short(this.recorded) })
+      return { fill: this.recorded > 0 ? 'green' : 'grey', shape: this.recorded > 0 ? 'dot' : 'ring', text }
+    })
   }
 
   private report(running: Running, { payload, error }: Message): Promise<boolean> {

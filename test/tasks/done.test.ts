@@ -17,7 +17,10 @@ describe('millrace-tasks-done', () => {
     rig.send('done', { ...task, payload: 3 })
     assert.equal((await rig.until('sent'))[0].payload, 3)
     assert.equal((await rig.until('recorded'))[0]._msgid, task._msgid)
-    await rig.find('status', ({ id, text }) => id === 'done' && text === 'status.recorded')
+    const status = (wanted: string) =>
+      rig.find('status', ({ id, shape, text }) => id === 'done' && shape === wanted && text === 'status.recorded')
+    await status('ring')
+    await status('dot')
   })
 
   it('finds the task by its id alone', async () => {
