@@ -21,6 +21,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use crate::error::{ErrorCode, HasCode};
 
 mod log;
+mod manifest;
 mod rows;
 mod table;
 
@@ -242,11 +243,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Kv {
     /// Opens the store in a folder, which is made where it is missing.
     pub fn open(path: &Path, options: &Options) -> Result<Kv> {
+        use std::io::ErrorKind::{AlreadyExists, InvalidInput, NotFound};
         let io = |error: std::io::Error| failed_io(path, &error);
         std::fs::create_dir_all(path).map_err(io)?;
         let owner =
             File::options().create(true).truncate(false).write(true).open(path.join("owner.lock")).map_err(io)?;
         own(&owner, path)?;
+        let corrupt = |problem: String| KvError::Corrupt { path: path.into(), problem };
+        if let Some(problem) = manifest::problem(path).map_err(io)? {
+            return Err(corrupt(problem));
+        }
         let builder = Database::builder(path)
             .cache_size(options.cache_bytes)
             .manual_journal_persist(true)
@@ -255,10 +261,16 @@ impl Kv {
         // fjall panics where a folder is not as it left it.
         let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| builder.open()));
         let db = match opened {
-            Ok(opened) => opened.map_err(|error| failed(path, error))?,
-            Err(_) => {
-                return Err(KvError::Corrupt { path: path.into(), problem: "a file of it is not its own".into() });
-            }
+            Ok(opened) => opened.map_err(|error| match &error {
+                // A file of it is gone, or empty.
+                fjall::Error::Io(found) | fjall::Error::Storage(fjall::LsmError::Io(found))
+                    if matches!(found.kind(), NotFound | AlreadyExists | InvalidInput) =>
+                {
+                    corrupt(error.to_string())
+                }
+                _ => failed(path, error),
+            })?,
+            Err(_) => return Err(corrupt("a file of it is not its own".into())),
         };
         let mut names: Vec<String> = Vec::new();
         let mut items = Vec::new();

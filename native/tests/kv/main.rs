@@ -300,6 +300,83 @@ fn damage_to_what_was_not_synced_yet_is_a_torn_tail() {
     assert!(kept.windows(7).any(|it| it == b"value-d"));
 }
 
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files(&path, found) } else { found.push(path) }
+    }
+}
+
+/// Which keys can be read; or the first error.
+fn all_keys(folder: &Path) -> Result<usize, KvError> {
+    let kv = Kv::open(folder, &small())?;
+    let rows = kv.space("a")?.range(..);
+    rows.map(|row| row.map(|_| 1)).sum()
+}
+
+#[test]
+fn a_file_that_is_damaged_or_gone_is_named_and_takes_no_row_without_a_word() {
+    let folder = Folder::new("harmed");
+    let kv = Kv::open(&folder.0, &small()).unwrap();
+    (0..5).for_each(|round| fill_tables(&kv, round).unwrap());
+    kv.space("a").unwrap().compact().unwrap();
+    kv.close().unwrap();
+    let mut all = Vec::new();
+    files(&folder.0, &mut all);
+    let log = folder.0.join("log");
+    type Harm = fn(&Path, Vec<u8>) -> std::io::Result<()>;
+    let harms: [(&str, Harm); 5] = [
+        ("gone", |path, _| std::fs::remove_file(path)),
+        ("empty", |path, _| std::fs::write(path, "")),
+        ("zeros", |path, bytes| std::fs::write(path, vec![0; bytes.len()])),
+        ("cut", |path, bytes| std::fs::write(path, &bytes[..bytes.len() / 2])),
+        ("another first byte", |path, mut bytes| {
+            bytes.iter_mut().take(1).for_each(|byte| *byte ^= 0xff);
+            std::fs::write(path, bytes)
+        }),
+    ];
+    let mut named = 0;
+    for (file, (name, harm)) in
+        all.iter().filter(|file| !file.starts_with(&log)).flat_map(|file| harms.map(|it| (file, it)))
+    {
+        let copy = Folder::new("harmed-copy");
+        for file in &all {
+            let to = copy.0.join(file.strip_prefix(&folder.0).unwrap());
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            std::fs::copy(file, to).unwrap();
+        }
+        let file = copy.0.join(file.strip_prefix(&folder.0).unwrap());
+        harm(&file, std::fs::read(&file).unwrap()).unwrap();
+        match all_keys(&copy.0) {
+            Ok(left) => assert_eq!(left, 200, "{} {name}", file.display()),
+            Err(error) => {
+                assert_eq!(error.code(), ErrorCode::StoreCorrupt, "{} {name}: {error}", file.display());
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 10, "{named}");
+}
+
+#[test]
+fn a_store_whose_making_was_cut_short_anywhere_is_made() {
+    for made in 0..=4 {
+        let folder = Folder::new(&format!("unmade-{made}"));
+        std::fs::create_dir_all(&folder.0).unwrap();
+        for name in ["lock", "keyspaces", "0.jnl", "version"].iter().take(made) {
+            match *name {
+                "keyspaces" => std::fs::create_dir(folder.0.join(name)).unwrap(),
+                _ => std::fs::write(folder.0.join(name), "").unwrap(),
+            }
+        }
+        for round in 0..2 {
+            let kv = Kv::open(&folder.0, &each()).unwrap_or_else(|error| panic!("{made} {round}: {error}"));
+            put(&kv, &round.to_string(), "v").unwrap();
+            assert_eq!(keys(&kv).len(), round + 1);
+        }
+    }
+}
+
 #[test]
 fn a_folder_that_is_no_store_is_an_error() {
     let folder = Folder::new("foreign");

@@ -1,0 +1,74 @@
+//! What is looked at before fjall opens a store. It takes a damaged or lost list of tables for a new one without any: the
+//! tables would then be gone without a word.
+//!
+//! ```text
+//! keyspaces/<number>/current = number of the version u64 | sum of its file, xxh3 u128 | kind of sum u8; little-endian
+//!                    v<number> = which tables there are
+//!                    tables/   = these
+//! ```
+
+use std::fs::File;
+use std::io::{ErrorKind, Result};
+use std::path::Path;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+const XXH3: u8 = 0;
+
+/// What is wrong with a store that fjall would not tell; none: nothing, or there is no store.
+pub(super) fn problem(store: &Path) -> Result<Option<String>> {
+    let mut keyspaces = match std::fs::read_dir(store.join("keyspaces")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        found => found?.peekable(),
+    };
+    let is_marked = std::fs::metadata(store.join("version")).is_ok_and(|version| version.len() > 0);
+    if keyspaces.peek().is_none() && !is_marked {
+        // A process that made it ended before it was one: fjall begins anew where nothing of it is there.
+        for made in ["version", "0.jnl"] {
+            std::fs::remove_file(store.join(made)).or_else(missing)?;
+        }
+        return Ok(None);
+    }
+    // Only locked, never read: who takes it for what an ended process left behind, and removes it, does no harm.
+    File::options().create(true).append(true).open(store.join("lock"))?;
+    for keyspace in keyspaces {
+        let folder = keyspace?.path();
+        if let Some(problem) = of_keyspace(&folder)? {
+            let name = folder.strip_prefix(store).unwrap_or(&folder).display().to_string();
+            return Ok(Some(format!("{name}/{problem}")));
+        }
+    }
+    Ok(None)
+}
+
+fn missing(error: std::io::Error) -> Result<()> {
+    if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+fn of_keyspace(folder: &Path) -> Result<Option<String>> {
+    let current = match std::fs::read(folder.join("current")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            // It was just made, or never came to be, as long as there are no tables.
+            let has_tables = std::fs::read_dir(folder.join("tables")).is_ok_and(|mut tables| tables.next().is_some());
+            return Ok(has_tables.then(|| "current is missing".into()));
+        }
+        read => read?,
+    };
+    let Some((version, sum)) = parts(&current) else { return Ok(Some("current cannot be read".into())) };
+    let name = format!("v{version}");
+    match std::fs::read(folder.join(&name)) {
+        Ok(bytes) if xxh3_128(&bytes) == sum => Ok(None),
+        Ok(_) => Ok(Some(format!("{name} is not what current says"))),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Ok(Some(format!("{name}, which current names, is missing")))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Number and sum.
+fn parts(current: &[u8]) -> Option<(u64, u128)> {
+    let (version, rest) = current.split_first_chunk()?;
+    let (sum, kind) = rest.split_first_chunk()?;
+    (kind == [XXH3]).then_some((u64::from_le_bytes(*version), u128::from_le_bytes(*sum)))
+}
