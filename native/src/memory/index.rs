@@ -18,6 +18,8 @@ pub(super) struct Indexes(BTreeMap<String, BTreeSet<Path>>);
 
 /// Longer texts are told apart by their beginning only.
 const TEXT_MAX: usize = 256;
+/// Of several indexes so many rows each are counted.
+const LOOK: usize = 1_000;
 /// So many rows of an index are written at a time.
 const CHUNK: usize = 5_000;
 
@@ -102,9 +104,9 @@ impl Indexes {
         }
     }
 
-    /// The index that narrows a filter most, as far as that can be told without looking.
-    pub fn plan(&self, namespace: &str, filter: &Filter) -> Option<Plan> {
-        let paths = self.0.get(namespace)?;
+    /// The indexes that narrow a filter, first those that most likely do it most.
+    pub fn plans(&self, namespace: &str, filter: &Filter) -> Vec<Plan> {
+        let Some(paths) = self.0.get(namespace) else { return Vec::new() };
         let required = filter.required();
         let usable = |(path, _): &&(&Path, &Test)| paths.contains(*path);
         let plans = required.iter().filter(usable).filter_map(|&(path, test)| {
@@ -123,7 +125,9 @@ impl Indexes {
             };
             Some((rank, Plan { path: path.0.clone(), ranges }))
         });
-        plans.min_by_key(|(rank, _)| *rank).map(|(_, plan)| plan)
+        let mut plans: Vec<(u8, Plan)> = plans.collect();
+        plans.sort_by_key(|(rank, _)| *rank);
+        plans.into_iter().map(|(_, plan)| plan).collect()
     }
 
     /// Paths of a namespace.
@@ -158,6 +162,32 @@ fn range(base: &[u8], path: &Path, required: &[(&Path, &Test)]) -> Option<(Vec<u
 }
 
 impl Plan {
+    /// The one with the fewest rows, as far as a look at each tells: of those with many the first.
+    pub fn narrowest(plans: Vec<Plan>, store: &Store, snapshot: &Snapshot) -> Result<Option<Plan>> {
+        let several = plans.len() > 1;
+        let mut best: Option<(usize, Plan)> = None;
+        for plan in plans {
+            let most = best.as_ref().map_or(LOOK, |(least, _)| *least);
+            let count = if several { plan.count(store, snapshot, most)? } else { 0 };
+            if best.as_ref().is_none_or(|(least, _)| count < *least) {
+                best = Some((count, plan));
+            }
+        }
+        Ok(best.map(|(_, plan)| plan))
+    }
+
+    /// Its rows, or so many where there are more.
+    fn count(&self, store: &Store, snapshot: &Snapshot, most: usize) -> Result<usize> {
+        let mut count = 0;
+        for (from, to) in self.ranges.iter().filter(|(from, to)| from <= to) {
+            for row in snapshot.range(&store.indexes, from.clone()..=to.clone()).take(most - count) {
+                row?;
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
     /// The keys that may do, in their order, each once.
     pub fn candidates(&self, store: &Store, snapshot: &Snapshot) -> Result<BTreeSet<String>> {
         let mut keys = BTreeSet::new();

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::aggregate::{Aggregate, Groups};
 use super::database::{Database, Store, now};
 use super::filter::{Filter, Path, sort_order};
+use super::index::Plan;
 use super::read::At;
 use super::record::Record;
 use super::{MemoryError, Result, names};
@@ -229,13 +230,14 @@ impl Database {
         };
         let indexes = self.indexes.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         // An index knows the present only.
-        let plan = gather.filter.as_ref().filter(|_| time.is_none()).and_then(|it| indexes.plan(&namespace, it));
+        let filter = gather.filter.as_ref().filter(|_| time.is_none());
+        let plans = filter.map_or_else(Vec::new, |filter| indexes.plans(&namespace, filter));
         let published = self.published();
         // As long as the index is there: who drops it takes its rows later.
         let snapshot = store.kv.snapshot();
         drop(indexes);
         let (mut scanned, mut go_on) = (0_usize, true);
-        if let Some(plan) = plan {
+        if let Some(plan) = Plan::narrowest(plans, store, &snapshot)? {
             // A commit may be in the store that readers do not see elsewhere yet.
             let later = snapshot.range(&store.changes, (published + 1).to_be_bytes().to_vec()..).next();
             let seen = later.is_none().then_some(published);
