@@ -139,6 +139,15 @@ describe('memory.AgentMemory', () => {
     await assert.rejects(agent.undo(done), { code: 'NOT_FOUND' })
   })
 
+  it('consolidates nothing into what lacks one of its tags', async () => {
+    const both = await agent.learn('The pump leaks', { tags: ['pump', 'leak'] })
+    await agent.learn('The pump leaks', { tags: ['pump'], importance: 0.3 })
+    const other = await agent.learn('The pump leaks', { tags: ['oil'], importance: 0.3 })
+    assert.equal((await agent.consolidate()).merged.length, 1)
+    const left = async (tag: string) => (await agent.recall('leak', { tags: [tag] })).map(({ id }) => id)
+    assert.deepEqual([await left('pump'), await left('oil')], [[both], [other]])
+  })
+
   it('forgets what is in the archive, too', async () => {
     const faded = await agent.remember('The inspector came at noon')
     time += 100 * DAY_MS

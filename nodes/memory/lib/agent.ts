@@ -176,21 +176,23 @@ export class AgentMemory {
   }
 
   /**
-   * Takes out what says the same as something more important or newer, and what is old, unimportant and unused. It is
-   * archived, and can be brought back.
+   * Takes out what says the same as something more important or newer that has all of its tags, and what is old, unimportant
+   * and unused. It is archived, and can be brought back.
    */
   async consolidate(options: ConsolidateOptions = {}): Promise<Consolidation> {
     const { duplicate, fadeAfterDays, fadeImportance, fadeUses } = limitsOf(options)
     const all = new Map((await this.all()).map((memory) => [memory.id, memory]))
     const merged: Consolidation['merged'] = []
     const best = [...all.values()].sort((a, b) => b.importance - a.importance || b.time - a.time)
-    for (const { id, kind } of best) {
+    for (const { id, kind, tags } of best) {
       if (!all.has(id)) continue
       const { vector, model } = await this.db.embedding(this.namespace, id)
       const alike: SearchOptions = { topK: CANDIDATES, threshold: duplicate, filter: { kind }, model }
       const near = await this.db.search(this.namespace, vector, alike)
       for (const { key } of near) {
-        if (key !== id && all.delete(key)) merged.push({ kept: id, gone: key })
+        // Who asks by a tag still finds it.
+        const isSaid = key !== id && all.get(key)?.tags.every((tag) => tags.includes(tag))
+        if (isSaid && all.delete(key)) merged.push({ kept: id, gone: key })
       }
     }
     const oldest = this.now() - fadeAfterDays * DAY_MS
