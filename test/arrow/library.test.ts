@@ -50,6 +50,9 @@ describe('arrow.Schema', () => {
     assert.equal(String(Schema.of(json)), 'x: float64')
     assert.throws(() => Schema.of([{ name: 'a', type: 'integer' }]), fails('INVALID_OPTION'))
     assert.throws(() => Schema.of(Buffer.alloc(0) as never), fails('INVALID_OPTION'))
+    for (const none of [undefined, null, 'a']) {
+      assert.throws(() => Schema.of(none as never), { code: 'INVALID_OPTION', message: /^schema: .* expected a list$/ })
+    }
     await assert.rejects(Schema.fromIPC(Buffer.from('x')), fails('INVALID_INPUT'))
     await assert.rejects(Schema.fromIPC('x' as never), fails('INVALID_INPUT'))
   })
@@ -66,8 +69,24 @@ describe('arrow.Schema', () => {
     await assert.rejects(Schema.infer([]), fails('INVALID_OPTION'))
     await assert.rejects(Schema.infer([5 as never]), fails('CONVERSION'))
     const sparse = [null, {}, { a: 'é', b: '' }, { a: '\ud800' }, { c: new ArrayBuffer(9), a: '' }]
-    assert.equal(String(await Schema.infer(sparse.slice(1) as never)), 'a: utf8, b: utf8, c: binary')
-    await assert.rejects(Schema.infer(sparse as never), fails('CONVERSION'))
+    assert.equal(String(await Schema.infer(sparse as never)), 'a: utf8, b: utf8, c: binary')
+  })
+
+  it('is inferred beside what no column takes, which becomes row errors', async () => {
+    const rows = [null, { at: new Date(Number.NaN) }, { at: new Date(0) }, { at: new Set() }, 'x', { n: [1, () => 1] }]
+    const { batch, rejected } = await Batch.fromRows(rows as never)
+    assert.equal(String(batch.schema), 'at: timestamp(ms, UTC), n: list<int64>')
+    assert.deepEqual(await batch.toRows(), [{ at: '1970-01-01T00:00:00.000Z', n: null }])
+    assert.deepEqual(
+      rejected.map(({ row, column }) => [row, column]),
+      [
+        [0, ''],
+        [1, 'at'],
+        [3, 'at'],
+        [4, ''],
+        [5, 'n[1]'],
+      ],
+    )
   })
 
   it('is inferred slice by slice, so that others have the thread between', async () => {
@@ -253,6 +272,14 @@ describe('arrow.Batch', () => {
     const { batch } = await Batch.fromRows([row], { schema: one('map<utf8, list<timestamp(ms)>>') })
     assert.deepEqual(await values(batch), [{ a: ['1970-01-01T00:00:00.000'] }])
     assert.deepEqual(await values(batch, { times: 'date' }), [{ a: [new Date(0)] }])
+  })
+
+  it('takes lists of rows alone, and not one as if it were none', async () => {
+    for (const wrong of [undefined, null, 'ab', { a: 1 }, new Set([{ a: 1 }]), 5]) {
+      await assert.rejects(Batch.fromRows(wrong as never, { schema: one('int8') }), fails('INVALID_INPUT'))
+      await assert.rejects(Batch.fromRows(wrong as never), fails('INVALID_INPUT'))
+      await assert.rejects(new BatchBuilder(one('int8')).append(wrong as never), fails('INVALID_INPUT'))
+    }
   })
 
   it('numbers that would lose digits, and dates beyond those of JavaScript, are errors', async () => {

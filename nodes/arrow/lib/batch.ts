@@ -62,6 +62,7 @@ export class Batch {
    */
   static async fromRows(rows: readonly Row[], options: FromRowsOptions = {}): Promise<Converted> {
     checkOptions('Batch.fromRows', options, FROM_ROWS)
+    if (!Array.isArray(rows)) throw new EngineError('INVALID_INPUT', `${quote(rows)} is no list of rows; give a list`)
     const schema = options.schema ? Schema.of(options.schema) : await Schema.infer(rows)
     const ignore = options.unknown === 'ignore'
     const { ArrowBatch } = native()

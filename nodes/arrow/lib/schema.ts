@@ -42,7 +42,7 @@ export class Schema {
     if ((declared as unknown) instanceof Uint8Array) {
       throw new EngineError('INVALID_OPTION', 'a schema in IPC form is read by Schema.fromIPC')
     }
-    return new Schema(engine(() => ArrowSchema.declare(JSON.stringify(declared))))
+    return new Schema(engine(() => ArrowSchema.declare(JSON.stringify(declared) ?? 'null')))
   }
 
   /** Of a table: its columns as Unity Catalog's API tells them. Throws `INVALID_OPTION` for a type such as `variant`. */
