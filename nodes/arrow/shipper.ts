@@ -110,7 +110,7 @@ export class Shipper implements TableUser {
     if (payload === null || typeof payload !== 'object' || payload instanceof Uint8Array) {
       throw new EngineError('INVALID_INPUT', this.host.text('failure.rows', { given: quote(payload) }))
     }
-    if (isForeign(payload)) return { batch: await Batch.from(payload) }
+    if (payload instanceof Batch || isForeign(payload)) return { batch: await Batch.from(payload) }
     const given = (Array.isArray(payload) ? payload : [payload]) as Row[]
     const { batch, rejected } = await this.table.toBatch(given)
     return { batch, rows: { given, rejected } }
