@@ -279,6 +279,7 @@ describe('arrow.Batch', () => {
       await assert.rejects(Batch.fromRows(wrong as never, { schema: one('int8') }), fails('INVALID_INPUT'))
       await assert.rejects(Batch.fromRows(wrong as never), fails('INVALID_INPUT'))
       await assert.rejects(new BatchBuilder(one('int8')).append(wrong as never), fails('INVALID_INPUT'))
+      await assert.rejects(Batch.from(wrong as never), fails('INVALID_INPUT'))
     }
   })
 
@@ -578,6 +579,22 @@ describe('arrow.Spool', () => {
     assert.deepEqual(await (await Batch.from(waiting[1]?.data as Buffer)).toRows(), [{ a: 2n }])
     await again.ack(first)
     assert.deepEqual([again.stats().records, (await again.read()).length], [1, 1])
+  })
+
+  it('takes no number for that of another record', async () => {
+    await using spool = await Spool.open({ folder })
+    const numbers = [await spool.append([{ a: 1 }]), await spool.append([{ a: 2 }])]
+    for (const wrong of [Number.NaN, 1.5, Number.POSITIVE_INFINITY, '0', undefined, numbers]) {
+      await assert.rejects(spool.ack(wrong as never), fails('INVALID_INPUT'))
+      if (wrong !== undefined) await assert.rejects(spool.read(wrong as never), fails('INVALID_INPUT'))
+    }
+    // Those that it has not are nobody's.
+    await spool.ack(-1, 2, 77)
+    await spool.append([{ a: 3 }])
+    assert.deepEqual(
+      (await spool.read()).map(({ seq }) => seq),
+      [0, 1, 2],
+    )
   })
 
   it('sees room that comes while an append is being refused, and an end', async () => {

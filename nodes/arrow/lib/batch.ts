@@ -103,7 +103,7 @@ export class Batch {
     checkOptions('Batch.from', options, FROM_ROWS)
     if (source instanceof Batch) return source
     if (source instanceof Uint8Array) return Batch.fromIPC(source)
-    if (isForeign(source)) {
+    if (source !== null && typeof source === 'object' && isForeign(source)) {
       const bytes = writtenByItself(source)
       if (bytes) return Batch.fromIPC(bytes)
       const { schema, rows } = fieldByField(source)
