@@ -353,6 +353,20 @@ describe('arrow.Batch', () => {
     assert.equal((await arrow.Batch.fromIPC(file.subarray(0, -12))).numRows, 2)
   })
 
+  it('unpacks no more than it may', async () => {
+    const rows = Array.from({ length: 1000 }, () => ({ c: 'x'.repeat(20) }))
+    const bytes = await (await Batch.from(rows, { schema: one('utf8') })).toIPC({ compression: 'zstd' })
+    for (const maxBytes of [0, 1.5, 10_000]) {
+      await assert.rejects(Batch.fromIPC(bytes, { maxBytes }), fails('TOO_LARGE'))
+    }
+    for (const maxBytes of [30_000, 1e300, Number.POSITIVE_INFINITY]) {
+      assert.equal((await Batch.fromIPC(bytes, { maxBytes })).numRows, 1000)
+    }
+    for (const maxBytes of [-1, Number.NaN, '5', null]) {
+      await assert.rejects(Batch.fromIPC(bytes, { maxBytes } as never), fails('INVALID_OPTION'))
+    }
+  })
+
   it('keeps large IPC bytes, and copies small ones', async () => {
     const rows = Array.from({ length: 200_000 }, (_, c) => ({ c }))
     const bytes = await (await Batch.from(rows, { schema: one('float64') })).toIPC()

@@ -24,7 +24,7 @@ export interface Converted {
 }
 
 export interface FromIPCOptions {
-  /** What it may unpack to. Default 1 GiB, or its own size where that is more. */
+  /** What it may unpack to; `Infinity`: anything. Default 1 GiB. Never less than its own size. */
   maxBytes?: number
   /** Copies the bytes first. Default: below 1 MiB. Else the batch keeps them, and they must not change any more. */
   copy?: boolean
@@ -95,7 +95,12 @@ export class Batch {
     checkOptions('Batch.fromIPC', options, FROM_IPC)
     const buffer = asBuffer(bytes)
     const { maxBytes = MAX_BYTES, copy = buffer.length < COPY_BELOW } = options
-    return new Batch(await called(native().ArrowBatch.fromIpc(buffer, copy, maxBytes)))
+    if (!(typeof maxBytes === 'number' && maxBytes >= 0)) {
+      throw new EngineError('INVALID_OPTION', `maxBytes is ${quote(maxBytes)}; use a number, not below 0`)
+    }
+    // The engine has no infinity.
+    const limit = Math.min(Math.ceil(maxBytes), Number.MAX_SAFE_INTEGER)
+    return new Batch(await called(native().ArrowBatch.fromIpc(buffer, Boolean(copy), limit)))
   }
 
   /** What is a batch, IPC bytes, rows, or a Table or RecordBatch of `apache-arrow`; rows that do not fit are an error. */
