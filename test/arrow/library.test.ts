@@ -272,6 +272,9 @@ describe('arrow.Batch', () => {
     const { batch } = await Batch.fromRows([row], { schema: one('map<utf8, list<timestamp(ms)>>') })
     assert.deepEqual(await values(batch), [{ a: ['1970-01-01T00:00:00.000'] }])
     assert.deepEqual(await values(batch, { times: 'date' }), [{ a: [new Date(0)] }])
+    const bytes = vm.runInNewContext('Uint8Array.from(bytes)', { bytes: [...(await batch.toIPC())] })
+    assert.deepEqual(await values(await Batch.from(bytes)), await values(batch))
+    assert.ok((await Schema.fromIPC(bytes)).equals(batch.schema))
   })
 
   it('takes lists of rows alone, and not one as if it were none', async () => {

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { ArrowBatch } from '#native'
 import { EngineError, quote } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
@@ -107,7 +108,7 @@ export class Batch {
   static async from(source: BatchLike, options: FromRowsOptions = {}): Promise<Batch> {
     checkOptions('Batch.from', options, FROM_ROWS)
     if (source instanceof Batch) return source
-    if (source instanceof Uint8Array) return Batch.fromIPC(source)
+    if (types.isUint8Array(source)) return Batch.fromIPC(source)
     if (source !== null && typeof source === 'object' && isForeign(source)) {
       const bytes = writtenByItself(source)
       if (bytes) return Batch.fromIPC(bytes)

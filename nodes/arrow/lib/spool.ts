@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { Spool as SpoolHandle, SpoolStats } from '#native'
 import { EngineError, quote, toEngineError } from '../../shared/errors'
 import { native } from '../../shared/native'
@@ -56,7 +57,7 @@ export class Spool {
   /** Takes a batch; resolves to its number when it is safe. IPC bytes go as they are, and must not change meanwhile. */
   append(batch: BatchLike): Promise<number> {
     return this.turns.take(async () => {
-      const data = batch instanceof Uint8Array ? batch : await (await Batch.from(batch)).toIPC()
+      const data = types.isUint8Array(batch) ? batch : await (await Batch.from(batch)).toIPC()
       return this.put(Buffer.from(data.buffer, data.byteOffset, data.byteLength))
     })
   }
