@@ -385,6 +385,11 @@ fn a_schema_is_inferred_by_the_rules() {
         (json!([{"a": [[]]}, {"b": null}]), "a: list<list<utf8>>, b: utf8"),
         (json!([{"a": {"x": 1}}, {"a": {"y": "z", "x": null}}]), "a: struct<x: int64, y: utf8>"),
         (json!([{"a": {"$map": [["k", 1], ["l", 0.5]]}}]), "a: map<utf8, float64>"),
+        (json!([null, {"a": {"$odd": "a symbol"}}, {"a": 1}, 5]), "a: int64"),
+        (
+            json!([{"a": [{"$odd": "a symbol"}, true], "b": {"$odd": "a symbol"}}, {"b": {"x": 1}}]),
+            "a: list<bool>, b: struct<x: int64>",
+        ),
     ];
     for (rows, expected) in cases {
         assert_eq!(inferred(list(&rows)).unwrap(), expected);
@@ -394,7 +399,9 @@ fn a_schema_is_inferred_by_the_rules() {
         json!([5]),
         json!([{"a": 1}, {"a": "x"}]),
         json!([{"a": [1, "x"]}]),
-        json!([{"a": {"$odd": "a symbol"}}]),
+        json!([null]),
+        json!([{"a": {"$odd": "a symbol"}}, {"a": null}]),
+        json!([{"a": [{"$odd": "a symbol"}]}]),
         json!([{"a": {"$map": [[1, 1]]}}]),
         json!([{"a": {"b": 1}}, {"a": {"b": true}}]),
         json!([{"a": 0.5}, {"a": {"$digits": "99999999999999999999"}}]),

@@ -8,6 +8,6 @@ export = (RED: NodeAPI): void => {
     config: fileConfig,
     open: (host) => (host.config.action === 'write' ? new FileWriting(host) : new FileReading(host)),
     input: (files, message, reply) => files.input(message, reply),
-    close: (files) => files.close(),
+    close: (files, removed) => files.close(removed),
   })
 }

@@ -1,11 +1,12 @@
 /** What a `millrace-arrow-file` node does between its opening and its close. */
-import { readFile, stat } from 'node:fs/promises'
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { EngineError, quote, toEngineError } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
 import { Turns } from '../shared/turns'
 import type { fileConfig } from './file.config'
-import { fileIn, folderBelow } from './folder'
+import { dataFolder, fileIn, folderBelow } from './folder'
 import { Batch, FileWriter, type WrittenFile } from './lib'
 
 type FileHost = Host<(typeof fileConfig)['fields']>
@@ -19,6 +20,9 @@ export class FileWriting {
   private readonly timer: NodeJS.Timeout | undefined
   private rows = 0
   private files = 0
+  private closing = false
+  /** Of an earlier life, when this one ended before it told of them. */
+  private left: WrittenFile[] = []
   /** One message after the other. */
   private readonly turns = new Turns()
 
@@ -28,14 +32,9 @@ export class FileWriting {
     const maxBytes = Math.ceil(maxMb * 2 ** 20)
     const path = folderBelow(host.RED, folder)
     this.writer = FileWriter.open({ folder: path, prefix, maxBytes, maxAgeMs, keep, compression })
-    this.writer.then(
-      (writer) => {
-        for (const path of writer.damaged) host.node.warn(host.text('warning.damaged', { path }))
-        this.announce(writer.recovered)
-      },
-      // Every message fails with it, too.
-      (error) => this.fail(error),
-    )
+    const begun = this.turns.take(async () => this.begin(await this.writer))
+    // Every message fails with it, too.
+    begun.catch((error) => this.fail(error))
     if (maxAgeMs !== null) this.timer = setInterval(() => this.tick(), Math.min(maxAgeMs, TICK_MAX_MS)).unref()
     this.show()
   }
@@ -44,11 +43,42 @@ export class FileWriting {
     return this.turns.take(() => this.write(message, reply))
   }
 
-  async close(): Promise<void> {
+  /** Nobody hears of the file that it completes: who is there again tells of it. */
+  async close(removed: boolean): Promise<void> {
+    this.closing = true
     clearInterval(this.timer)
     await this.turns.ended()
     const writer = await this.writer.catch(() => undefined)
-    await writer?.close()
+    const files = [...this.left, ...((await writer?.close()) ?? [])]
+    if (files.length === 0 || removed) return
+    const list = this.untoldList
+    await mkdir(dirname(list), { recursive: true })
+    await writeFile(list, JSON.stringify(files))
+  }
+
+  private async begin(writer: FileWriter): Promise<void> {
+    for (const path of writer.damaged) this.host.node.warn(this.host.text('warning.damaged', { path }))
+    const files = [...(await this.untold()), ...writer.recovered]
+    if (this.closing) this.left = files
+    else this.announce(files)
+  }
+
+  private get untoldList(): string {
+    return join(dataFolder(this.host.RED), 'millrace', 'arrow', `file-${this.host.node.id}.json`)
+  }
+
+  /** What an earlier life of the node completed at its end, and is there still. */
+  private async untold(): Promise<WrittenFile[]> {
+    const list = this.untoldList
+    try {
+      const files = JSON.parse(await readFile(list, 'utf8')) as WrittenFile[]
+      await rm(list)
+      const there = await Promise.all(files.map(({ path }) => stat(path).catch(() => undefined)))
+      return files.filter((_, place) => there[place])
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.host.node.warn(toEngineError(error).message)
+      return []
+    }
   }
 
   private async write(message: Message, reply: Reply): Promise<void> {

@@ -1,4 +1,5 @@
 /** Rows of one level, for CSV: they all have the same columns. */
+import { EngineError, quote } from '../shared/errors'
 import type { Column, Row } from './lib'
 import { parseType, type Type } from './lib/type'
 
@@ -8,9 +9,19 @@ interface Leaf {
   way: readonly string[]
 }
 
-/** Makes them flat: fields of structs become columns `a.b`, lists and maps are JSON. */
+/** Makes them flat: fields of structs become columns `a.b`, lists and maps are JSON. Throws where two columns become one. */
 export function flattener(columns: readonly Pick<Column, 'name' | 'type'>[]): (row: Row) => Row {
   const leaves = columns.flatMap(({ name, type }) => leavesOf(parseType(type), [name]))
+  const names = new Set<string>()
+  for (const { column } of leaves) {
+    if (names.has(column)) {
+      throw new EngineError(
+        'CONVERSION',
+        `flat rows would have the column ${quote(column)} twice; rename one, or take rows`,
+      )
+    }
+    names.add(column)
+  }
   return (row) => Object.fromEntries(leaves.map(({ column, way }) => [column, cell(at(row, way))]))
 }
 

@@ -1,4 +1,5 @@
 /** What a `millrace-arrow-zerobus` node does between its opening and its close. */
+import { types } from 'node:util'
 import type { NodeStatus } from 'node-red'
 import { EngineError, quote, toEngineError } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
@@ -107,10 +108,10 @@ export class Shipper implements TableUser {
 
   private async pack(payload: unknown): Promise<Parcel> {
     if (Buffer.isBuffer(payload)) return { batch: await Batch.fromIPC(payload) }
-    if (payload === null || typeof payload !== 'object' || payload instanceof Uint8Array) {
+    if (payload === null || typeof payload !== 'object' || types.isUint8Array(payload)) {
       throw new EngineError('INVALID_INPUT', this.host.text('failure.rows', { given: quote(payload) }))
     }
-    if (isForeign(payload)) return { batch: await Batch.from(payload) }
+    if (payload instanceof Batch || isForeign(payload)) return { batch: await Batch.from(payload) }
     const given = (Array.isArray(payload) ? payload : [payload]) as Row[]
     const { batch, rejected } = await this.table.toBatch(given)
     return { batch, rows: { given, rejected } }

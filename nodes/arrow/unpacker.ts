@@ -1,4 +1,5 @@
 /** What a `millrace-arrow-rows` node does between its opening and its close. */
+import { types } from 'node:util'
 import { EngineError, quote } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
 import { short } from '../shared/status'
@@ -53,7 +54,7 @@ export class Unpacker {
   }
 
   private async batchOf(payload: unknown): Promise<Batch> {
-    if (payload instanceof Uint8Array) return Batch.fromIPC(payload, { maxBytes: this.host.config.maxMb * 2 ** 20 })
+    if (types.isUint8Array(payload)) return Batch.fromIPC(payload, { maxBytes: this.host.config.maxMb * 2 ** 20 })
     // Rows are rows already; a table of another library is none of these.
     if (payload !== null && typeof payload === 'object' && !Array.isArray(payload)) return Batch.from(payload)
     throw new EngineError('INVALID_INPUT', this.host.text('failure.payload', { given: quote(payload) }))

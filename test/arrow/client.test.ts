@@ -135,6 +135,20 @@ describe('arrow.ZerobusClient', () => {
     assert.deepEqual([none.error?.code, none.error?.kind], ['CONVERSION', 'conversion'])
   })
 
+  it('keeps the columns that the first rows tell, whatever values come later', async () => {
+    const server = await start({ tables: { [table]: [{ name: 'value', type: 'DOUBLE' }] } })
+    const client = await open(server)
+    await assert.rejects(client.send([]), { code: 'INVALID_OPTION' })
+    for (const value of [1.5, 2, null]) assert.equal((await client.send([{ value }])).error, undefined)
+    const { failedRows } = await client.send([{ value: 'x' }, { value: 3 }])
+    assert.deepEqual([failedRows.map(({ row, code }) => [row, code])], [[[0, 'CONVERSION']]])
+    assert.deepEqual(
+      server.rows(table).map(({ value }) => value),
+      [1.5, 2, null, 3],
+    )
+    assert.equal(client.stats().streams, 1)
+  })
+
   it('sends in the order of the calls, however long their rows take to be a batch', async () => {
     const server = await start()
     const client = await open(server)

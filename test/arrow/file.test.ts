@@ -56,13 +56,30 @@ describe('millrace-arrow-file', () => {
     assert.deepEqual(numbersIn(message.filename), [4])
   })
 
-  it('completes the file when it stops', async () => {
+  it('completes the file when it stops, and tells of it when it is there again, once', async () => {
     rig = await Rig.start(writeOf())
     rig.send({ payload: await ipc(7) }, { payload: await ipc(8) })
     await rig.stop()
-    const folder = join(rig.userDir, 'arrow')
+    const { userDir } = rig
+    const folder = join(userDir, 'arrow')
     const [file = ''] = filesIn(folder)
     assert.deepEqual(numbersIn(join(folder, file)), [7, 8])
+    rig = await Rig.start(writeOf(), { userDir })
+    const [message] = await rig.until('out')
+    assert.deepEqual([message.filename, message.arrow.rows], [join(folder, file), 2])
+    await rig.stop()
+    rig = await Rig.start(writeOf(), { userDir })
+    rig.send({ payload: await ipc(9), flush: true })
+    const [next] = await rig.until('out')
+    assert.deepEqual(numbersIn(next.filename), [9])
+    // A file that went meanwhile is none.
+    rig.send({ payload: await ipc(10) })
+    await rig.until('completed', 2)
+    await rig.stop()
+    for (const name of filesIn(folder)) rmSync(join(folder, name))
+    rig = await Rig.start(writeOf(), { userDir })
+    rig.send({ payload: await ipc(11), flush: true })
+    assert.deepEqual(numbersIn((await rig.until('out'))[0].filename), [11])
   })
 
   it('a second writer of the same files is told', async () => {

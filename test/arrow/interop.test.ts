@@ -297,6 +297,23 @@ describe('what apache-arrow writes', () => {
     assert.deepEqual(await ours(await arrow.Batch.from(empty)), [])
   })
 
+  it('has lists in its rows, which are lists of ours', async () => {
+    const schema = [{ name: 'c', type: 'struct<l: list<int8>, m: list<struct<t: list<utf8>>>>' }]
+    const given = [
+      { c: { l: [1, null, 3], m: [{ t: ['a', null] }, null] } },
+      { c: { l: [], m: null } },
+      { c: null },
+      { c: { l: null, m: [{ t: [] }] } },
+    ]
+    const table = tableFromIPC(await (await arrow.Batch.from(given, { schema })).toIPC())
+    const rows = table.toArray() as arrow.Row[]
+    assert.deepEqual(await (await arrow.Batch.from(rows, { schema })).toRows(), given)
+    const inferred = await arrow.Schema.infer(rows)
+    assert.equal(String(inferred), 'c: struct<l: list<int64>, m: list<struct<t: list<utf8>>>>')
+    const whole = await arrow.Batch.from(table.toArray().map((row) => row?.toJSON()) as arrow.Row[], { schema })
+    assert.deepEqual(await whole.toRows(), given)
+  })
+
   it('a type that is not taken is said by name', async () => {
     const { DurationSecond } = require('apache-arrow') as { DurationSecond: new () => DataType }
     const table = new Table({ c: vectorOf(new DurationSecond(), [1n]) })

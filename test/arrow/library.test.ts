@@ -50,6 +50,9 @@ describe('arrow.Schema', () => {
     assert.equal(String(Schema.of(json)), 'x: float64')
     assert.throws(() => Schema.of([{ name: 'a', type: 'integer' }]), fails('INVALID_OPTION'))
     assert.throws(() => Schema.of(Buffer.alloc(0) as never), fails('INVALID_OPTION'))
+    for (const none of [undefined, null, 'a']) {
+      assert.throws(() => Schema.of(none as never), { code: 'INVALID_OPTION', message: /^schema: .* expected a list$/ })
+    }
     await assert.rejects(Schema.fromIPC(Buffer.from('x')), fails('INVALID_INPUT'))
     await assert.rejects(Schema.fromIPC('x' as never), fails('INVALID_INPUT'))
   })
@@ -66,8 +69,24 @@ describe('arrow.Schema', () => {
     await assert.rejects(Schema.infer([]), fails('INVALID_OPTION'))
     await assert.rejects(Schema.infer([5 as never]), fails('CONVERSION'))
     const sparse = [null, {}, { a: 'é', b: '' }, { a: '\ud800' }, { c: new ArrayBuffer(9), a: '' }]
-    assert.equal(String(await Schema.infer(sparse.slice(1) as never)), 'a: utf8, b: utf8, c: binary')
-    await assert.rejects(Schema.infer(sparse as never), fails('CONVERSION'))
+    assert.equal(String(await Schema.infer(sparse as never)), 'a: utf8, b: utf8, c: binary')
+  })
+
+  it('is inferred beside what no column takes, which becomes row errors', async () => {
+    const rows = [null, { at: new Date(Number.NaN) }, { at: new Date(0) }, { at: new Set() }, 'x', { n: [1, () => 1] }]
+    const { batch, rejected } = await Batch.fromRows(rows as never)
+    assert.equal(String(batch.schema), 'at: timestamp(ms, UTC), n: list<int64>')
+    assert.deepEqual(await batch.toRows(), [{ at: '1970-01-01T00:00:00.000Z', n: null }])
+    assert.deepEqual(
+      rejected.map(({ row, column }) => [row, column]),
+      [
+        [0, ''],
+        [1, 'at'],
+        [3, 'at'],
+        [4, ''],
+        [5, 'n[1]'],
+      ],
+    )
   })
 
   it('is inferred slice by slice, so that others have the thread between', async () => {
@@ -253,6 +272,18 @@ describe('arrow.Batch', () => {
     const { batch } = await Batch.fromRows([row], { schema: one('map<utf8, list<timestamp(ms)>>') })
     assert.deepEqual(await values(batch), [{ a: ['1970-01-01T00:00:00.000'] }])
     assert.deepEqual(await values(batch, { times: 'date' }), [{ a: [new Date(0)] }])
+    const bytes = vm.runInNewContext('Uint8Array.from(bytes)', { bytes: [...(await batch.toIPC())] })
+    assert.deepEqual(await values(await Batch.from(bytes)), await values(batch))
+    assert.ok((await Schema.fromIPC(bytes)).equals(batch.schema))
+  })
+
+  it('takes lists of rows alone, and not one as if it were none', async () => {
+    for (const wrong of [undefined, null, 'ab', { a: 1 }, new Set([{ a: 1 }]), 5]) {
+      await assert.rejects(Batch.fromRows(wrong as never, { schema: one('int8') }), fails('INVALID_INPUT'))
+      await assert.rejects(Batch.fromRows(wrong as never), fails('INVALID_INPUT'))
+      await assert.rejects(new BatchBuilder(one('int8')).append(wrong as never), fails('INVALID_INPUT'))
+      await assert.rejects(Batch.from(wrong as never), fails('INVALID_INPUT'))
+    }
   })
 
   it('numbers that would lose digits, and dates beyond those of JavaScript, are errors', async () => {
@@ -323,6 +354,20 @@ describe('arrow.Batch', () => {
     // Of a file that is cut off a part of the index is left.
     const file = await batch.toIPC({ form: 'file' })
     assert.equal((await arrow.Batch.fromIPC(file.subarray(0, -12))).numRows, 2)
+  })
+
+  it('unpacks no more than it may', async () => {
+    const rows = Array.from({ length: 1000 }, () => ({ c: 'x'.repeat(20) }))
+    const bytes = await (await Batch.from(rows, { schema: one('utf8') })).toIPC({ compression: 'zstd' })
+    for (const maxBytes of [0, 1.5, 10_000]) {
+      await assert.rejects(Batch.fromIPC(bytes, { maxBytes }), fails('TOO_LARGE'))
+    }
+    for (const maxBytes of [30_000, 1e300, Number.POSITIVE_INFINITY]) {
+      assert.equal((await Batch.fromIPC(bytes, { maxBytes })).numRows, 1000)
+    }
+    for (const maxBytes of [-1, Number.NaN, '5', null]) {
+      await assert.rejects(Batch.fromIPC(bytes, { maxBytes } as never), fails('INVALID_OPTION'))
+    }
   })
 
   it('keeps large IPC bytes, and copies small ones', async () => {
@@ -551,6 +596,22 @@ describe('arrow.Spool', () => {
     assert.deepEqual(await (await Batch.from(waiting[1]?.data as Buffer)).toRows(), [{ a: 2n }])
     await again.ack(first)
     assert.deepEqual([again.stats().records, (await again.read()).length], [1, 1])
+  })
+
+  it('takes no number for that of another record', async () => {
+    await using spool = await Spool.open({ folder })
+    const numbers = [await spool.append([{ a: 1 }]), await spool.append([{ a: 2 }])]
+    for (const wrong of [Number.NaN, 1.5, Number.POSITIVE_INFINITY, '0', undefined, numbers]) {
+      await assert.rejects(spool.ack(wrong as never), fails('INVALID_INPUT'))
+      if (wrong !== undefined) await assert.rejects(spool.read(wrong as never), fails('INVALID_INPUT'))
+    }
+    // Those that it has not are nobody's.
+    await spool.ack(-1, 2, 77)
+    await spool.append([{ a: 3 }])
+    assert.deepEqual(
+      (await spool.read()).map(({ seq }) => seq),
+      [0, 1, 2],
+    )
   })
 
   it('sees room that comes while an append is being refused, and an end', async () => {

@@ -90,6 +90,19 @@ describe('millrace-arrow-rows', () => {
     )
   })
 
+  it('refuses flat rows in which two columns would be one', async () => {
+    const columns = [
+      { name: 'a', type: 'struct<b: int8>' },
+      { name: 'a.b', type: 'int8' },
+    ]
+    const bytes = await (await arrow.Batch.from([{ a: { b: 1 }, 'a.b': 2 }], { schema: columns })).toIPC()
+    rig = await Rig.start(rowsOf({ output: 'csv' }))
+    rig.send({ payload: bytes })
+    const [{ error }] = await rig.until('caught')
+    assert.equal(error.code, 'CONVERSION')
+    assert.match(error.message, /'a\.b' twice/)
+  })
+
   it('takes a table of apache-arrow', async () => {
     rig = await Rig.start(rowsOf())
     rig.send({ payload: tableFromArrays({ a: new Int32Array([1, 2]) }) as never })

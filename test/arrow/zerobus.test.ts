@@ -60,12 +60,14 @@ describe('millrace-arrow-zerobus', () => {
     assert.deepEqual([rig.seen.failed, rig.seen.caught], [[], []])
   })
 
-  it('takes a table of apache-arrow', async () => {
+  it('takes a table of apache-arrow, and a batch of the library', async () => {
     const server = await start({ tables: { [table]: [] } })
     rig = await ZerobusRig.start(server)
     rig.send({ payload: tableFromArrays({ id: BigInt64Array.from([7n, 8n]) }) as never })
     assert.equal((await rig.until('out'))[0].arrow.successfulCount, 2)
-    assert.deepEqual(idsOf(server), [7, 8])
+    rig.send({ payload: await batchOf(9, 1) })
+    await rig.until('out', 2)
+    assert.deepEqual(idsOf(server), [7, 8, 9])
   })
 
   it('sends rows that do not arrive to the second output, with the reasons', async () => {

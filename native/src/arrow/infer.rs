@@ -10,6 +10,7 @@
 //! | only nulls, or only empty lists | `utf8`, or a list of it |
 //!
 //! Every column takes nulls. Other mixtures have no type that holds them all, and are an error that names the column.
+//! A row that is no object, and a value that no column takes, tell nothing beside others: the conversion refuses them.
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
@@ -21,6 +22,8 @@ use super::value::{Reader, Value};
 /// What is known of a column. Fields keep the order in which they were first seen.
 enum Seen {
     Nothing,
+    /// Nothing but what no column takes, and what that is.
+    Odd(String),
     Simple(DataType),
     List(Box<Seen>),
     Object(Vec<(String, Seen)>),
@@ -30,17 +33,22 @@ enum Seen {
 /// From rows that were packed as objects.
 pub fn infer(rows: usize, reader: &mut Reader) -> Result<SchemaRef, Fault> {
     let mut seen = Seen::Nothing;
-    for row in 0..rows {
-        match reader.value()? {
-            object @ Value::Object(_) => seen = widen("", seen, look("", &object)?)?,
-            _ => return Err(Fault::Conversion(format!("row {row} is no object; give rows as objects"))),
+    for _ in 0..rows {
+        let row = reader.value()?;
+        if let Value::Object(_) = row {
+            seen = widen("", seen, look("", &row)?)?;
         }
     }
-    let Seen::Object(columns) = seen else {
-        return Err(Fault::schema("schema", "there is no row to infer it from; declare it, or give a row"));
+    let columns = match seen {
+        Seen::Object(columns) => columns,
+        _ if rows > 0 => return Err(Fault::Conversion("row 0 is no object; give rows as objects".into())),
+        _ => return Err(Fault::schema("schema", "there is no row to infer it from; declare it, or give a row")),
     };
-    let fields = columns.into_iter().map(|(name, seen)| Field::new(name, settle(seen), true));
-    checked(Schema::new(fields.collect::<Vec<_>>()))
+    let fields = columns.into_iter().map(|(name, seen)| {
+        let data_type = settle(&name, seen)?;
+        Ok(Field::new(name, data_type, true))
+    });
+    checked(Schema::new(fields.collect::<Result<Vec<_>, Fault>>()?))
 }
 
 fn look(place: &str, value: &Value) -> Result<Seen, Fault> {
@@ -79,9 +87,7 @@ fn look(place: &str, value: &Value) -> Result<Seen, Fault> {
             }
             Seen::Map(Box::new(held))
         }
-        Value::Odd(what) => {
-            return Err(Fault::schema(column(place), format!("it holds {what}, which no column takes")));
-        }
+        Value::Odd(what) => Seen::Odd((*what).to_owned()),
     })
 }
 
@@ -97,6 +103,7 @@ fn widen(place: &str, a: Seen, b: Seen) -> Result<Seen, Fault> {
     use DataType::{Decimal128, Float64, Int64};
     Ok(match (a, b) {
         (Seen::Nothing, other) | (other, Seen::Nothing) => other,
+        (Seen::Odd(_), other) | (other, Seen::Odd(_)) => other,
         (Seen::Simple(a), Seen::Simple(b)) if a == b => Seen::Simple(a),
         (Seen::Simple(Int64), Seen::Simple(b @ (Float64 | Decimal128(..)))) => Seen::Simple(b),
         (Seen::Simple(a @ (Float64 | Decimal128(..))), Seen::Simple(Int64)) => Seen::Simple(a),
@@ -114,7 +121,7 @@ fn widen(place: &str, a: Seen, b: Seen) -> Result<Seen, Fault> {
             Seen::Object(fields)
         }
         (a, b) => {
-            let (a, b) = (super::types::name(&settle(a)), super::types::name(&settle(b)));
+            let (a, b) = (super::types::name(&settle(place, a)?), super::types::name(&settle(place, b)?));
             let problem =
                 format!("it holds {a} and {b}, which no type takes both; declare one, and make the values fit");
             return Err(Fault::schema(column(place), problem));
@@ -122,14 +129,21 @@ fn widen(place: &str, a: Seen, b: Seen) -> Result<Seen, Fault> {
     })
 }
 
-fn settle(seen: Seen) -> DataType {
-    match seen {
+fn settle(place: &str, seen: Seen) -> Result<DataType, Fault> {
+    Ok(match seen {
         Seen::Nothing => DataType::Utf8,
-        Seen::Simple(data_type) => data_type,
-        Seen::List(item) => DataType::List(Field::new("item", settle(*item), true).into()),
-        Seen::Object(fields) => {
-            DataType::Struct(fields.into_iter().map(|(name, seen)| Field::new(name, settle(seen), true)).collect())
+        Seen::Odd(what) => {
+            return Err(Fault::schema(column(place), format!("it holds {what}, which no column takes")));
         }
-        Seen::Map(value) => map_of(DataType::Utf8, Field::new("values", settle(*value), true)),
-    }
+        Seen::Simple(data_type) => data_type,
+        Seen::List(item) => DataType::List(Field::new("item", settle(&format!("{place}[]"), *item)?, true).into()),
+        Seen::Object(fields) => {
+            let fields = fields.into_iter().map(|(name, seen)| {
+                let data_type = settle(&inside(place, &name), seen)?;
+                Ok(Field::new(name, data_type, true))
+            });
+            DataType::Struct(fields.collect::<Result<_, Fault>>()?)
+        }
+        Seen::Map(value) => map_of(DataType::Utf8, Field::new("values", settle(place, *value)?, true)),
+    })
 }

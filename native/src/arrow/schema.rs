@@ -38,9 +38,8 @@ pub fn from_declared(text: &str) -> Result<SchemaRef, Fault> {
     let fields = if let Some(fields) = json.get("fields").and_then(Json::as_array) {
         fields.iter().map(arrow_field).collect::<Result<Vec<_>, _>>()?
     } else {
-        let columns: Vec<Column> = from_json(text).map_err(|error| {
-            Fault::schema(format!("schema[{}", error.option.trim_start_matches('[')), error.problem)
-        })?;
+        let columns: Vec<Column> = from_json(text)
+            .map_err(|error| Fault::schema(format!("schema{}", error.option.trim_start_matches('.')), error.problem))?;
         columns.into_iter().map(declared_field).collect::<Result<Vec<_>, _>>()?
     };
     checked(Schema::new(fields))

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { ArrowBatch } from '#native'
 import { EngineError, quote } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
@@ -24,7 +25,7 @@ export interface Converted {
 }
 
 export interface FromIPCOptions {
-  /** What it may unpack to. Default 1 GiB, or its own size where that is more. */
+  /** What it may unpack to; `Infinity`: anything. Default 1 GiB. Never less than its own size. */
   maxBytes?: number
   /** Copies the bytes first. Default: below 1 MiB. Else the batch keeps them, and they must not change any more. */
   copy?: boolean
@@ -62,6 +63,7 @@ export class Batch {
    */
   static async fromRows(rows: readonly Row[], options: FromRowsOptions = {}): Promise<Converted> {
     checkOptions('Batch.fromRows', options, FROM_ROWS)
+    if (!Array.isArray(rows)) throw new EngineError('INVALID_INPUT', `${quote(rows)} is no list of rows; give a list`)
     const schema = options.schema ? Schema.of(options.schema) : await Schema.infer(rows)
     const ignore = options.unknown === 'ignore'
     const { ArrowBatch } = native()
@@ -94,15 +96,20 @@ export class Batch {
     checkOptions('Batch.fromIPC', options, FROM_IPC)
     const buffer = asBuffer(bytes)
     const { maxBytes = MAX_BYTES, copy = buffer.length < COPY_BELOW } = options
-    return new Batch(await called(native().ArrowBatch.fromIpc(buffer, copy, maxBytes)))
+    if (!(typeof maxBytes === 'number' && maxBytes >= 0)) {
+      throw new EngineError('INVALID_OPTION', `maxBytes is ${quote(maxBytes)}; use a number, not below 0`)
+    }
+    // The engine has no infinity.
+    const limit = Math.min(Math.ceil(maxBytes), Number.MAX_SAFE_INTEGER)
+    return new Batch(await called(native().ArrowBatch.fromIpc(buffer, Boolean(copy), limit)))
   }
 
   /** What is a batch, IPC bytes, rows, or a Table or RecordBatch of `apache-arrow`; rows that do not fit are an error. */
   static async from(source: BatchLike, options: FromRowsOptions = {}): Promise<Batch> {
     checkOptions('Batch.from', options, FROM_ROWS)
     if (source instanceof Batch) return source
-    if (source instanceof Uint8Array) return Batch.fromIPC(source)
-    if (isForeign(source)) {
+    if (types.isUint8Array(source)) return Batch.fromIPC(source)
+    if (source !== null && typeof source === 'object' && isForeign(source)) {
       const bytes = writtenByItself(source)
       if (bytes) return Batch.fromIPC(bytes)
       const { schema, rows } = fieldByField(source)

@@ -71,6 +71,12 @@ export function isForeign(source: object): source is Source {
   return Array.isArray(schema?.fields) && typeof numRows === 'number' && (Array.isArray(batches) || isData)
 }
 
+/** What a row of its tables has for a list. */
+export function isVector(value: object): value is Iterable<unknown> {
+  const { type, data } = value as { type?: Partial<Type>; data?: unknown }
+  return Symbol.iterator in value && typeof type?.typeId === 'number' && Array.isArray(data)
+}
+
 /** What its own module writes; undefined where that is not among the loaded ones, or cannot. */
 export function writtenByItself(source: Source): Uint8Array | undefined {
   if (source.schema.fields.some(({ type }) => isOnlyReadHere(type))) return undefined

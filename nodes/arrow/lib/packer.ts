@@ -5,6 +5,7 @@
 import { types } from 'node:util'
 import { EngineError, quote } from '../../shared/errors'
 import { native } from '../../shared/native'
+import { isVector } from './foreign'
 
 /** Rows that were packed together. */
 export interface Packed {
@@ -423,6 +424,7 @@ export class Packer {
       }
       return
     }
+    if (isVector(value)) return this.list([...value], depth)
     const keys = Object.keys(value)
     if (isSpecial(value) || (keys.length === 0 && !isPlain(value))) return this.odd(nameOf(value))
     if (this.careful && !keys.every(isWellFormed)) return this.odd('a name with half a character')

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { ArrowSchema } from '#native'
 import { EngineError, quote, toEngineError } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
@@ -39,10 +40,10 @@ export class Schema {
   static of(declared: Declared | Schema): Schema {
     if (declared instanceof Schema) return declared
     const { ArrowSchema } = native()
-    if ((declared as unknown) instanceof Uint8Array) {
+    if (types.isUint8Array(declared)) {
       throw new EngineError('INVALID_OPTION', 'a schema in IPC form is read by Schema.fromIPC')
     }
-    return new Schema(engine(() => ArrowSchema.declare(JSON.stringify(declared))))
+    return new Schema(engine(() => ArrowSchema.declare(JSON.stringify(declared) ?? 'null')))
   }
 
   /** Of a table: its columns as Unity Catalog's API tells them. Throws `INVALID_OPTION` for a type such as `variant`. */
@@ -118,6 +119,6 @@ export async function called<T>(call: Promise<T>): Promise<T> {
 /** The same bytes. */
 export function asBuffer(bytes: Uint8Array): Buffer {
   if (Buffer.isBuffer(bytes)) return bytes
-  if (bytes instanceof Uint8Array) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (types.isUint8Array(bytes)) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   throw new EngineError('INVALID_INPUT', `${quote(bytes)} is no Buffer with Arrow data`)
 }

@@ -1,5 +1,6 @@
+import { types } from 'node:util'
 import type { Spool as SpoolHandle, SpoolStats } from '#native'
-import { EngineError, toEngineError } from '../../shared/errors'
+import { EngineError, quote, toEngineError } from '../../shared/errors'
 import { native } from '../../shared/native'
 import { allJson, checkOptions, type Known } from '../../shared/options'
 import { Turns } from '../../shared/turns'
@@ -56,19 +57,19 @@ export class Spool {
   /** Takes a batch; resolves to its number when it is safe. IPC bytes go as they are, and must not change meanwhile. */
   append(batch: BatchLike): Promise<number> {
     return this.turns.take(async () => {
-      const data = batch instanceof Uint8Array ? batch : await (await Batch.from(batch)).toIPC()
+      const data = types.isUint8Array(batch) ? batch : await (await Batch.from(batch)).toIPC()
       return this.put(Buffer.from(data.buffer, data.byteOffset, data.byteLength))
     })
   }
 
   /** Batches that are not acknowledged, in order, from a number on: as many as fit, at least one. */
   async read(from = 0, maxBytes = READ_BYTES): Promise<Spooled[]> {
-    return called(this.handle.read(from, maxBytes))
+    return called(this.handle.read(whole(from), whole(maxBytes)))
   }
 
   /** These arrived. Who waits for room tries again. */
   async ack(...numbers: number[]): Promise<void> {
-    await called(this.handle.ack(numbers))
+    await called(this.handle.ack(numbers.map(whole)))
     this.wake()
   }
 
@@ -111,4 +112,10 @@ export class Spool {
     for (const resolve of this.waiting) resolve()
     this.waiting.clear()
   }
+}
+
+/** Of what is none the engine makes one, which is that of another record. */
+function whole(number: number): number {
+  if (Number.isSafeInteger(number)) return number
+  throw new EngineError('INVALID_INPUT', `${quote(number)} is no whole number; give one`)
 }

@@ -3,7 +3,7 @@ import { EngineError, quote } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
 import { Turns } from '../../shared/turns'
 import { Batch, type BatchLike, type Converted, type FromRowsOptions } from './batch'
-import type { RowError } from './packer'
+import type { Row, RowError } from './packer'
 import { called, type Declared, Schema } from './schema'
 import { Telemetry, type ZerobusObservability } from './telemetry'
 
@@ -272,6 +272,8 @@ export class ZerobusClient {
   /** To hand over to the engine what has become a batch, or is none. */
   private readonly turns = new Turns()
   private readonly sends = new Set<Promise<unknown>>()
+  /** Of rows that come without one. */
+  private schema: Promise<Schema> | undefined
   private closed = false
 
   private constructor(
@@ -298,12 +300,12 @@ export class ZerobusClient {
 
   /**
    * Sends a batch, IPC bytes, an `apache-arrow` table, or rows. Resolves when it arrived, was given up, or is in the spool:
-   * what did not arrive is told in the result, and so are rows with a value that does not fit. Rejects for what is no batch,
-   * and after `close`; where that comes when some rows have arrived, the others have failed with `CLOSED`.
+   * what did not arrive is told in the result, and so are rows with a value that does not fit. The first rows that come
+   * without a schema tell that of all others without one. Rejects for what is no batch, and after `close`; where that comes when some rows have arrived, the others have failed with `CLOSED`.
    */
   async send(source: BatchLike, options?: FromRowsOptions): Promise<TransmissionResult> {
     if (this.closed) throw new EngineError('CLOSED', 'the Zerobus client is closed; open it again')
-    const conversion = converted(source, options)
+    const conversion = this.converted(source, options)
     // It may fail before its turn.
     conversion.catch(() => {})
     const given = this.turns.take(async () => {
@@ -348,11 +350,23 @@ export class ZerobusClient {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
-}
 
-async function converted(source: BatchLike, options?: FromRowsOptions): Promise<Converted> {
-  if (Array.isArray(source)) return Batch.fromRows(source, options)
-  return { batch: await Batch.from(source, options), rejected: [] }
+  private async converted(source: BatchLike, options?: FromRowsOptions): Promise<Converted> {
+    if (!Array.isArray(source)) return { batch: await Batch.from(source, options), rejected: [] }
+    return Batch.fromRows(source, { ...options, schema: options?.schema ?? (await this.schemaOf(source)) })
+  }
+
+  private schemaOf(rows: readonly Row[]): Promise<Schema> {
+    if (!this.schema) {
+      const schema = Schema.infer(rows)
+      this.schema = schema
+      // Rows that tell none leave it to others.
+      schema.catch(() => {
+        this.schema = undefined
+      })
+    }
+    return this.schema
+  }
 }
 
 /** As JSON. What it does not have is a text in it, which no option takes: so the engine tells of it with all else. */
