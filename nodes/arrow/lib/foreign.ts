@@ -73,8 +73,9 @@ export function isForeign(source: object): source is Source {
 
 /** What a row of its tables has for a list. */
 export function isVector(value: object): value is Iterable<unknown> {
+  if (!(Symbol.iterator in value)) return false
   const { type, data } = value as { type?: Partial<Type>; data?: unknown }
-  return Symbol.iterator in value && typeof type?.typeId === 'number' && Array.isArray(data)
+  return typeof type?.typeId === 'number' && Array.isArray(data)
 }
 
 /** What its own module writes; undefined where that is not among the loaded ones, or cannot. */
