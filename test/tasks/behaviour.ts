@@ -690,7 +690,8 @@ export function behaviour(make: () => Place): void {
     const worker = app.worker({ concurrency: 1, prefetch: 2 })
     await worker.start()
     await begun.opened
-    const stopped = worker.stop()
+    const stopped = worker.stop({ drainMs: Number.POSITIVE_INFINITY })
+    await new Promise((resolve) => setTimeout(resolve, 20))
     go.open()
     await stopped
     assert.equal(await sent[0]?.get(), 1)

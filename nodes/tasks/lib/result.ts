@@ -27,7 +27,7 @@ export class TaskFailed extends EngineError {
 }
 
 /** A timer holds no more; that is 24 days. */
-const LONGEST_MS = 2 ** 31 - 1
+export const LONGEST_MS = 2 ** 31 - 1
 
 export interface GetOptions {
   /** None: without end. */

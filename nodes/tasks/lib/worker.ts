@@ -6,6 +6,7 @@ import { toJson } from '../../shared/json'
 import { checkOptions, type Known } from '../../shared/options'
 import type { Broker, Failure, Rate, Report, Taken, Taker } from './broker'
 import { fetchAll, inPlace, refsOf } from './payloads'
+import { LONGEST_MS } from './result'
 
 export interface WorkerOptions {
   /** Names or patterns with `*` and `?`. Default: all. */
@@ -233,7 +234,7 @@ export class Worker implements Owner {
       for (const [token, running] of this.held) {
         if (keepsAll || !this.begun.has(running)) this.taker?.tell('heartbeat', token)
       }
-    }, this.leaseMs / 3).unref()
+    }, Math.min(this.leaseMs / 3, LONGEST_MS)).unref()
   }
 
   private async end(drainMs: number): Promise<void> {
@@ -246,7 +247,7 @@ export class Worker implements Owner {
     if (this.begun.size > 0) {
       let timer: NodeJS.Timeout | undefined
       await new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, drainMs)
+        timer = setTimeout(resolve, Math.min(drainMs, LONGEST_MS))
         this.idle.push(resolve)
       })
       clearTimeout(timer)
