@@ -230,11 +230,14 @@ export class Worker implements Owner {
     })
     this.next()
     const keepsAll = this.options.heartbeat ?? true
-    this.heartbeat = setInterval(() => {
-      for (const [token, running] of this.held) {
-        if (keepsAll || !this.begun.has(running)) this.taker?.tell('heartbeat', token)
-      }
-    }, Math.min(this.leaseMs / 3, LONGEST_MS)).unref()
+    this.heartbeat = setInterval(
+      () => {
+        for (const [token, running] of this.held) {
+          if (keepsAll || !this.begun.has(running)) this.taker?.tell('heartbeat', token)
+        }
+      },
+      Math.min(this.leaseMs / 3, LONGEST_MS),
+    ).unref()
   }
 
   private async end(drainMs: number): Promise<void> {
