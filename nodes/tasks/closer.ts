@@ -6,6 +6,8 @@ import { find, type Ticket } from './desk'
 import type { doneConfig } from './done.config'
 import type { Running } from './lib'
 
+const ERROR_TYPE = /^([A-Z]\w*(?:Error|Exception))\b/
+
 type DoneHost = Host<(typeof doneConfig)['fields']>
 
 export class Closer {
@@ -40,9 +42,16 @@ export class Closer {
   private report(running: Running, { payload, error }: Message): Promise<boolean> {
     const { outcome, delay } = this.host.config
     const failed = outcome === 'failure' || (outcome === 'auto' && error !== undefined)
-    if (failed) return running.fail(error ?? payload)
+    if (failed) return running.fail(typed(error) ?? payload)
     if (outcome === 'progress') return running.progress(payload)
     if (outcome !== 'retry') return running.done(payload)
-    return running.retry({ ...(delay !== null && { delayMs: delay * 1000 }), error: error ?? payload })
+    return running.retry({ ...(delay !== null && { delayMs: delay * 1000 }), error: typed(error) ?? payload })
   }
+}
+
+/** A Catch node has the type of an error in its text alone, where it begins: `TypeError: …`. Policies go by it. */
+function typed(error: unknown): unknown {
+  const { name, type, message } = (error ?? {}) as Record<string, unknown>
+  const found = name ?? type ?? (typeof message === 'string' ? ERROR_TYPE.exec(message)?.[1] : undefined)
+  return error instanceof Error || found === undefined ? error : { ...(error as object), type: found }
 }

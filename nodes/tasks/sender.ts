@@ -75,8 +75,11 @@ export class Sender {
     const args = Array.isArray(payload) ? payload : payload === undefined ? [] : [payload]
     const app = await this.broker.app()
     if (kwargs !== undefined || options !== undefined || this.options.countdown !== undefined) {
-      const more = { ...plainOf(kwargs, 'kwargs'), ...optionsFrom(options) }
-      return app.send(name, args, { ...this.options, ...more })
+      const more: SendOptions = { ...plainOf(kwargs, 'kwargs'), ...optionsFrom(options) }
+      const { countdown, ...own } = this.options
+      // Both say when, and the message's goes first.
+      const when = more.eta === undefined && countdown !== undefined ? { countdown } : {}
+      return app.send(name, args, { ...own, ...when, ...more })
     }
     if (this.last?.app !== app || this.last.task.name !== name) {
       this.last = { app, task: app.task(name, null, this.options) }

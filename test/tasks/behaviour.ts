@@ -444,6 +444,9 @@ export function behaviour(make: () => Place): void {
     app.task('nobody', () => 1)
     await app.worker().start()
     assert.deepEqual(await Promise.all([sent.get(), sent.get()]), [1, 1])
+    const late = await app.send('nobody', [], { countdown: 0.1 })
+    const forLong = [Number.POSITIVE_INFINITY, 2 ** 31].map((timeoutMs) => late.get({ timeoutMs }))
+    assert.deepEqual(await Promise.all(forLong), [1, 1])
     await assert.rejects(app.result('01890000-0000-7000-8000-000000000000').get(), { code: 'NOT_FOUND' })
     await assert.rejects(app.result('none "at all').get(), { code: 'NOT_FOUND' })
     assert.equal(await app.result('none "at all').state(), null)
@@ -687,7 +690,8 @@ export function behaviour(make: () => Place): void {
     const worker = app.worker({ concurrency: 1, prefetch: 2 })
     await worker.start()
     await begun.opened
-    const stopped = worker.stop()
+    const stopped = worker.stop({ drainMs: Number.POSITIVE_INFINITY })
+    await new Promise((resolve) => setTimeout(resolve, 20))
     go.open()
     await stopped
     assert.equal(await sent[0]?.get(), 1)
@@ -734,6 +738,22 @@ export function behaviour(make: () => Place): void {
       () => app.control.schedule('s', { everyMs: 1000 }, { name: 'a', args: [1n] }),
       'INVALID_INPUT',
     ],
+    ['an argument that is no list', () => app.task('a').applyAsync({ n: 1 } as never), 'INVALID_INPUT'],
+    ['many sends of arguments that are no lists', () => app.task('a').applyMany([1] as never), 'INVALID_INPUT'],
+    ['many sends of one id', () => app.task('a').applyMany([[1]], { id: 'x' } as never), 'INVALID_OPTION'],
+    ['many sends of one key', () => app.task('a').applyMany([[1]], { idempotencyKey: 'x' } as never), 'INVALID_OPTION'],
+    ['a signature with an id', () => app.task('a').s().set({ id: 'x' }), 'INVALID_OPTION'],
+    ['a name with what stands between names', () => app.send('a\x1fb'), 'INVALID_INPUT'],
+    ['a queue with what stands between names', () => app.send('a', [], { queue: 'a\x1fb' }), 'INVALID_INPUT'],
+    ['headers that are no object', () => app.send('a', [], { headers: ['x'] as never }), 'INVALID_INPUT'],
+    ['a policy that goes back', () => app.send('a', [], { retry: { factor: -1 } }), 'INVALID_INPUT'],
+    ['a wait that is no time', () => app.result('a').get({ timeoutMs: Number.NaN }), 'INVALID_OPTION'],
+    ['a retry that is no time', () => new tasks.Retry({ delayMs: '5' as never }), 'INVALID_OPTION'],
+    [
+      'a periodic task with an option that only sends have',
+      () => app.control.schedule('s', { everyMs: 1000 }, { name: 'a', retryDelay: 3 }),
+      'INVALID_OPTION',
+    ],
     ['no slot', () => app.worker({ tasks: ['a'], concurrency: 0 }), 'INVALID_OPTION'],
     ['no lease', () => app.worker({ tasks: ['a'], leaseMs: 0 }).start(), 'INVALID_OPTION'],
     ['chunks of nothing', () => tasks.chunks(app.task('a'), [1], 0), 'INVALID_OPTION'],
@@ -754,6 +774,47 @@ export function behaviour(make: () => Place): void {
       throw 'just a text'
     })
     await assert.rejects((await app.send('text', [], { maxRetries: 0 })).get(), { message: /just a text/ })
+  })
+
+  it('records what a handler throws, whatever it is, with texts of bounded length', async () => {
+    const thrown = [
+      Object.assign(new Error('m'), { message: { status: 500 } }),
+      Object.assign(new Error('m'), { name: 5, code: null }),
+      new Error(`cut ${'x'.repeat(3 << 20)}`),
+      new Error('half \ud83d'),
+      Object.create(null),
+      undefined,
+    ]
+    app.task('throws', (place: number) => {
+      throw thrown[place]
+    })
+    await app.worker().start()
+    const ended = thrown.map(async (_, place) => (await app.send('throws', [place], { maxRetries: 0 })).wait())
+    const errors = (await Promise.all(ended)).map(({ state, error }) => {
+      assert.equal(state, 'dead')
+      return [error?.type, error?.message.slice(0, 40), error?.code]
+    })
+    assert.deepEqual(errors, [
+      ['Error', '[object Object]', undefined],
+      ['5', 'm', undefined],
+      ['Error', `cut ${'x'.repeat(36)}`, undefined],
+      ['Error', 'half \ufffd', undefined],
+      ['Error', '[object Object]', undefined],
+      ['Error', 'undefined', undefined],
+    ])
+    const { tasks: dead } = await app.control.list({ state: 'dead' })
+    for (const { error } of dead) assert.ok(Number(error?.message.length) <= 4000)
+  })
+
+  it('a part of a workflow that would be another task is refused: what waits for it would wait for ever', async () => {
+    const work = app.task('work', (n: number) => n)
+    const part = { task: 'work', id: '018f4e2a-7b1c-7def-8123-456789abcdef' }
+    const keyed = work.s(1).set({ idempotencyKey: 'k' })
+    await assert.rejects(tasks.group([keyed, keyed]).applyAsync(), {
+      code: 'INVALID_WORKFLOW',
+      message: /idempotencyKey/,
+    })
+    await assert.rejects(app.sendWorkflow({ group: [part, part] }), { code: 'INVALID_WORKFLOW', message: /group\[1\]/ })
   })
 
   it('a task whose process is killed runs again, and only it', async () => {

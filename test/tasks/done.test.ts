@@ -55,6 +55,18 @@ describe('millrace-tasks-done', () => {
     assert.deepEqual([second.tasks.id, second.tasks.retries], [first.tasks.id, 1])
   })
 
+  it('policies know the type of an error that a Catch node tells', async () => {
+    const rig = await start()
+    rig.send('send', { options: { retry: { giveUpOn: ['TypeError', 'RangeError'] } } })
+    const [first] = await rig.until('task')
+    rig.send('done', { ...first, error: { message: 'TypeError: x is not a function (line 1, col 5)' } })
+    assert.match((await rig.until('caught'))[0].error.message, /TypeError/)
+    rig.send('send', { options: { retry: { giveUpOn: ['TypeError', 'RangeError'] } } })
+    const [, second] = await rig.until('task', 2)
+    rig.send('done', { ...second, error })
+    assert.match((await rig.until('caught', 2))[1].error.message, /too far/)
+  })
+
   it('asks for another attempt, after its own wait', async () => {
     const rig = await start({ outcome: 'retry', delay: 0.2 })
     rig.send('send', {})

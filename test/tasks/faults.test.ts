@@ -366,6 +366,7 @@ describe('faults of a task queue on NATS and Redis', function () {
     const id = '018f4e2a-7b1c-7def-8123-456789abcdef'
     await nats.jetstream().publish(`${prefix}.task`, JSON.stringify({ v: 1, id, name: 'add', args: [1, 2] }))
     await nats.jetstream().publish(`${prefix}.task`, 'no task')
+    await nats.jetstream().publish(`${prefix}.workflow`, Uint8Array.of(0x1f, 0x8b, 1))
     while ((await app.result(id).state()) === null) await new Promise((resolve) => setTimeout(resolve, 50))
     assert.equal(await app.result(id).get(), 3)
     // Done, and what can never be a task, is not kept.

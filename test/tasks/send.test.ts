@@ -57,6 +57,12 @@ describe('millrace-tasks-send', () => {
     })
   }
 
+  it('a time in the options of the message goes before the pause of the node', async () => {
+    const rig = await Rig.start(brokerOf(), sendOf({ countdown: 3600 }), workerOf())
+    rig.send('send', { options: { eta: Date.now() } })
+    await rig.until('task')
+  })
+
   const wrong: [title: string, config: Json, message: Json, code: string, named: RegExp][] = [
     ['no name', { task: '' }, {}, 'INVALID_INPUT', /failure\.task/],
     ['what JSON cannot say', {}, { payload: { a: [new Float32Array(1)] } }, 'INVALID_INPUT', /args\[0\]\.a\[0\]/],

@@ -36,6 +36,8 @@ pub struct Message<'a> {
     args: Option<&'a RawValue>,
     #[serde(borrow)]
     kwargs: Option<&'a RawValue>,
+    #[serde(borrow)]
+    headers: Option<&'a RawValue>,
     priority: Option<u8>,
     /// Not before, in ms since 1970.
     eta: Option<f64>,
@@ -97,17 +99,22 @@ impl<'a> Message<'a> {
         if self.id.is_none() {
             return Err(wrong("id", "must be a UUID, best of version 7"));
         }
-        if self.name.is_empty() || self.name.len() > MAX_NAME {
-            return Err(wrong("name", "must have 1 to 255 bytes"));
-        }
-        if self.queue.as_ref().is_some_and(|queue| queue.is_empty() || queue.len() > MAX_NAME) {
-            return Err(wrong("queue", "must have 1 to 255 bytes"));
+        for (path, name) in [("name", Some(self.name.as_ref())), ("queue", self.queue.as_deref())] {
+            let Some(name) = name else { continue };
+            if name.is_empty() || name.len() > MAX_NAME {
+                return Err(wrong(path, "must have 1 to 255 bytes"));
+            }
+            if name.contains(BETWEEN_NAMES) {
+                return Err(wrong(path, "must not have the character U+001F"));
+            }
         }
         if self.args.is_some_and(|args| !args.get().starts_with('[')) {
             return Err(wrong("args", "must be a list"));
         }
-        if self.kwargs.is_some_and(|kwargs| !kwargs.get().starts_with('{')) {
-            return Err(wrong("kwargs", "must be an object"));
+        for (path, object) in [("kwargs", self.kwargs), ("headers", self.headers)] {
+            if object.is_some_and(|object| !object.get().starts_with('{')) {
+                return Err(wrong(path, "must be an object"));
+            }
         }
         if self.priority.is_some_and(|priority| priority > 9) {
             return Err(wrong("priority", "must be 0 to 9"));
@@ -118,6 +125,12 @@ impl<'a> Message<'a> {
         for (path, key) in [("rateKey", &self.rate_key), ("idempotencyKey", &self.idempotency_key)] {
             if key.as_ref().is_some_and(|key| key.is_empty() || key.len() > MAX_KEY) {
                 return Err(wrong(path, "must have 1 to 1,024 bytes"));
+            }
+        }
+        let RetryPolicy { delay_ms, factor, cap_ms, .. } = self.retry;
+        for (path, number) in [("retry.delayMs", delay_ms), ("retry.factor", factor), ("retry.capMs", cap_ms)] {
+            if number < 0.0 {
+                return Err(wrong(path, "must be 0 or more"));
             }
         }
         let times = [("eta", self.eta), ("expires", self.expires), ("createdAt", self.created_at)];
@@ -236,6 +249,8 @@ impl From<Message<'_>> for Head {
 }
 
 const MAX_NAME: usize = 255;
+/// Stands between queue and name where both are one name, as in Redis.
+const BETWEEN_NAMES: char = '\x1f';
 /// Of what is given by those who send; a key of the store holds it.
 pub(super) const MAX_KEY: usize = 1_024;
 /// The year 10,000 or so.
@@ -273,6 +288,11 @@ mod tests {
             (r#""timeoutMs":1e300"#, "timeoutMs"),
             (r#""timeoutMs":0"#, "timeoutMs"),
             (r#""retry":{"delayMs":"x"}"#, "retry.delayMs"),
+            (r#""retry":{"delayMs":-1}"#, "retry.delayMs"),
+            (r#""retry":{"factor":-1}"#, "retry.factor"),
+            (r#""retry":{"capMs":-1}"#, "retry.capMs"),
+            (r#""headers":["x"]"#, "headers"),
+            (r#""queue":"a\u001fb""#, "queue"),
             (r#""rootId":"x""#, "rootId"),
             (r#""idempotencyKey":"""#, "idempotencyKey"),
             (r#""rateKey":"""#, "rateKey"),

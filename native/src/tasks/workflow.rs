@@ -9,6 +9,8 @@
 //! parts are all there. Each says by [`Effects`] what the store has to do, in one transaction with the
 //! record of the outcome.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -221,20 +223,27 @@ pub fn read(json: &[u8]) -> Result<Signature, TaskError> {
 
 /// Checks it, names every part, and counts the tasks.
 pub fn prepare(signature: &mut Signature, chance: &mut Chance, now: i64) -> Result<usize, TaskError> {
-    name(signature, "workflow", OnError::Stop, 0, chance, now)
+    name(signature, "workflow", OnError::Stop, 0, &mut Names { chance, now, ids: HashSet::new() })
+}
+
+/// Where the ids of a workflow come from.
+struct Names<'a> {
+    chance: &'a mut Chance,
+    now: i64,
+    /// Those that were given.
+    ids: HashSet<Id>,
+}
+
+impl Names<'_> {
+    fn new_id(&mut self) -> String {
+        self.chance.id(self.now).to_string()
+    }
 }
 
 /// Deeper ones are refused: each level is a call.
 const MAX_DEPTH: usize = 100;
 
-fn name(
-    sig: &mut Signature,
-    path: &str,
-    around: OnError,
-    depth: usize,
-    chance: &mut Chance,
-    now: i64,
-) -> Result<usize, TaskError> {
+fn name(sig: &mut Signature, path: &str, around: OnError, depth: usize, names: &mut Names) -> Result<usize, TaskError> {
     let wrong = |problem: &str| Err(TaskError::Workflow(format!("{path}: {problem}")));
     let kinds = [sig.task.is_some(), sig.chain.is_some(), sig.group.is_some(), sig.chord.is_some()];
     if kinds.iter().filter(|&&is| is).count() != 1 {
@@ -244,34 +253,43 @@ fn name(
         return wrong("is nested too deeply");
     }
     match &sig.id {
-        None => sig.id = Some(chance.id(now).to_string()),
-        Some(id) if Id::parse(id).is_none() => return wrong("id must be a UUID"),
-        Some(_) => {}
+        None => sig.id = Some(names.new_id()),
+        Some(id) => match Id::parse(id) {
+            None => return wrong("id must be a UUID"),
+            // A second task of an id is refused, and what waits for it would wait for ever.
+            Some(given) if !names.ids.insert(given) => return wrong(&format!("another part has the id {id}")),
+            Some(_) => {}
+        },
     }
     let on_error = *sig.on_error.get_or_insert(around);
     let mut tasks = 0;
     if let Some(error_task) = &mut sig.error_task {
         // Not counted: it runs only when something fails.
-        name(error_task, &format!("{path}.errorTask"), OnError::Stop, depth + 1, chance, now)?;
+        name(error_task, &format!("{path}.errorTask"), OnError::Stop, depth + 1, names)?;
     }
-    let mut all = |list: &mut Vec<Signature>, what: &str, chance: &mut Chance| {
+    let mut all = |list: &mut Vec<Signature>, what: &str, names: &mut Names| {
         if list.is_empty() {
             return wrong(&format!("{what} is empty"));
         }
         for (index, each) in list.iter_mut().enumerate() {
-            tasks += name(each, &format!("{path}.{what}[{index}]"), on_error, depth + 1, chance, now)?;
+            tasks += name(each, &format!("{path}.{what}[{index}]"), on_error, depth + 1, names)?;
         }
         Ok(tasks)
     };
     if let Some(list) = &mut sig.chain {
-        all(list, "chain", chance)?;
+        all(list, "chain", names)?;
     } else if let Some(list) = &mut sig.group {
-        all(list, "group", chance)?;
+        all(list, "group", names)?;
     } else if let Some(chord) = &mut sig.chord {
-        all(&mut chord.header, "chord.header", chance)?;
-        chord.join.get_or_insert_with(|| chance.id(now).to_string());
-        tasks += name(&mut chord.body, &format!("{path}.chord.body"), on_error, depth + 1, chance, now)?;
+        all(&mut chord.header, "chord.header", names)?;
+        chord.join.get_or_insert_with(|| names.new_id());
+        tasks += name(&mut chord.body, &format!("{path}.chord.body"), on_error, depth + 1, names)?;
     } else {
+        // It would be another task, whose end is not told to what waits for this one.
+        if sig.options.contains_key("idempotencyKey") {
+            return wrong("a part of a workflow has no idempotencyKey; give the workflow an id instead");
+        }
+        let now = names.now;
         let context = Context { root_id: sig.id.as_deref().unwrap_or_default(), parent_id: None, now };
         let probe = message(sig.clone(), None, Vec::new(), &context)?;
         if let Err(error) = super::Message::parse(probe.get().as_bytes()) {

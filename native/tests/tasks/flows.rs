@@ -246,6 +246,7 @@ fn a_large_chord_keeps_its_order() {
 
 #[test]
 fn what_cannot_run_is_refused_whole() {
+    const ID: &str = "018f4e2a-7b1c-7def-8123-456789abcdef";
     let mut rig = Rig::new();
     let deep = (0..200).fold(task("a", json!([])), |inner, _| json!({ "chain": [inner] }));
     for signature in [
@@ -262,6 +263,9 @@ fn what_cannot_run_is_refused_whole() {
         json!({ "task": "a", "args": {} }),
         json!({ "tusk": "a" }),
         json!({ "group": [{ "task": "a", "id": "7" }] }),
+        json!({ "group": [{ "task": "a", "id": ID }, { "task": "a", "id": ID }] }),
+        json!({ "id": ID, "chain": [{ "task": "a", "errorTask": { "task": "b", "id": ID } }] }),
+        json!({ "group": [{ "task": "a", "options": { "idempotencyKey": "k" } }] }),
         deep,
     ] {
         let now = rig.now;

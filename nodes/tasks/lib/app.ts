@@ -5,7 +5,17 @@ import { Distributed } from './distributed'
 import { Embedded, type EmbeddedOptions } from './embedded'
 import { Events } from './events'
 import { newId } from './id'
-import { commonOf, delayOf, messagesOf, ownOf, type SendOptions, type TaskOptions, tailOf } from './message'
+import {
+  commonOf,
+  delayOf,
+  type ManyOptions,
+  messagesOf,
+  ownOf,
+  refuseOwn,
+  type SendOptions,
+  type TaskOptions,
+  tailOf,
+} from './message'
 import { keep, lend } from './payloads'
 import { AsyncResult } from './result'
 import type { DistributedOptions } from './servers'
@@ -172,7 +182,8 @@ export class Task<T = unknown> {
    * Sends it for each list of arguments, with the same options. Resolves when the broker has all; where one is refused
    * an embedded broker takes none.
    */
-  async applyMany(calls: readonly (readonly unknown[])[], options: TaskOptions = {}): Promise<AsyncResult<T>[]> {
+  async applyMany(calls: readonly (readonly unknown[])[], options: ManyOptions = {}): Promise<AsyncResult<T>[]> {
+    refuseOwn('many sends', options, 'id', 'idempotencyKey')
     const all = { ...this.options, ...options }
     const common = commonOf(this.name, tailOf(all))
     const ids: string[] = []

@@ -1,5 +1,6 @@
 import { checked } from '../../shared/json'
 import type { Broker, Rate, State, TaskInfo } from './broker'
+import { refuseOwn } from './message'
 
 export interface Filter {
   /** None: all that are not finished. */
@@ -117,7 +118,13 @@ export class Control {
   }
 
   /** Sends a task again and again; one of the same name is replaced. */
-  schedule(name: string, schedule: Schedule, message: Record<string, unknown>): Promise<{ nextAt: number | null }> {
+  async schedule(
+    name: string,
+    schedule: Schedule,
+    message: Record<string, unknown>,
+  ): Promise<{ nextAt: number | null }> {
+    // A message has `retry.delayMs` and `eta`; under these names it would keep them, and nobody would heed them.
+    refuseOwn('a message, whose fields are in docs/tasks-message.md', message ?? {}, 'retryDelay', 'countdown')
     // What JSON cannot say is refused here, with its path.
     return this.broker.control({ op: 'schedule', name, schedule, message: checked(message, 'message') })
   }

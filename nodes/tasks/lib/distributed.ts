@@ -492,7 +492,7 @@ export class Distributed implements Broker {
         await this.enrolments.put([JSON.stringify(headOf(message, this.settings.routes)), message, seq])
         return
       }
-      const text = (data[0] === GZIP ? gunzipSync(data) : Buffer.from(data)).toString()
+      const text = (data[0] === GZIP ? unzipped(data) : Buffer.from(data)).toString()
       const { id, signature, tasks, single } = prepare(text)
       const args = begin(signature, this.settings.routes, Number.POSITIVE_INFINITY)
       await this.step('workflow', id, seq, single ? 0 : tasks, ...args)
@@ -557,6 +557,15 @@ export class Distributed implements Broker {
     await this.stream.close()
     this.state.close()
     for (const id of [...this.watchers.keys()]) this.giveUp(id, closedError())
+  }
+}
+
+function unzipped(data: Uint8Array): Buffer {
+  try {
+    return gunzipSync(data)
+  } catch (cause) {
+    const text = `a workflow in the stream is no gzip: ${(cause as Error).message}`
+    throw new EngineError('INVALID_WORKFLOW', text, { cause })
   }
 }
 

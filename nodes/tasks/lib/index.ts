@@ -16,7 +16,7 @@ export type {
 export { Control, type Filter, type QueueInfo, type Schedule, type WhichDead, type WorkerInfo } from './control'
 export type { EmbeddedOptions } from './embedded'
 export { Events } from './events'
-export type { RetryPolicy, SendOptions, TaskOptions } from './message'
+export type { ManyOptions, RetryPolicy, SendOptions, TaskOptions } from './message'
 export { AsyncResult, type GetOptions, GroupResult, isFinal, TaskFailed } from './result'
 export type { Credentials, DistributedOptions } from './servers'
 export {

@@ -63,6 +63,15 @@ const KNOWN_RETRY: Known<RetryPolicy> = {
   ...{ delayMs: 'any', factor: 'any', capMs: 'any', jitter: ['full', 'none'], retryOn: 'any', giveUpOn: 'any' },
 }
 
+/** What many sends may have in common. */
+export type ManyOptions = Omit<SendOptions, 'id' | 'idempotencyKey'>
+
+/** Refuses options that are one task's own, where they would be those of several. */
+export function refuseOwn(of: string, options: SendOptions, ...names: (keyof SendOptions)[]): void {
+  const given = names.find((name) => options[name] !== undefined)
+  if (given !== undefined) throw new EngineError('INVALID_OPTION', `${given} is no option of ${of}`)
+}
+
 /** The fields of a message that options become, without its id and arguments. */
 export function fieldsOf(options: SendOptions): Record<string, unknown> {
   checkOptions('a task', options, KNOWN)
@@ -93,8 +102,8 @@ export function tailOf(options: SendOptions, refs?: readonly string[]): string {
 export function messagesOf(name: string): (args: readonly unknown[], tail: string, id: string) => string {
   const common = `","name":${JSON.stringify(name)},"createdAt":`
   return (args, tail, id) => {
-    const list = args.length > 0 ? `,"args":${toJson(args, 'args')}` : ''
-    return `{"v":1,"id":"${id}${common}${Date.now()}${list}${tail}}`
+    const list = listOf(args)
+    return `{"v":1,"id":"${id}${common}${Date.now()}${list && `,${list}`}${tail}}`
   }
 }
 
@@ -105,8 +114,16 @@ export function commonOf(name: string, tail: string): string {
 
 /** What a message has of its own, beside its id. */
 export function ownOf(args: readonly unknown[], refs?: readonly string[]): string {
-  const list = args.length > 0 ? `"args":${toJson(args, 'args')}` : ''
+  const list = listOf(args)
   return refs ? `{${list},"refs":${JSON.stringify(refs)}}` : `{${list}}`
+}
+
+function listOf(args: readonly unknown[]): string {
+  if (!Array.isArray(args)) {
+    const text = `the arguments are ${quote(args)}; give a list, also of one`
+    throw new EngineError('INVALID_INPUT', text)
+  }
+  return args.length > 0 ? `"args":${toJson(args, 'args')}` : ''
 }
 
 /** The message of both. */

@@ -1,4 +1,4 @@
-import { EngineError, type ErrorCode } from '../../shared/errors'
+import { EngineError, type ErrorCode, quote } from '../../shared/errors'
 import type { Broker, State, TaskInfo } from './broker'
 
 const FINAL: readonly (State | null)[] = ['success', 'failure', 'revoked', 'expired', 'dead']
@@ -26,6 +26,9 @@ export class TaskFailed extends EngineError {
   }
 }
 
+/** A timer holds no more; that is 24 days. */
+export const LONGEST_MS = 2 ** 31 - 1
+
 export interface GetOptions {
   /** None: without end. */
   timeoutMs?: number
@@ -52,7 +55,10 @@ export class AsyncResult<T = unknown> {
   }
 
   /** What is recorded of it, as soon as it has ended, well or not. */
-  wait({ timeoutMs }: GetOptions = {}): Promise<TaskInfo> {
+  async wait({ timeoutMs }: GetOptions = {}): Promise<TaskInfo> {
+    if (timeoutMs !== undefined && !(timeoutMs >= 0)) {
+      throw new EngineError('INVALID_OPTION', `timeoutMs is ${quote(timeoutMs)}; it must be milliseconds, 0 or more`)
+    }
     return new Promise((resolve, reject) => {
       const settle =
         <V>(call: (value: V) => void) =>
@@ -62,7 +68,7 @@ export class AsyncResult<T = unknown> {
         }
       const stop = this.broker.watch(this.id, settle(resolve), settle(reject))
       const timer =
-        timeoutMs === undefined
+        timeoutMs === undefined || timeoutMs > LONGEST_MS
           ? undefined
           : setTimeout(() => {
               stop()

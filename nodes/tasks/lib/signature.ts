@@ -3,7 +3,7 @@ import { EngineError } from '../../shared/errors'
 import { toJson } from '../../shared/json'
 import type { Broker } from './broker'
 import { newId } from './id'
-import { fieldsOf, type SendOptions, seconds } from './message'
+import { fieldsOf, refuseOwn, type SendOptions, seconds } from './message'
 import { keep, lendAll } from './payloads'
 import { AsyncResult, GroupResult } from './result'
 
@@ -66,6 +66,7 @@ export class TaskSignature<T = unknown> extends Signature<T> {
 
   /** Options of this one send. */
   set(options: SendOptions): this {
+    refuseOwn('a signature; each of its sends has an id of its own', options, 'id')
     const { countdown, kwargs } = options
     const more = {
       ...fieldsOf(options),

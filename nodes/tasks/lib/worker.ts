@@ -1,11 +1,12 @@
 /** Takes tasks and sees to it that each is reported on. */
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
-import { EngineError } from '../../shared/errors'
+import { EngineError, quote } from '../../shared/errors'
 import { toJson } from '../../shared/json'
 import { checkOptions, type Known } from '../../shared/options'
 import type { Broker, Failure, Rate, Report, Taken, Taker } from './broker'
 import { fetchAll, inPlace, refsOf } from './payloads'
+import { LONGEST_MS } from './result'
 
 export interface WorkerOptions {
   /** Names or patterns with `*` and `?`. Default: all. */
@@ -45,6 +46,7 @@ export class Retry extends Error {
   constructor(readonly options: RetryOptions = {}) {
     super('another attempt is wanted')
     this.name = 'Retry'
+    checkDelay(options.delayMs)
   }
 }
 
@@ -120,6 +122,7 @@ export class Running {
   }
 
   async retry({ delayMs, error }: RetryOptions = {}): Promise<boolean> {
+    checkDelay(delayMs)
     const asked = { delayMs, error: failureOf(error ?? new Retry()) }
     return this.owner.settle(this, 'retry', JSON.stringify(asked))
   }
@@ -157,7 +160,8 @@ const DEFAULT_CONCURRENCY = 10
 const DEFAULT_LEASE_MS = 30_000
 /** So long `stop` waits for what runs. */
 const DRAIN_MS = 5000
-const TRACEBACK_MAX = 4000
+/** Of each text of an error. */
+const TEXT_MAX = 4000
 const TOO_LATE = Promise.resolve(false)
 
 export class Worker implements Owner {
@@ -226,11 +230,14 @@ export class Worker implements Owner {
     })
     this.next()
     const keepsAll = this.options.heartbeat ?? true
-    this.heartbeat = setInterval(() => {
-      for (const [token, running] of this.held) {
-        if (keepsAll || !this.begun.has(running)) this.taker?.tell('heartbeat', token)
-      }
-    }, this.leaseMs / 3).unref()
+    this.heartbeat = setInterval(
+      () => {
+        for (const [token, running] of this.held) {
+          if (keepsAll || !this.begun.has(running)) this.taker?.tell('heartbeat', token)
+        }
+      },
+      Math.min(this.leaseMs / 3, LONGEST_MS),
+    ).unref()
   }
 
   private async end(drainMs: number): Promise<void> {
@@ -243,7 +250,7 @@ export class Worker implements Owner {
     if (this.begun.size > 0) {
       let timer: NodeJS.Timeout | undefined
       await new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, drainMs)
+        timer = setTimeout(resolve, Math.min(drainMs, LONGEST_MS))
         this.idle.push(resolve)
       })
       clearTimeout(timer)
@@ -360,6 +367,11 @@ export class Worker implements Owner {
   }
 }
 
+function checkDelay(delayMs: unknown): void {
+  if (delayMs === undefined || (Number.isFinite(delayMs) && Number(delayMs) >= 0)) return
+  throw new EngineError('INVALID_OPTION', `delayMs is ${quote(delayMs)}; it must be milliseconds, 0 or more`)
+}
+
 function ends(report: Report): boolean {
   return report !== 'progress' && report !== 'started'
 }
@@ -368,20 +380,29 @@ function resultJson(result: unknown): string {
   return result === undefined ? 'null' : toJson(result, 'result')
 }
 
+/** Anything may be thrown, with fields of any kind: what cannot be told would leave the task without an end. */
 export function failureOf(error: unknown): Failure {
-  if (!(error instanceof Error)) {
-    const { type, message, code } = (error ?? {}) as Partial<Failure>
-    if (typeof message === 'string')
-      return { type: String(type ?? 'Error'), message, ...(code && { code: String(code) }) }
-    return { type: 'Error', message: String(error) }
-  }
-  const { code } = error as { code?: unknown }
+  const { type, name, message, code, stack } = (error ?? {}) as Record<string, unknown>
+  const isError = error instanceof Error
+  if (!isError && typeof message !== 'string') return { type: 'Error', message: told(error) }
   return {
-    type: error.name,
-    message: error.message,
-    ...(code !== undefined && { code: String(code) }),
-    ...(error.stack && { traceback: error.stack.slice(0, TRACEBACK_MAX) }),
+    type: told((isError ? name : (type ?? name)) ?? 'Error'),
+    message: told(message),
+    ...(code !== undefined && code !== null && code !== '' && { code: told(code) }),
+    ...(typeof stack === 'string' && { traceback: told(stack) }),
   }
+}
+
+/** As a text of bounded length, of whole characters. */
+function told(value: unknown): string {
+  let text: string
+  try {
+    text = String(value)
+  } catch {
+    // It has no text, such as an object without a prototype.
+    text = Object.prototype.toString.call(value)
+  }
+  return text.slice(0, TEXT_MAX).toWellFormed()
 }
 
 function revoked(): EngineError {
