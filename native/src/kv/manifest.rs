@@ -15,8 +15,9 @@ use xxhash_rust::xxh3::xxh3_128;
 
 const XXH3: u8 = 0;
 
-/// What is wrong with a store that fjall would not tell; none: nothing, or there is no store.
-pub(super) fn problem(store: &Path) -> Result<Option<String>> {
+/// What is wrong with a store that fjall would not tell; none: nothing, or there is no store. To `repair` is to go on without
+/// what only the log had.
+pub(super) fn problem(store: &Path, repair: bool) -> Result<Option<String>> {
     let mut keyspaces = match std::fs::read_dir(store.join("keyspaces")) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         found => found?.peekable(),
@@ -31,8 +32,13 @@ pub(super) fn problem(store: &Path) -> Result<Option<String>> {
     }
     // Only locked, never read: who takes it for what an ended process left behind, and removes it, does no harm.
     File::options().create(true).append(true).open(store.join("lock"))?;
+    // It is there before the first space of ours is made: fjall's own has the number 0.
+    let has_log = std::fs::read_dir(store.join("log")).is_ok_and(|mut log| log.next().is_some());
     for keyspace in keyspaces {
         let folder = keyspace?.path();
+        if !has_log && !repair && !folder.ends_with("0") {
+            return Ok(Some("log/ is missing, in which stands what was written last".into()));
+        }
         if let Some(problem) = of_keyspace(&folder)? {
             let name = folder.strip_prefix(store).unwrap_or(&folder).display().to_string();
             return Ok(Some(format!("{name}/{problem}")));

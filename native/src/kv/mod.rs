@@ -250,7 +250,7 @@ impl Kv {
             File::options().create(true).truncate(false).write(true).open(path.join("owner.lock")).map_err(io)?;
         own(&owner, path)?;
         let corrupt = |problem: String| KvError::Corrupt { path: path.into(), problem };
-        if let Some(problem) = manifest::problem(path).map_err(io)? {
+        if let Some(problem) = manifest::problem(path, options.repair).map_err(io)? {
             return Err(corrupt(problem));
         }
         let builder = Database::builder(path)

@@ -356,6 +356,13 @@ fn a_file_that_is_damaged_or_gone_is_named_and_takes_no_row_without_a_word() {
         }
     }
     assert!(named > 10, "{named}");
+    // What looks like something to read, and may go to make room.
+    std::fs::remove_dir_all(&log).unwrap();
+    assert_eq!(all_keys(&folder.0).unwrap_err().code(), ErrorCode::StoreCorrupt);
+    let kv = Kv::open(&folder.0, &Options { repair: true, ..small() }).unwrap();
+    put(&kv, "later", "v").unwrap();
+    drop(kv);
+    assert!(all_keys(&folder.0).unwrap() > 0);
 }
 
 #[test]
