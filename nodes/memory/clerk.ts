@@ -2,7 +2,7 @@
 import type { Fields } from '../shared/config'
 import { EngineError, toEngineError } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
-import { short } from '../shared/status'
+import { counted, short } from '../shared/status'
 import { Turns } from '../shared/turns'
 import { type StoreHost, storeOf } from './host'
 import { type Database, KeyNotFoundError } from './lib'
@@ -86,7 +86,7 @@ export class Clerk<Given> {
         done: short(done),
         missed: short(missed),
       })
-      return { fill: done > 0 ? 'green' : 'grey', shape: done > 0 ? 'dot' : 'ring', text }
+      return counted(done, text)
     })
   }
 }

@@ -2,7 +2,7 @@
 import type { NodeStatus } from 'node-red'
 import { EngineError, quote, toEngineError } from '../shared/errors'
 import type { Message, Reply } from '../shared/node'
-import { short } from '../shared/status'
+import { counted, short } from '../shared/status'
 import { freePlace } from './bag-path'
 import type { BagHost } from './bag-session'
 import { longType } from './fields'
@@ -172,7 +172,7 @@ export class Recorder {
     if (!recording) return { fill: 'grey', shape: 'ring', text: this.host.text('status.off') }
     const params = { messages: short(messages), bytes: short(this.bytes + (current?.writer.stats().bytes ?? 0)) }
     const text = this.host.text('status.recording', params)
-    return { fill: messages > 0 ? 'green' : 'grey', shape: messages > 0 ? 'dot' : 'ring', text }
+    return counted(messages, text)
   }
 }
 

@@ -40,6 +40,11 @@ export class StatusLine {
   }
 }
 
+/** Of a node that counts: a grey ring until it has done something. */
+export function counted(count: number, text: string): NodeStatus {
+  return count > 0 ? { fill: 'green', shape: 'dot', text } : { fill: 'grey', shape: 'ring', text }
+}
+
 /** A count in at most four characters: 999, 1.2k, 35k, 4.1M. */
 export function short(count: number): string {
   const units = ['', 'k', 'M', 'G', 'T']

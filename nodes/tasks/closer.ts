@@ -1,7 +1,7 @@
 /** What a `millrace-tasks-done` node does with a message: it reports on the task that the message carries. */
 import { EngineError, quote } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
-import { short } from '../shared/status'
+import { counted, short } from '../shared/status'
 import { find, type Ticket } from './desk'
 import type { doneConfig } from './done.config'
 import type { Running } from './lib'
@@ -35,7 +35,7 @@ export class Closer {
   private show(): void {
     this.host.status(() => {
       const text = this.host.text('status.recorded', { recorded: short(this.recorded) })
-      return { fill: this.recorded > 0 ? 'green' : 'grey', shape: this.recorded > 0 ? 'dot' : 'ring', text }
+      return counted(this.recorded, text)
     })
   }
 

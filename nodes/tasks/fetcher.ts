@@ -1,7 +1,7 @@
 /** What a `millrace-tasks-result` node does between its opening and its close. */
 import { EngineError, quote, toEngineError } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
-import { short } from '../shared/status'
+import { counted, short } from '../shared/status'
 import { type BrokerHost, brokerOf } from './host'
 import { type AsyncResult, isFinal, TaskFailed, type TaskInfo } from './lib'
 import { mostWaiting } from './limits'
@@ -97,7 +97,7 @@ export class Fetcher {
       const params = { fetched: short(this.fetched), waiting: short(this.waiting) }
       const text =
         this.waiting > 0 ? this.host.text('status.waiting', params) : this.host.text('status.fetched', params)
-      return { fill: this.fetched > 0 ? 'green' : 'grey', shape: this.fetched > 0 ? 'dot' : 'ring', text }
+      return counted(this.fetched, text)
     })
   }
 }

@@ -2,7 +2,7 @@
 import { EngineError, quote } from '../shared/errors'
 import { toJson } from '../shared/json'
 import type { Host, Message, Reply } from '../shared/node'
-import { short } from '../shared/status'
+import { counted, short } from '../shared/status'
 import { type CommandName, commandNames, commands } from './commands'
 import type { controlConfig } from './control.config'
 import { type BrokerHost, brokerOf } from './host'
@@ -59,7 +59,7 @@ export class Operator {
   private show(): void {
     this.host.status(() => {
       const text = this.host.text('status.obeyed', { obeyed: short(this.obeyed) })
-      return { fill: this.obeyed > 0 ? 'green' : 'grey', shape: this.obeyed > 0 ? 'dot' : 'ring', text }
+      return counted(this.obeyed, text)
     })
   }
 }

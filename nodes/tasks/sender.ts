@@ -2,7 +2,7 @@
 import type { NodeStatus } from 'node-red'
 import { EngineError, quote, toEngineError } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
-import { short } from '../shared/status'
+import { counted, short } from '../shared/status'
 import { type BrokerHost, brokerOf } from './host'
 import type { App, SendOptions, Task } from './lib'
 import { mostWaiting } from './limits'
@@ -94,7 +94,7 @@ export class Sender {
   private readonly status = (): NodeStatus => {
     const params = { sent: short(this.sent), waiting: short(this.results) }
     const text = this.results > 0 ? this.host.text('status.awaiting', params) : this.host.text('status.sent', params)
-    return { fill: this.sent > 0 ? 'green' : 'grey', shape: this.sent > 0 ? 'dot' : 'ring', text }
+    return counted(this.sent, text)
   }
 }
 

@@ -1,7 +1,7 @@
 /** What a `millrace-tasks-workflow` node does between its opening and its close. */
 import { EngineError, quote, toEngineError } from '../shared/errors'
 import type { Host, Message, Reply } from '../shared/node'
-import { short } from '../shared/status'
+import { counted, short } from '../shared/status'
 import { compose } from './composer'
 import { type BrokerHost, brokerOf } from './host'
 import { type App, type AsyncResult, GroupResult } from './lib'
@@ -74,7 +74,7 @@ export class Starter {
     this.host.status(() => {
       const params = { sent: short(this.sent), waiting: short(this.waiting) }
       const text = this.waiting > 0 ? this.host.text('status.awaiting', params) : this.host.text('status.sent', params)
-      return { fill: this.sent > 0 ? 'green' : 'grey', shape: this.sent > 0 ? 'dot' : 'ring', text }
+      return counted(this.sent, text)
     })
   }
 }

@@ -301,7 +301,8 @@ export class ZerobusClient {
   /**
    * Sends a batch, IPC bytes, an `apache-arrow` table, or rows. Resolves when it arrived, was given up, or is in the spool:
    * what did not arrive is told in the result, and so are rows with a value that does not fit. The first rows that come
-   * without a schema tell that of all others without one. Rejects for what is no batch, and after `close`; where that comes when some rows have arrived, the others have failed with `CLOSED`.
+   * without a schema tell that of all others without one. Rejects for what is no batch, and after `close`; where that
+   * comes when some rows have arrived, the others have failed with `CLOSED`.
    */
   async send(source: BatchLike, options?: FromRowsOptions): Promise<TransmissionResult> {
     if (this.closed) throw new EngineError('CLOSED', 'the Zerobus client is closed; open it again')
