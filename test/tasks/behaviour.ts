@@ -731,6 +731,12 @@ export function behaviour(make: () => Place): void {
     ['an unknown field of retry', () => app.send('a', [], { retry: { maxDelay: 2 } as never }), 'INVALID_OPTION'],
     ['an empty key', () => app.send('a', [], { idempotencyKey: '' }), 'INVALID_INPUT'],
     ['an empty queue', () => app.control.pause(''), 'INVALID_OPTION'],
+    ['a queue with half of a character', () => app.control.pause('a\ud800'), 'INVALID_OPTION'],
+    [
+      'a cron that never comes',
+      () => app.control.schedule('s', { cron: '0 0 30 2 *' }, { name: 'a' }),
+      'INVALID_OPTION',
+    ],
     ['ids that are no list', () => app.control.deleteDead({ ids: 'all' as never }), 'INVALID_OPTION'],
     ['an unknown way to name the dead', () => app.control.retryDead({ id: 'x' } as never), 'INVALID_OPTION'],
     [
@@ -815,6 +821,36 @@ export function behaviour(make: () => Place): void {
       message: /idempotencyKey/,
     })
     await assert.rejects(app.sendWorkflow({ group: [part, part] }), { code: 'INVALID_WORKFLOW', message: /group\[1\]/ })
+  })
+
+  it('a part whose id another task has fails, and so does what waits for it', async () => {
+    const work = app.task('work', (text: string) => text)
+    const done = await work.delay('first')
+    await app.worker().start()
+    await done.get()
+    const live = await app.send('work', ['later'], { countdown: 60 })
+    for (const { id } of [done, live]) {
+      const part = { task: 'work', args: ['part'], id }
+      const ok = { task: 'work', args: ['ok'], immutable: true }
+      const whole = [
+        { chain: [part, ok] },
+        { chain: [ok, part, ok] },
+        { chord: { header: [ok, part], body: ok } },
+        { group: [{ chain: [ok, part] }, ok] },
+      ]
+      for (const one of whole) {
+        const sent = await app.sendWorkflow(one)
+        await assert.rejects(sent.get({ timeoutMs: 20_000 }), { code: 'TASK_FAILED', message: new RegExp(id) })
+      }
+      const on = await app.sendWorkflow({ chain: [part, { task: 'work' }], onError: 'continue' })
+      assert.equal(
+        ((await on.get({ timeoutMs: 20_000 })) as { error: { code: string } }).error.code,
+        'INVALID_WORKFLOW',
+      )
+    }
+    assert.equal(await app.result(done.id).get(), 'first')
+    assert.equal(await app.result(live.id).state(), 'scheduled')
+    assert.equal((await app.control.stats()).workflows, 0)
   })
 
   it('a task whose process is killed runs again, and only it', async () => {

@@ -434,7 +434,7 @@ pub fn read_message(message: String) -> Coded<String> {
 #[napi(catch_unwind)]
 pub fn judge_failure(message: String, failure: String, retries: u32, asked_ms: Option<f64>) -> Coded<String> {
     Coded::of(|| {
-        let message = Message::parse(message.as_bytes())?;
+        let message = Message::read(message.as_bytes())?;
         let failure = parsed(&failure, "failure")?;
         let chance = &mut crate::tasks::Chance::new();
         Ok::<_, EngineError>(match message.retry.judge(&failure, retries, message.max_retries(), asked_ms, chance) {

@@ -62,8 +62,11 @@ impl Schedule {
                         }
                     },
                 };
-                let cron = Cron::parse(line, zone).map(|cron| Schedule::Cron(Box::new(cron)));
-                cron.or_else(|problem| wrong("cron", problem))
+                match Cron::parse(line, zone) {
+                    Ok(cron) if cron.next(0).is_none() => wrong("cron", format!("'{line}' never comes")),
+                    Ok(cron) => Ok(Schedule::Cron(Box::new(cron))),
+                    Err(problem) => wrong("cron", problem),
+                }
             }
             _ => wrong("schedule", "needs either everyMs or cron".into()),
         }
@@ -239,14 +242,14 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        for cron in ["", "* * * *", "60 * * * *", "* * 0 * *", "5-1 * * * *", "*/0 * * * *", "* * * foo *", "x"] {
+        for cron in
+            ["", "* * * *", "60 * * * *", "* * 0 * *", "5-1 * * * *", "*/0 * * * *", "* * * foo *", "x", "0 0 30 2 *"]
+        {
             assert_eq!(check(Some(cron), None, None), "cron", "{cron}");
         }
         assert_eq!(check(Some("* * * * *"), Some("Mars/Base"), None), "tz");
         assert_eq!(check(None, None, Some(1.0)), "everyMs");
         assert_eq!(check(None, None, None), "schedule");
-        let never = ScheduleOptions { cron: Some("0 0 30 2 *".into()), ..ScheduleOptions::default() };
-        assert_eq!(Schedule::new(&never).unwrap().next(0), None);
         let every = ScheduleOptions { every_ms: Some(50.0), ..ScheduleOptions::default() };
         assert_eq!(Schedule::new(&every).unwrap().next(7), Some(57));
     }

@@ -21,6 +21,7 @@ use super::ready::{KeyLimit, Lane};
 use super::run::Worker;
 use super::state::State;
 use super::store::{Attempt, Flow, Kept, Progressed, ResultHead, Spaces, TASK_HEAD, TaskHead, foreign, json};
+use super::workflow::Effects;
 use super::{Result, TaskError};
 use crate::kv::{Batch, Bytes, Kv, failed_io};
 
@@ -170,6 +171,9 @@ pub struct Engine {
     pub(super) dead: BTreeMap<Id, (u32, u32)>,
     pub(super) joins: HashMap<Id, JoinState>,
     pub(super) full_joins: Vec<Id>,
+    /// Of workflows, and not done yet.
+    pub(super) effects: VecDeque<(Effects, Option<Id>)>,
+    pub(super) is_following: bool,
     pub(super) flows: HashMap<Id, Flow>,
     pub(super) dirty_flows: HashSet<Id>,
     pub(super) keys: HashMap<Box<str>, (Id, i64)>,
@@ -239,6 +243,8 @@ impl Engine {
             dead: BTreeMap::new(),
             joins: HashMap::default(),
             full_joins: Vec::new(),
+            effects: VecDeque::new(),
+            is_following: false,
             flows: HashMap::default(),
             dirty_flows: HashSet::new(),
             keys: HashMap::default(),
@@ -285,7 +291,7 @@ impl Engine {
             }
             let mut extra = head.root.map(|root| Extra { root: Some(root), ..Extra::default() });
             if head.flags & HAS_EXTRA != 0 {
-                let message = Message::parse(value.get(TASK_HEAD..).unwrap_or_default())?;
+                let message = Message::read(value.get(TASK_HEAD..).unwrap_or_default())?;
                 let extra = extra.get_or_insert_default();
                 extra.rate_key = message.rate_key.as_deref().map(Into::into);
                 extra.timeout_ms = message.timeout_ms.map(|ms| ms as i64);
@@ -412,7 +418,7 @@ impl Engine {
         if self.refused.is_some() {
             return;
         }
-        match Message::parse(json).and_then(|message| self.accept(json, &message, now)) {
+        match Message::read(json).and_then(|message| self.accept(json, &message, now)) {
             Ok(_) => {
                 self.taken = mark;
                 self.taken_moved = true;

@@ -1,7 +1,7 @@
 //! The end of a task: its result, which is recorded once, and the dead.
 
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 use super::engine::{Engine, Extra, HAS_THEN, HAS_TTL, IGNORE_RESULT, PROGRESSED};
 use super::events::Kind;
@@ -9,8 +9,8 @@ use super::id::Id;
 use super::retry::Failure;
 use super::state::State;
 use super::store::{Attempt, DeadTask, PlainResult, RESULT_HEAD, ResultHead, foreign, json};
-use super::workflow::Outcome;
-use super::{Message, Result, TaskError};
+use super::workflow::{Outcome, raw};
+use super::{Message, Result};
 
 /// A longer name of a worker goes into the JSON.
 const MOST_NAME: usize = 1 << 16;
@@ -138,14 +138,14 @@ impl Engine {
             (Some(_), None) => Some(Outcome::ok(result.map_or_else(|| RawValue::NULL.to_owned(), ToOwned::to_owned))),
             (Some(_), Some(failure)) => {
                 let error = ErrorOf { failure, task_id: id.to_string(), task_name: name };
-                Some(Outcome::failed(to_raw_value(&error).map_err(|error| TaskError::Workflow(error.to_string()))?))
+                Some(Outcome::failed(raw(&error)?))
             }
         };
         if state == State::Dead
             && let Some(message) = &message
         {
-            let raw = |text: &[u8]| RawValue::from_string(String::from_utf8_lossy(text).into_owned());
-            let (Ok(message), Ok(result)) = (raw(message), raw(&record[RESULT_HEAD..])) else {
+            let json_of = |text: &[u8]| RawValue::from_string(String::from_utf8_lossy(text).into_owned());
+            let (Ok(message), Ok(result)) = (json_of(message), json_of(&record[RESULT_HEAD..])) else {
                 return Err(foreign("tasks", &id.0));
             };
             let place = &self.lanes[task.lane as usize];
@@ -166,7 +166,7 @@ impl Engine {
             self.count_in_flow(root, state == State::Success);
         }
         if let (Some(message), Some(outcome)) = (message, outcome)
-            && let Some(then) = Message::parse(&message)?.then
+            && let Some(then) = Message::read(&message)?.then
         {
             self.go_on(id, root, then, outcome, now)?;
         }
@@ -185,7 +185,7 @@ impl Engine {
                 &own
             }
         };
-        Ok(Message::parse(message)?.result_ttl_ms.unwrap_or(self.options.result_ttl_ms) as i64)
+        Ok(Message::read(message)?.result_ttl_ms.unwrap_or(self.options.result_ttl_ms) as i64)
     }
 
     /// Records a result, and has who waits for it told. `record`: [`ResultHead`] and the result.
@@ -259,7 +259,7 @@ impl Engine {
 
     /// Has a result told when it is there, at once where it is. Call it after a commit.
     pub fn watch(&mut self, id: Id) -> Result<()> {
-        if self.by_id.contains_key(&id) || self.flows.contains_key(&id) || self.joins.contains_key(&id) {
+        if self.by_id.contains_key(&id) || self.flows.contains_key(&id) {
             self.watched.insert(id);
             return Ok(());
         }
@@ -297,7 +297,7 @@ impl Engine {
         }
         message.insert("queue".into(), dead.queue.into());
         let message = json(&message)?;
-        self.enrol(&message, &Message::parse(&message)?, now)?;
+        self.enrol(&message, &Message::read(&message)?, now)?;
         if let Some(&index) = self.by_id.get(&id) {
             self.tasks[index as usize].flags |= PROGRESSED;
             self.extra(index).attempts = history.attempts;
@@ -330,11 +330,11 @@ impl Engine {
 /// An error, as a workflow passes it on.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ErrorOf<'a> {
+pub(super) struct ErrorOf<'a> {
     #[serde(flatten)]
-    failure: &'a Failure,
-    task_id: String,
-    task_name: &'a str,
+    pub failure: &'a Failure,
+    pub task_id: String,
+    pub task_name: &'a str,
 }
 
 #[derive(Default, serde::Deserialize)]

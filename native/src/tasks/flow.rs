@@ -6,11 +6,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::engine::{Engine, Sent};
+use super::finish::ErrorOf;
 use super::id::Id;
 use super::retry::Failure;
 use super::state::State;
 use super::store::{Flow, ResultHead, foreign, json};
-use super::workflow::{self, Context, Effects, Join, Outcome, PartDone, Record};
+use super::workflow::{self, Context, Effects, Join, Outcome, PartDone, Record, raw};
 use super::{Message, Result, TaskError};
 
 /// A join that waits.
@@ -39,7 +40,8 @@ impl Engine {
         let mut signature = workflow::read(text)?;
         let total = workflow::prepare(&mut signature, &mut self.chance, now)? as u64;
         let id = id_of(signature.id.as_deref().unwrap_or_default())?;
-        if self.flows.contains_key(&id) || self.by_id.contains_key(&id) || self.spaces.results.contains(&id.0)? {
+        let is_task = self.by_id.contains_key(&id) || self.dead.contains_key(&id);
+        if is_task || self.flows.contains_key(&id) || self.spaces.results.contains(&id.0)? {
             return Ok(Sent::Duplicate(id));
         }
         let single = signature.task.is_some();
@@ -59,7 +61,7 @@ impl Engine {
             self.flows.insert(id, Flow { total, created_at: now, ..Flow::default() });
             self.dirty_flows.insert(id);
         }
-        self.apply(effects, Some(id), now)?;
+        self.follow(effects, Some(id), now)?;
         Ok(Sent::Accepted(id))
     }
 
@@ -76,7 +78,7 @@ impl Engine {
         let root_id = root.unwrap_or(id).to_string();
         let context = Context { root_id: &root_id, parent_id: Some(&id.to_string()), now };
         let effects = workflow::advance(workflow::frames(then)?, outcome, &context)?;
-        self.apply(effects, root, now)
+        self.follow(effects, root, now)
     }
 
     pub(super) fn is_cancelled(&self, root: Option<Id>) -> bool {
@@ -88,6 +90,23 @@ impl Engine {
             *(if success { &mut flow.completed } else { &mut flow.failed }) += 1;
             self.dirty_flows.insert(root);
         }
+    }
+
+    /// Does effects and what they cause at once, in turn: parts that end when they are sent may be as many as a chain is
+    /// long, and a stack is not so deep.
+    fn follow(&mut self, effects: Effects, root: Option<Id>, now: i64) -> Result<()> {
+        self.effects.push_back((effects, root));
+        if std::mem::replace(&mut self.is_following, true) {
+            return Ok(());
+        }
+        let mut done = Ok(());
+        while done.is_ok()
+            && let Some((effects, root)) = self.effects.pop_front()
+        {
+            done = self.apply(effects, root, now);
+        }
+        self.is_following = false;
+        done
     }
 
     fn apply(&mut self, effects: Effects, root: Option<Id>, now: i64) -> Result<()> {
@@ -111,15 +130,31 @@ impl Engine {
         }
         let cancelled = self.is_cancelled(root);
         for message in effects.sends {
-            let message = message.get().as_bytes();
-            let sent = self.accept(message, &Message::parse(message)?, now)?;
-            if let (true, Sent::Accepted(id)) = (cancelled, sent)
-                && let Some(&index) = self.by_id.get(&id)
-            {
-                self.end_revoked(index, now)?;
+            let json = message.get().as_bytes();
+            let message = Message::read(json)?;
+            match self.accept(json, &message, now)? {
+                Sent::Accepted(id) => {
+                    if let (true, Some(&index)) = (cancelled, self.by_id.get(&id)) {
+                        self.end_revoked(index, now)?;
+                    }
+                }
+                // Each step is done once here, so that it is another task, and what waits for this part would wait for ever.
+                Sent::Duplicate(id) => self.refuse_part(id, &message, root, now)?,
             }
         }
         Ok(())
+    }
+
+    fn refuse_part(&mut self, id: Id, message: &Message, root: Option<Id>, now: i64) -> Result<()> {
+        if let Some(root) = root {
+            self.count_in_flow(root, false);
+        }
+        let Some(then) = message.then else { return Ok(()) };
+        let task_id = id.to_string();
+        let problem = format!("a part has the id {task_id}, which another task has; leave it out, or make a new one");
+        let failure = &Failure::of("INVALID_WORKFLOW", problem);
+        let error = raw(&ErrorOf { failure, task_id, task_name: &message.name })?;
+        self.go_on(id, root, then, Outcome::failed(error), now)
     }
 
     /// The outcome of a whole, or of a task that is not run any more.
@@ -190,7 +225,7 @@ impl Engine {
                 outcomes = vec![called_off()?];
             }
             let effects = workflow::complete(join, &outcomes, now)?;
-            self.apply(effects, root, now)?;
+            self.follow(effects, root, now)?;
         }
         Ok(())
     }
@@ -226,7 +261,5 @@ impl Engine {
 }
 
 fn called_off() -> Result<Outcome> {
-    let error = json(&Failure::of("REVOKED", "the workflow was called off".into()))?;
-    let error = RawValue::from_string(String::from_utf8_lossy(&error).into_owned());
-    Ok(Outcome::failed(error.map_err(|error| TaskError::Workflow(error.to_string()))?))
+    Ok(Outcome::failed(raw(&Failure::of("REVOKED", "the workflow was called off".into()))?))
 }

@@ -70,35 +70,39 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads and checks.
+    /// Reads and checks what is sent.
     pub fn parse(json: &'a [u8]) -> Result<Self, TaskError> {
-        // To keep the path costs as much again, and is of use only where something is wrong.
-        let mut message: Message = serde_json::from_slice(json).or_else(|_| Message::with_path(json))?;
+        let message = Message::read(json)?;
         message.check()?;
         Ok(message)
     }
 
-    fn with_path(json: &'a [u8]) -> Result<Self, TaskError> {
-        let wrong = |path: String, error: &serde_json::Error| TaskError::Message {
-            path,
-            problem: error.to_string().split(" at line ").next().unwrap_or_default().to_owned(),
-        };
-        let mut reader = serde_json::Deserializer::from_slice(json);
-        let message = serde_path_to_error::deserialize(&mut reader)
-            .map_err(|error| wrong(error.path().to_string(), error.inner()))?;
-        reader.end().map_err(|error| wrong(".".into(), &error))?;
+    /// Reads what was accepted once. It is not checked again: what is refused today may have been right when it was sent.
+    pub fn read(json: &'a [u8]) -> Result<Self, TaskError> {
+        // To keep the path costs as much again, and is of use only where something is wrong.
+        let mut message: Message = serde_json::from_slice(json).or_else(|_| Message::with_path(json))?;
+        if message.v == 0 || message.v > VERSION {
+            return Err(wrong("v", &format!("version {} is not known, the newest is {VERSION}", message.v)));
+        }
+        message.id = Id::parse(message.id_text);
+        if message.id.is_none() {
+            return Err(wrong("id", "must be a UUID, best of version 7"));
+        }
         Ok(message)
     }
 
-    fn check(&mut self) -> Result<(), TaskError> {
-        let wrong = |path: &str, problem: &str| TaskError::Message { path: path.into(), problem: problem.into() };
-        if self.v == 0 || self.v > VERSION {
-            return Err(wrong("v", &format!("version {} is not known, the newest is {VERSION}", self.v)));
-        }
-        self.id = Id::parse(self.id_text);
-        if self.id.is_none() {
-            return Err(wrong("id", "must be a UUID, best of version 7"));
-        }
+    fn with_path(json: &'a [u8]) -> Result<Self, TaskError> {
+        let unread = |path: String, error: &serde_json::Error| {
+            wrong(&path, error.to_string().split(" at line ").next().unwrap_or_default())
+        };
+        let mut reader = serde_json::Deserializer::from_slice(json);
+        let message = serde_path_to_error::deserialize(&mut reader)
+            .map_err(|error| unread(error.path().to_string(), error.inner()))?;
+        reader.end().map_err(|error| unread(".".into(), &error))?;
+        Ok(message)
+    }
+
+    fn check(&self) -> Result<(), TaskError> {
         for (path, name) in [("name", Some(self.name.as_ref())), ("queue", self.queue.as_deref())] {
             let Some(name) = name else { continue };
             if name.is_empty() || name.len() > MAX_NAME {
@@ -248,6 +252,10 @@ impl From<Message<'_>> for Head {
     }
 }
 
+fn wrong(path: &str, problem: &str) -> TaskError {
+    TaskError::Message { path: path.into(), problem: problem.into() }
+}
+
 const MAX_NAME: usize = 255;
 /// Stands between queue and name where both are one name, as in Redis.
 const BETWEEN_NAMES: char = '\x1f';
@@ -309,6 +317,13 @@ mod tests {
         }
         assert!(Message::parse(b"{").is_err());
         assert!(Message::parse(format!(r#"{{"v":1,"id":"{ID}","name":"add"}} {{"#).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_was_accepted_once_is_read_again() {
+        let text = format!(r#"{{"v":1,"id":"{ID}","name":"add","timeoutMs":0}}"#);
+        assert!(Message::parse(text.as_bytes()).is_err());
+        assert_eq!(Message::read(text.as_bytes()).unwrap().timeout_ms, Some(0.0));
     }
 
     #[test]

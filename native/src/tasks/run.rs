@@ -392,7 +392,7 @@ impl Engine {
     /// of the policy.
     fn fail(&mut self, index: u32, failure: Failure, asked_ms: Option<f64>, now: i64) -> Result<()> {
         let message = self.message(index)?;
-        let message = Message::parse(&message)?;
+        let message = Message::read(&message)?;
         let retries = u32::from(self.tasks[index as usize].retries);
         let cancelled = self.held(index).is_some_and(|held| held.cancelled);
         if cancelled {
@@ -426,7 +426,7 @@ impl Engine {
     /// Its worker is gone: that was an attempt.
     fn lost(&mut self, index: u32, failure: Failure, now: i64) -> Result<()> {
         let message = self.message(index)?;
-        let max = Message::parse(&message)?.max_retries();
+        let max = Message::read(&message)?.max_retries();
         if u32::from(self.tasks[index as usize].retries) >= max {
             return self.end(index, State::Dead, failure, now);
         }
@@ -456,7 +456,7 @@ impl Engine {
     /// It was handed out when the process ended.
     pub(super) fn lost_in_crash(&mut self, index: u32, take: u64, now: i64) -> Result<()> {
         let message = self.message(index)?;
-        let max = Message::parse(&message)?.max_retries();
+        let max = Message::read(&message)?.max_retries();
         let error = Failure::of("WORKER_LOST", "the process ended while a worker had the task".into());
         if u32::from(self.tasks[index as usize].retries) >= max {
             // Only what a worker has can die.

@@ -56,6 +56,9 @@ pub struct Signature {
     /// Runs with the error when this fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_task: Option<Box<Signature>>,
+    /// Of the join of a group or chord. Made by [`prepare`]: what comes from outside may be in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    join: Option<String>,
 }
 
 /// What a failed part does.
@@ -74,9 +77,6 @@ pub enum OnError {
 pub struct Chord {
     header: Vec<Signature>,
     body: Signature,
-    /// Of the join.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    join: Option<String>,
 }
 
 /// What follows a task. Exactly one field but `on_error` is set.
@@ -186,7 +186,7 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-fn raw<T: Serialize>(value: &T) -> Result<Raw, TaskError> {
+pub(super) fn raw<T: Serialize>(value: &T) -> Result<Raw, TaskError> {
     serde_json::value::to_raw_value(value).map_err(|error| TaskError::Workflow(error.to_string()))
 }
 
@@ -261,6 +261,9 @@ fn name(sig: &mut Signature, path: &str, around: OnError, depth: usize, names: &
             Some(_) => {}
         },
     }
+    if sig.group.is_some() || sig.chord.is_some() {
+        sig.join.get_or_insert_with(|| names.new_id());
+    }
     let on_error = *sig.on_error.get_or_insert(around);
     let mut tasks = 0;
     if let Some(error_task) = &mut sig.error_task {
@@ -282,7 +285,6 @@ fn name(sig: &mut Signature, path: &str, around: OnError, depth: usize, names: &
         all(list, "group", names)?;
     } else if let Some(chord) = &mut sig.chord {
         all(&mut chord.header, "chord.header", names)?;
-        chord.join.get_or_insert_with(|| names.new_id());
         tasks += name(&mut chord.body, &format!("{path}.chord.body"), on_error, depth + 1, names)?;
     } else {
         // It would be another task, whose end is not told to what waits for this one.
@@ -324,30 +326,23 @@ fn start(
         effects.sends.push(message(sig, input, then, context)?);
         return Ok(());
     }
-    let own = |id: Option<String>, then: &mut Vec<Frame>| {
-        then.insert(0, Frame { record: id, ..Frame::default() });
-    };
+    then.insert(0, Frame { record: sig.id, ..Frame::default() });
     if let Some(mut list) = sig.chain {
-        own(sig.id, &mut then);
         let rest = list.split_off(1);
         let frame = |sig| Frame { sig: Some(sig), always, ..Frame::default() };
         then.splice(0..0, rest.into_iter().map(frame));
         // `prepare` saw that it is not empty.
         return list.pop().map_or(Ok(()), |first| start(first, input, then, context, effects));
     }
-    let (join, list) = match (sig.group, sig.chord) {
-        (Some(list), _) => {
-            own(sig.id.clone(), &mut then);
-            (sig.id, list)
-        }
+    let list = match (sig.group, sig.chord) {
+        (Some(list), _) => list,
         (None, Some(chord)) => {
-            own(sig.id, &mut then);
             then.insert(0, Frame { sig: Some(chord.body), always: false, ..Frame::default() });
-            (chord.join, chord.header)
+            chord.header
         }
         (None, None) => return Ok(()),
     };
-    let join = join.unwrap_or_default();
+    let join = sig.join.unwrap_or_default();
     effects.joins.push(Join {
         id: join.clone(),
         root_id: context.root_id.into(),
@@ -483,7 +478,7 @@ pub fn check(frames: &[Frame], now: i64) -> Result<(), TaskError> {
 
 fn is_named(sig: &Signature) -> bool {
     let chord = sig.chord.iter().flat_map(|chord| chord.header.iter().chain(std::iter::once(&chord.body)));
-    let join = sig.chord.as_ref().is_none_or(|chord| chord.join.is_some());
+    let join = sig.join.is_some() || sig.group.is_none() && sig.chord.is_none();
     let parts = sig.chain.iter().chain(&sig.group).flatten().chain(chord).chain(sig.error_task.as_deref());
     sig.id.is_some() && join && parts.into_iter().all(is_named)
 }

@@ -309,3 +309,60 @@ fn a_then_from_outside_is_checked_when_it_is_sent() {
     rig.send("a", json!({ "then": next }));
     assert_eq!(run(&mut rig), ["a", "b"]);
 }
+
+#[test]
+fn a_part_whose_id_another_task_has_fails() {
+    let mut rig = Rig::new();
+    let waiting = rig.workflow(task("add", json!([7])));
+    run(&mut rig);
+    let live = rig.workflow(json!({ "task": "add", "args": [8], "options": { "countdownMs": 1000 } }));
+    for taken in [&waiting, &live] {
+        let mut part = task("add", json!([1]));
+        part["id"] = json!(taken);
+        let later = rig.workflow(json!({ "chain": [task("add", json!([1])), part, task("add", json!([1]))] }));
+        let group =
+            rig.workflow(json!({ "group": [task("add", json!([1])), part], "errorTask": task("alarm", json!([])) }));
+        let on = rig.workflow(json!({ "chain": [part, { "task": "list" }], "onError": "continue" }));
+        let mut names = run(&mut rig);
+        names.sort();
+        assert_eq!(names, ["add", "add", "alarm", "list"]);
+        for id in [later, group] {
+            let whole = result(&mut rig, &id);
+            assert_eq!((&whole["state"], &whole["error"]["code"]), (&json!("failure"), &json!("INVALID_WORKFLOW")));
+            assert_eq!((&whole["error"]["taskId"], &whole["error"]["taskName"]), (&json!(taken), &json!("add")));
+            let flow = &whole["workflow"];
+            assert_eq!(
+                flow["completed"].as_u64().unwrap() + flow["failed"].as_u64().unwrap(),
+                flow["total"].as_u64().unwrap()
+            );
+        }
+        assert_eq!(result(&mut rig, &on)["result"][0]["error"]["code"], "INVALID_WORKFLOW");
+    }
+    assert_eq!(rig.get(&waiting)["result"], 7);
+    assert_eq!(rig.state(&live), "scheduled");
+    assert_eq!(rig.control(json!({ "op": "stats" }))["workflows"], 0);
+}
+
+#[test]
+fn groups_of_one_id_have_each_its_own_parts() {
+    let mut rig = Rig::new();
+    let id = rig.new_id();
+    let of = |number: i64| {
+        let group = json!({ "id": id, "group": [task("add", json!([number])), task("add", json!([number, 1]))] });
+        json!({ "chain": [group, { "task": "list" }] })
+    };
+    let (one, other) = (rig.workflow(of(10)), rig.workflow(of(20)));
+    run(&mut rig);
+    assert_eq!(result(&mut rig, &one)["result"], json!([[10, 11]]));
+    assert_eq!(result(&mut rig, &other)["result"], json!([[20, 21]]));
+}
+
+#[test]
+fn however_many_parts_of_a_chain_end_at_once() {
+    let mut rig = Rig::new();
+    let mut parts = Vec::new();
+    parts.resize(600, task("a", json!([])));
+    let id = rig.workflow(json!({ "chain": parts, "onError": "continue" }));
+    assert_eq!(rig.control(json!({ "op": "revoke", "id": id })), json!({ "revoked": 1, "signalled": 0 }));
+    assert_eq!(result(&mut rig, &id)["workflow"]["failed"], 600);
+}

@@ -80,7 +80,7 @@ export class App {
     return new AsyncResult<T>(id, this.broker)
   }
 
-  /** A worker for the tasks of this app. */
+  /** A worker for the tasks that this app has a handler for by now. */
   worker(options: WorkerOptions = {}): Worker {
     const tasks = options.tasks ?? [...this.handlers.keys()]
     if (tasks.length === 0) {

@@ -344,7 +344,7 @@ function numberOf(value: unknown): number | null {
 }
 
 function text(value: unknown): string {
-  if (typeof value === 'string' && value !== '') return value
+  if (typeof value === 'string' && value !== '' && value.isWellFormed()) return value
   throw new EngineError('INVALID_OPTION', `command: ${quote(value)} is no name`)
 }
 

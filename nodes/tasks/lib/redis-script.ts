@@ -415,6 +415,17 @@ local ENDED_AT_ONCE = times(now)
 local finished = {}
 local KIND = { success = 'succeeded', failure = 'failed', revoked = 'revoked', expired = 'expired', dead = 'dead' }
 
+-- An error, as a workflow passes it on.
+local function failed(id, name, error)
+  return '{"error":' .. error:sub(1, -2) .. ',"taskId":"' .. id .. '","taskName":' .. json(name) .. '}}'
+end
+-- What follows a task is to be begun: see settle.
+local function owe(key, message, outcome, root, seq)
+  call('HSET', P .. 'o:' .. key, 'm', message, 'oc', outcome, 'rt', root or '', 'sq', seq)
+  put(scores, 'owed', key, now)
+  owed[#owed + 1] = key
+end
+
 -- The first final state is recorded; a second one changes nothing.
 local function finish(id, t, state, result, error)
   local was = t.st
@@ -444,12 +455,8 @@ local function finish(id, t, state, result, error)
   forget(id, t)
   countInFlow(t.rt, state == 'success')
   if t.th then
-    local outcome = error
-      and '{"error":' .. error:sub(1, -2) .. ',"taskId":"' .. id .. '","taskName":' .. json(t.n) .. '}}'
-      or '{"result":' .. (result or 'null') .. '}'
-    call('HSET', P .. 'o:' .. id, 'm', message, 'oc', outcome, 'rt', t.rt or '', 'sq', state == 'dead' and 0 or t.sq)
-    put(scores, 'owed', id, now)
-    owed[#owed + 1] = id
+    local outcome = error and failed(id, t.n, error) or '{"result":' .. (result or 'null') .. '}'
+    owe(id, message, outcome, t.rt, state == 'dead' and 0 or t.sq)
   elseif state ~= 'dead' then
     throw(t.sq)
   end
@@ -484,6 +491,9 @@ local function absorb()
   end
   metas.upto = upto
 end
+
+-- The dead are kept longer than their results.
+local function resultOf(id) return call('GET', P .. 'r:' .. id) or call('HGET', P .. 'd:' .. id, 'r') end
 
 -- Whether something is known of an id beside a task that is not finished.
 local function isOver(id) return call('EXISTS', P .. 'r:' .. id, P .. 'd:' .. id, P .. 'o:' .. id) > 0 end
@@ -593,6 +603,22 @@ local function bucketsOf(queue, name)
 end
 local function nextToken(b) return now + math.max(1, math.ceil((1 - b.tokens) / b.perSecond * 1000)) end
 
+-- The workflow of a task that is known; a step that is repeated finds its own.
+local function rootOf(id)
+  local t = load(id)
+  if t then return t.rt end
+  return call('HGET', P .. 'o:' .. id, 'rt') or (resultOf(id) or ''):match('"rootId":"([^"]+)"')
+end
+
+-- What waits for a part whose id another task has would wait for ever.
+local function refusePart(h, message)
+  local key = h.id .. ':' .. h.rootId
+  if not h['then'] or call('EXISTS', P .. 'o:' .. key) == 1 then return end
+  countInFlow(h.rootId, false)
+  local text = 'a part has the id ' .. h.id .. ', which another task has; leave it out, or make a new one'
+  owe(key, message, failed(h.id, h.name, failure('INVALID_WORKFLOW', text)), h.rootId, 0)
+end
+
 local function effects(root, at)
   local function arg() at = at + 1 return ARGV[at] end
   for _ = 1, tonumber(arg()) do
@@ -632,7 +658,8 @@ local function effects(root, at)
     local head, message = arg(), arg()
     local h = cjson.decode(head)
     local duplicate, t = enrol(h, message, 0)
-    if cancelled and not duplicate then finish(h.id, t, 'revoked', nil, OFF) end
+    if duplicate and rootOf(h.id) ~= h.rootId then refusePart(h, message)
+    elseif cancelled and not duplicate then finish(h.id, t, 'revoked', nil, OFF) end
   end
 end
 
@@ -1200,9 +1227,6 @@ function ops.passed(at)
   return 1
 end
 
--- The dead are kept longer than their results.
-local function resultOf(id) return call('GET', P .. 'r:' .. id) or call('HGET', P .. 'd:' .. id, 'r') end
-
 -- id, refuse late reports: how many were called off, and how many signalled; nothing where nobody knows it.
 function ops.revoke(at)
   local id, refuse = ARGV[at], ARGV[at + 1] == '1'
@@ -1304,7 +1328,7 @@ function ops.watch(at)
   local text = resultOf(id)
   if text then return text end
   -- A later part of a workflow is no task yet.
-  if not load(id) and call('EXISTS', P .. 'f:' .. id, P .. 'j:' .. id, P .. 'flows') == 0 then return '' end
+  if not load(id) and call('EXISTS', P .. 'f:' .. id, P .. 'flows') == 0 then return '' end
   call('HSET', P .. 'watched', id, 1)
   return 'wait'
 end
