@@ -61,23 +61,26 @@ export class Writes extends Batches<Outcome[]> {
 
   /** What is short waits for the crossing that is under way. The engine keeps the order of crossings. */
   protected override flush(): void {
-    const most = this.length >= LONG ? MAX_CROSSINGS : 1
-    if (this.crossings >= most || this.waiting.length === 0) return
-    this.crossings += 1
-    this.send(this.take()).then(() => {
-      this.crossings -= 1
-      // Who was answered can join.
-      process.nextTick(() => this.flush())
-    })
+    while (this.waiting.length > 0) {
+      const free = (this.length < LONG ? 1 : MAX_CROSSINGS) - this.crossings
+      if (free <= 0) return
+      this.crossings += 1
+      // Where all went at once, it would be answered at once, and the engine wait for what is written next.
+      this.send(this.take(this.length / free)).then(() => {
+        this.crossings -= 1
+        // Who was answered can join.
+        process.nextTick(() => this.flush())
+      })
+    }
   }
 
-  /** As many as make a text of bearable length, at least one. */
-  private take(): Waiting<Outcome[]>[] {
+  /** So much, up to a bearable length, at least one. */
+  private take(share: number): Waiting<Outcome[]>[] {
     let length = 0
     let count = 0
     for (const { text } of this.waiting) {
+      if (length >= share || (count > 0 && length + text.length > MAX_LENGTH)) break
       length += text.length
-      if (count > 0 && length > MAX_LENGTH) break
       count += 1
     }
     const taken = this.waiting.splice(0, count)
