@@ -149,6 +149,14 @@ describe('millrace-arrow-batch', () => {
     assert.equal(rejected.arrow.reason, 'fraction')
   })
 
+  it('makes a batch of a column with several kinds, without the rows that do not fit the first', async () => {
+    rig = await Rig.start(batchOf({ columns: [], maxRows: 3 }))
+    rig.send({ payload: [{ t: 20 }, { t: 'warm' }, { t: 21.5 }] })
+    assert.deepEqual(await rowsOf((await rig.until('out'))[0]), [{ t: 20 }, { t: 21.5 }])
+    const [{ payload, arrow }] = await rig.until('reject')
+    assert.deepEqual([payload, arrow.column, arrow.value, arrow.reason], [{ t: 'warm' }, 't', 'warm', 'form'])
+  })
+
   it('sends rows that do not fit to the second output with the reason', async () => {
     rig = await Rig.start(batchOf({ maxRows: 4 }))
     rig.send(

@@ -59,7 +59,7 @@ export class Schema {
   /**
    * From the first rows: 10,000 at most, fewer where they are very large. Whole numbers become `int64`, or `float64` where
    * one has a fraction; texts `utf8`; dates `timestamp(ms, UTC)`; bytes `binary`; lists, objects and Maps what is in them.
-   * All take nulls.
+   * Of kinds that go into no type together, the first is the column's. All take nulls.
    */
   static async infer(rows: readonly Row[]): Promise<Schema> {
     const packer = new Packer([], true, true)
