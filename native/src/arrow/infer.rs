@@ -7,7 +7,7 @@
 //! | bigints beyond 64 bits; whole numbers among them | `decimal(38, 0)` |
 //! | flags, texts, bytes, dates | `bool`, `utf8`, `binary`, `timestamp(ms, UTC)` |
 //! | lists, objects, Maps | `list`, `struct` of all fields seen, `map<utf8, …>`, of what is in them |
-//! | only nulls, or only empty lists | `utf8`, or a list of it |
+//! | only nulls | `null`; within lists, objects and Maps `utf8` |
 //!
 //! Every column takes nulls. Of other mixtures the kind that comes first is the column's. What does not go into a column
 //! of that kind, a row that is no object, and a value that no column takes tell nothing: the conversion refuses them.
@@ -42,7 +42,13 @@ pub fn infer(rows: usize, reader: &mut Reader) -> Result<SchemaRef, Fault> {
         _ if rows > 0 => return Err(Fault::Conversion("row 0 is no object; give rows as objects".into())),
         _ => return Err(Fault::schema("schema", "there is no row to infer it from; declare it, or give a row")),
     };
-    let fields = columns.into_iter().map(|(name, seen)| Field::new(name, settle(seen), true));
+    let fields = columns.into_iter().map(|(name, seen)| {
+        let data_type = match seen {
+            Seen::Nothing => DataType::Null,
+            seen => settle(seen),
+        };
+        Field::new(name, data_type, true)
+    });
     checked(Schema::new(fields.collect::<Vec<_>>()))
 }
 
