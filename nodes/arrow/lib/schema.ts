@@ -33,8 +33,18 @@ const INFER_BYTES = 8 << 20
 export class Schema {
   private declared: Column[] | undefined
 
+  /** Behind a function, as that of a batch. */
+  private readonly held: () => ArrowSchema
+
   /** @internal */
-  constructor(readonly handle: ArrowSchema) {}
+  constructor(handle: ArrowSchema) {
+    this.held = () => handle
+  }
+
+  /** @internal */
+  get handle(): ArrowSchema {
+    return this.held()
+  }
 
   /** Throws `INVALID_OPTION` with the column and what is wrong with it. */
   static of(declared: Declared | Schema): Schema {
