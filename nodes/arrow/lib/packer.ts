@@ -5,7 +5,7 @@
 import { types } from 'node:util'
 import { EngineError, quote } from '../../shared/errors'
 import { native } from '../../shared/native'
-import { isVector } from './foreign'
+import { isDecimal, isVector } from './foreign'
 
 /** Rows that were packed together. */
 export interface Packed {
@@ -410,7 +410,11 @@ export class Packer {
     }
     if (types.isUint8Array(value)) return this.raw(this.kindsOnly ? NO_BYTES : value)
     if (types.isAnyArrayBuffer(value)) return this.raw(this.kindsOnly ? NO_BYTES : new Uint8Array(value))
-    if (types.isTypedArray(value)) return this.list(value as unknown as ArrayLike<unknown>, depth)
+    if (types.isTypedArray(value)) {
+      // Without its scale it is no number, and its words are no list.
+      if (isDecimal(value)) return this.tag(tags.odd)
+      return this.list(value as unknown as ArrayLike<unknown>, depth)
+    }
     if (types.isMap(value)) {
       this.tag(tags.map)
       this.count(value.size)
@@ -475,6 +479,9 @@ export function rowError(row: number, column: string, reason: number, given: unk
 
 /** JSON says nothing of a Map. */
 function shown(value: unknown): string {
+  if (value !== null && typeof value === 'object' && isDecimal(value)) {
+    return `${value}, a decimal without its scale (give the table, not its rows),`
+  }
   const text = quote(value)
   return text === '{}' && !isPlain(value as object) ? nameOf(value as object) : text
 }
