@@ -26,7 +26,8 @@ export class Inferred {
 async function filled(schema: Schema, rows: readonly Row[]): Promise<Schema> {
   const open = schema.columns.filter(({ type }) => type === 'null').map(({ name }) => name)
   if (open.length === 0) return schema
-  const telling = rows.filter((row) => open.some((name) => (row?.[name] ?? null) !== null)).slice(0, INFER_MAX)
+  const first = rows.slice(0, INFER_MAX)
+  const telling = first.filter((row) => open.some((name) => (row?.[name] ?? null) !== null))
   if (telling.length === 0) return schema
   const found = await Schema.infer(telling.map((row) => Object.fromEntries(open.map((name) => [name, row[name]]))))
   const types = new Map(found.columns.map(({ name, type }) => [name, type]))
