@@ -66,10 +66,10 @@ impl Copies {
         if let Some(arrow) = &mut self.arrow {
             let _ = arrow.tick();
         }
-        if let Some(protobuf) = &mut self.protobuf {
-            if protobuf.open.as_ref().is_some_and(|open| open.since.elapsed() >= protobuf.age) {
-                protobuf.complete();
-            }
+        if let Some(protobuf) = &mut self.protobuf
+            && protobuf.open.as_ref().is_some_and(|open| open.since.elapsed() >= protobuf.age)
+        {
+            protobuf.complete();
         }
     }
 
