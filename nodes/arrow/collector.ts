@@ -6,6 +6,7 @@ import { short } from '../shared/status'
 import type { batchConfig } from './batch.config'
 import { dataFolder } from './folder'
 import { Batch, type Row, type RowError, Schema, Spool } from './lib'
+import { Inferred } from './lib/inferred'
 import { sizeOfRows } from './size'
 
 type BatchHost = Host<(typeof batchConfig)['fields']>
@@ -27,7 +28,8 @@ const PENDING_BYTES = 32 * 2 ** 20
 const KEPT = { maxBytes: 2 ** 32, whenFull: 'refuse' } as const
 
 export class Collector {
-  private schema: Schema | undefined
+  private readonly declared: Schema | undefined
+  private readonly inferred = new Inferred()
   private waiting: Waiting[] = []
   private rows = 0
   private bytes = 0
@@ -42,7 +44,7 @@ export class Collector {
 
   constructor(private readonly host: BatchHost) {
     const { columns } = host.config
-    if (columns.length > 0) this.schema = Schema.of(columns)
+    if (columns.length > 0) this.declared = Schema.of(columns)
     this.making = this.emitKept()
     this.show()
   }
@@ -133,8 +135,8 @@ export class Collector {
   private async make(taken: Waiting[]): Promise<void> {
     const rows = taken.flatMap((one) => one.rows)
     const { unknown, compression } = this.host.config
-    this.schema ??= await Schema.infer(rows)
-    const { batch, rejected } = await Batch.fromRows(rows, { schema: this.schema, unknown })
+    const schema = this.declared ?? (await this.inferred.of(rows))
+    const { batch, rejected } = await Batch.fromRows(rows, { schema, unknown })
     const payload = batch.numRows > 0 ? await batch.toIPC({ compression }) : undefined
     const errors = this.reject(taken, rejected)
     const failure = payload && (await this.leave(taken[0] as Waiting, payload, batch))

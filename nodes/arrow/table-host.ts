@@ -9,6 +9,7 @@ import type { Backlog, Link } from '../shared/running'
 import { type Aside, AsideFolder, readAside } from './aside'
 import { folderBelow } from './folder'
 import { Batch, type Converted, type Row, Schema, ZerobusClient, type ZerobusConfig, type ZerobusStats } from './lib'
+import { Inferred } from './lib/inferred'
 import { type Tested, tryOut } from './reach'
 import type { TableConfig } from './zerobus-table.config'
 
@@ -39,7 +40,8 @@ export class TableHost {
   private readonly lent: Lent<ZerobusClient>
   private readonly users = new Set<TableUser>()
   private client: ZerobusClient | undefined
-  private schema: Promise<Schema> | undefined
+  private readonly declared: Schema | undefined
+  private readonly inferred = new Inferred()
   private timer: NodeJS.Timeout | undefined
   private nextTry = 0
   private closed = false
@@ -56,7 +58,7 @@ export class TableHost {
     private readonly config: Pick<TableConfig, 'columns' | 'unknown'>,
     private readonly tell: Tell,
   ) {
-    if (config.columns.length > 0) this.schema = Promise.resolve(Schema.of(config.columns))
+    if (config.columns.length > 0) this.declared = Schema.of(config.columns)
     this.lent = new Lent(
       'Zerobus table',
       () => this.open(),
@@ -110,18 +112,12 @@ export class TableHost {
 
   /** Rows in the columns of the table; without any, the first rows tell them. */
   async toBatch(rows: readonly Row[]): Promise<Converted> {
-    this.schema ??= Schema.infer(rows)
-    const { schema } = this
-    try {
-      return await Batch.fromRows(rows, { schema: await schema, unknown: this.config.unknown })
-    } catch (error) {
-      if (this.schema === schema && this.config.columns.length === 0) this.schema = undefined
-      throw error
-    }
+    const schema = this.declared ?? (await this.inferred.of(rows))
+    return Batch.fromRows(rows, { schema, unknown: this.config.unknown })
   }
 
   async test(): Promise<Tested> {
-    return tryOut(this.options, await this.schema?.catch(() => undefined))
+    return tryOut(this.options, this.declared ?? this.inferred.known)
   }
 
   /** What is on its way has a few seconds to arrive. */

@@ -149,6 +149,27 @@ describe('millrace-arrow-batch', () => {
     assert.equal(rejected.arrow.reason, 'fraction')
   })
 
+  it('makes a batch of a column with several kinds, without the rows that do not fit the first', async () => {
+    rig = await Rig.start(batchOf({ columns: [], maxRows: 3 }))
+    rig.send({ payload: [{ t: 20 }, { t: 'warm' }, { t: 21.5 }] })
+    assert.deepEqual(await rowsOf((await rig.until('out'))[0]), [{ t: 20 }, { t: 21.5 }])
+    const [{ payload, arrow }] = await rig.until('reject')
+    assert.deepEqual([payload, arrow.column, arrow.value, arrow.reason], [{ t: 'warm' }, 't', 'warm', 'form'])
+  })
+
+  it('has the type of a column that begins with nulls from its first value', async () => {
+    rig = await Rig.start(batchOf({ columns: [], maxRows: 1 }))
+    for (const t of [null, 20.5, 'warm']) rig.send({ payload: { id: 1, t } })
+    const batches = await rig.until('out', 2)
+    const types = batches.map(({ arrow }) => arrow.schema.map(({ type }: { type: string }) => type))
+    assert.deepEqual(types, [
+      ['int64', 'null'],
+      ['int64', 'float64'],
+    ])
+    assert.deepEqual(await rowsOf(batches[1]), [{ id: 1n, t: 20.5 }])
+    assert.equal((await rig.until('reject'))[0].payload.t, 'warm')
+  })
+
   it('sends rows that do not fit to the second output with the reason', async () => {
     rig = await Rig.start(batchOf({ maxRows: 4 }))
     rig.send(

@@ -314,6 +314,23 @@ describe('what apache-arrow writes', () => {
     assert.deepEqual(await whole.toRows(), given)
   })
 
+  it('has decimals without their scale in its rows, which are row errors, and no lists', async () => {
+    const schema = [{ name: 'c', type: 'decimal(10, 2)' }]
+    const table = tableFromIPC(await (await arrow.Batch.from([{ c: '12.34' }, { c: null }], { schema })).toIPC())
+    for (const options of [{}, { schema }]) {
+      const { batch, rejected } = await arrow.Batch.fromRows(table.toArray() as arrow.Row[], options)
+      assert.deepEqual(await batch.toRows(), [{ c: null }])
+      assert.deepEqual(
+        rejected.map(({ message }) => message),
+        [
+          'row 0, column c: 1234, a decimal without its scale (give the table, not its rows), ' +
+            'is of a kind that the column does not take',
+        ],
+      )
+    }
+    assert.deepEqual(await (await arrow.Batch.from(table)).toRows(), [{ c: '12.34' }, { c: null }])
+  })
+
   it('a type that is not taken is said by name', async () => {
     const { DurationSecond } = require('apache-arrow') as { DurationSecond: new () => DataType }
     const table = new Table({ c: vectorOf(new DurationSecond(), [1n]) })

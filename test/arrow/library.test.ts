@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
 import vm from 'node:vm'
 import { arrow, EngineError } from '../../nodes'
+import { Inferred } from '../../nodes/arrow/lib/inferred'
 import { Packer } from '../../nodes/arrow/lib/packer'
 import { generator } from '../shared/random'
 import { temporary } from './rig'
@@ -65,11 +66,45 @@ describe('arrow.Schema', () => {
     const expected =
       'n: int64, s: utf8, d: timestamp(ms, UTC), b: binary, l: list<float64>, m: map<utf8, int64>, o: struct<p: bool>'
     assert.equal(String(schema), expected)
-    await assert.rejects(Schema.infer([{ a: 1 }, { a: 'x' }]), fails('INVALID_OPTION'))
     await assert.rejects(Schema.infer([]), fails('INVALID_OPTION'))
     await assert.rejects(Schema.infer([5 as never]), fails('CONVERSION'))
     const sparse = [null, {}, { a: 'é', b: '' }, { a: '\ud800' }, { c: new ArrayBuffer(9), a: '' }]
     assert.equal(String(await Schema.infer(sparse as never)), 'a: utf8, b: utf8, c: binary')
+    assert.equal(String(await Schema.infer([{ a: null, b: [] }, {}])), 'a: null, b: list<utf8>')
+  })
+
+  it('has the first kind of each column, and values of others are row errors', async () => {
+    const rows = [{ t: 20, at: null }, { t: 21.5 }, { t: 'warm' }, { t: 22, at: new Date(0) }, { at: 'now' }]
+    const { batch, rejected } = await Batch.fromRows(rows)
+    assert.equal(String(batch.schema), 't: float64, at: timestamp(ms, UTC)')
+    assert.deepEqual(
+      (await batch.toRows()).map(({ t }) => t),
+      [20, 21.5, 22],
+    )
+    const told = rejected.map(({ row, column, value, reason, code }) => [row, column, value, reason, code])
+    assert.deepEqual(told, [
+      [2, 't', 'warm', 'form', 'CONVERSION'],
+      [4, 'at', 'now', 'form', 'CONVERSION'],
+    ])
+  })
+
+  it('of a column of nulls is told by the first rows with a value there, and then stays', async () => {
+    const inferred = new Inferred()
+    await assert.rejects(inferred.of([5 as never]), fails('CONVERSION'))
+    const calls = [
+      [{ id: 1, t: null, s: null }],
+      [{ id: 2.5, t: new Date(Number.NaN) }, null],
+      [{ t: null }, { t: 20 }, { t: 21.5 }, { t: 'warm', other: 1 }],
+      [{ t: 'warm', s: 'on' }],
+    ]
+    const schemas = await Promise.all(calls.map((rows) => inferred.of(rows as never)))
+    assert.deepEqual(schemas.map(String), [
+      'id: int64, t: null, s: null',
+      'id: int64, t: null, s: null',
+      'id: int64, t: float64, s: null',
+      'id: int64, t: float64, s: utf8',
+    ])
+    assert.equal(await inferred.of([{ t: true }]), schemas[3])
   })
 
   it('is inferred beside what no column takes, which becomes row errors', async () => {
@@ -214,7 +249,7 @@ describe('arrow.Batch', () => {
     for (const c of opaque) {
       const name = c.constructor.name
       await assert.rejects(Schema.infer([c]), fails('CONVERSION'), name)
-      if (!(c instanceof Date)) await assert.rejects(Schema.infer([{ c }]), fails('INVALID_OPTION'), name)
+      if (!(c instanceof Date)) assert.equal(String(await Schema.infer([{ c }])), 'c: null', name)
       for (const type of ['struct<x: int8>', 'map<utf8, int8>', 'list<int8>']) {
         const { rejected } = await Batch.fromRows([{ c }], { schema: one(type), unknown: 'ignore' })
         assert.deepEqual([rejected[0]?.column, rejected[0]?.value, rejected[0]?.reason], ['c', c, 'kind'], name)

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { util } from '@node-red/util'
 import { tableFromArrays } from 'apache-arrow'
 import { arrow } from '../../nodes'
 import { type Json, Rig } from './rig'
 
+const clone = util.cloneMessage as unknown as <T>(value: T) => T
 const rowsOf = (more: Json = {}): Json => ({ type: 'millrace-arrow-rows', ...more })
 const schema = [
   { name: 'n', type: 'int64' },
@@ -107,6 +109,18 @@ describe('millrace-arrow-rows', () => {
     rig = await Rig.start(rowsOf())
     rig.send({ payload: tableFromArrays({ a: new Int32Array([1, 2]) }) as never })
     assert.deepEqual((await rig.until('out'))[0].payload, [{ a: 1 }, { a: 2 }])
+  })
+
+  it('takes a batch, and what Node-RED makes of it where a message goes two ways, or a value is copied', async () => {
+    const { batch } = await arrow.Batch.fromRows([{ a: 1 }])
+    const names = batch.schema.names
+    const clones = [batch, clone({ payload: batch }).payload, clone(batch)]
+    rig = await Rig.start(rowsOf({ int64: 'number' }))
+    for (const payload of clones) rig.send({ payload: payload as never })
+    for (const { payload, arrow } of await rig.until('out', 3)) {
+      assert.deepEqual([payload, arrow.schema[0].name], [[{ a: 1 }], names[0]])
+    }
+    assert.ok(clone(batch.schema).equals(batch.schema))
   })
 
   const wrong: [title: string, given: () => unknown, config: Json, code: string][] = [

@@ -219,6 +219,20 @@ describe('millrace-arrow-zerobus-table', () => {
     assert.deepEqual(server.rows(table), [{ id: 1n }, { id: 2n }])
   })
 
+  for (const delivery of ['flight', 'protobuf', 'json']) {
+    it(`has the type of a column that begins with nulls from its first value, by ${delivery}`, async () => {
+      const types = { value: 'DOUBLE', id: 'BIGINT' }
+      const server = await start({ tables: { [table]: Object.entries(types).map(([name, type]) => ({ name, type })) } })
+      rig = await ZerobusRig.start(server, { config: { columns: [], delivery } })
+      for (const value of [null, 0.5, null]) rig.send({ payload: { value, id: 1 } })
+      await rig.until('out', 3)
+      assert.deepEqual(
+        server.rows(table),
+        [null, 0.5, null].map((value) => ({ value, id: 1n })),
+      )
+    })
+  }
+
   it('says at once what is wrong with it', async () => {
     rig = await ZerobusRig.start(await start(), { credentials: { clientSecret: '' } })
     assert.deepEqual(await rig.until('warn'), ['warning.open'])

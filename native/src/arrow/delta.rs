@@ -6,7 +6,8 @@
 //! | `uint8`, `uint16`, `uint32` | SHORT, INT, LONG | the next wider integer |
 //! | `uint64` | LONG | `int64`; what does not fit is refused |
 //! | `float16` | FLOAT | `float32` |
-//! | `decimal`, `utf8` of all kinds, `time`, `null` | DECIMAL, STRING | `large-utf8` |
+//! | `null` | any that takes nulls | nothing: the column is left out; within others `large-utf8` |
+//! | `decimal`, `utf8` of all kinds, `time` | DECIMAL, STRING | `large-utf8` |
 //! | `binary` of all kinds | BINARY | `large-binary` |
 //! | `date32`, `date64` | DATE | `date32` |
 //! | `timestamp` with a zone, without | TIMESTAMP, TIMESTAMP_NTZ | `timestamp(us, UTC)`, `timestamp(us)`; finer moments are refused |
@@ -48,8 +49,14 @@ const MAX_FIELDS: usize = 2000;
 /// The schema that a table's stream is opened with.
 pub fn delta_schema(schema: &Schema) -> Result<SchemaRef, Fault> {
     let mut count = 0;
-    let fields = schema.fields().iter().map(|field| named_field(field.name(), field, 1, &mut count));
+    let told = schema.fields().iter().filter(|field| is_told(field.data_type()));
+    let fields = told.map(|field| named_field(field.name(), field, 1, &mut count));
     Ok(Arc::new(Schema::new(fields.collect::<Result<Vec<_>, _>>()?)))
+}
+
+/// Of which type the table's column is, one of nulls does not know; what is left out is null there.
+fn is_told(column: &DataType) -> bool {
+    column != &DataType::Null
 }
 
 fn named_field(place: &str, field: &Field, depth: usize, count: &mut usize) -> Result<Field, Fault> {
@@ -143,7 +150,8 @@ pub fn cast_to_delta(batch: &Batch) -> Result<(Batch, Vec<RowError>), Fault> {
     for part in batch.parts() {
         let mut good = vec![true; part.num_rows()];
         let mut columns = Vec::new();
-        for (field, column) in schema.fields().iter().zip(part.columns()) {
+        let told = part.columns().iter().filter(|column| is_told(column.data_type()));
+        for (field, column) in schema.fields().iter().zip(told) {
             let (column, refused) = cast(column, field.data_type())?;
             columns.push(column);
             for Refused { row, path, value, reason } in refused {
@@ -422,7 +430,7 @@ mod tests {
     #[test]
     fn each_type_has_its_place_in_a_table() {
         for (from, to) in [
-            ("null", "large-utf8"),
+            ("list<null>", "list<large-utf8>"),
             ("bool", "bool"),
             ("int8", "int8"),
             ("int64", "int64"),

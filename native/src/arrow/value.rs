@@ -33,7 +33,7 @@ pub enum Tag {
     Object,
     /// `u32`, then so many pairs of values.
     Map,
-    /// What no column takes; a string that describes it.
+    /// What no column takes.
     Odd,
     /// A text of ASCII alone: its length in a byte, then its bytes. Only as the value of a column.
     Short,
@@ -92,7 +92,7 @@ pub enum Value<'a> {
     /// Values by their keys.
     Map(Vec<(Value<'a>, Value<'a>)>),
     /// What no column takes.
-    Odd(&'a str),
+    Odd,
 }
 
 /// The value of a column; the common kinds have their own way into it.
@@ -226,7 +226,7 @@ impl<'a> Reader<'a> {
                 let pairs = (0..count).map(|_| Ok((self.value_at(depth + 1)?, self.value_at(depth + 1)?)));
                 Value::Map(pairs.collect::<Result<_, Fault>>()?)
             }
-            Tag::Odd => Value::Odd(self.string()?),
+            Tag::Odd => Value::Odd,
             Tag::Short | Tag::Same => return Err(broken("a short text is cut, or within another value")),
         })
     }

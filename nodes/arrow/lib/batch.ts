@@ -54,8 +54,18 @@ const PIECE_BYTES = 1 << 16
 export class Batch {
   private known: Schema | undefined
 
+  /** Behind a function, which stays what it is where Node-RED clones the message: an object of the engine has no clone. */
+  private readonly held: () => ArrowBatch
+
   /** @internal */
-  constructor(readonly handle: ArrowBatch) {}
+  constructor(handle: ArrowBatch) {
+    this.held = () => handle
+  }
+
+  /** @internal */
+  get handle(): ArrowBatch {
+    return this.held()
+  }
 
   /**
    * Rows as objects. A row with a value that does not fit exactly is left out and told of: nothing is cut, wrapped or

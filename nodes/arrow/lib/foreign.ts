@@ -78,6 +78,11 @@ export function isVector(value: object): value is Iterable<unknown> {
   return typeof type?.typeId === 'number' && Array.isArray(data)
 }
 
+/** What a row of its tables has for a decimal: the digits without the scale. */
+export function isDecimal(value: object): boolean {
+  return Symbol.for('isArrowBigNum') in value
+}
+
 /** What its own module writes; undefined where that is not among the loaded ones, or cannot. */
 export function writtenByItself(source: Source): Uint8Array | undefined {
   if (source.schema.fields.some(({ type }) => isOnlyReadHere(type))) return undefined

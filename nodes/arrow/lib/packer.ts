@@ -5,7 +5,7 @@
 import { types } from 'node:util'
 import { EngineError, quote } from '../../shared/errors'
 import { native } from '../../shared/native'
-import { isVector } from './foreign'
+import { isDecimal, isVector } from './foreign'
 
 /** Rows that were packed together. */
 export interface Packed {
@@ -350,16 +350,11 @@ export class Packer {
   }
 
   private string(text: string): void {
-    // Only names and descriptions come here that are broken: they are shown, not kept.
+    // Only names come here that are broken: they are shown, not kept.
     const whole = this.careful && !isWellFormed(text) ? text.replaceAll(/\p{Surrogate}/gu, '\ufffd') : text
     this.count(whole.length)
     this.parts.push(whole)
     this.units += whole.length + 1
-  }
-
-  private odd(what: string): void {
-    this.tag(this.tags.odd)
-    this.string(what)
   }
 
   private value(value: unknown, depth: number): void {
@@ -372,7 +367,8 @@ export class Packer {
         this.at += 8
         return
       case 'string':
-        if (this.careful && !this.kindsOnly && !isWellFormed(value)) return this.odd('a text with half a character')
+        // Half a character has no form in UTF-8.
+        if (this.careful && !this.kindsOnly && !isWellFormed(value)) return this.tag(tags.odd)
         this.tag(tags.text)
         return this.string(this.kindsOnly ? '' : value)
       case 'boolean':
@@ -383,9 +379,9 @@ export class Packer {
         return this.bigint(value)
       case 'object':
         if (value === null) return this.tag(tags.null)
-        return depth > MAX_DEPTH ? this.odd('too many objects within each other') : this.nested(value, depth + 1)
+        return depth > MAX_DEPTH ? this.tag(tags.odd) : this.nested(value, depth + 1)
       default:
-        return this.odd(`a ${typeof value}`)
+        return this.tag(tags.odd)
     }
   }
 
@@ -406,7 +402,7 @@ export class Packer {
     if (Array.isArray(value)) return this.list(value, depth)
     if (types.isDate(value)) {
       const ms = value.getTime()
-      if (Number.isNaN(ms)) return this.odd('an invalid date')
+      if (Number.isNaN(ms)) return this.tag(tags.odd)
       this.tag(tags.date)
       this.view.setFloat64(this.at, ms, true)
       this.at += 8
@@ -414,7 +410,11 @@ export class Packer {
     }
     if (types.isUint8Array(value)) return this.raw(this.kindsOnly ? NO_BYTES : value)
     if (types.isAnyArrayBuffer(value)) return this.raw(this.kindsOnly ? NO_BYTES : new Uint8Array(value))
-    if (types.isTypedArray(value)) return this.list(value as unknown as ArrayLike<unknown>, depth)
+    if (types.isTypedArray(value)) {
+      // Without its scale it is no number, and its words are no list.
+      if (isDecimal(value)) return this.tag(tags.odd)
+      return this.list(value as unknown as ArrayLike<unknown>, depth)
+    }
     if (types.isMap(value)) {
       this.tag(tags.map)
       this.count(value.size)
@@ -426,8 +426,8 @@ export class Packer {
     }
     if (isVector(value)) return this.list([...value], depth)
     const keys = Object.keys(value)
-    if (isSpecial(value) || (keys.length === 0 && !isPlain(value))) return this.odd(nameOf(value))
-    if (this.careful && !keys.every(isWellFormed)) return this.odd('a name with half a character')
+    if (isSpecial(value) || (keys.length === 0 && !isPlain(value))) return this.tag(tags.odd)
+    if (this.careful && !keys.every(isWellFormed)) return this.tag(tags.odd)
     this.tag(tags.object)
     this.count(keys.length)
     for (const key of keys) {
@@ -479,6 +479,9 @@ export function rowError(row: number, column: string, reason: number, given: unk
 
 /** JSON says nothing of a Map. */
 function shown(value: unknown): string {
+  if (value !== null && typeof value === 'object' && isDecimal(value)) {
+    return `${value}, a decimal without its scale (give the table, not its rows),`
+  }
   const text = quote(value)
   return text === '{}' && !isPlain(value as object) ? nameOf(value as object) : text
 }

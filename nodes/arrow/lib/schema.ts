@@ -20,7 +20,7 @@ export interface Column {
 export type Declared = readonly Column[] | { fields: readonly object[] }
 
 /** So many rows tell a schema, at most, and so many bytes of them, texts and Buffers aside. */
-const INFER_MAX = 10_000
+export const INFER_MAX = 10_000
 const INFER_BYTES = 8 << 20
 
 /**
@@ -33,8 +33,18 @@ const INFER_BYTES = 8 << 20
 export class Schema {
   private declared: Column[] | undefined
 
+  /** Behind a function, as that of a batch. */
+  private readonly held: () => ArrowSchema
+
   /** @internal */
-  constructor(readonly handle: ArrowSchema) {}
+  constructor(handle: ArrowSchema) {
+    this.held = () => handle
+  }
+
+  /** @internal */
+  get handle(): ArrowSchema {
+    return this.held()
+  }
 
   /** Throws `INVALID_OPTION` with the column and what is wrong with it. */
   static of(declared: Declared | Schema): Schema {
@@ -59,7 +69,7 @@ export class Schema {
   /**
    * From the first rows: 10,000 at most, fewer where they are very large. Whole numbers become `int64`, or `float64` where
    * one has a fraction; texts `utf8`; dates `timestamp(ms, UTC)`; bytes `binary`; lists, objects and Maps what is in them.
-   * All take nulls.
+   * Of kinds that go into no type together, the first is the column's. All take nulls, and one of nothing else is `null`.
    */
   static async infer(rows: readonly Row[]): Promise<Schema> {
     const packer = new Packer([], true, true)

@@ -3,7 +3,8 @@ import { EngineError, quote } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
 import { Turns } from '../../shared/turns'
 import { Batch, type BatchLike, type Converted, type FromRowsOptions } from './batch'
-import type { Row, RowError } from './packer'
+import { Inferred } from './inferred'
+import type { RowError } from './packer'
 import { called, type Declared, Schema } from './schema'
 import { Telemetry, type ZerobusObservability } from './telemetry'
 
@@ -272,8 +273,7 @@ export class ZerobusClient {
   /** To hand over to the engine what has become a batch, or is none. */
   private readonly turns = new Turns()
   private readonly sends = new Set<Promise<unknown>>()
-  /** Of rows that come without one. */
-  private schema: Promise<Schema> | undefined
+  private readonly inferred = new Inferred()
   private closed = false
 
   private constructor(
@@ -354,19 +354,7 @@ export class ZerobusClient {
 
   private async converted(source: BatchLike, options?: FromRowsOptions): Promise<Converted> {
     if (!Array.isArray(source)) return { batch: await Batch.from(source, options), rejected: [] }
-    return Batch.fromRows(source, { ...options, schema: options?.schema ?? (await this.schemaOf(source)) })
-  }
-
-  private schemaOf(rows: readonly Row[]): Promise<Schema> {
-    if (!this.schema) {
-      const schema = Schema.infer(rows)
-      this.schema = schema
-      // Rows that tell none leave it to others.
-      schema.catch(() => {
-        this.schema = undefined
-      })
-    }
-    return this.schema
+    return Batch.fromRows(source, { ...options, schema: options?.schema ?? (await this.inferred.of(source)) })
   }
 }
 

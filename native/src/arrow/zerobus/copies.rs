@@ -66,8 +66,10 @@ impl Copies {
         if let Some(arrow) = &mut self.arrow {
             let _ = arrow.tick();
         }
-        if let Some(protobuf) = &mut self.protobuf {
-            protobuf.open.take_if(|open| open.since.elapsed() >= protobuf.age);
+        if let Some(protobuf) = &mut self.protobuf
+            && protobuf.open.as_ref().is_some_and(|open| open.since.elapsed() >= protobuf.age)
+        {
+            protobuf.complete();
         }
     }
 
@@ -92,7 +94,7 @@ impl Copies {
             let _ = arrow.rotate();
         }
         if let Some(protobuf) = &mut self.protobuf {
-            protobuf.open = None;
+            protobuf.complete();
         }
     }
 }
@@ -150,30 +152,37 @@ impl Records {
         Ok(left_out)
     }
 
+    fn complete(&mut self) {
+        if self.open.take().is_some() {
+            // What does not go is told when the next file is begun.
+            let _ = self.retain();
+        }
+    }
+
     fn create(&self, descriptor: &[u8]) -> std::io::Result<OpenFile> {
         std::fs::create_dir_all(&self.folder)?;
+        self.retain()?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         // By time, so that names sort.
         let name = |kind: &str| self.folder.join(format!("{}-{now:020}.{kind}", self.prefix));
         std::fs::write(name("pb"), descriptor)?;
         let file = BufWriter::new(File::create(name("binpb"))?);
-        for kind in ["pb", "binpb"] {
-            self.retain(kind)?;
-        }
         Ok(OpenFile { file, bytes: 0, since: Instant::now(), descriptor: descriptor.to_vec() })
     }
 
-    /// The newest stay, and the one that is being written.
-    fn retain(&self, kind: &str) -> std::io::Result<()> {
-        let ours = |path: &Path| {
-            let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-            path.extension().is_some_and(|it| it == kind) && name.starts_with(&format!("{}-", self.prefix))
-        };
-        let found = std::fs::read_dir(&self.folder)?.filter_map(|entry| Some(entry.ok()?.path()));
-        let mut files: Vec<PathBuf> = found.filter(|path| ours(path)).collect();
-        files.sort();
-        for old in files.iter().rev().skip(self.keep + 1) {
-            std::fs::remove_file(old)?;
+    /// The newest stay. To be called while none is being written.
+    fn retain(&self) -> std::io::Result<()> {
+        for kind in ["pb", "binpb"] {
+            let ours = |path: &Path| {
+                let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+                path.extension().is_some_and(|it| it == kind) && name.starts_with(&format!("{}-", self.prefix))
+            };
+            let found = std::fs::read_dir(&self.folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+            let mut files: Vec<PathBuf> = found.filter(|path| ours(path)).collect();
+            files.sort();
+            for old in files.iter().rev().skip(self.keep) {
+                std::fs::remove_file(old)?;
+            }
         }
         Ok(())
     }
@@ -207,26 +216,27 @@ mod tests {
         let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 300]));
         let batch = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
         let batch = Batch::new(batch.schema(), vec![batch]);
-        for _ in 0..5 {
+        let files = |kind: &str, ending: &str| {
+            let found = std::fs::read_dir(folder.join(kind)).unwrap().map(|entry| entry.unwrap().path());
+            let mut files: Vec<_> = found.filter(|path| path.extension().is_some_and(|it| it == ending)).collect();
+            files.sort();
+            files.into_iter().map(|path| path.with_extension("")).collect::<Vec<_>>()
+        };
+        for written in 1..=5 {
             copies.write(&batch).unwrap();
+            // And the one that is being written.
+            assert_eq!(files("protobuf", "binpb").len(), written.min(3));
         }
         let complete = |copies: &Copies| copies.protobuf.as_ref().unwrap().open.is_none();
         copies.tick();
         assert!(!complete(&copies));
         copies.close();
         assert!(complete(&copies));
-        let files = |kind: &str| {
-            let found = std::fs::read_dir(folder.join(kind)).unwrap().map(|entry| entry.unwrap().path());
-            let mut found: Vec<PathBuf> = found.collect();
-            found.sort();
-            found
-        };
-        let records: Vec<PathBuf> =
-            files("protobuf").into_iter().filter(|path| path.extension().unwrap() == "binpb").collect();
-        assert_eq!((files("protobuf").len(), records.len()), (6, 3));
+        let records = files("protobuf", "binpb");
+        assert_eq!((records.len(), files("protobuf", "pb")), (2, records.clone()));
         // Field 1, a varint each.
-        assert_eq!(std::fs::read(&records[2]).unwrap(), [2, 8, 1, 3, 8, 172, 2]);
-        assert_eq!(files("arrow").iter().filter(|path| path.extension().is_some_and(|it| it == "arrow")).count(), 2);
+        assert_eq!(std::fs::read(records[1].with_extension("binpb")).unwrap(), [2, 8, 1, 3, 8, 172, 2]);
+        assert_eq!(files("arrow", "arrow").len(), 2);
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(Copies::open(&ZerobusConfig::default()).unwrap().is_none());
     }
