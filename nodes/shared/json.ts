@@ -33,7 +33,7 @@ export function refuseHalves(value: unknown, path = 'value'): void {
 /** So deep a value is looked at without its path. */
 const PLAIN_DEPTH = 32
 /** The engine reads 128 levels, with those around the value. */
-const MOST_DEPTH = 100
+export const MOST_DEPTH = 100
 
 /** Whether nothing has to be looked at more closely, which is so of almost all and costs a tenth. */
 function isPlain(value: unknown, depth: number): boolean {

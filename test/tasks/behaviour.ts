@@ -6,6 +6,24 @@ import { join } from 'node:path'
 import { tasks } from '../../nodes'
 import { eventOf, Folder, gate, type Place } from './folder'
 
+function circle(): object {
+  const workflow: { chain: object[] } = { chain: [] }
+  workflow.chain.push(workflow)
+  return workflow
+}
+
+function deep(): unknown {
+  let value: unknown = 1
+  for (let level = 0; level < 50_000; level += 1) value = [value]
+  return value
+}
+
+function chains(depth: number): object {
+  let workflow: object = { task: 'a' }
+  for (let level = 0; level < depth; level += 1) workflow = { chain: [workflow] }
+  return workflow
+}
+
 export function behaviour(make: () => Place): void {
   let place: Place
   let app: tasks.App
@@ -762,6 +780,11 @@ export function behaviour(make: () => Place): void {
     ],
     ['no slot', () => app.worker({ tasks: ['a'], concurrency: 0 }), 'INVALID_OPTION'],
     ['no lease', () => app.worker({ tasks: ['a'], leaseMs: 0 }).start(), 'INVALID_OPTION'],
+    ['a workflow that holds itself', () => app.sendWorkflow(circle()), 'INVALID_INPUT'],
+    ['arguments that are nested too deeply', () => app.send('a', [deep()]), 'INVALID_INPUT'],
+    ['a workflow that is nested too deeply', () => app.sendWorkflow(chains(41)), 'INVALID_WORKFLOW'],
+    ['a workflow that is nested far too deeply', () => app.sendWorkflow(chains(20_000)), 'INVALID_INPUT'],
+    ['a group of nothing', () => tasks.group([]).applyAsync(), 'INVALID_WORKFLOW'],
     ['chunks of nothing', () => tasks.chunks(app.task('a'), [1], 0), 'INVALID_OPTION'],
     ['a countdown to the past', () => app.send('a', [], { countdown: -1 }), 'INVALID_OPTION'],
     ['no time', () => app.send('a', [], { eta: new Date('x') }), 'INVALID_OPTION'],
@@ -852,6 +875,53 @@ export function behaviour(make: () => Place): void {
     assert.equal(await app.result(live.id).state(), 'scheduled')
     assert.equal((await app.control.stats()).workflows, 0)
   })
+
+  it('a chain, group or chord whose id a task has leaves its result alone', async () => {
+    const add = app.task('add', (...args: unknown[]) => {
+      const numbers = args.flat().filter((each) => typeof each === 'number')
+      return numbers.reduce((sum, each) => sum + each, 0)
+    })
+    await app.worker().start()
+    const parts = [
+      { task: 'add', args: [1] },
+      { task: 'add', args: [2] },
+    ]
+    const wholes = [{ chain: parts }, { group: parts }, { chord: { header: parts, body: { task: 'add' } } }]
+    for (const whole of wholes) {
+      const waiting = await add.applyAsync([40], { countdown: 60 })
+      const sent = await app.sendWorkflow({
+        group: [
+          { id: waiting.id, ...whole },
+          { task: 'add', args: [4] },
+        ],
+      })
+      assert.equal(((await sent.get({ timeoutMs: 20_000 })) as unknown[])[1], 4)
+      assert.equal(await waiting.state(), 'scheduled')
+      await waiting.revoke()
+      await assert.rejects(waiting.get({ timeoutMs: 20_000 }), { code: 'REVOKED' })
+    }
+  })
+
+  it('workflows have as many parts as a message holds', async () => {
+    const work = app.task('work', () => null, { maxRetries: 0 })
+    const fail = app.task(
+      'fail',
+      () => {
+        throw new Error('broken')
+      },
+      { maxRetries: 0 },
+    )
+    const many = tasks.map(work, Array(25_000).fill(0))
+    const sent = await many.applyAsync()
+    assert.equal((await app.control.stats()).live, 25_000)
+    await sent.revoke()
+    await assert.rejects(sent.get({ timeoutMs: 60_000 }), { code: 'REVOKED' })
+    await app.worker().start()
+    const chain = await tasks.chain([tasks.group([fail.s(), fail.s()]), many]).applyAsync()
+    await assert.rejects(chain.get({ timeoutMs: 60_000 }), { code: 'TASK_FAILED', message: /broken/ })
+    const { live, workflows } = await app.control.stats()
+    assert.deepEqual([live, workflows], [0, 0])
+  }).timeout(150_000)
 
   it('a task whose process is killed runs again, and only it', async () => {
     const sent = [await app.send('work', [], { headers: { n: 1 } }), await app.send('other')]

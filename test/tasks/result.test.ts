@@ -68,8 +68,11 @@ describe('millrace-tasks-result', () => {
   }
 
   it('does not hold more messages than Node-RED may buffer', async () => {
-    const rig = await Rig.start(brokerOf(), resultOf({ timeout: '', wires: [['sent'], []] }))
-    for (let n = 0; n < 10_001; n += 1) rig.send('result', { taskId: unknown })
+    const result = resultOf({ timeout: '', wires: [['sent'], []] })
+    const rig = await Rig.start(brokerOf(), sends({ wires: [['sent']] }), result)
+    rig.send('send', {})
+    const [{ taskId }] = await rig.until('sent')
+    for (let n = 0; n < 10_001; n += 1) rig.send('result', { taskId })
     assert.equal((await rig.until('caught'))[0].error.code, 'BUFFER_FULL')
     await Rig.halt()
     assert.equal(rig.seen.caught.length, 1, 'who waits is let go quietly')

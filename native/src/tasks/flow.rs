@@ -188,6 +188,8 @@ impl Engine {
             self.count_in_flow(root, false);
         }
         let flow = self.flows.get(&id).cloned();
+        // The first final state stays, also that of a task that has the id and is none of the workflow.
+        let is_known = self.by_id.contains_key(&id) || self.spaces.results.contains(&id.0)?;
         let expires = now.saturating_add(self.options.result_ttl_ms as i64);
         let kept = ResultHead { state, expires }.record(&Whole {
             id: &record.id,
@@ -203,7 +205,9 @@ impl Engine {
             self.flows.remove(&id);
             self.dirty_flows.insert(id);
         }
-        self.keep(id, kept, false)?;
+        if !is_known {
+            self.keep(id, kept, false)?;
+        }
         Ok(())
     }
 

@@ -214,11 +214,18 @@ impl Outcome {
     }
 }
 
+/// So many characters tell where something is wrong.
+const MAX_PLACE: usize = 100;
+
 /// Reads a workflow.
 pub fn read(json: &[u8]) -> Result<Signature, TaskError> {
     let mut reader = serde_json::Deserializer::from_slice(json);
-    serde_path_to_error::deserialize(&mut reader)
-        .map_err(|error| TaskError::Workflow(format!("{}: {}", error.path(), error.inner())))
+    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let place = error.path().to_string();
+        // Of one that is nested too deeply it is longer than anybody reads.
+        let end = place.char_indices().nth(MAX_PLACE).map_or(place.len(), |(end, _)| end);
+        TaskError::Workflow(format!("{}: {}", &place[..end], error.inner()))
+    })
 }
 
 /// Checks it, names every part, and counts the tasks.
@@ -240,8 +247,8 @@ impl Names<'_> {
     }
 }
 
-/// Deeper ones are refused: each level is a call.
-const MAX_DEPTH: usize = 100;
+/// Deeper ones are refused. A level is two of JSON, of which serde_json reads 128, those around it among them.
+const MAX_DEPTH: usize = 40;
 
 fn name(sig: &mut Signature, path: &str, around: OnError, depth: usize, names: &mut Names) -> Result<usize, TaskError> {
     let wrong = |problem: &str| Err(TaskError::Workflow(format!("{path}: {problem}")));
@@ -250,7 +257,8 @@ fn name(sig: &mut Signature, path: &str, around: OnError, depth: usize, names: &
         return wrong("needs exactly one of task, chain, group, chord");
     }
     if depth > MAX_DEPTH {
-        return wrong("is nested too deeply");
+        // Its place would be longer than anybody reads.
+        return Err(TaskError::Workflow(format!("it is nested deeper than {MAX_DEPTH} levels")));
     }
     match &sig.id {
         None => sig.id = Some(names.new_id()),

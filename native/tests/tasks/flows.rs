@@ -344,6 +344,23 @@ fn a_part_whose_id_another_task_has_fails() {
 }
 
 #[test]
+fn a_whole_whose_id_a_task_has_leaves_its_result_alone() {
+    let mut rig = Rig::new();
+    let done = rig.workflow(task("add", json!([7])));
+    run(&mut rig);
+    let live = rig.workflow(json!({ "task": "add", "args": [8], "options": { "countdownMs": 1000 } }));
+    for id in [&done, &live] {
+        let inner = json!({ "id": id, "chain": [task("add", json!([1])), task("add", json!([2]))] });
+        let whole = rig.workflow(json!({ "group": [inner, task("add", json!([4]))] }));
+        run(&mut rig);
+        assert_eq!(result(&mut rig, &whole)["result"], json!([3, 4]));
+    }
+    rig.pass(1000);
+    run(&mut rig);
+    assert_eq!((&rig.get(&done)["result"], &rig.get(&live)["result"]), (&json!(7), &json!(8)));
+}
+
+#[test]
 fn groups_of_one_id_have_each_its_own_parts() {
     let mut rig = Rig::new();
     let id = rig.new_id();

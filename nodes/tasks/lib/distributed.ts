@@ -13,7 +13,7 @@ import { Commands } from './commands'
 import { unknownTask } from './id'
 import { joined } from './message'
 import type { Payloads } from './payloads'
-import { type Answer, closedError, State } from './redis'
+import { type Answer, type Arg, closedError, State } from './redis'
 import { type DistributedOptions, type Settings, settingsOf } from './servers'
 import { begin, follow, type Head, headOf, pass, prepare, tooLarge } from './steps'
 import { type Kept, Stream } from './stream'
@@ -117,8 +117,7 @@ export class Distributed implements Broker {
     this.open()
     if (this.subscribing) await this.subscribing
     const seq = await this.stream.publish('workflow', data)
-    if (this.state.connected)
-      await this.step('workflow', prepared.id, seq, prepared.single ? 0 : prepared.tasks, ...args)
+    if (this.state.connected) await this.step('workflow', prepared.id, seq, prepared.single ? 0 : prepared.tasks, args)
     return prepared.id
   }
 
@@ -185,7 +184,7 @@ export class Distributed implements Broker {
   // What takers and commands need.
 
   /** One step in Redis, and what it leaves to do. */
-  async step(op: string, ...args: (string | number)[]): Promise<unknown> {
+  async step(op: string, ...args: Arg[]): Promise<unknown> {
     return this.after(await this.state.step(op, ...args))
   }
 
@@ -234,7 +233,7 @@ export class Distributed implements Broker {
         back: () => {
           if (this.stale) this.background(this.recover())
         },
-        binned: (seqs) => this.background(this.step('binned', ...seqs)),
+        binned: (seqs) => this.background(this.step('binned', seqs)),
       }),
     ])
     if (state.status === 'fulfilled') this.state = state.value
@@ -269,7 +268,7 @@ export class Distributed implements Broker {
   }
 
   private async list<A>(op: string, calls: (string | number)[][]): Promise<A[]> {
-    return (await this.step(op, ...calls.flat())) as A[]
+    return (await this.step(op, calls.flat())) as A[]
   }
 
   /** Goes on behind what ended in a step. */
@@ -283,12 +282,12 @@ export class Distributed implements Broker {
   private async settle(id: string): Promise<void> {
     const [message, outcome, root, cancelled] = (await this.step('debt', id)) as [string, string, string, number]
     if (!message) return
-    await this.step('settle', id, ...follow(message, outcome, root, cancelled === 1, this.settings.routes))
+    await this.step('settle', id, follow(message, outcome, root, cancelled === 1, this.settings.routes))
   }
 
   private async pass(id: string): Promise<void> {
     const [join, cancelled, ...outcomes] = (await this.step('join', id)) as [string, number, ...string[]]
-    if (join) await this.step('pass', id, ...pass(join, outcomes, cancelled === 1, this.settings.routes))
+    if (join) await this.step('pass', id, pass(join, outcomes, cancelled === 1, this.settings.routes))
   }
 
   private hear(channel: string, text: string): void {
@@ -476,7 +475,10 @@ export class Distributed implements Broker {
     const from = Math.max(first, Number(missing))
     let waiting: Promise<unknown>[] = []
     for await (const kept of from <= last ? this.stream.read(from, last) : []) {
-      waiting.push(this.admit(kept))
+      const admitted = this.admit(kept)
+      // It is looked at when the others are read.
+      admitted.catch(() => {})
+      waiting.push(admitted)
       if (waiting.length >= BATCH) await Promise.all(waiting.splice(0))
     }
     await Promise.all(waiting)
@@ -495,7 +497,7 @@ export class Distributed implements Broker {
       const text = (data[0] === GZIP ? unzipped(data) : Buffer.from(data)).toString()
       const { id, signature, tasks, single } = prepare(text)
       const args = begin(signature, this.settings.routes, Number.POSITIVE_INFINITY)
-      await this.step('workflow', id, seq, single ? 0 : tasks, ...args)
+      await this.step('workflow', id, seq, single ? 0 : tasks, args)
     } catch (error) {
       if (!(error instanceof EngineError) || !['INVALID_INPUT', 'INVALID_WORKFLOW'].includes(error.code)) throw error
       this.settings.onProblem(error)

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { EngineError } from '../../shared/errors'
+import { MOST_DEPTH } from '../../shared/json'
 import type { Plain } from './signature'
 
 /** Where a broker keeps them. */
@@ -79,16 +80,17 @@ function without(value: unknown, parts: Parts, above: readonly unknown[]): unkno
     parts.set(key, Buffer.from(value.buffer, value.byteOffset, value.byteLength))
     return { $ref: key }
   }
-  // What holds itself is refused later, by its path.
-  if (value === null || typeof value !== 'object' || above.includes(value)) return value
+  // What holds itself, or is too deep, is refused later, by its path.
+  if (value === null || typeof value !== 'object' || above.length > MOST_DEPTH || above.includes(value)) return value
   const inside = [...above, value]
   if (Array.isArray(value)) return value.map((item) => without(item, parts, inside))
   if (Object.getPrototypeOf(value) !== Object.prototype) return value
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, without(item, parts, inside)]))
 }
 
-function inSignature(plain: Plain, parts: Parts): Plain {
-  const one = (value: unknown) => (isPlain(value) ? inSignature(value, parts) : value)
+function inSignature(plain: Plain, parts: Parts, depth = 0): Plain {
+  if (depth > MOST_DEPTH) return plain
+  const one = (value: unknown) => (isPlain(value) ? inSignature(value, parts, depth + 1) : value)
   const all = (value: unknown) => (Array.isArray(value) ? value.map(one) : value)
   const made = { ...plain }
   if (plain.task !== undefined) {

@@ -649,9 +649,10 @@ local function effects(root, at)
       put(scores, 'flows', id, false)
       throw(tonumber(flow[6]))
     end
-    keep(id, state, '{"id":"' .. id .. '","state":"' .. state .. '","name":' .. (name ~= '' and json(name) or 'null')
+    -- A task that has the id and is none of the workflow will have a result of its own.
+    if not load(id) then keep(id, state, '{"id":"' .. id .. '","state":"' .. state .. '","name":' .. (name ~= '' and json(name) or 'null')
       .. ',"rootId":' .. (root and ('"' .. root .. '"') or 'null') .. ',"result":' .. (result ~= '' and result or 'null')
-      .. ',"error":' .. (error ~= '' and error or 'null') .. ',"completedAt":' .. NOW .. whole .. '}', TTL)
+      .. ',"error":' .. (error ~= '' and error or 'null') .. ',"completedAt":' .. NOW .. whole .. '}', TTL) end
   end
   local cancelled = isCancelled(root)
   for _ = 1, tonumber(arg()) do

@@ -17,13 +17,16 @@ export interface Answer {
   thrown: number
 }
 
+/** Of a step. Many are a list: a call has room for some ten thousand, and a workflow may have more parts. */
+export type Arg = string | number | readonly (string | number)[]
+
 const CONNECT_MS = 5000
 /** So long a question of a person waits for Redis. */
 const PATIENCE_MS = 8000
 const RETRY_MS = 2000
 
 type Scripted = Redis & {
-  tasks(prefix: string, ...args: (string | number)[]): Promise<[unknown, string[], string[], number]>
+  tasks(prefix: string, ...args: Arg[]): Promise<[unknown, string[], string[], number]>
 }
 
 export class State implements Payloads {
@@ -67,7 +70,7 @@ export class State implements Payloads {
   }
 
   /** One step of the script. What is on its way when the connection is lost is sent again: all steps bear it. */
-  async step(op: string, ...args: (string | number)[]): Promise<Answer> {
+  async step(op: string, ...args: Arg[]): Promise<Answer> {
     if (this.closed) throw closedError()
     const { resultTtlMs, idempotencyWindowMs } = this.settings
     try {
@@ -86,7 +89,7 @@ export class State implements Payloads {
   }
 
   /** The same for who does not want to wait until Redis is back. */
-  async ask(op: string, ...args: (string | number)[]): Promise<Answer> {
+  async ask(op: string, ...args: Arg[]): Promise<Answer> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       const error = Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' })

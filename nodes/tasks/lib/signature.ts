@@ -50,7 +50,10 @@ export class Signature<T = unknown> {
   protected async dispatch(plain: Plain): Promise<Broker> {
     const { broker } = this
     if (!broker) {
-      throw new EngineError('INVALID_WORKFLOW', 'the workflow has no task of an app; make its signatures by task.s()')
+      throw new EngineError(
+        'INVALID_WORKFLOW',
+        'the workflow has no task of an app: it is empty, or its signatures are not made by task.s()',
+      )
     }
     await sendSignature(broker, plain)
     return broker
