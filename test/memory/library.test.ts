@@ -223,6 +223,29 @@ describe('memory.Database', () => {
     })
   }
 
+  const mistyped: [title: string, call: () => Promise<unknown>, code: string][] = [
+    ['a value by another name', () => db.putBatch([{ namespace: 'n', key: 'a', val: 2 } as never]), 'INVALID_OPTION'],
+    ['a value that is undefined', () => db.putBatch([{ namespace: 'n', key: 'a', value: undefined }]), 'INVALID_INPUT'],
+    [
+      'a condition by another name',
+      () => db.putBatch([{ namespace: 'n', key: 'a', value: 2, ifversion: null } as never]),
+      'INVALID_OPTION',
+    ],
+    ['an operation that is none', () => db.putBatch([null as never]), 'INVALID_OPTION'],
+    ['a batch that is no list', () => db.putBatch({} as never), 'INVALID_INPUT'],
+    ['documents that are no list', () => db.putMany('n', {} as never), 'INVALID_INPUT'],
+    ['a document that is no pair', () => db.putMany('n', ['ab' as never]), 'INVALID_INPUT'],
+    ['keys that are no list', () => db.getMany('n', 'a' as never), 'INVALID_INPUT'],
+    ['an empty folder name', () => memory.Database.open({ path: '' }), 'INVALID_OPTION'],
+  ]
+  for (const [title, call, code] of mistyped) {
+    it(`refuses ${title}, and nothing is lost`, async () => {
+      await db.put('n', 'a', 1)
+      await assert.rejects(call(), { code })
+      assert.equal(await db.get('n', 'a'), 1)
+    })
+  }
+
   it('what JSON leaves out or makes texts of is kept as JSON does', async () => {
     const same = { shared: 1 }
     await db.put('n', 'a', { gone: undefined, when: new Date(0), one: same, two: same })

@@ -2,22 +2,30 @@
 //! tables would then be gone without a word.
 //!
 //! ```text
+//! spaces                     = the numbers below, as text: which folders there must be
 //! keyspaces/<number>/current = number of the version u64 | sum of its file, xxh3 u128 | kind of sum u8; little-endian
 //!                    v<number> = which tables there are
 //!                    tables/   = these
 //! ```
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Result};
 use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::disk::{sync_folder, write_whole};
+
 const XXH3: u8 = 0;
 
 /// What is wrong with a store that fjall would not tell; none: nothing, or there is no store. To `repair` is to go on without
 /// what only the log had.
 pub(super) fn problem(store: &Path, repair: bool) -> Result<Option<String>> {
+    let there = there(store)?;
+    if let Some(number) = noted(store)?.difference(&there).next() {
+        return Ok(Some(format!("keyspaces/{number} is missing")));
+    }
     let mut keyspaces = match std::fs::read_dir(store.join("keyspaces")) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         found => found?.peekable(),
@@ -45,6 +53,35 @@ pub(super) fn problem(store: &Path, repair: bool) -> Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+/// Notes which folders there are. To be called before the log forgets what went into a new one.
+pub(super) fn note(store: &Path) -> Result<()> {
+    let there = there(store)?;
+    if noted(store)? == there {
+        return Ok(());
+    }
+    let text: Vec<String> = there.iter().map(u64::to_string).collect();
+    write_whole(&store.join("spaces"), &store.join("spaces.part"), text.join(" ").as_bytes())?;
+    sync_folder(store)
+}
+
+fn noted(store: &Path) -> Result<BTreeSet<u64>> {
+    match std::fs::read_to_string(store.join("spaces")) {
+        Ok(text) => Ok(text.split(' ').filter_map(|number| number.parse().ok()).collect()),
+        // Of one that is no text other files will say that they are damaged.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => Ok(BTreeSet::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn there(store: &Path) -> Result<BTreeSet<u64>> {
+    let found = match std::fs::read_dir(store.join("keyspaces")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        found => found?,
+    };
+    let number = |entry: Result<std::fs::DirEntry>| Ok(entry?.file_name().to_str().and_then(|name| name.parse().ok()));
+    found.filter_map(|entry| number(entry).transpose()).collect()
 }
 
 fn missing(error: std::io::Error) -> Result<()> {

@@ -272,6 +272,7 @@ impl Kv {
             })?,
             Err(_) => return Err(corrupt("a file of it is not its own".into())),
         };
+        manifest::note(path).map_err(io)?;
         let mut names: Vec<String> = Vec::new();
         let mut items = Vec::new();
         let log = Log::open(&path.join("log"), path, options.repair, &mut |(name, key, value)| {
@@ -556,6 +557,7 @@ impl Shared {
         let merges = || self.db.persist(PersistMode::Buffer).map_err(failed);
         merges()?;
         unsynced.iter().try_for_each(|file| file.sync_data()).map_err(|error| failed_io(&self.path, &error))?;
+        let mut is_new = false;
         for (number, map) in table.read().maps.iter().enumerate() {
             let part = self.parts.read().unwrap_or_else(PoisonError::into_inner)[number].clone();
             // A removal has nothing to hide where there is nothing.
@@ -564,6 +566,7 @@ impl Shared {
             if rows.peek().is_none() {
                 continue;
             }
+            is_new |= !is_known;
             let keyspace = self.keyspace(&part)?;
             let begin = std::time::Instant::now();
             while keyspace.l0_table_count() > MAX_UNMERGED && begin.elapsed() < MAX_MERGE && !*lock(&self.closing) {
@@ -579,6 +582,9 @@ impl Shared {
                 .map_err(failed)?;
             }
             tables.finish().map_err(failed)?;
+        }
+        if is_new {
+            manifest::note(&self.path).map_err(|error| failed_io(&self.path, &error))?;
         }
         Ok(())
     }

@@ -356,6 +356,19 @@ fn a_file_that_is_damaged_or_gone_is_named_and_takes_no_row_without_a_word() {
         }
     }
     assert!(named > 10, "{named}");
+    let keyspaces = folder.0.join("keyspaces");
+    let mut folders = vec![keyspaces.clone()];
+    folders.extend(std::fs::read_dir(&keyspaces).unwrap().map(|entry| entry.unwrap().path()));
+    assert!(folders.len() > 2);
+    let aside = folder.0.join("aside");
+    for gone in folders {
+        std::fs::rename(&gone, &aside).unwrap();
+        let error = all_keys(&folder.0).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::StoreCorrupt, "{}: {error}", gone.display());
+        assert!(error.to_string().contains("keyspaces/"), "{error}");
+        std::fs::rename(&aside, &gone).unwrap();
+        assert_eq!(all_keys(&folder.0).unwrap(), 200);
+    }
     // What looks like something to read, and may go to make room.
     std::fs::remove_dir_all(&log).unwrap();
     assert_eq!(all_keys(&folder.0).unwrap_err().code(), ErrorCode::StoreCorrupt);

@@ -224,6 +224,9 @@ export class Database implements AsyncDisposable {
   /** Fails with `STORE_LOCKED` where another process has it, `STORE_CORRUPT` where it is damaged. */
   static async open(config: Config = {}): Promise<Database> {
     const { path, ...options } = config
+    if (path !== undefined && (typeof path !== 'string' || path === '')) {
+      throw new EngineError('INVALID_OPTION', `path is ${quote(path)}; give a folder, or none for a temporary store`)
+    }
     const folder = path ?? (await mkdtemp(join(tmpdir(), 'millrace-memory-')))
     const handle = await coded(() => native().MemoryDatabase.open(folder, JSON.stringify(options)))
     return new Database(handle, folder, path === undefined)
@@ -244,6 +247,10 @@ export class Database implements AsyncDisposable {
 
   /** Operations that happen together or not at all; a batch names a key once. An operation without a value deletes. */
   async putBatch(operations: readonly Operation[]): Promise<Written[]> {
+    if (!Array.isArray(operations)) {
+      throw new EngineError('INVALID_INPUT', `the batch is ${quote(operations)}; give a list of operations`)
+    }
+    for (const one of operations) checkOperation(one)
     const outcomes = await this.writes.add(textOf(operations))
     return outcomes.map(version)
   }
@@ -252,7 +259,10 @@ export class Database implements AsyncDisposable {
   async putMany(namespace: string, entries: Iterable<readonly [key: string, value: unknown]>): Promise<Written[]> {
     const keys: string[] = []
     const values: unknown[] = []
-    for (const [key, value] of entries) {
+    if (typeof entries?.[Symbol.iterator] !== 'function') throw noEntry('what is to be put', entries)
+    for (const entry of entries) {
+      if (!Array.isArray(entry)) throw noEntry('a document', entry)
+      const [key, value] = entry
       names(namespace, key)
       keys.push(key)
       values.push(checked(value))
@@ -275,6 +285,7 @@ export class Database implements AsyncDisposable {
     keys: readonly string[],
     options: { at?: Date | number | string } = {},
   ): Promise<(T | undefined)[]> {
+    if (!Array.isArray(keys)) throw new EngineError('INVALID_INPUT', `the keys are ${quote(keys)}; give a list`)
     if (keys.length === 0) return []
     const all = keys.map((key) => names(namespace, key)).join('\0')
     const at = options.at === undefined ? undefined : JSON.stringify(moment(options.at))
@@ -546,6 +557,14 @@ function textOf(operations: readonly Operation[]): string {
 const DELETE_OPTIONS: Known<Omit<PutOptions, 'ttlMs'>> = { ifVersion: 'any', causes: 'any' }
 const PUT_OPTIONS: Known<PutOptions> = { ...DELETE_OPTIONS, ttlMs: 'any' }
 
+const OPERATION: Known<Operation> = { ...PUT_OPTIONS, namespace: 'any', key: 'any', value: 'any' }
+
+/** A mistyped value would be none, and delete; so would one that is there and undefined. */
+function checkOperation(operation: Operation): void {
+  checkOptions('an operation', operation, OPERATION)
+  if ('value' in operation) defined(operation.value)
+}
+
 /** An operation as the engine reads it. */
 function operation({ namespace, key, value, ifVersion, ttlMs, causes }: Operation): object {
   names(namespace, key)
@@ -553,6 +572,10 @@ function operation({ namespace, key, value, ifVersion, ttlMs, causes }: Operatio
   if (causes !== undefined) checked(causes, 'causes')
   if (value === undefined) return { delete: { namespace, key, ifVersion, ttlMs, causes } }
   return { put: { namespace, key, value: checked(value), ifVersion, ttlMs, causes } }
+}
+
+function noEntry(what: string, given: unknown): EngineError {
+  return new EngineError('INVALID_INPUT', `${what} is ${quote(given)}; give a list of [key, value]`)
 }
 
 /** A put of nothing would be a delete. */
