@@ -23,7 +23,8 @@ const XXH3: u8 = 0;
 /// what only the log had.
 pub(super) fn problem(store: &Path, repair: bool) -> Result<Option<String>> {
     let there = there(store)?;
-    if let Some(number) = noted(store)?.difference(&there).next() {
+    // Without its own fjall knows of none.
+    if let Some(number) = noted(store)?.difference(&there).find(|&&number| number == 0 || !repair) {
         return Ok(Some(format!("keyspaces/{number} is missing")));
     }
     let mut keyspaces = match std::fs::read_dir(store.join("keyspaces")) {

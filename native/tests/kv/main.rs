@@ -369,6 +369,19 @@ fn a_file_that_is_damaged_or_gone_is_named_and_takes_no_row_without_a_word() {
         std::fs::rename(&aside, &gone).unwrap();
         assert_eq!(all_keys(&folder.0).unwrap(), 200);
     }
+    let copy = Folder::new("harmed-folder");
+    let mut now = Vec::new();
+    files(&folder.0, &mut now);
+    for file in &now {
+        let inside = file.strip_prefix(&folder.0).unwrap();
+        if !inside.starts_with("keyspaces/1") {
+            std::fs::create_dir_all(copy.0.join(inside).parent().unwrap()).unwrap();
+            std::fs::copy(file, copy.0.join(inside)).unwrap();
+        }
+    }
+    assert!(all_keys(&copy.0).is_err());
+    drop(Kv::open(&copy.0, &Options { repair: true, ..small() }).unwrap());
+    all_keys(&copy.0).unwrap();
     // What looks like something to read, and may go to make room.
     std::fs::remove_dir_all(&log).unwrap();
     assert_eq!(all_keys(&folder.0).unwrap_err().code(), ErrorCode::StoreCorrupt);
