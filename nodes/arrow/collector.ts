@@ -55,9 +55,10 @@ export class Collector {
     if (message.flush && (given === null || typeof given !== 'object')) return this.flushFor(reply)
     const rows = this.rowsOf(given)
     if (this.isBusy) throw new EngineError('BUFFER_FULL', this.host.text('failure.busy', this.pending))
+    const bytes = sizeOfRows(rows)
     this.waiting.push({ message, reply, rows })
     this.rows += rows.length
-    this.bytes += sizeOfRows(rows)
+    this.bytes += bytes
     this.timer ??= setTimeout(
       this.host.guard(() => this.flush()),
       this.host.config.maxMs,
@@ -133,7 +134,8 @@ export class Collector {
   }
 
   private async make(taken: Waiting[]): Promise<void> {
-    const rows = taken.flatMap((one) => one.rows)
+    // A hole in a list is a row, too: without it all behind it would be counted as others.
+    const rows = taken.flatMap((one) => [...one.rows])
     const { unknown, compression } = this.host.config
     const schema = this.declared ?? (await this.inferred.of(rows))
     const { batch, rejected } = await Batch.fromRows(rows, { schema, unknown })

@@ -170,6 +170,33 @@ describe('millrace-arrow-batch', () => {
     assert.equal((await rig.until('reject'))[0].payload.t, 'warm')
   })
 
+  it('learns no columns from a row that has none', async () => {
+    rig = await Rig.start(batchOf({ columns: [], maxRows: 1 }))
+    rig.send({ payload: {} }, { payload: { id: 1 } })
+    const batches = await rig.until('out', 2)
+    assert.deepEqual(await rowsOf(batches[1]), [{ id: 1n }])
+  })
+
+  it('tells of each row that is none, also of a hole in a list', async () => {
+    rig = await Rig.start(batchOf({ maxRows: 4 }))
+    // What a flow may bring: its first item was never set.
+    const sparse: unknown[] = []
+    sparse[1] = { id: 1 }
+    rig.send({ _msgid: 'a', payload: sparse }, { _msgid: 'b', payload: [{ id: 'bad' }] }, { payload: { id: 4 } })
+    const rejected = await rig.until('reject', 2)
+    assert.deepEqual(
+      rejected.map(({ _msgid, payload, arrow: { row } }) => [_msgid, payload, row]),
+      [
+        ['a', undefined, 0],
+        ['b', { id: 'bad' }, 0],
+      ],
+    )
+    assert.deepEqual(
+      (await rowsOf((await rig.until('out'))[0])).map(({ id }) => id),
+      [1, 4],
+    )
+  })
+
   it('sends rows that do not fit to the second output with the reason', async () => {
     rig = await Rig.start(batchOf({ maxRows: 4 }))
     rig.send(

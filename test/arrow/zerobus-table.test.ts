@@ -162,6 +162,19 @@ describe('millrace-arrow-zerobus-table', () => {
     assert.ok(readdirSync(join(folder, 'protobuf')).length > 0)
   })
 
+  it('sends rows of which no copies can be written as Arrow files, and says so', async () => {
+    const server = await start()
+    const userDir = temporary()
+    const folder = join(userDir, 'millrace', 'arrow', 'copies-table')
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(join(folder, 'arrow'), 'a file where the folder should be')
+    rig = await ZerobusRig.start(server, { config: { copiesArrow: true }, userDir })
+    rig.send({ payload: { id: 1 } })
+    assert.equal((await rig.until('out'))[0].arrow.success, true)
+    await rig.find('warn', (text) => text === 'warning.copies')
+    assert.deepEqual(idsOf(server), [1])
+  })
+
   it('sends rows of which no copies can be written, and says so', async () => {
     const server = await start()
     const blocked = (config: Json) => {

@@ -7,7 +7,7 @@ import { status } from '@grpc/grpc-js'
 import { tableFromArrays, tableToIPC } from 'apache-arrow'
 import { Batch, ZerobusClient, type ZerobusConfig } from '../../nodes/arrow/lib'
 import { toEngineError } from '../../nodes/shared/errors'
-import { batchOf, columns, endAll, folder, idsOf, open, quick, range, sentAgain, start, table } from './rig'
+import { batchOf, columns, columns, endAll, folder, idsOf, open, quick, range, sentAgain, start, table } from './rig'
 import { schemaStatus } from './status'
 
 const codeOf = (promise: Promise<unknown>) =>
@@ -356,6 +356,23 @@ describe('the Zerobus sender', () => {
     const copy = await Batch.fromIPC(readFileSync(join(path, 'arrow', name ?? '')))
     assert.equal(copy.numRows, 3)
     assert.equal(readdirSync(join(path, 'protobuf')).length, 2)
+  })
+
+  it('leaves the folder of its copies to who opens it next', async () => {
+    const debug = { arrow: true, folder: folder() }
+    for (let round = 1; round <= 3; round += 1) {
+      const client = await ZerobusClient.open({ table, writerDisabled: true, debug })
+      assert.equal((await client.send(await batchOf(0, 1))).success, true)
+      await client.close()
+      const names = readdirSync(join(debug.folder, 'arrow')).filter((file) => file.endsWith('.arrow'))
+      assert.equal(names.length, round)
+    }
+  })
+
+  it('counts rows that do not fit among those that failed', async () => {
+    const client = await open(await start())
+    const result = await client.send([{ id: 1, value: 0.5 }, { id: 'x', value: 1 }, null] as never, { schema: columns })
+    assert.deepEqual([result.failedCount, client.stats().rowsFailed], [2, 2])
   })
 
   it('trusts a certificate authority of its own, and no other', async function () {

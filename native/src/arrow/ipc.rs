@@ -21,10 +21,10 @@ use arrow_ipc::convert::fb_to_schema;
 use arrow_ipc::reader::{FileDecoder, StreamDecoder};
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use arrow_ipc::{
-    Block, CompressionType, Endianness, Footer, Message, MessageHeader, MetadataVersion,
+    Block, CompressionType, Endianness, FieldNode, Footer, Message, MessageHeader, MetadataVersion,
     RecordBatch as RecordBatchMessage, Schema as SchemaMessage, root_as_footer, root_as_message,
 };
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::{ArrowError, DataType, FieldRef, SchemaRef};
 use serde::Deserialize;
 
 use super::batch::Batch;
@@ -142,7 +142,7 @@ pub fn schema_of(bytes: &[u8]) -> Result<SchemaRef, Fault> {
         let message = root_as_message(&rest[head..end]).map_err(|error| Fault::ipc(&error))?;
         let body = usize::try_from(message.bodyLength()).ok().and_then(|body| end.checked_add(body));
         let whole = body.and_then(|end| rest.get(..end)).ok_or_else(cut)?;
-        look_through(whole, u64::MAX).map(|(schema, ..)| schema)
+        look_through(whole, u64::MAX).map(|looked| looked.schema)
     })
 }
 
@@ -163,12 +163,13 @@ fn decode_stream(bytes: Buffer, limit: u64) -> Result<Batch, Fault> {
     let mut rest = bytes;
     let begin = beginning(&rest);
     rest.advance(begin);
-    let (schema, end, complete) = look_through(&rest, limit)?;
+    let Looked { schema, end, complete, uncounted } = look_through(&rest, limit)?;
     // Of a file that is what is left of its index. Else rows may be in it, which nobody would miss.
     if begin == 0 && rest[end..].iter().any(|&byte| byte != 0) {
         let behind = rest.len() - end;
         return Err(Fault::Ipc(format!("{behind} bytes lie behind its end; give each stream by itself")));
     }
+    let rest = counted(rest, uncounted);
     let mut decoder = StreamDecoder::new();
     let mut parts = Vec::new();
     // A stream may end without a mark. The decoder needs one: what has no body is read only when something follows.
@@ -199,12 +200,62 @@ fn cut() -> Fault {
     Fault::Ipc("it ends within a message".into())
 }
 
-/// The schema, how far the messages reach, and whether the mark of the end is among them.
-fn look_through(bytes: &[u8], limit: u64) -> Result<(SchemaRef, usize, bool), Fault> {
+/// What is known of a stream before it is decoded.
+struct Looked {
+    schema: SchemaRef,
+    /// How far the messages reach.
+    end: usize,
+    /// Whether the mark of the end is among them.
+    complete: bool,
+    uncounted: Vec<Uncounted>,
+}
+
+/// Where it stands how many nulls a column of nulls has, and how many rows it has. `apache-arrow` for JavaScript leaves the
+/// number open in slices, and its other readers do not mind.
+type Uncounted = (usize, i64);
+
+/// For each node of a batch whether it is a column of nulls.
+fn null_nodes<'a>(fields: impl IntoIterator<Item = &'a FieldRef>, nodes: &mut Vec<bool>) {
+    for field in fields {
+        nodes.push(field.data_type() == &DataType::Null);
+        match field.data_type() {
+            DataType::Struct(inner) => null_nodes(inner, nodes),
+            DataType::List(inner) | DataType::LargeList(inner) | DataType::FixedSizeList(inner, _) => {
+                null_nodes([inner], nodes);
+            }
+            DataType::Map(inner, _) => null_nodes([inner], nodes),
+            _ => {}
+        }
+    }
+}
+
+fn uncounted_of(bytes: &[u8], message: &Message, nodes: &[bool], found: &mut Vec<Uncounted>) {
+    let Some(all) = message.header_as_record_batch().and_then(|batch| batch.nodes()) else { return };
+    let begin = all.bytes().as_ptr() as usize - bytes.as_ptr() as usize;
+    for (place, node) in all.iter().enumerate() {
+        if nodes.get(place) == Some(&true) && node.null_count() < 0 {
+            found.push((begin + place * size_of::<FieldNode>() + size_of::<i64>(), node.length()));
+        }
+    }
+}
+
+fn counted(bytes: Buffer, uncounted: Vec<Uncounted>) -> Buffer {
+    if uncounted.is_empty() {
+        return bytes;
+    }
+    let mut bytes = bytes.to_vec();
+    for (at, nulls) in uncounted {
+        bytes[at..at + size_of::<i64>()].copy_from_slice(&nulls.to_le_bytes());
+    }
+    Buffer::from_vec(bytes)
+}
+
+fn look_through(bytes: &[u8], limit: u64) -> Result<Looked, Fault> {
     let mut budget = Budget { used: 0, dictionaries: 0, limit };
     let mut schema = None;
     let mut at = 0;
     let mut complete = false;
+    let (mut nodes, mut uncounted) = (Vec::new(), Vec::new());
     while at < bytes.len() {
         let rest = &bytes[at..];
         let (head, length) = head(rest)?;
@@ -219,14 +270,18 @@ fn look_through(bytes: &[u8], limit: u64) -> Result<(SchemaRef, usize, bool), Fa
         let begin = head + length;
         let body = begin.checked_add(body_length).and_then(|end| rest.get(begin..end)).ok_or_else(cut)?;
         if let Some(found) = message.header_as_schema() {
-            schema = Some(schema_from(message.version(), found)?);
+            let found = schema_from(message.version(), found)?;
+            nodes.clear();
+            null_nodes(found.fields(), &mut nodes);
+            schema = Some(found);
         } else {
             budget.message(&message, body)?;
+            uncounted_of(bytes, &message, &nodes, &mut uncounted);
         }
         at += begin + body_length;
     }
     let schema = schema.ok_or_else(|| Fault::Ipc("there is no schema in it".into()))?;
-    Ok((schema, at, complete))
+    Ok(Looked { schema, end: at, complete, uncounted })
 }
 
 fn schema_from(version: MetadataVersion, schema: SchemaMessage) -> Result<SchemaRef, Fault> {
@@ -254,6 +309,8 @@ fn footer(bytes: &[u8]) -> Option<Result<(Footer<'_>, usize), Fault>> {
 fn decode_file(bytes: &Buffer, (footer, end): (Footer, usize), limit: u64) -> Result<Batch, Fault> {
     let schema = schema_from(footer.version(), footer.schema().ok_or_else(cut)?)?;
     let mut budget = Budget { used: 0, dictionaries: 0, limit };
+    let mut nodes = Vec::new();
+    null_nodes(schema.fields(), &mut nodes);
     let mut decoder = FileDecoder::new(Arc::clone(&schema), footer.version());
     let mut look = |block: &Block| -> Result<Buffer, Fault> {
         let number = |number: i64| usize::try_from(number).map_err(|_| cut());
@@ -266,7 +323,9 @@ fn decode_file(bytes: &Buffer, (footer, end): (Footer, usize), limit: u64) -> Re
         let message = head.checked_add(length).filter(|last| *last <= metadata).and_then(|last| piece.get(head..last));
         let message = root_as_message(message.ok_or_else(cut)?).map_err(|error| Fault::ipc(&error))?;
         budget.message(&message, &piece[metadata..])?;
-        Ok(piece)
+        let mut uncounted = Vec::new();
+        uncounted_of(&piece, &message, &nodes, &mut uncounted);
+        Ok(counted(piece, uncounted))
     };
     for block in footer.dictionaries().into_iter().flatten() {
         let piece = look(block)?;

@@ -139,7 +139,10 @@ export class Batch {
 
   /** Batches of one schema behind each other, without a copy. */
   static join(schema: Schema, batches: readonly Batch[]): Batch {
-    const handles = batches.map(({ handle }) => handle)
+    const handles = batches.map((batch) => {
+      if (batch instanceof Batch) return batch.handle
+      throw new EngineError('INVALID_INPUT', `${quote(batch)} is no Batch; make it one by Batch.from`)
+    })
     return new Batch(engine(() => native().ArrowBatch.join(schema.handle, handles)))
   }
 

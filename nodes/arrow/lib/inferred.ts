@@ -14,11 +14,12 @@ export class Inferred {
     return this.schema
   }
 
-  /** Rejects for rows that tell none, and leaves it to others. */
+  /** Rejects for rows that tell none, and leaves it to others; so do rows without a column. */
   of(rows: readonly Row[]): Promise<Schema> {
     return this.turns.take(async () => {
-      this.schema = this.schema ? await filled(this.schema, rows) : await Schema.infer(rows)
-      return this.schema
+      const schema = this.schema ? await filled(this.schema, rows) : await Schema.infer(rows)
+      if (schema.columns.length > 0) this.schema = schema
+      return schema
     })
   }
 }

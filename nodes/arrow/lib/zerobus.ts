@@ -90,7 +90,7 @@ export interface FailedRow {
 export interface ZerobusStats {
   batches: number
   rows: number
-  /** Rows of batches that are given up; those that were set aside are among them. */
+  /** Rows that did not fit, and rows of batches that are given up; those that were set aside are among them. */
   rowsFailed: number
   /** Rows that Zerobus did not take from the spool, and that were put into `rejected` in it. */
   rowsAside: number
@@ -274,6 +274,8 @@ export class ZerobusClient {
   private readonly turns = new Turns()
   private readonly sends = new Set<Promise<unknown>>()
   private readonly inferred = new Inferred()
+  /** Rows that never became part of a batch. */
+  private unconverted = 0
   private closed = false
 
   private constructor(
@@ -311,6 +313,7 @@ export class ZerobusClient {
     conversion.catch(() => {})
     const given = this.turns.take(async () => {
       const { batch, rejected } = await conversion
+      this.unconverted += rejected.length
       return { batch, rejected, startedMs: Date.now(), sending: this.handle.send(batch.handle) }
     })
     const sent = given.then(async ({ batch, rejected, startedMs, sending }) => {
@@ -330,6 +333,7 @@ export class ZerobusClient {
 
   stats(): ZerobusStats {
     const stats = JSON.parse(engine(() => this.handle.stats())) as ZerobusStats
+    stats.rowsFailed += this.unconverted
     return this.telemetry ? { ...stats, telemetryError: this.telemetry.lastError } : stats
   }
 

@@ -17,7 +17,7 @@ const KEEP: usize = 10;
 const FLUSH: Duration = Duration::from_secs(5);
 
 pub(super) struct Copies {
-    arrow: Option<FileWriter>,
+    arrow: Option<Files>,
     protobuf: Option<Records>,
 }
 
@@ -39,7 +39,7 @@ impl Copies {
                 keep: Some(keep),
                 compression: Compression::None,
             };
-            Some(FileWriter::open(options)?.0)
+            Some(Files { options, open: None })
         } else {
             None
         };
@@ -51,8 +51,9 @@ impl Copies {
     /// Tells of rows that have no form in which they could be copied.
     pub(super) fn write(&mut self, batch: &Batch) -> Result<Vec<RowError>, SendError> {
         if let Some(arrow) = &mut self.arrow {
-            arrow.write(batch)?;
-            arrow.tick()?;
+            let files = arrow.open()?;
+            files.write(batch)?;
+            files.tick()?;
         }
         match &mut self.protobuf {
             Some(protobuf) => protobuf.write(batch),
@@ -63,8 +64,8 @@ impl Copies {
     /// Completes the files that are old enough.
     pub(super) fn tick(&mut self) {
         // One that cannot be completed now is told of by the next write.
-        if let Some(arrow) = &mut self.arrow {
-            let _ = arrow.tick();
+        if let Some(files) = self.arrow.as_mut().and_then(|arrow| arrow.open.as_mut()) {
+            let _ = files.tick();
         }
         if let Some(protobuf) = &mut self.protobuf
             && protobuf.open.as_ref().is_some_and(|open| open.since.elapsed() >= protobuf.age)
@@ -87,11 +88,11 @@ impl Copies {
         });
     }
 
-    /// Completes the files.
+    /// Completes the files, and leaves the folder to who opens it next.
     pub(super) fn close(&mut self) {
         // Copies are for looking at: nobody waits for them at the end.
-        if let Some(arrow) = &mut self.arrow {
-            let _ = arrow.rotate();
+        if let Some(mut files) = self.arrow.take().and_then(|arrow| arrow.open) {
+            let _ = files.rotate();
         }
         if let Some(protobuf) = &mut self.protobuf {
             protobuf.complete();
@@ -102,6 +103,21 @@ impl Copies {
 /// A file is complete at this age.
 fn age_of(config: &ZerobusConfig) -> Duration {
     config.debug.flush_ms.map_or(FLUSH, Duration::from_millis)
+}
+
+/// Arrow files, from the first batch on: what is wrong with the folder is told, and keeps no row from its way.
+struct Files {
+    options: FileOptions,
+    open: Option<FileWriter>,
+}
+
+impl Files {
+    fn open(&mut self) -> Result<&mut FileWriter, SendError> {
+        match &mut self.open {
+            Some(files) => Ok(files),
+            none => Ok(none.insert(FileWriter::open(self.options.clone())?.0)),
+        }
+    }
 }
 
 /// Records in files, each with its length before it as Protobuf's own tools write them.
