@@ -516,6 +516,7 @@ describe('options', () => {
     ['toRows', { times: 'Date' }],
     ['Spool.open', { whenFull: 'drop' }],
     ['Spool.open', { maxBytes: Number.NaN }],
+    ['Spool.open', { folder: undefined }],
     ['FileWriter.open', { maxBytes: Number.NaN }],
   ]
   for (const [name, options] of wrong) {

@@ -82,6 +82,12 @@ describe('columns as Unity Catalog tells them', () => {
     assert.deepEqual(server.rows(table), [{ id: 1n, more: row.more }])
   })
 
+  it('are a list, as the API tells them', () => {
+    for (const none of [5, null, [5], [{ name: 'id' }]]) {
+      assert.throws(() => Schema.ofUnityCatalog(none as never), { code: 'INVALID_OPTION', message: /^the columns are / })
+    }
+  })
+
   it('are in the order of the table, and take nulls or not', async () => {
     const schema = Schema.ofUnityCatalog([
       { name: 'value', type_text: 'decimal(5,1)', nullable: true, position: 1 },

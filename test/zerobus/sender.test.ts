@@ -7,7 +7,7 @@ import { status } from '@grpc/grpc-js'
 import { tableFromArrays, tableToIPC } from 'apache-arrow'
 import { Batch, ZerobusClient, type ZerobusConfig } from '../../nodes/arrow/lib'
 import { toEngineError } from '../../nodes/shared/errors'
-import { batchOf, columns, columns, endAll, folder, idsOf, open, quick, range, sentAgain, start, table } from './rig'
+import { batchOf, columns, endAll, folder, idsOf, open, quick, range, sentAgain, start, table } from './rig'
 import { schemaStatus } from './status'
 
 const codeOf = (promise: Promise<unknown>) =>

@@ -50,6 +50,9 @@ export class Spool {
   static async open(options: SpoolOptions): Promise<Spool> {
     checkOptions('a spool', options, KNOWN)
     const { folder, maxBytes, syncMs, whenFull = 'block' } = options
+    if (typeof folder !== 'string' || folder === '') {
+      throw new EngineError('INVALID_OPTION', `folder is ${quote(folder)}; give the folder of the spool`)
+    }
     const engine = { maxBytes, syncMs, whenFull: whenFull === 'block' ? 'refuse' : whenFull }
     return new Spool(await called(native().Spool.open(folder, allJson(engine))), whenFull === 'block')
   }

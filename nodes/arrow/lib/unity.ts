@@ -42,6 +42,11 @@ const TOKEN = /\s*(`(?:[^`]|``)*`|[^\s<>(),:`]+|[<>(),:])/y
 
 /** In the order of the table. */
 export function columnsOf(columns: readonly UnityColumn[]): Column[] {
+  const is = (column: unknown) => typeof (column as UnityColumn | null)?.type_text === 'string'
+  if (!Array.isArray(columns) || !columns.every(is)) {
+    const text = `the columns are ${quote(columns)}; give the list \`columns\` of the table as the API tells it`
+    throw new EngineError('INVALID_OPTION', text)
+  }
   const place = ({ position }: UnityColumn, index: number) => position ?? index
   const sorted = columns.map((column, index) => ({ column, at: place(column, index) })).sort((a, b) => a.at - b.at)
   return sorted.map(({ column: { name, type_text, nullable } }) => ({

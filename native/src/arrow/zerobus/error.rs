@@ -180,7 +180,7 @@ impl SendError {
                 let causes: Vec<String> = causes.iter().map(|cause| format!("{cause:?}")).collect();
                 SendError::Schema { message: said(message), causes: causes.join(", ") }
             }
-            ZerobusError::InvalidUCTokenError(text) => of_token(text, said(text)),
+            ZerobusError::InvalidUCTokenError(text) => of_token(text, said(text), config),
             ZerobusError::TokenFetchError(text) => SendError::TokenRefresh(said(text)),
             ZerobusError::ChannelCreationError(_)
             | ZerobusError::FailedToEstablishTlsConnectionError
@@ -208,16 +208,26 @@ fn of_option(field: &'static str, value: &str, said: String) -> SendError {
 }
 
 /// What the token endpoint answers. It has 401 for a wrong secret and for missing grants: what tells is OAuth's own name.
-fn of_token(answer: &str, said: String) -> SendError {
+fn of_token(answer: &str, said: String, config: &ZerobusConfig) -> SendError {
     let is = |status: u16| answer.starts_with(&format!("Client error ({status})"));
     let named = |name: &str| answer.contains(name);
     if is(408) || is(429) {
         SendError::TokenRefresh(said)
+    } else if is_page(answer) {
+        // Not of a workspace: another host, or a proxy before it.
+        of_option("unityCatalogUrl", &config.unity_catalog_url, "it answers with a web page".into())
+    } else if is(404) {
+        of_option("unityCatalogUrl", &config.unity_catalog_url, said)
     } else if is(403) || named("invalid_authorization_details") || named("access_denied") {
         SendError::Permission(said)
     } else {
         SendError::Authentication(said)
     }
+}
+
+fn is_page(answer: &str) -> bool {
+    let answer = answer.to_ascii_lowercase();
+    answer.contains("<html") || answer.contains("<!doctype")
 }
 
 fn of_status(status: &Status, opening: bool, config: &ZerobusConfig) -> SendError {
@@ -307,6 +317,8 @@ mod tests {
             (r#"Client error (400): {"error":"access_denied"}"#, "permission"),
             ("Client error (403): no", "permission"),
             ("Client error (429): later", "token-refresh"),
+            ("Client error (404): nothing here", "configuration"),
+            ("access_token missing in <!DOCTYPE html><p>Welcome", "configuration"),
         ] {
             assert_eq!(of(ZerobusError::InvalidUCTokenError(answer.into())), kind, "{answer}");
         }
