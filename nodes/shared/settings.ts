@@ -3,20 +3,21 @@ import type { Node, NodeAPI } from 'node-red'
 import { type ConfigSpec, type Fields, migrate, Problem, type Values } from './config'
 import { EngineError, quote } from './errors'
 
-/** The checked settings of a node. Fails with the property and the value that does not do. */
+/** The checked settings of a node. Fails with all properties whose values do not do, and these. */
 export function readConfig<F extends Fields>(RED: NodeAPI, node: Node, spec: ConfigSpec<F>, saved: object): Values<F> {
   const current = migrate(spec, saved as Record<string, unknown>)
   const values: Record<string, unknown> = {}
+  const problems: string[] = []
   for (const [name, field] of Object.entries(spec.fields)) {
     const value = field.verbatim ? current[name] : resolve(RED, node, current[name])
     try {
       values[name] = field.read(value)
     } catch (error) {
       if (!(error instanceof Problem)) throw error
-      const reason = RED._(error.key, error.params)
-      throw new EngineError('INVALID_OPTION', `${name} is ${quote(value)}: ${reason}`)
+      problems.push(`${name} is ${quote(value)}: ${RED._(error.key, error.params)}`)
     }
   }
+  if (problems.length > 0) throw new EngineError('INVALID_OPTION', problems.join('; '))
   return values as Values<F>
 }
 

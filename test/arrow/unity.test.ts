@@ -84,7 +84,10 @@ describe('columns as Unity Catalog tells them', () => {
 
   it('are a list, as the API tells them', () => {
     for (const none of [5, null, [5], [{ name: 'id' }]]) {
-      assert.throws(() => Schema.ofUnityCatalog(none as never), { code: 'INVALID_OPTION', message: /^the columns are / })
+      assert.throws(() => Schema.ofUnityCatalog(none as never), {
+        code: 'INVALID_OPTION',
+        message: /^the columns are /,
+      })
     }
   })
 

@@ -117,11 +117,16 @@ describe('millrace-arrow-zerobus-table', () => {
     }
   })
 
-  it('its test says so where it is not deployed, or has a wrong setting', async () => {
-    rig = await ZerobusRig.start(await start(), { config: { spool: true, spoolFolder: '../beside' } })
+  it('its test says so where it is not deployed, or has wrong settings, and names them all', async () => {
+    const wrong = { spoolFolder: '../beside', endpoint: 'nowhere', attempts: 0 }
+    rig = await ZerobusRig.start(await start(), { config: { spool: true, ...wrong } })
     assert.equal((await rig.test('other')).body, null)
     const { status, body } = await rig.test()
     assert.deepEqual([status, body.code], [500, 'INVALID_OPTION'])
+    for (const [name, value] of Object.entries(wrong)) {
+      const told = `${name} is ${JSON.stringify(value).replaceAll('"', "'")}: `
+      assert.ok(String(body.message).includes(told), String(body.message))
+    }
   })
 
   it('takes its settings from the environment', async () => {
