@@ -148,7 +148,8 @@ describe('millrace-memory-watch', () => {
   it('passes on some of what the example of a device twin measures, and not all', async () => {
     const nodes: Json[] = JSON.parse(readFileSync(join(__dirname, '../../examples/memory/device-twin.json'), 'utf8'))
     const { filter } = nodes.find(({ type }) => type === 'millrace-memory-watch') as Json
-    const measure = new Function('msg', 'Math', nodes.find(({ type }) => type === 'function')?.func)
+    const { func } = nodes.find(({ type }) => type === 'function') as Json
+    const measure = new Function('msg', 'Math', func as string)
     const measured = (random: number) => measure({ payload: {} }, { round: Math.round, random: () => random }).payload
     const rig = await start({ filter })
     for (const [topic, random] of Object.entries({ cold: 0, hot: 0.99 })) {
