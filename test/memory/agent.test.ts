@@ -239,6 +239,12 @@ describe('memory.AgentMemory', () => {
     for (const text of ['', [1, 0], undefined]) {
       await assert.rejects(agent.remember(text as string), { code: 'INVALID_INPUT' })
     }
+    for (const at of [1n, '\ud83d']) {
+      const refused = (error: { code: string; message: string }) =>
+        error.code === 'INVALID_INPUT' && error.message.startsWith('data.at ')
+      await assert.rejects(agent.remember('x', { data: { at } }), refused)
+    }
+    assert.deepEqual((await db.namespaces()).namespaces, [])
     const embedder = { model: 'own', dimensions: 2, embed: async () => Float32Array.of(1, 0) }
     const other = new memory.AgentMemory(db, 'own', { embedder })
     await other.remember('anything')

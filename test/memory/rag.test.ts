@@ -235,6 +235,7 @@ describe('memory.Rag', () => {
       [() => rag.retrieve('x', { filter: { a: { near: 1 } } }), 'INVALID_INPUT'],
       [() => rag.prompt('x', { budget: 0 }), 'INVALID_OPTION'],
     ]
+    await assert.rejects(rag.ingest({ source: 'x', text: 'x', metadata: { a: 1n } }), /^EngineError: metadata\.a is 1n/)
     for (const [call, expected] of wrong) await assert.rejects(call(), code(expected), call.toString())
     assert.deepEqual(await new Rag(db, { namespace: 'empty' }).retrieve('x'), [])
     assert.equal((await rag.ingest({ source: 'empty', text: ' \n' })).chunks, 0)

@@ -1,6 +1,7 @@
 /** What an agent remembers: episodes, facts and procedures, recalled by meaning, importance, age and use. */
 import { randomBytes } from 'node:crypto'
 import { EngineError, quote } from '../../shared/errors'
+import { checked, refuseHalves } from '../../shared/json'
 import { checkOptions, type Known } from '../../shared/options'
 import { Turns } from '../../shared/turns'
 import type { Database, Operation } from './database'
@@ -277,6 +278,8 @@ export class AgentMemory {
         `${quote(text)} cannot be remembered; give a text, and the rest as its data`,
       )
     }
+    // Later there would be a vector already.
+    if (data !== undefined) refuseHalves(checked(data, 'data'), 'data')
     const time = this.now()
     const id = `${kind}-${time.toString(36)}-${randomBytes(5).toString('hex')}`
     const metadata = { kind, tags, time }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { extname } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { EngineError, quote } from '../../shared/errors'
-import { toJson } from '../../shared/json'
+import { checked, toJson } from '../../shared/json'
 import { checkOptions, type Known } from '../../shared/options'
 import type { Database, Operation } from './database'
 import { BuiltInEmbedder, type Chunk, type ChunkOptions, type Format } from './embedder'
@@ -259,7 +259,7 @@ export class Rag {
       ...(overlap !== undefined && { overlap }),
     }
     const whole = [text, cut, embedder.model, document.title ?? null, metadata ?? null, ...pages]
-    const hash = hashOf(toJson(whole, 'metadata'), 64)
+    const hash = hashOf(toJson(whole, 'document'), 64)
     const [before] = await this.entries([source])
     if (before?.hash === hash && (await this.isWhole(before.keys))) {
       const chunks = before.keys.length
@@ -447,4 +447,5 @@ function check(document: Document): void {
   if (metadata !== undefined && (metadata === null || typeof metadata !== 'object' || Array.isArray(metadata))) {
     throw new EngineError('INVALID_INPUT', `the metadata is ${quote(metadata)}; it must be an object`)
   }
+  if (metadata) checked(metadata, 'metadata')
 }
