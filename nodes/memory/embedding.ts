@@ -19,19 +19,20 @@ const TEST_MS = 15_000
 
 export class EmbedderHost {
   readonly embedder: RemoteEmbedder
-  private readonly options: RemoteOptions
+  /** With the key: it is not to be seen where this is printed. */
+  readonly #options: RemoteOptions
 
   constructor(config: EmbedderConfig, apiKey: string, tls?: TlsOptions) {
     const { url, model, dimensions, batch, timeoutMs, retries, cache } = config
     const rest = { ...(dimensions !== null && { dimensions }), ...(apiKey !== '' && { apiKey }), ...(tls && { tls }) }
-    this.options = { url, model, batch, timeoutMs, retries, cache, ...rest }
-    this.embedder = new RemoteEmbedder(this.options)
+    this.#options = { url, model, batch, timeoutMs, retries, cache, ...rest }
+    this.embedder = new RemoteEmbedder(this.#options)
   }
 
   /** Asks for a vector, once. */
   async test(): Promise<Found> {
-    const timeoutMs = Math.min(TEST_MS, this.options.timeoutMs ?? TEST_MS)
-    const trial = new RemoteEmbedder({ ...this.options, retries: 0, timeoutMs })
+    const timeoutMs = Math.min(TEST_MS, this.#options.timeoutMs ?? TEST_MS)
+    const trial = new RemoteEmbedder({ ...this.#options, retries: 0, timeoutMs })
     const start = performance.now()
     try {
       const vector = await trial.embed(['test'])

@@ -1,5 +1,5 @@
 /** What a `millrace-memory-ingest` node does: it keeps documents in chunks, removes them, or lists them. */
-import { EngineError, quote } from '../shared/errors'
+import { EngineError } from '../shared/errors'
 import type { Host } from '../shared/node'
 import { type Job, nameOf } from './clerk'
 import { embedderOf } from './embedding'
@@ -31,7 +31,7 @@ export function ingesting(host: Host<(typeof ingestConfig)['fields']>): Job<Give
         if (format !== 'auto') document.format = format
         const { title, metadata } = message
         if (typeof title === 'string') document.title = title
-        if (metadata !== undefined) document.metadata = metadataOf(metadata)
+        if (metadata !== undefined) document.metadata = metadata as Record<string, unknown>
       }
       return { namespace: nameOf(await namespace(message)), source: named, document }
     },
@@ -43,9 +43,4 @@ export function ingesting(host: Host<(typeof ingestConfig)['fields']>): Job<Give
       return { memory: { namespace, ...(await rag.ingest(document)) } }
     },
   }
-}
-
-function metadataOf(given: unknown): Record<string, unknown> {
-  if (given !== null && typeof given === 'object' && !Array.isArray(given)) return given as Record<string, unknown>
-  throw new EngineError('INVALID_INPUT', `the metadata is ${quote(given)}; it must be an object`)
 }

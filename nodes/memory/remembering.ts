@@ -1,5 +1,4 @@
 /** What a `millrace-memory-remember` node does: it keeps a text for an agent, forgets, or puts the memory in order. */
-import { EngineError, quote } from '../shared/errors'
 import type { Host } from '../shared/node'
 import { type Job, nameOf } from './clerk'
 import { embedderOf } from './embedding'
@@ -35,9 +34,7 @@ export function remembering(host: Host<(typeof rememberConfig)['fields']>): Job<
       const memory = new AgentMemory(db, agent, by)
       if (operation === 'consolidate') return { memory: { agent, ...(await memory.consolidate(limits)) } }
       if (operation === 'undo') {
-        const { merged, faded } = consolidationOf(given)
-        await memory.undo({ merged, faded })
-        return { memory: { agent, merged, faded } }
+        return { memory: { agent, ...(await memory.undo(given as Consolidation)) } }
       }
       if (operation === 'forget') {
         const id = nameOf(given)
@@ -47,14 +44,4 @@ export function remembering(host: Host<(typeof rememberConfig)['fields']>): Job<
       return { memory: { id, kind, agent } }
     },
   }
-}
-
-function consolidationOf(given: unknown): Consolidation {
-  const { merged, faded } = (given ?? {}) as Partial<Consolidation>
-  const isMerged = (it: unknown) => typeof (it as { gone?: unknown } | null)?.gone === 'string'
-  if (Array.isArray(merged) && merged.every(isMerged) && Array.isArray(faded)) return { merged, faded }
-  throw new EngineError(
-    'INVALID_INPUT',
-    `${quote(given)} is no consolidation; give msg.memory of the node that made one`,
-  )
 }

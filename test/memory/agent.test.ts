@@ -75,8 +75,14 @@ describe('memory.AgentMemory', () => {
       { tags: 'mill' as never },
       { weights: { similarity: Number.NaN } },
       { weights: { similarty: 1 } as never },
+      { kind: 'fact' } as never,
+      { limits: 1 } as never,
     ]
-    for (const options of cases) await assert.rejects(agent.recall('mill', options), { code: 'INVALID_OPTION' })
+    for (const options of cases) {
+      await assert.rejects(agent.recall('mill', options), { code: 'INVALID_OPTION' })
+      await assert.rejects(agent.context('mill', 100, options), { code: 'INVALID_OPTION' })
+    }
+    await assert.rejects(agent.consolidate({ duplicat: 0.1 } as never), { code: 'INVALID_OPTION' })
     for (const budget of [Number.NaN, -1, '5' as never]) {
       await assert.rejects(agent.context('mill', budget), { code: 'INVALID_OPTION' })
     }
@@ -133,10 +139,10 @@ describe('memory.AgentMemory', () => {
     const left = (await agent.recall('mill', { limit: 100 })).map(({ id }) => id)
     assert.deepEqual(left.sort(), [important, strong, fact].sort())
     assert.deepEqual(await agent.consolidate(), { merged: [], faded: [] })
-    await agent.undo(done)
+    assert.deepEqual(await agent.undo(done), { restored: [weak, faded], skipped: [] })
     assert.equal((await agent.recall('mill', { limit: 100 })).length, 5)
     assert.deepEqual(texts([await agent.get(faded)]), ['The inspector came at noon'])
-    await assert.rejects(agent.undo(done), { code: 'NOT_FOUND' })
+    assert.deepEqual(await agent.undo(done), { restored: [], skipped: [weak, faded] })
   })
 
   it('consolidates nothing into what lacks one of its tags', async () => {
@@ -148,20 +154,97 @@ describe('memory.AgentMemory', () => {
     assert.deepEqual([await left('pump'), await left('oil')], [[both], [other]])
   })
 
+  it('consolidates nothing more important or newer into what is less', async () => {
+    await agent.learn('The emergency stop is red', { importance: 0.1, tags: ['safety', 'misc'] })
+    await agent.learn('The door is green', { tags: ['door', 'misc'] })
+    time += 1000
+    await agent.learn('The emergency stop is red', { importance: 1, tags: ['safety'] })
+    await agent.learn('The door is green', { tags: ['door'] })
+    assert.deepEqual((await agent.consolidate()).merged, [])
+  })
+
+  it('passes over what is forgotten while it consolidates, and keeps what nothing says any more', async () => {
+    const search = db.search.bind(db)
+    const during = async (forgotten: string) => {
+      db.search = async (...asked) => {
+        db.search = search
+        assert.equal(await agent.forget(forgotten), true)
+        return search(...asked)
+      }
+      return agent.consolidate()
+    }
+    const strong = await agent.learn('The mill stopped', { importance: 1 })
+    const weak = await agent.learn('The mill stopped')
+    const unsaid = await agent.learn('The door is green', { importance: 0.85 })
+    const old = await agent.remember('The valve opens to the left')
+    time += 100 * DAY_MS
+    const done = { merged: [{ kept: strong, gone: weak }], faded: [] }
+    for (const forgotten of [old, unsaid]) {
+      const found = await during(forgotten)
+      assert.deepEqual(found, done)
+      await agent.undo(found)
+    }
+    assert.deepEqual(await during(strong), { merged: [], faded: [] })
+    assert.deepEqual(texts(await agent.recall('mill')), ['The mill stopped'])
+    assert.deepEqual((await db.keys('agent:tester#archive')).keys, [])
+  })
+
+  it('takes back all but what is forgotten or back, and only what is a consolidation', async () => {
+    const ids: string[] = []
+    for (const place of ['gate', 'hall', 'yard', 'roof'])
+      ids.push(await agent.remember(`The inspector saw the ${place}`))
+    time += 100 * DAY_MS
+    const done = await agent.consolidate()
+    assert.deepEqual(done.faded.toSorted(), ids.toSorted())
+    const [first = '', second = '', ...others] = done.faded
+    await agent.undo({ merged: [], faded: [first, first] })
+    await agent.forget(second)
+    assert.deepEqual(await agent.undo(done), { restored: others, skipped: [first, second] })
+    assert.equal((await agent.recall('inspector')).length, 3)
+    for (const wrong of [{}, null, 'x', { merged: [null], faded: [] }, { merged: [], faded: [7] }]) {
+      await assert.rejects(agent.undo(wrong as never), { code: 'INVALID_INPUT' }, JSON.stringify(wrong))
+    }
+  })
+
   it('forgets what is in the archive, too', async () => {
     const faded = await agent.remember('The inspector came at noon')
     time += 100 * DAY_MS
     const done = await agent.consolidate()
     assert.deepEqual(done.faded, [faded])
     assert.deepEqual([await agent.forget(faded), await agent.forget(faded)], [true, false])
-    await assert.rejects(agent.undo(done), { code: 'NOT_FOUND' })
+    assert.deepEqual(await agent.undo(done), { restored: [], skipped: [faded] })
+  })
+
+  it('refuses what is no agent', () => {
+    const wrong: [id: unknown, options?: unknown][] = [
+      [undefined],
+      [''],
+      [7],
+      ['a', { weigths: {} }],
+      ['a', { embedder: { model: 'own', embed: 7 } }],
+      ['a', null],
+    ]
+    for (const [id, options] of wrong) {
+      const make = () => new memory.AgentMemory(db, id as never, options as never)
+      assert.throws(make, { code: 'INVALID_OPTION' }, JSON.stringify([id, options]))
+    }
   })
 
   it('refuses what cannot be remembered; takes another embedder', async () => {
-    await assert.rejects(agent.remember('x', { importance: 2 }), { code: 'INVALID_OPTION' })
+    for (const options of [{ importance: 2 }, { importance: '0.5' }, { importence: 1 }]) {
+      for (const method of ['remember', 'learn', 'procedure'] as const) {
+        await assert.rejects(agent[method]('x', options as never), { code: 'INVALID_OPTION' })
+      }
+    }
     for (const text of ['', [1, 0], undefined]) {
       await assert.rejects(agent.remember(text as string), { code: 'INVALID_INPUT' })
     }
+    for (const at of [1n, '\ud83d']) {
+      const refused = (error: { code: string; message: string }) =>
+        error.code === 'INVALID_INPUT' && error.message.startsWith('data.at ')
+      await assert.rejects(agent.remember('x', { data: { at } }), refused)
+    }
+    assert.deepEqual((await db.namespaces()).namespaces, [])
     const embedder = { model: 'own', dimensions: 2, embed: async () => Float32Array.of(1, 0) }
     const other = new memory.AgentMemory(db, 'own', { embedder })
     await other.remember('anything')

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { runInNewContext } from 'node:vm'
 import { memory } from '../../nodes'
 
 describe('memory.Database: vectors', () => {
@@ -128,6 +129,60 @@ describe('memory.Database: vectors', () => {
       assert.equal(await db.embeddingInfo('n'), null)
     })
   }
+
+  describe('of an embedder of your own', () => {
+    const own = (vector: unknown, more: object = {}) =>
+      ({ model: 'own', dimensions: 3, embed: async () => vector, ...more }) as memory.Embedder
+    const wrong: [title: string, embedder: memory.Embedder, code: string, said: RegExp][] = [
+      ['NaN', own(Float32Array.of(1, Number.NaN, 3)), 'CONVERSION', /'own'.*text 0.*component 1.*NaN/],
+      ['infinity', own(Float32Array.of(1, 2, Number.POSITIVE_INFINITY)), 'CONVERSION', /Infinity/],
+      ['zeros', own(new Float32Array(3)), 'CONVERSION', /all zeros/],
+      ['other dimensions', own(new Float32Array(5).fill(1)), 'CONVERSION', /5 components.*3 for each/],
+      ['nothing', own(undefined), 'CONVERSION', /undefined.*Float32Array/],
+      ['no components', own(new Float32Array(0), { dimensions: undefined }), 'CONVERSION', /empty/],
+      ['a list', own([1, 2, 3]), 'CONVERSION', /\[1,2,3\].*Float32Array/],
+      ['no model', own(null, { model: undefined }), 'INVALID_OPTION', /model is undefined/],
+      ['no embed', own(null, { embed: undefined }), 'INVALID_OPTION', /embed is undefined/],
+      ['no dimensions', own(null, { dimensions: '3' }), 'INVALID_OPTION', /dimensions is '3'/],
+    ]
+    for (const [title, embedder, code, said] of wrong) {
+      it(`refuses ${title}, wherever it is asked`, async () => {
+        await using db = await memory.Database.open()
+        const good = { model: 'own', dimensions: 3, embed: async () => Float32Array.of(1, 2, 3) }
+        await new memory.Rag(db, { embedder: good }).ingest({ source: 'good', text: 'The pump leaks oil' })
+        const calls = [
+          () => db.embed('n', 'a', 'oil', null, { embedder }),
+          () => db.search('documents', 'oil', { embedder }),
+          async () => new memory.Rag(db, { embedder }).ingest({ source: 'bad', text: 'The valve is shut' }),
+          async () => new memory.Rag(db, { embedder }).retrieve('oil'),
+          async () => new memory.AgentMemory(db, 'mill', { embedder }).learn('The valve is shut'),
+        ]
+        for (const call of calls) {
+          await assert.rejects(call, (error: { code: string; message: string }) => {
+            assert.equal(error.code, code, error.message)
+            assert.match(error.message, said)
+            return true
+          })
+        }
+        assert.deepEqual(
+          (await db.namespaces()).namespaces.map(({ name, keys }) => [name, keys]),
+          [
+            ['documents', 1],
+            ['documents#sources', 1],
+            ['documents#vectors', 1],
+          ],
+        )
+      })
+    }
+
+    it('takes vectors of another context', async () => {
+      await using db = await memory.Database.open()
+      const embed = runInNewContext('async () => Float32Array.of(1, 2, 3)')
+      const rag = new memory.Rag(db, { embedder: { model: 'own', dimensions: undefined, embed } })
+      assert.equal((await rag.ingest({ source: 'a', text: 'The pump leaks oil' })).added, 1)
+      assert.equal((await rag.retrieve('oil', { mode: 'vector' })).length, 1)
+    })
+  })
 
   it('words count beside the meaning, in one call', async () => {
     await db.embed('n', 'valve', 'The valve in the hall leaks', { site: 'A' })

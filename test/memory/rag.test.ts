@@ -188,6 +188,20 @@ describe('memory.Rag', () => {
     }
   })
 
+  it('sees a heading behind a byte order mark, and places are those of the text with it', async () => {
+    const text = `\ufeff${manual}`
+    for (const [source, given] of Object.entries({ 'text.md': text, 'bytes.md': Buffer.from(text) })) {
+      await rag.ingest({ source, text: given })
+      const found = await rag.retrieve('which oil does the pump take?', { filter: { source }, topK: 10 })
+      assert.deepEqual([found[0]?.title, found[0]?.headings], ['Pump', ['Pump', 'Oil']])
+      for (const { start, end, text: chunk } of found) assert.equal(text.slice(start, end), chunk)
+      assert.equal(
+        found.some(({ text }) => text.includes('\ufeff')),
+        false,
+      )
+    }
+  })
+
   it('writes nothing of a document that cannot be embedded', async () => {
     const server = await EmbeddingServer.start()
     const { url } = server
@@ -204,6 +218,11 @@ describe('memory.Rag', () => {
       [() => rag.ingest({ source: 'x', text: 7 as never }), 'INVALID_INPUT'],
       [() => rag.ingest({ source: 'x', text: 'x', format: 'rtf' as never }), 'INVALID_OPTION'],
       [() => rag.ingest({ source: 'x', text: 'x', metadata: { a: 1n } }), 'INVALID_INPUT'],
+      [() => rag.ingest({ source: 'x', text: 'x', metadata: 'str' as never }), 'INVALID_INPUT'],
+      [() => rag.ingest({ source: 'x', text: 'x', metadata: [1] as never }), 'INVALID_INPUT'],
+      [() => rag.ingest({ source: 'x', text: 'x', title: 5 as never }), 'INVALID_INPUT'],
+      [() => rag.ingest({ source: 'x', text: 'x', metaData: {} } as never), 'INVALID_OPTION'],
+      [() => rag.ingest(null as never), 'INVALID_INPUT'],
       [() => rag.ingest({ source: 'x', text: 'x'.repeat((16 << 20) + 1) }), 'TOO_LARGE'],
       [() => new Rag(db, { size: 8 }).ingest({ source: 'x', text: 'x' }), 'INVALID_OPTION'],
       [() => rag.retrieve(7 as never), 'INVALID_INPUT'],
@@ -216,6 +235,7 @@ describe('memory.Rag', () => {
       [() => rag.retrieve('x', { filter: { a: { near: 1 } } }), 'INVALID_INPUT'],
       [() => rag.prompt('x', { budget: 0 }), 'INVALID_OPTION'],
     ]
+    await assert.rejects(rag.ingest({ source: 'x', text: 'x', metadata: { a: 1n } }), /^EngineError: metadata\.a is 1n/)
     for (const [call, expected] of wrong) await assert.rejects(call(), code(expected), call.toString())
     assert.deepEqual(await new Rag(db, { namespace: 'empty' }).retrieve('x'), [])
     assert.equal((await rag.ingest({ source: 'empty', text: ' \n' })).chunks, 0)

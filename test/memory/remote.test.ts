@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
+import type { ServerResponse } from 'node:http'
+import { inspect } from 'node:util'
+import { EmbedderHost } from '../../nodes/memory/embedding'
 import { AgentMemory, Database, embedder, type RemoteOptions } from '../../nodes/memory/lib'
 import { certificates } from '../action/certificates'
 import { EmbeddingServer, reset, silence, status, vectorOf } from './embedding-server'
+
+/** All that is printed of it. */
+const shownOf = (it: object) => inspect(it, { depth: Number.POSITIVE_INFINITY }) + JSON.stringify(it)
 
 const rows = (...embeddings: unknown[]) =>
   status(200, { data: embeddings.map((embedding, index) => ({ index, embedding })) })
@@ -147,6 +153,43 @@ describe('memory.embedder, over HTTP', () => {
     await assert.rejects(own.embed(['a']), failsWith('TOO_LARGE', /bytes/))
   })
 
+  it('learns nothing from a wrong answer', async () => {
+    for (const first of [rows([]), rows([0, 0, 0]), rows([null, 1]), rows([1, 2, 3], null), rows([1, 2, 3], [1, 2])]) {
+      const own = make()
+      server.faults = [first]
+      await assert.rejects(own.embed(['a', 'b']), failsWith('CONVERSION', /./))
+      assert.equal(own.dimensions, undefined)
+      assert.equal((await own.embed(['a', 'b'])).length, 16)
+    }
+  })
+
+  it('shows its key nowhere', async () => {
+    const apiKey = 'sk-secret-0123456789'
+    const own = make({ apiKey: ` ${apiKey} `, retries: 0 })
+    const text = `${'x'.repeat(50)} wrong: Bearer ${apiKey}, again: ${'x'.repeat(97)} ${apiKey}`
+    const faults = [
+      status(401, { error: { message: text } }),
+      status(500, text),
+      (response: ServerResponse) => response.writeHead(403).end(text),
+      rows(`${'x'.repeat(62)}${apiKey}`),
+      rows({ [apiKey]: 1 }),
+      status(200, { data: [{ index: `${'x'.repeat(61)}${apiKey}`, embedding: [1] }] }),
+    ]
+    for (const fault of faults) {
+      server.faults = [fault]
+      await assert.rejects(own.embed(['a']), ({ message }: Error) => {
+        assert.ok(message.includes('***') && !message.includes('sk-s'), message)
+        return true
+      })
+    }
+    server.key = apiKey
+    assert.equal((await own.embed(['a'])).length, 8)
+    const named = { name: '', configVersion: 1, url: server.url, model: 'test-model' }
+    const limits = { dimensions: null, batch: 64, timeoutMs: 1000, retries: 0, cache: 10, tls: '' }
+    const host = new EmbedderHost({ ...named, ...limits }, apiKey)
+    for (const one of [own, host]) assert.ok(!shownOf(one).includes('sk-s'), shownOf(one))
+  })
+
   it('refuses texts and options that cannot be', async () => {
     for (const texts of [[''], ['a', ' \n'], [7 as never]]) {
       await assert.rejects(make().embed(texts), failsWith('INVALID_INPUT', /text \d/))
@@ -158,10 +201,13 @@ describe('memory.embedder, over HTTP', () => {
       { model: '' },
       { batch: 0 },
       { timeoutMs: 0.5 },
+      { timeoutMs: 1e12 },
       { retries: -1 },
       { cache: -1 },
       { dimensions: 0 },
       { apiKey: 'a\nb' },
+      { apiKey: 7 as never },
+      { api_key: 'sk-1' } as never,
       { tls: { cert: 'none', key: 'none' } },
     ]
     for (const more of wrong)
@@ -221,7 +267,9 @@ describe('memory.embedder: TLS', () => {
   it('shows its own certificate to a server that wants one', async () => {
     const own = { cert: read('server.pem'), key: read('server.key'), ca: read('ca.pem') }
     server = await EmbeddingServer.start({ ...own, requestCert: true, rejectUnauthorized: true })
-    assert.equal(await ask({ ca: read('ca.pem'), cert: read('client.pem'), key: read('client.key') }), 8)
+    const tls = { ca: read('ca.pem'), cert: read('client.pem'), key: read('client.key') }
+    assert.equal(await ask(tls), 8)
+    assert.ok(!shownOf(embedder({ url: server.url, model: 'test-model', tls })).includes('PRIVATE'))
     assert.deepEqual(((await ask({ ca: read('ca.pem') })) as unknown[])[0], 'TRANSPORT')
     assert.equal(server.asked.length, 1)
   })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { memory } from '../../nodes'
 import { type Json, Rig, storeOf, watchOf, writeOf } from './rig'
 
@@ -142,6 +143,19 @@ describe('millrace-memory-watch', () => {
     // The one who has it goes, and its turn comes.
     await rig.redeploy('nodes', storeOf({ id: last }), waiting)
     await rig.find('status', ({ id, text }) => id === failed.id && text === 'status.heard')
+  })
+
+  it('passes on some of what the example of a device twin measures, and not all', async () => {
+    const nodes: Json[] = JSON.parse(readFileSync(join(__dirname, '../../examples/memory/device-twin.json'), 'utf8'))
+    const { filter } = nodes.find(({ type }) => type === 'millrace-memory-watch') as Json
+    const { func } = nodes.find(({ type }) => type === 'function') as Json
+    const measure = new Function('msg', 'Math', func as string)
+    const measured = (random: number) => measure({ payload: {} }, { round: Math.round, random: () => random }).payload
+    const rig = await start({ filter })
+    for (const [topic, random] of Object.entries({ cold: 0, hot: 0.99 })) {
+      await rig.put({ topic, payload: measured(random) })
+    }
+    assert.equal((await rig.until('change'))[0].topic, 'hot')
   })
 
   it('a filter that is no object is a wrong setting', async () => {

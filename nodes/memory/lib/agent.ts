@@ -1,10 +1,12 @@
 /** What an agent remembers: episodes, facts and procedures, recalled by meaning, importance, age and use. */
 import { randomBytes } from 'node:crypto'
 import { EngineError, quote } from '../../shared/errors'
+import { checked, refuseHalves } from '../../shared/json'
+import { checkOptions, type Known } from '../../shared/options'
 import { Turns } from '../../shared/turns'
 import type { Database, Operation } from './database'
 import { BuiltInEmbedder } from './embedder'
-import { beside, type Embedder, type SearchOptions } from './embeddings'
+import { beside, checkEmbedder, type Embedder, type SearchOptions, vectorOf } from './embeddings'
 import { milliseconds } from './moments'
 
 /** What happened, what is so, how to do it. */
@@ -73,6 +75,12 @@ export interface Consolidation {
   faded: string[]
 }
 
+/** The ids that an `undo` brought back, and those that it did not find: forgotten, or brought back before. */
+export interface Undone {
+  restored: string[]
+  skipped: string[]
+}
+
 export interface AgentOptions {
   /** The built-in one by default. */
   embedder?: Embedder
@@ -81,6 +89,12 @@ export interface AgentOptions {
   now?: () => number
 }
 
+const AGENT: Known<AgentOptions> = { embedder: 'any', weights: 'any', now: 'any' }
+const REMEMBER: Known<RememberOptions> = { importance: 'any', tags: 'any', data: 'any' }
+const RECALL: Known<RecallOptions> = { limit: 'any', kinds: 'any', since: 'any', tags: 'any', weights: 'any' }
+const CONSOLIDATE: Known<ConsolidateOptions> = {
+  ...{ duplicate: 'any', fadeAfterDays: 'any', fadeImportance: 'any', fadeUses: 'any' },
+}
 const WEIGHTS: Weights = { similarity: 0.4, importance: 0.3, recency: 0.2, use: 0.1 }
 const IMPORTANCE: Record<Kind, number> = { episode: 0.5, fact: 0.9, procedure: 0.7 }
 const DAY_MS = 86_400_000
@@ -102,8 +116,13 @@ const CANDIDATES = 200
 
 type Kept = Omit<Memory, 'id' | 'uses'>
 
-/** Who counts uses, in each store: one after the other, or some would not count. */
-const counting = new WeakMap<Database, Turns>()
+interface Archived {
+  kept: Kept
+  vector: unknown
+}
+
+/** Who changes what he read before, in each store: one after the other. */
+const changing = new WeakMap<Database, Turns>()
 
 /**
  * ```ts
@@ -121,6 +140,11 @@ export class AgentMemory {
     agentId: string,
     private readonly options: AgentOptions = {},
   ) {
+    if (typeof agentId !== 'string' || agentId === '') {
+      throw new EngineError('INVALID_OPTION', `the id of the agent is ${quote(agentId)}; give a text that names it`)
+    }
+    checkOptions('an AgentMemory', options, AGENT)
+    checkEmbedder(options.embedder)
     this.namespace = `agent:${agentId}`
     this.now = options.now ?? Date.now
   }
@@ -170,28 +194,37 @@ export class AgentMemory {
 
   /** Whether it was there, or in the archive. The history of the store still has it. */
   async forget(id: string): Promise<boolean> {
-    const archived = await this.db.contains(this.archive, id)
-    const [was] = await this.remove([id])
-    return archived || (was as boolean)
+    return this.inTurn(async () => {
+      const there = [this.namespace, this.archive].map((namespace) => this.db.contains(namespace, id))
+      const all = [this.namespace, beside(this.namespace), this.usage, this.archive]
+      const [was, archived] = await Promise.all(there)
+      await this.db.putBatch(all.map((namespace) => ({ namespace, key: id })))
+      return (was || archived) as boolean
+    })
   }
 
   /**
-   * Takes out what says the same as something more important or newer that has all of its tags, and what is old, unimportant
-   * and unused. It is archived, and can be brought back.
+   * Takes out what says the same as something more important, or as important and newer, that has all of its tags, and what
+   * is old, unimportant and unused. It is archived, and can be brought back.
    */
   async consolidate(options: ConsolidateOptions = {}): Promise<Consolidation> {
     const { duplicate, fadeAfterDays, fadeImportance, fadeUses } = limitsOf(options)
     const all = new Map((await this.all()).map((memory) => [memory.id, memory]))
     const merged: Consolidation['merged'] = []
     const best = [...all.values()].sort((a, b) => b.importance - a.importance || b.time - a.time)
-    for (const { id, kind, tags } of best) {
+    const rank = new Map(best.map(({ id }, place) => [id, place]))
+    for (const [place, { id, kind, tags }] of best.entries()) {
       if (!all.has(id)) continue
-      const { vector, model } = await this.db.embedding(this.namespace, id)
+      const [embedding] = await this.db.getMany<{ vector: string; model: string }>(beside(this.namespace), [id])
+      // It was forgotten meanwhile.
+      if (!embedding) continue
+      const { model } = embedding
       const alike: SearchOptions = { topK: CANDIDATES, threshold: duplicate, filter: { kind }, model }
-      const near = await this.db.search(this.namespace, vector, alike)
+      const near = await this.db.search(this.namespace, vectorOf(embedding), alike)
       for (const { key } of near) {
+        const isBehind = (rank.get(key) ?? -1) > place
         // Who asks by a tag still finds it.
-        const isSaid = key !== id && all.get(key)?.tags.every((tag) => tags.includes(tag))
+        const isSaid = isBehind && all.get(key)?.tags.every((tag) => tags.includes(tag))
         if (isSaid && all.delete(key)) merged.push({ kept: id, gone: key })
       }
     }
@@ -199,22 +232,29 @@ export class AgentMemory {
     const fades = ({ time, importance, uses }: Memory) =>
       time < oldest && importance <= fadeImportance && uses <= fadeUses
     const faded = [...all.values()].filter(fades).map(({ id }) => id)
-    await this.remove([...merged.map(({ gone }) => gone), ...faded], true)
-    return { merged, faded }
+    return this.inTurn(() => this.takeOut({ merged, faded }))
   }
 
-  /** Brings back what a consolidation took out. */
-  async undo({ merged, faded }: Consolidation): Promise<void> {
-    for (const id of [...merged.map(({ gone }) => gone), ...faded]) {
-      const [archived] = await this.db.getMany<{ kept: Kept; vector: unknown }>(this.archive, [id])
-      if (!archived)
-        throw new EngineError('NOT_FOUND', `${quote(id)} is not in the archive; it was brought back before`)
-      await this.db.putBatch([
-        { namespace: beside(this.namespace), key: id, value: archived.vector },
-        { namespace: this.namespace, key: id, value: archived.kept },
-        { namespace: this.archive, key: id },
-      ])
-    }
+  /** Brings back what a consolidation took out, but for what was forgotten or is back. */
+  async undo(consolidation: Consolidation): Promise<Undone> {
+    const ids = [...new Set(goneOf(consolidation))]
+    return this.inTurn(async () => {
+      const archived = await this.db.getMany<Archived>(this.archive, ids)
+      const operations = archived.flatMap((one, place): Operation[] => {
+        const key = ids[place] as string
+        if (!one) return []
+        return [
+          { namespace: beside(this.namespace), key, value: one.vector },
+          { namespace: this.namespace, key, value: one.kept },
+          { namespace: this.archive, key },
+        ]
+      })
+      await this.db.putBatch(operations)
+      return {
+        restored: ids.filter((_, place) => archived[place]),
+        skipped: ids.filter((_, place) => !archived[place]),
+      }
+    })
   }
 
   private get archive(): string {
@@ -226,10 +266,11 @@ export class AgentMemory {
   }
 
   private async keep(kind: Kind, text: string, options: RememberOptions): Promise<string> {
+    checkOptions('a memory', options, REMEMBER)
     const { importance = IMPORTANCE[kind], tags = [], data } = options
     checkTags(tags)
-    if (!(importance >= 0 && importance <= 1)) {
-      throw new EngineError('INVALID_OPTION', `importance is ${quote(importance)}; it must be from 0 to 1`)
+    if (typeof importance !== 'number' || !(importance >= 0 && importance <= 1)) {
+      throw new EngineError('INVALID_OPTION', `importance is ${quote(importance)}; it must be a number from 0 to 1`)
     }
     if (typeof text !== 'string') {
       throw new EngineError(
@@ -237,6 +278,8 @@ export class AgentMemory {
         `${quote(text)} cannot be remembered; give a text, and the rest as its data`,
       )
     }
+    // Later there would be a vector already.
+    if (data !== undefined) refuseHalves(checked(data, 'data'), 'data')
     const time = this.now()
     const id = `${kind}-${time.toString(36)}-${randomBytes(5).toString('hex')}`
     const metadata = { kind, tags, time }
@@ -252,6 +295,7 @@ export class AgentMemory {
   }
 
   private async rank(query: string, options: RecallOptions): Promise<Recalled[]> {
+    checkOptions('recall', options, RECALL)
     const { limit = 10, kinds, since, tags = [] } = options
     checkWhole('limit', limit)
     checkTags(tags)
@@ -291,9 +335,7 @@ export class AgentMemory {
 
   private async use(memories: Memory[]): Promise<void> {
     const ids = memories.map(({ id }) => id)
-    const turns = counting.get(this.db) ?? new Turns()
-    counting.set(this.db, turns)
-    await turns.take(async () => {
+    await this.inTurn(async () => {
       const uses = await this.usesOf(ids)
       await this.db.putMany(
         this.usage,
@@ -308,25 +350,45 @@ export class AgentMemory {
     return rows.map(({ key, value }, place) => ({ ...value, id: key, uses: uses[place] as number }))
   }
 
-  /** With all that belongs to them; whether each was there. */
-  private async remove(ids: string[], archived = false): Promise<boolean[]> {
+  /** Archives what is still there, and still said by what was to be kept: some may be forgotten meanwhile. */
+  private async takeOut(found: Consolidation): Promise<Consolidation> {
+    const ids = [...new Set([...found.merged.map(({ kept }) => kept), ...goneOf(found)])]
     const [kept, vectors] = await Promise.all([
       this.db.getMany<Kept>(this.namespace, ids),
       this.db.getMany(beside(this.namespace), ids),
     ])
-    const operations = ids.flatMap((key, place): Operation[] => [
+    const there = new Map(
+      ids.flatMap((id, place) => (kept[place] ? [[id, { kept: kept[place], vector: vectors[place] }]] : [])),
+    )
+    const merged = found.merged.filter(({ kept, gone }) => there.has(kept) && there.has(gone))
+    const faded = found.faded.filter((id) => there.has(id))
+    const operations = goneOf({ merged, faded }).flatMap((key): Operation[] => [
       { namespace: this.namespace, key },
       { namespace: beside(this.namespace), key },
-      ...(archived
-        ? [{ namespace: this.archive, key, value: { kept: kept[place], vector: vectors[place] } }]
-        : [this.usage, this.archive].map((namespace) => ({ namespace, key }))),
+      { namespace: this.archive, key, value: there.get(key) },
     ])
     await this.db.putBatch(operations)
-    return kept.map((one) => one !== undefined)
+    return { merged, faded }
+  }
+
+  private inTurn<Done>(work: () => Promise<Done>): Promise<Done> {
+    const turns = changing.get(this.db) ?? new Turns()
+    changing.set(this.db, turns)
+    return turns.take(work)
   }
 }
 
+function goneOf(given: Consolidation): string[] {
+  const { merged, faded } = (given ?? {}) as Partial<Consolidation>
+  if (Array.isArray(merged) && Array.isArray(faded)) {
+    const gone = [...merged.map((it) => it?.gone), ...faded]
+    if (gone.every((id) => typeof id === 'string')) return gone
+  }
+  throw new EngineError('INVALID_INPUT', `${quote(given)} is no consolidation; give what consolidating gave`)
+}
+
 function limitsOf(options: ConsolidateOptions): Required<ConsolidateOptions> {
+  checkOptions('consolidate', options, CONSOLIDATE)
   const limits = { ...CONSOLIDATES }
   for (const name of Object.keys(limits) as (keyof ConsolidateOptions)[]) {
     const value = options[name] ?? limits[name]

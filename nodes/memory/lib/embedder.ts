@@ -69,9 +69,16 @@ export class BuiltInEmbedder {
     return coded(this.embedder.ends(text))
   }
 
-  /** A document in chunks, and its title. */
+  /** A document in chunks, and its title. A byte order mark is no part of it. */
   async chunks(text: string, options: ChunkOptions = {}): Promise<{ title: string | null; chunks: Chunk[] }> {
-    return JSON.parse(await coded(this.embedder.chunks(text, toJson(options, 'options'))))
+    // Places are those of the text as it was given.
+    const mark = text.startsWith('\ufeff') ? 1 : 0
+    const found = JSON.parse(await coded(this.embedder.chunks(text.slice(mark), toJson(options, 'options'))))
+    for (const chunk of found.chunks) {
+      chunk.start += mark
+      chunk.end += mark
+    }
+    return found
   }
 
   /** A prompt of passages, and the places of those that are in it. */

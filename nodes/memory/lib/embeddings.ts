@@ -1,4 +1,5 @@
 /** Vectors of documents. Each is a document itself, in a namespace beside its document's. */
+import { types } from 'node:util'
 import { EngineError, quote } from '../../shared/errors'
 import { mayHaveHalves, refuseHalves, toJson } from '../../shared/json'
 import type { Operation, Version, Written } from './database'
@@ -235,7 +236,7 @@ function same(one: Kind, other: Kind): boolean {
 async function make(given: Embeddable, { embedder, model }: EmbedOptions): Promise<Made> {
   if (typeof given === 'string') {
     const by = embedder ?? (await BuiltInEmbedder.open())
-    return { vector: await by.embed([given]), model: by.model }
+    return { vector: await embedBy(by, [given]), model: by.model }
   }
   if (Buffer.isBuffer(given)) return { vector: checked(floats(given)), model }
   if (given instanceof Float32Array) return { vector: checked(given.slice()), model }
@@ -244,6 +245,41 @@ async function make(given: Embeddable, { embedder, model }: EmbedOptions): Promi
   }
   const numbers = (given as unknown[]).map((component) => (typeof component === 'number' ? component : Number.NaN))
   return { vector: checked(Float32Array.from(numbers)), model }
+}
+
+/** Refuses what can make no vectors; nothing stands for the built-in one. */
+export function checkEmbedder(embedder: Embedder | undefined): void {
+  if (embedder === undefined || embedder === null) return
+  const { model, dimensions, embed } = embedder
+  const must = (name: string, value: unknown, what: string) =>
+    new EngineError('INVALID_OPTION', `the embedder's ${name} is ${quote(value)}; it must be ${what}`)
+  if (typeof embed !== 'function') throw must('embed', embed, 'a function that makes vectors of texts')
+  if (typeof model !== 'string' || model === '') throw must('model', model, 'a text that names what makes the vectors')
+  if (dimensions === undefined || (Number.isInteger(dimensions) && dimensions > 0)) return
+  throw must('dimensions', dimensions, 'a whole number from 1, or undefined')
+}
+
+/** The vectors of texts, lying one after the other: whoever made them, they can be stored and compared. */
+export async function embedBy(embedder: Embedder, texts: string[]): Promise<Float32Array> {
+  checkEmbedder(embedder)
+  const vectors: unknown = await embedder.embed(texts)
+  const odd = (problem: string) =>
+    new EngineError('CONVERSION', `what the embedder ${quote(embedder.model)} makes cannot be used: ${problem}`)
+  // One of another context, as that of a function node, is one, too.
+  if (!types.isFloat32Array(vectors)) throw odd(`it is ${quote(vectors)}; it must be a Float32Array`)
+  const dimensions = embedder.dimensions ?? vectors.length / texts.length
+  if (!Number.isInteger(dimensions) || vectors.length !== dimensions * texts.length) {
+    const each = embedder.dimensions === undefined ? 'as many for each' : `${dimensions} for each`
+    throw odd(`it has ${vectors.length} components for ${texts.length} texts; it must have ${each}`)
+  }
+  for (const place of texts.keys()) {
+    try {
+      checked(vectors.subarray(place * dimensions, (place + 1) * dimensions))
+    } catch (cause) {
+      throw odd(`of text ${place}, ${(cause as Error).message}`)
+    }
+  }
+  return vectors
 }
 
 export function checked(vector: Float32Array): Float32Array {

@@ -9,6 +9,7 @@ export {
   type Recalled,
   type RecallOptions,
   type RememberOptions,
+  type Undone,
   type Weights,
 } from './agent'
 export {

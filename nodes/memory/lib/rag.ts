@@ -3,11 +3,11 @@ import { createHash } from 'node:crypto'
 import { extname } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { EngineError, quote } from '../../shared/errors'
-import { toJson } from '../../shared/json'
+import { checked, toJson } from '../../shared/json'
 import { checkOptions, type Known } from '../../shared/options'
 import type { Database, Operation } from './database'
 import { BuiltInEmbedder, type Chunk, type ChunkOptions, type Format } from './embedder'
-import { beside, type Embedder, embeddingOf, vectorOf } from './embeddings'
+import { beside, checkEmbedder, type Embedder, embedBy, embeddingOf, vectorOf } from './embeddings'
 import { isPdf, pdfText } from './pdf'
 
 /** What is ingested. */
@@ -135,6 +135,9 @@ interface Readable {
 type Placed = Chunk & { page?: number }
 
 const RAG: Known<RagOptions> = { embedder: 'any', namespace: 'any', size: 'any', overlap: 'any' }
+const DOCUMENT: Known<Document> = {
+  ...{ source: 'any', text: 'any', format: 'any', title: 'any', metadata: 'any' },
+}
 const RETRIEVE: Known<RetrieveOptions> = {
   mode: ['hybrid', 'vector', 'words'],
   ...{ topK: 'any', diversity: 'any', filter: 'any' },
@@ -166,6 +169,7 @@ export class Rag {
     private readonly options: RagOptions = {},
   ) {
     checkOptions('a Rag', options, RAG)
+    checkEmbedder(options.embedder)
     this.namespace = options.namespace ?? 'documents'
   }
 
@@ -208,7 +212,7 @@ export class Rag {
     let vector: Float32Array | undefined
     if (mode !== 'words') {
       const embedder = await this.embedder()
-      vector = await embedder.embed([question])
+      vector = await embedBy(embedder, [question])
       asked.model = embedder.model
     }
     const rows = await this.db.passages<Kept & Pick<Passage, 'key' | 'score' | 'why'>>(asked, vector)
@@ -255,7 +259,7 @@ export class Rag {
       ...(overlap !== undefined && { overlap }),
     }
     const whole = [text, cut, embedder.model, document.title ?? null, metadata ?? null, ...pages]
-    const hash = hashOf(toJson(whole, 'metadata'), 64)
+    const hash = hashOf(toJson(whole, 'document'), 64)
     const [before] = await this.entries([source])
     if (before?.hash === hash && (await this.isWhole(before.keys))) {
       const chunks = before.keys.length
@@ -318,7 +322,7 @@ export class Rag {
     const made = new Map<Kept, Float32Array>()
     for (let from = 0; from < documents.length; from += EMBEDDED) {
       const some = documents.slice(from, from + EMBEDDED)
-      const vectors = await embedder.embed(some.map(embedded))
+      const vectors = await embedBy(embedder, some.map(embedded))
       const length = vectors.length / some.length
       await this.agree(embedder.model, length)
       for (const [place, document] of some.entries()) {
@@ -424,7 +428,12 @@ async function cutUp({ text, title, pages }: Readable, options: ChunkOptions) {
   return { title, chunks }
 }
 
-function check({ source, text }: Document): void {
+function check(document: Document): void {
+  if (document === null || typeof document !== 'object') {
+    throw new EngineError('INVALID_INPUT', `${quote(document)} is no document; give its source and its text`)
+  }
+  checkOptions('a document', document, DOCUMENT)
+  const { source, text, title, metadata } = document
   if (typeof source !== 'string' || source === '' || Buffer.byteLength(source) > SOURCE_MAX) {
     const what = `the source is ${quote(source)}; give a text of 1 to ${SOURCE_MAX} bytes, such as the document's path`
     throw new EngineError('INVALID_INPUT', what)
@@ -432,4 +441,11 @@ function check({ source, text }: Document): void {
   if (typeof text !== 'string' && !(text instanceof Uint8Array)) {
     throw new EngineError('INVALID_INPUT', `${quote(text)} is no document; give its text, or the bytes of its file`)
   }
+  if (title !== undefined && typeof title !== 'string') {
+    throw new EngineError('INVALID_INPUT', `the title is ${quote(title)}; it must be a text`)
+  }
+  if (metadata !== undefined && (metadata === null || typeof metadata !== 'object' || Array.isArray(metadata))) {
+    throw new EngineError('INVALID_INPUT', `the metadata is ${quote(metadata)}; it must be an object`)
+  }
+  if (metadata) checked(metadata, 'metadata')
 }

@@ -4,6 +4,7 @@ import * as https from 'node:https'
 import { setTimeout as wait } from 'node:timers/promises'
 import { EngineError, quote } from '../../shared/errors'
 import { backoff, checkTls, networkFault, retryAfter, type TlsOptions } from '../../shared/network'
+import { checkOptions, type Known } from '../../shared/options'
 import { checked, type Embedder } from './embeddings'
 
 export interface RemoteOptions {
@@ -31,9 +32,16 @@ interface Answer {
   text: string
 }
 
+const REMOTE: Known<RemoteOptions> = {
+  ...{ url: 'any', model: 'any', apiKey: 'any', tls: 'any', dimensions: 'any' },
+  ...{ batch: 'any', timeoutMs: 'any', retries: 'any', cache: 'any' },
+}
+
 const LATER = new Set([408, 425, 429])
 const FIRST_MS = 200
 const LONGEST_MS = 30_000
+/** A timer cannot wait longer. */
+const TIMEOUT_MAX_MS = 2 ** 31 - 1
 /** No server is waited for longer. */
 const RETRY_AFTER_MAX_MS = 120_000
 /** So many requests are on the way at once: a burst of messages does not press a server down. */
@@ -66,7 +74,11 @@ export function embedder(options: RemoteOptions): RemoteEmbedder {
 export class RemoteEmbedder implements Embedder {
   readonly model: string
   private readonly url: URL
-  private readonly agent: http.Agent
+  /** With the key of the client's certificate: neither is to be seen where this is printed. */
+  readonly #agent: http.Agent
+  readonly #apiKey: string
+  /** Asked of the server. */
+  private readonly asked: number | undefined
   private readonly batch: number
   private readonly timeoutMs: number
   private readonly retries: number
@@ -76,22 +88,35 @@ export class RemoteEmbedder implements Embedder {
   private running = 0
   private readonly waiting: (() => void)[] = []
 
-  constructor(private readonly options: RemoteOptions) {
-    const { model, batch = 64, timeoutMs = 30_000, retries = 3, cache = 1000, dimensions, tls = {} } = options
-    this.url = urlOf(options.url)
+  constructor(options: RemoteOptions) {
+    checkOptions('an embedder', options, REMOTE)
+    const {
+      url,
+      model,
+      apiKey,
+      tls = {},
+      dimensions,
+      batch = 64,
+      timeoutMs = 30_000,
+      retries = 3,
+      cache = 1000,
+    } = options
+    this.url = urlOf(url)
     if (typeof model !== 'string' || model === '') {
       throw new EngineError('INVALID_OPTION', `the model is ${quote(model)}; name one that the server has`)
     }
-    checkKey(options.apiKey)
+    checkKey(apiKey)
     checkTls(tls)
     const pool = { keepAlive: true }
-    this.agent = this.url.protocol === 'https:' ? new https.Agent({ ...pool, ...tls }) : new http.Agent(pool)
+    this.#agent = this.url.protocol === 'https:' ? new https.Agent({ ...pool, ...tls }) : new http.Agent(pool)
+    this.#apiKey = apiKey?.trim() ?? ''
     this.model = model
     this.batch = whole('batch', batch, 1)
-    this.timeoutMs = whole('timeoutMs', timeoutMs, 1)
+    this.timeoutMs = whole('timeoutMs', timeoutMs, 1, TIMEOUT_MAX_MS)
     this.retries = whole('retries', retries, 0)
     this.cacheMax = whole('cache', cache, 0)
-    this.length = dimensions === undefined ? undefined : whole('dimensions', dimensions, 1)
+    this.asked = dimensions === undefined ? undefined : whole('dimensions', dimensions, 1)
+    this.length = this.asked
   }
 
   get dimensions(): number | undefined {
@@ -125,7 +150,7 @@ export class RemoteEmbedder implements Embedder {
 
   /** Gives up connections that are kept. */
   close(): void {
-    this.agent.destroy()
+    this.#agent.destroy()
   }
 
   /** The longest unused goes first. */
@@ -159,13 +184,12 @@ export class RemoteEmbedder implements Embedder {
   }
 
   private async request(texts: string[]): Promise<Float32Array[]> {
-    const { dimensions } = this.options
     const signal = AbortSignal.timeout(this.timeoutMs)
     const body = JSON.stringify({
       model: this.model,
       input: texts,
       encoding_format: 'float',
-      ...(dimensions !== undefined && { dimensions }),
+      ...(this.asked !== undefined && { dimensions: this.asked }),
     })
     const host = quote(this.url.host)
     try {
@@ -185,15 +209,14 @@ export class RemoteEmbedder implements Embedder {
   }
 
   private post(body: string, signal: AbortSignal): Promise<Answer> {
-    const { apiKey } = this.options
     const headers = {
       'content-type': 'application/json',
       'content-length': Buffer.byteLength(body),
-      ...(apiKey && { authorization: `Bearer ${apiKey}` }),
+      ...(this.#apiKey && { authorization: `Bearer ${this.#apiKey}` }),
     }
     const { request } = this.url.protocol === 'https:' ? https : http
     return new Promise<Answer>((resolve, reject) => {
-      const asked = request(this.url, { method: 'POST', agent: this.agent, headers, signal }, (response) => {
+      const asked = request(this.url, { method: 'POST', agent: this.#agent, headers, signal }, (response) => {
         const { statusCode: status = 0, headers } = response
         textOf(response, quote(this.url.host)).then((text) => resolve({ status, headers, text }), reject)
       })
@@ -204,7 +227,8 @@ export class RemoteEmbedder implements Embedder {
 
   private judge({ status, headers, text }: Answer): void {
     if (status >= 200 && status < 300) return
-    const said = saidBy(text)
+    // Some repeat the key.
+    const said = this.withoutKey(saidBy(text)).slice(0, 200)
     const what = `${quote(this.url.host)} answers with ${status}${said ? `: ${said}` : ''}`
     if (LATER.has(status) || status >= 500) throw new Later('TRANSPORT', what, retryAfter(headers['retry-after']))
     const way =
@@ -225,26 +249,39 @@ export class RemoteEmbedder implements Embedder {
     for (const [place, row] of data.entries()) {
       const { index = place, embedding } = (row ?? {}) as { index?: unknown; embedding?: unknown }
       const isPlace = Number.isInteger(index) && (index as number) >= 0 && (index as number) < count
-      if (!isPlace || vectors[index as number]) throw this.odd(`${quote(index)} is not the place of a text`)
+      if (!isPlace || vectors[index as number]) throw this.odd(`${this.quoted(index)} is not the place of a text`)
       vectors[index as number] = this.vector(embedding)
     }
+    const length = this.length ?? (vectors[0] as Float32Array).length
+    for (const vector of vectors) {
+      if (vector.length !== length) {
+        throw this.odd(`a vector has ${vector.length} components, where ${length} are wanted`)
+      }
+    }
+    // Only what is right as a whole says of how many components all are.
+    this.length = length
     return vectors
   }
 
   private vector(given: unknown): Float32Array {
     // Some servers have base64 whatever they are asked for.
     const bytes = typeof given === 'string' ? new Uint8Array(Buffer.from(given, 'base64')) : null
-    if (bytes ? bytes.length % 4 !== 0 : !Array.isArray(given)) throw this.odd(`a vector is ${quote(given)}`)
+    if (bytes ? bytes.length % 4 !== 0 : !Array.isArray(given)) throw this.odd(`a vector is ${this.quoted(given)}`)
     const vector = bytes ? new Float32Array(bytes.buffer) : Float32Array.from(given as unknown[], componentOf)
-    this.length ??= vector.length
-    if (vector.length !== this.length) {
-      throw this.odd(`a vector has ${vector.length} components, where ${this.length} are wanted`)
-    }
     try {
       return checked(vector)
     } catch (cause) {
       throw this.odd((cause as Error).message)
     }
+  }
+
+  /** Something of the server's. The key goes first: of what is cut, a part would stay. */
+  private quoted(given: unknown): string {
+    return typeof given === 'string' ? quote(this.withoutKey(given)) : this.withoutKey(quote(given))
+  }
+
+  private withoutKey(text: string): string {
+    return this.#apiKey ? text.replaceAll(this.#apiKey, '***') : text
   }
 
   private odd(problem: string): EngineError {
@@ -270,14 +307,15 @@ function urlOf(given: string): URL {
 }
 
 function checkKey(key: string | undefined): void {
-  if (key && !/^[\x20-\x7e]+$/.test(key)) {
+  if (key && !(typeof key === 'string' && /^[\x20-\x7e]+$/.test(key))) {
     throw new EngineError('INVALID_OPTION', 'the API key has signs that no key has; see that it was copied whole')
   }
 }
 
-function whole(name: string, value: number, least: number): number {
-  if (Number.isInteger(value) && value >= least) return value
-  throw new EngineError('INVALID_OPTION', `${name} is ${quote(value)}; it must be a whole number from ${least}`)
+function whole(name: string, value: number, least: number, most = Number.MAX_SAFE_INTEGER): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value
+  const range = `from ${least}${most < Number.MAX_SAFE_INTEGER ? ` to ${most}` : ''}`
+  throw new EngineError('INVALID_OPTION', `${name} is ${quote(value)}; it must be a whole number ${range}`)
 }
 
 async function textOf(response: http.IncomingMessage, host: string): Promise<string> {
@@ -305,5 +343,5 @@ function saidBy(text: string): string {
   const { error, message, detail } = parse(text) as { error?: unknown; message?: unknown; detail?: unknown }
   const inner = (error as { message?: unknown } | undefined)?.message
   const said = [inner, error, message, detail, text].find((it) => typeof it === 'string') as string
-  return said.trim().slice(0, 200)
+  return said.trim()
 }
