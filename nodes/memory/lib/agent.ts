@@ -244,7 +244,7 @@ export class AgentMemory {
         const key = ids[place] as string
         if (!one) return []
         return [
-          { namespace: beside(this.namespace), key, value: one.vector },
+          { namespace: beside(this.namespace), key, ...('vector' in one && { value: one.vector }) },
           { namespace: this.namespace, key, value: one.kept },
           { namespace: this.archive, key },
         ]
