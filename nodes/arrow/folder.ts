@@ -26,15 +26,20 @@ export function folderBelow(RED: NodeAPI, folder: string, ...made: string[]): st
   return found
 }
 
-/** Where a path leads, also when its last parts are not there yet; undefined for a link that leads nowhere. */
+/**
+ * Where a path leads, also when its last parts are not there yet; undefined for a link that leads nowhere. Looks at the
+ * path itself first: another node may make the folder at this moment, and that is no such link.
+ */
 function realPath(path: string): string | undefined {
+  const parent = dirname(path)
+  if (parent !== path && !lstatSync(path, { throwIfNoEntry: false })) {
+    const real = realPath(parent)
+    return real === undefined ? undefined : join(real, basename(path))
+  }
   try {
     return realpathSync(path)
   } catch {
-    const parent = dirname(path)
-    if (parent === path || lstatSync(path, { throwIfNoEntry: false })) return undefined
-    const real = realPath(parent)
-    return real === undefined ? undefined : join(real, basename(path))
+    return undefined
   }
 }
 

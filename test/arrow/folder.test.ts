@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import type { NodeAPI } from 'node-red'
 import { folderBelow } from '../../nodes/arrow/folder'
 import { temporary } from './rig'
+
+const rounds = 2000
 
 describe('folders below the user directory', () => {
   let outside: string
@@ -45,5 +48,27 @@ describe('folders below the user directory', () => {
     symlinkSync('loop', join(userDir, 'loop'))
     refused('loop')
     assert.deepEqual(readdirSync(outside), [])
+  })
+  it('may be made by another node at this moment', async () => {
+    const asked = new Int32Array(new SharedArrayBuffer(8))
+    const making = `
+      const { mkdirSync } = require('node:fs')
+      const { asked, folder } = require('node:worker_threads').workerData
+      Atomics.store(asked, 1, 1)
+      for (let made = 0; made < ${rounds}; made += 1) {
+        while (Atomics.load(asked, 0) === made);
+        mkdirSync(folder + made)
+      }`
+    const worker = new Worker(making, { eval: true, workerData: { asked, folder: join(userDir, 'made-') } })
+    try {
+      while (Atomics.load(asked, 1) === 0) await new Promise(setImmediate)
+      for (let round = 0; round < rounds; round += 1) {
+        Atomics.store(asked, 0, round + 1)
+        below(`made-${round}`)
+        while (!existsSync(join(userDir, `made-${round}`)));
+      }
+    } finally {
+      await worker.terminate()
+    }
   })
 })
