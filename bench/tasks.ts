@@ -7,7 +7,7 @@
 import { type ChildProcess, execFileSync, fork, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { cpus, tmpdir } from 'node:os'
@@ -426,34 +426,20 @@ async function nodes(): Promise<void> {
   row('  three change nodes without rules instead', rates.bare, '/s')
 }
 
-/** Messages a second from a function node into `first` until they arrive at `sink`. */
+/** Messages a second from a node that makes them into `first`, until they arrive at a node that counts them. */
 async function flowRate(between: Record<string, unknown>[]): Promise<number> {
   const count = 50_000 * SCALE
-  // Hands out messages in turns of the event loop; a few thousand are on the way at once.
-  const source = `
-    let sent = 0
-    const start = Date.now()
-    global.set('start', start)
-    const more = () => {
-      for (; sent < ${count} && sent - (global.get('done') || 0) < 2000; sent += 1) node.send({ payload: [sent, 2] })
-      if (sent < ${count}) setTimeout(more, 1)
-    }
-    more()`
-  const sink = `
-    const done = (global.get('done') || 0) + 1
-    global.set('done', done)
-    if (done === ${count}) node.error('rate ' + ${count} / ((Date.now() - global.get('start')) / 1000))
-    return msg`
-  const text = (func: string) => ({ type: 'function', func, outputs: 1, libs: [], initialize: '', finalize: '' })
   const placed = [
-    { id: 'go', type: 'inject', once: true, onceDelay: 1, props: [], wires: [['source']] },
-    { id: 'source', ...text(source), wires: [['first']] },
+    { id: 'source', type: 'bench-source', wires: [['first']] },
     ...between,
-    { id: 'sink', ...text(sink), wires: [[]] },
+    { id: 'sink', type: 'bench-sink', wires: [] },
   ].map((entry) => (entry.id === 'broker' ? entry : { z: 'tab', x: 0, y: 0, ...entry }))
+  const ends = mkdtempSync(join(folder, 'ends-'))
+  writeFileSync(join(ends, 'ends.html'), '')
+  writeFileSync(join(ends, 'ends.js'), endsOf(count))
   const runtime = await Runtime.boot({
     probe: false,
-    settings: 'functionGlobalContext: {}, functionTimeout: 0,',
+    settings: `nodesDir: ${JSON.stringify(ends)},`,
     flows: [{ id: 'tab', type: 'tab' }, ...placed],
   })
   try {
@@ -462,6 +448,33 @@ async function flowRate(between: Record<string, unknown>[]): Promise<number> {
   } finally {
     await runtime.remove()
   }
+}
+
+/** The two ends, which take next to nothing themselves; function nodes with context would be a third of what is measured. */
+function endsOf(count: number): string {
+  return `module.exports = (RED) => {
+    let sent = 0, done = 0, start = 0
+    RED.nodes.registerType('bench-source', function (config) {
+      RED.nodes.createNode(this, config)
+      // Hands out messages in turns of the event loop; a few thousand are on the way at once.
+      const more = () => {
+        for (; sent < ${count} && sent - done < 2000; sent += 1) this.send({ payload: [sent, 2] })
+        if (sent < ${count}) setTimeout(more, 1)
+      }
+      setTimeout(() => {
+        start = performance.now()
+        more()
+      }, 1000)
+    })
+    RED.nodes.registerType('bench-sink', function (config) {
+      RED.nodes.createNode(this, config)
+      this.on('input', (message, send, finished) => {
+        done += 1
+        if (done === ${count}) this.warn('rate ' + ${count} / ((performance.now() - start) / 1000))
+        finished()
+      })
+    })
+  }`
 }
 
 async function main(): Promise<void> {
