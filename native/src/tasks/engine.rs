@@ -461,13 +461,17 @@ impl Engine {
 
     /// Sends without the limits: steps of a workflow that was accepted.
     pub(super) fn accept(&mut self, json: &[u8], message: &Message, now: i64) -> Result<Sent> {
-        let id = message.id();
-        let known = self.by_id.contains_key(&id) || self.dead.contains_key(&id);
-        // Ids grow with the time, so that most are too new to be looked for.
-        if known || id <= self.newest_result && self.spaces.results.contains(&id.0)? {
-            return Ok(Sent::Duplicate(id));
+        if self.is_known(message.id())? {
+            return Ok(Sent::Duplicate(message.id()));
         }
         self.enrol(json, message, now)
+    }
+
+    /// Whether there is a task of this id, or what became of one.
+    pub(super) fn is_known(&self, id: Id) -> Result<bool> {
+        let is_task = self.by_id.contains_key(&id) || self.dead.contains_key(&id);
+        // Ids grow with the time, so that most are too new to be looked for.
+        Ok(is_task || id <= self.newest_result && self.spaces.results.contains(&id.0)?)
     }
 
     /// Makes a task of a message whose id is none yet.

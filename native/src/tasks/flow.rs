@@ -40,8 +40,7 @@ impl Engine {
         let mut signature = workflow::read(text)?;
         let total = workflow::prepare(&mut signature, &mut self.chance, now)? as u64;
         let id = id_of(signature.id.as_deref().unwrap_or_default())?;
-        let is_task = self.by_id.contains_key(&id) || self.dead.contains_key(&id);
-        if is_task || self.flows.contains_key(&id) || self.spaces.results.contains(&id.0)? {
+        if self.flows.contains_key(&id) || self.is_known(id)? {
             return Ok(Sent::Duplicate(id));
         }
         let single = signature.task.is_some();
@@ -187,9 +186,14 @@ impl Engine {
         {
             self.count_in_flow(root, false);
         }
-        let flow = self.flows.get(&id).cloned();
+        let flow = self.flows.remove(&id);
+        if flow.is_some() {
+            self.dirty_flows.insert(id);
+        }
         // The first final state stays, also that of a task that has the id and is none of the workflow.
-        let is_known = self.by_id.contains_key(&id) || self.spaces.results.contains(&id.0)?;
+        if self.is_known(id)? {
+            return Ok(());
+        }
         let expires = now.saturating_add(self.options.result_ttl_ms as i64);
         let kept = ResultHead { state, expires }.record(&Whole {
             id: &record.id,
@@ -201,14 +205,7 @@ impl Engine {
             completed_at: now,
             workflow: flow.as_ref(),
         })?;
-        if flow.is_some() {
-            self.flows.remove(&id);
-            self.dirty_flows.insert(id);
-        }
-        if !is_known {
-            self.keep(id, kept, false)?;
-        }
-        Ok(())
+        self.keep(id, kept, false)
     }
 
     /// Goes on behind the joins whose parts are all there.
