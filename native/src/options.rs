@@ -1,6 +1,8 @@
 //! Options as they cross from JavaScript: JSON text, checked to the last name.
 
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::error::{ErrorCode, HasCode};
 
@@ -27,6 +29,12 @@ fn plain(problem: &str) -> String {
         ("expected f64", "expected a number"),
         ("expected a sequence", "expected a list"),
         ("expected usize", "expected a whole number"),
+        ("expected u32", "expected a whole number"),
+        ("expected a nonzero usize", "expected a whole number above 0"),
+        ("expected a map", "expected an object"),
+        ("expected struct Rate", "expected an object"),
+        ("expected struct ScheduleOptions", "expected an object"),
+        ("invalid type: map", "invalid type: object"),
         ("floating point", "number"),
     ]
     .iter()
@@ -40,8 +48,16 @@ pub fn to_json<T: Serialize>(options: &T) -> Result<String, OptionError> {
 
 /// Reads options. What is left out has its default; what is unknown is an error.
 pub fn from_json<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, OptionError> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    read(&mut serde_json::Deserializer::from_str(text))
+}
+
+/// The same, of JSON that was read.
+pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, OptionError> {
+    read(value)
+}
+
+fn read<'t, T: Deserialize<'t>>(json: impl Deserializer<'t, Error = serde_json::Error>) -> Result<T, OptionError> {
+    serde_path_to_error::deserialize(json).map_err(|error| {
         let problem = error.inner().to_string();
         // The place in the text means nothing to who wrote an object.
         let problem = problem.split(" at line ").next().unwrap_or_default();

@@ -465,6 +465,12 @@ pub fn check_worker(options: String) -> Coded<()> {
     Coded::of(|| Ok::<_, EngineError>(from_json::<WorkerOptions>(&options)?.check()?))
 }
 
+/// Checks a command.
+#[napi(catch_unwind)]
+pub fn check_command(command: String) -> Coded<()> {
+    Coded::of(|| Ok::<_, EngineError>(crate::tasks::check_command(&command)?))
+}
+
 fn json<T: serde::Serialize>(value: &T) -> Result<String, EngineError> {
     serde_json::to_string(value).map_err(|error| EngineError::internal(&error))
 }

@@ -14,10 +14,11 @@ use super::rate::Rate;
 use super::state::State;
 use super::store::json;
 use super::{Result, TaskError};
+use crate::options::{OptionError, from_value};
 
-/// A command, by its `op`.
+/// A command: an object with its `op` and its fields.
 #[derive(Deserialize)]
-#[serde(tag = "op", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 enum Command {
     /// One task, or all of a workflow that has not run.
     Revoke {
@@ -45,14 +46,8 @@ enum Command {
         name: String,
         rate: Option<Rate>,
     },
-    RetryDead {
-        #[serde(flatten)]
-        which: Which,
-    },
-    DeleteDead {
-        #[serde(flatten)]
-        which: Which,
-    },
+    RetryDead(Which),
+    DeleteDead(Which),
     Schedule {
         name: String,
         schedule: ScheduleOptions,
@@ -61,24 +56,18 @@ enum Command {
     Unschedule {
         name: String,
     },
-    Schedules,
+    Schedules {},
     Get {
         id: String,
     },
     Workflow {
         id: String,
     },
-    List {
-        #[serde(flatten)]
-        filter: Filter,
-    },
-    Count {
-        #[serde(flatten)]
-        filter: Filter,
-    },
-    Queues,
-    Workers,
-    Stats,
+    List(Filter),
+    Count(Filter),
+    Queues {},
+    Workers {},
+    Stats {},
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -90,10 +79,55 @@ enum Scope {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Which {
     /// These; none: all of the queue, or all.
     ids: Option<Vec<String>>,
     queue: Option<String>,
+}
+
+impl Command {
+    fn read(json: &str) -> Result<Self> {
+        let mut fields: Map<String, Value> = serde_json::from_str(json)
+            .map_err(|error| TaskError::Option { option: "command".into(), problem: error.to_string() })?;
+        let op = fields.remove("op").unwrap_or_default();
+        // As the content of its `op`: of a field beside it serde does not know the name when it is wrong.
+        let command = Map::from_iter([(op.as_str().unwrap_or_default().to_owned(), Value::Object(fields))]);
+        let command: Self = from_value(command.into()).map_err(|OptionError { option, problem }| {
+            let field = option.split_once('.').map(|(_, field)| field).filter(|field| !field.is_empty());
+            let option = field.unwrap_or("command").into();
+            TaskError::Option { option, problem }
+        })?;
+        let (queue, name) = match &command {
+            Command::Pause { queue }
+            | Command::Resume { queue }
+            | Command::Limit { queue, .. }
+            | Command::Purge { queue } => (Some(queue), None),
+            Command::RateLimit { name, .. } | Command::Schedule { name, .. } => (None, Some(name)),
+            Command::RetryDead(Which { queue, .. }) | Command::DeleteDead(Which { queue, .. }) => {
+                (queue.as_ref(), None)
+            }
+            Command::List(Filter { queue, name, .. }) | Command::Count(Filter { queue, name, .. }) => {
+                (queue.as_ref(), name.as_ref())
+            }
+            _ => (None, None),
+        };
+        for (option, name) in [("queue", queue), ("name", name)] {
+            name.map_or(Ok(()), |name| check_name(option, name))?;
+        }
+        if let Command::RateLimit { rate: Some(rate), .. } = command
+            && !rate.is_sound()
+        {
+            let problem = "perSecond must be above 0, burst 1 or more".into();
+            return Err(TaskError::Option { option: "rate".into(), problem });
+        }
+        Ok(command)
+    }
+}
+
+/// Refuses what [`Engine::control`] would, for a queue that is elsewhere.
+pub fn check_command(json: &str) -> Result<()> {
+    Command::read(json).map(drop)
 }
 
 pub(super) fn id_of(text: &str) -> Result<Id> {
@@ -112,28 +146,25 @@ fn check_name(option: &str, name: &str) -> Result<()> {
 impl Engine {
     /// Does one command. The answer may be told after the commit.
     pub fn control(&mut self, command: &str, now: i64) -> Result<String> {
-        let command: Command = serde_json::from_str(command)
-            .map_err(|error| TaskError::Option { option: "command".into(), problem: error.to_string() })?;
-        let answer = match command {
+        let answer = match Command::read(command)? {
             Command::Revoke { id, refuse_late } => self.revoke(&id, refuse_late, now)?,
             Command::Purge { queue } => value!({ "purged": self.purge(&queue, now)? }),
             Command::Pause { queue } => self.settle_queue(&queue, |it| it.paused = true)?,
             Command::Resume { queue } => self.settle_queue(&queue, |it| it.paused = false)?,
             Command::Limit { queue, max } => self.settle_queue(&queue, |it| it.limit = max)?,
             Command::RateLimit { scope, name, rate } => self.rate_limit(scope, &name, rate, now)?,
-            Command::RetryDead { which } => {
+            Command::RetryDead(which) => {
                 let mut sent = 0;
                 for id in self.which_dead(&which)? {
                     sent += usize::from(self.resend(id, now)?);
                 }
                 value!({ "sent": sent })
             }
-            Command::DeleteDead { which } => {
+            Command::DeleteDead(which) => {
                 let ids = self.which_dead(&which)?;
                 value!({ "deleted": ids.into_iter().filter(|&id| self.delete_dead(id)).count() })
             }
             Command::Schedule { name, schedule, message } => {
-                check_name("name", &name)?;
                 value!({ "nextAt": self.schedule(&name, schedule, message, now)? })
             }
             Command::Unschedule { name } => {
@@ -142,14 +173,14 @@ impl Engine {
                 }
                 value!({})
             }
-            Command::Schedules => self.schedules(),
+            Command::Schedules {} => self.schedules(),
             Command::Get { id } => return Id::parse(&id).map_or_else(|| Ok(unknown(&id)), |id| self.get(id)),
             Command::Workflow { id } => return Id::parse(&id).map_or_else(|| Ok(unknown(&id)), |id| self.workflow(id)),
-            Command::List { filter } => return self.list(&filter, now),
-            Command::Count { filter } => self.count(&filter)?,
-            Command::Queues => self.list_queues(now),
-            Command::Workers => self.list_workers(now),
-            Command::Stats => self.stats(now)?,
+            Command::List(filter) => return self.list(&filter, now),
+            Command::Count(filter) => self.count(&filter)?,
+            Command::Queues {} => self.list_queues(now),
+            Command::Workers {} => self.list_workers(now),
+            Command::Stats {} => self.stats(now)?,
         };
         Ok(answer.to_string())
     }
@@ -191,7 +222,6 @@ impl Engine {
     }
 
     fn settle_queue(&mut self, name: &str, change: impl FnOnce(&mut super::engine::Queue)) -> Result<Value> {
-        check_name("queue", name)?;
         let number = self.queue(name) as usize;
         change(&mut self.queues[number]);
         let settings = QueueSettings { paused: self.queues[number].paused, limit: self.queues[number].limit };
@@ -200,11 +230,6 @@ impl Engine {
     }
 
     fn rate_limit(&mut self, scope: Scope, name: &str, rate: Option<Rate>, now: i64) -> Result<Value> {
-        if rate.is_some_and(|rate| !rate.is_sound()) {
-            let problem = "perSecond must be above 0, burst 1 or more".into();
-            return Err(TaskError::Option { option: "rate".into(), problem });
-        }
-        check_name("name", name)?;
         let scope = match scope {
             Scope::Task => "t",
             Scope::Queue => "q",

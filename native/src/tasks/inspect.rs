@@ -17,12 +17,12 @@ use crate::kv::Bytes;
 
 /// Which tasks.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub(super) struct Filter {
     /// None: all that are not finished.
     state: Option<State>,
-    queue: Option<String>,
-    name: Option<String>,
+    pub(super) queue: Option<String>,
+    pub(super) name: Option<String>,
     /// The id of a workflow.
     workflow: Option<String>,
     /// At most so many; 100 by default.

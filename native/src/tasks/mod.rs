@@ -45,6 +45,7 @@ mod state;
 mod store;
 pub mod workflow;
 
+pub use control::check_command;
 pub use cron::Schedule;
 pub use engine::{Engine, Sent};
 pub use id::{Chance, Id};

@@ -502,3 +502,33 @@ fn frames_that_are_none_are_refused() {
     assert!(!rig.report(u64::MAX, Report::Done, "1"));
     assert!(!rig.report(0, Report::Done, "1"));
 }
+
+#[test]
+fn what_is_wrong_with_a_command_is_said_with_the_name_of_the_field() {
+    let mut rig = Rig::new();
+    let rate = json!({ "perSecond": "x" });
+    for (command, option) in [
+        (json!({ "op": "revoke", "id": 5 }), "id"),
+        (json!({ "op": "revoke", "id": "a", "refuseLate": 5 }), "refuseLate"),
+        (json!({ "op": "list", "limit": 0 }), "limit"),
+        (json!({ "op": "count", "state": "x" }), "state"),
+        (json!({ "op": "limit", "queue": "a", "max": 1.5 }), "max"),
+        (json!({ "op": "rateLimit", "scope": "task", "name": "a", "rate": rate }), "rate.perSecond"),
+        (json!({ "op": "deleteDead", "ids": "x" }), "ids"),
+        (json!({ "op": "deleteDead", "ids": ["x", 5] }), "ids[1]"),
+        (json!({ "op": "schedule", "name": "a", "schedule": { "everyMs": "x" }, "message": {} }), "schedule.everyMs"),
+        (json!({ "op": "purge" }), "command"),
+        (json!({ "op": "deleteDead", "queues": "x" }), "queues"),
+        (json!({ "op": "purge", "queue": "" }), "queue"),
+        (json!({ "op": "retryDead", "queue": "" }), "queue"),
+        (json!({ "op": "count", "name": "" }), "name"),
+        (json!({ "op": "stats", "queue": "x" }), "queue"),
+        (json!({ "op": "x" }), "command"),
+        (json!({ "op": 5 }), "command"),
+        (json!([]), "command"),
+    ] {
+        let error = rig.try_control(command.clone()).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidOption, "{command}");
+        assert!(error.to_string().starts_with(&format!("{option}: ")), "{command}: {error}");
+    }
+}

@@ -1,21 +1,27 @@
 /** What people ask a distributed queue, and tell it, by the `op` of a command. Answers are those of the embedded one. */
 import { EngineError, quote } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
-import { type Command, DEFAULT_LIMIT, MOST } from './broker'
+import { type Command, DEFAULT_LIMIT, MOST, type Rate, type State } from './broker'
+import type { Filter, WhichDead } from './control'
 import { type Distributed, nextFiring } from './distributed'
 import { unknownTask } from './id'
 
-type Args = Record<string, unknown>
+/** The fields of a command that was checked: it has those of its kind. */
+interface Checked extends Filter, WhichDead {
+  id: string
+  refuseLate?: boolean
+  queue: string
+  name: string
+  max?: number
+  scope: 'task' | 'queue' | 'key'
+  rate?: Rate
+  schedule: object
+  message: object
+}
 type Page = { tasks: { id: string }[]; next: string | null }
-const SCOPES: Record<string, string> = { task: 't', queue: 'q', key: 'k' }
+const SCOPES = { task: 't', queue: 'q', key: 'k' }
 const LIVE = ['pending', 'scheduled', 'received', 'started', 'retry']
 const ENDED = ['success', 'failure', 'revoked', 'expired']
-const isText = (value: unknown) => typeof value === 'string'
-const FILTERS: Record<string, (value: unknown) => boolean> = {
-  state: (value) => [...LIVE, ...ENDED, 'dead'].includes(value as string),
-  limit: (value) => Number.isInteger(value) && Number(value) > 0,
-  ...{ queue: isText, name: isText, workflow: isText, after: isText },
-}
 const PAGE = 500
 /** So many dead tasks are sent again side by side. */
 const AT_ONCE = 100
@@ -24,32 +30,25 @@ const SUMMARY = 16
 export class Commands {
   constructor(private readonly broker: Distributed) {}
 
-  async run({ op, ...args }: Command): Promise<unknown> {
-    const command = Object.hasOwn(this.all, op) ? this.all[op] : undefined
-    if (!command) throw new EngineError('INVALID_OPTION', `command: ${quote(op)} is none`)
-    return command(args)
+  async run(command: Command): Promise<unknown> {
+    engine(() => native().checkCommand(JSON.stringify(command)))
+    const { op, ...given } = command
+    const fields = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null))
+    return this.all[op]?.(fields as unknown as Checked)
   }
 
-  private readonly all: Record<string, (args: Args) => Promise<unknown>> = {
+  private readonly all: Record<string, (fields: Checked) => Promise<unknown>> = {
     revoke: async ({ id, refuseLate }) => {
-      const [revoked, signalled] = (await this.ask('revoke', text(id).toLowerCase(), refuseLate ? 1 : 0)) as number[]
+      const [revoked, signalled] = (await this.ask('revoke', id.toLowerCase(), refuseLate ? 1 : 0)) as number[]
       if (revoked === undefined) throw notFound('task', id)
       return { revoked, signalled }
     },
-    purge: ({ queue }) => this.purge(text(queue)),
+    purge: ({ queue }) => this.purge(queue),
     pause: ({ queue }) => this.tellQueue(queue, 'paused', '1'),
     resume: ({ queue }) => this.tellQueue(queue, 'paused', ''),
-    limit: ({ queue, max }) => {
-      if (max !== null && !(Number.isInteger(max) && Number(max) >= 0)) {
-        throw new EngineError('INVALID_OPTION', `max is ${quote(max)}; it must be a whole number, or null`)
-      }
-      return this.tellQueue(queue, 'limit', max === null ? '' : String(max))
-    },
+    limit: ({ queue, max }) => this.tellQueue(queue, 'limit', String(max ?? '')),
     rateLimit: async ({ scope, name, rate }) => {
-      const letter = SCOPES[text(scope)]
-      if (!letter) throw new EngineError('INVALID_OPTION', `scope is ${quote(scope)}; it must be task, queue or key`)
-      if (rate) engine(() => native().checkWorker(JSON.stringify({ rate })))
-      await this.ask('rate', letter + text(name), rate ? JSON.stringify(rate) : '')
+      await this.ask('rate', `${SCOPES[scope]}${name}`, rate ? JSON.stringify(rate) : '')
       return {}
     },
     retryDead: async (which) => ({ sent: await this.retryDead(await this.whichDead(which)) }),
@@ -58,9 +57,9 @@ export class Commands {
       for (const ids of inPages(await this.whichDead(which))) deleted += (await this.ask('bury', ...ids)) as number
       return { deleted }
     },
-    schedule: ({ name, schedule, message }) => this.schedule(text(name), schedule as object, message as object),
+    schedule: ({ name, schedule, message }) => this.schedule(name, schedule, message),
     unschedule: async ({ name }) => {
-      if ((await this.ask('unschedule', text(name))) === 0) throw notFound('periodic task', name)
+      if ((await this.ask('unschedule', name)) === 0) throw notFound('periodic task', name)
       return {}
     },
     schedules: async () => {
@@ -69,10 +68,10 @@ export class Commands {
         ...{ name, ...JSON.parse(fields), lastAt: numberOf(lastAt), nextAt: numberOf(nextAt) },
       }))
     },
-    get: ({ id }) => this.get(text(id).toLowerCase()),
-    workflow: ({ id }) => this.get(text(id).toLowerCase()),
-    list: (filter) => this.list(checked(filter)),
-    count: (filter) => this.count(checked(filter)),
+    get: ({ id }) => this.get(id.toLowerCase()),
+    workflow: ({ id }) => this.get(id.toLowerCase()),
+    list: (filter) => this.list(filter),
+    count: (filter) => this.count(filter),
     queues: () => this.queues(),
     workers: async () => {
       const all = (await this.ask('workers')) as [string, string, string, string, number][]
@@ -95,8 +94,8 @@ export class Commands {
     return this.broker.ask(op, ...args)
   }
 
-  private async tellQueue(queue: unknown, field: string, value: string): Promise<object> {
-    await this.ask('queue', text(queue), field, value)
+  private async tellQueue(queue: string, field: string, value: string): Promise<object> {
+    await this.ask('queue', queue, field, value)
     return {}
   }
 
@@ -111,15 +110,15 @@ export class Commands {
   }
 
   /** What to go on after, or an empty text, and ids of live tasks that fit. */
-  private async scan(filter: Args, after: string, most: number): Promise<string[]> {
+  private async scan(filter: Filter, after: string, most: number): Promise<string[]> {
     return (await this.ask('scan', ...wanted(filter), after, most)) as string[]
   }
 
-  private async list(filter: Args): Promise<object> {
+  private async list(filter: Filter): Promise<object> {
     const limit = Math.min(Number(filter.limit ?? DEFAULT_LIMIT), MOST)
     const { state } = filter
     if (state === 'dead') return this.listDead(filter, limit)
-    if (ENDED.includes(state as string)) return this.listResults(filter, limit)
+    if (state && ENDED.includes(state)) return this.listResults(state, filter, limit)
     let after = cursor(filter.after, '0', /^\d+$/)
     const found: string[] = []
     while (after !== '' && found.length < limit) {
@@ -132,7 +131,7 @@ export class Commands {
     return { tasks: rows.map(summary), next: after === '' ? null : after }
   }
 
-  private listDead(filter: Args, limit: number): Promise<Page> {
+  private listDead(filter: Filter, limit: number): Promise<Page> {
     return this.page(['dead'], 7, filter, limit, (_place, id, queue, name, diedAt, message = '{}', result = '{}') => {
       const sent = JSON.parse(message)
       if (!fits(filter, { queue, name, workflow: sent.rootId })) return undefined
@@ -142,8 +141,8 @@ export class Commands {
     })
   }
 
-  private listResults(filter: Args, limit: number): Promise<Page> {
-    return this.page(['results', text(filter.state)], 2, filter, limit, (_place, one) => {
+  private listResults(state: State, filter: Filter, limit: number): Promise<Page> {
+    return this.page(['results', state], 2, filter, limit, (_place, one) => {
       if (!one) return undefined
       const { queue, name, rootId, ...rest } = JSON.parse(one)
       return fits(filter, { queue, name, workflow: rootId }) ? { ...rest, queue, name, rootId } : undefined
@@ -154,7 +153,7 @@ export class Commands {
   private async page(
     [op, ...args]: [string, ...string[]],
     width: number,
-    filter: Args,
+    filter: Filter,
     limit: number,
     read: (...entry: string[]) => object | undefined,
   ): Promise<Page> {
@@ -173,7 +172,7 @@ export class Commands {
     }
   }
 
-  private async count(filter: Args): Promise<Record<string, number>> {
+  private async count(filter: Filter): Promise<Record<string, number>> {
     const counts = Object.fromEntries([...LIVE, 'dead'].map((state) => [state, 0]))
     if (filter.name === undefined && filter.workflow === undefined) {
       const queues = await this.queues()
@@ -191,12 +190,12 @@ export class Commands {
       }
       place = next
     }
-    for (let after: string | null | undefined; after !== null; ) {
-      const page = await this.listDead({ ...filter, after }, MOST)
-      counts.dead = (counts.dead ?? 0) + page.tasks.length
-      after = page.next
+    for (let from = filter; ; ) {
+      const { tasks, next } = await this.listDead(from, MOST)
+      counts.dead = (counts.dead ?? 0) + tasks.length
+      if (next === null) return counts
+      from = { ...filter, after: next }
     }
-    return counts
   }
 
   private async queues(): Promise<Record<string, unknown>[]> {
@@ -248,13 +247,9 @@ export class Commands {
     return { id, total, completed, failed, createdAt, cancelled: cancelled === 1, live }
   }
 
-  private async whichDead({ ids, queue, ...more }: Args): Promise<string[]> {
-    for (const name of Object.keys(more))
-      throw new EngineError('INVALID_OPTION', `command: unknown field ${quote(name)}`)
-    const of = queue === undefined || queue === null ? '' : text(queue)
-    if (ids !== undefined && ids !== null) {
-      if (!Array.isArray(ids)) throw new EngineError('INVALID_OPTION', `ids: ${quote(ids)} is no list`)
-      const all = [...new Set(ids.map((id) => text(id).toLowerCase()))]
+  private async whichDead({ ids, queue }: WhichDead): Promise<string[]> {
+    if (ids) {
+      const all = [...new Set(ids.map((id) => id.toLowerCase()))]
       for (const some of inPages(all)) {
         const place = (await this.ask('stranger', ...some)) as number
         if (place > 0) throw notFound('dead task', some[place - 1])
@@ -264,7 +259,7 @@ export class Commands {
     const all: string[] = []
     let place = ''
     do {
-      const [next = '', ...some] = (await this.ask('buried', place, of)) as string[]
+      const [next = '', ...some] = (await this.ask('buried', place, queue ?? '')) as string[]
       all.push(...some)
       place = next
     } while (place !== '')
@@ -310,27 +305,17 @@ function summary(row: string[]) {
   }
 }
 
-/** Refuses what is no filter. */
-function checked(filter: Args): Args {
-  for (const [field, value] of Object.entries(filter)) {
-    const is = FILTERS[field]
-    if (!is) throw new EngineError('INVALID_OPTION', `command: ${quote(field)} is no filter`)
-    if (value === undefined || value === null || is(value)) continue
-    throw new EngineError('INVALID_OPTION', `command: ${quote(value)} cannot be a ${field}`)
-  }
-  return filter
-}
-
 function* inPages(ids: readonly string[], most = MOST): Generator<string[]> {
   for (let at = 0; at < ids.length; at += most) yield ids.slice(at, at + most)
 }
 
-function wanted({ state, queue, name, workflow }: Args): string[] {
+function wanted({ state, queue, name, workflow }: Filter): string[] {
   return [state, queue, name, workflow].map((value) => String(value ?? ''))
 }
 
-function fits(filter: Args, task: Record<string, unknown>): boolean {
-  return Object.entries(task).every(([field, is]) => filter[field] === undefined || filter[field] === is)
+function fits(filter: Filter, task: Pick<Filter, 'queue' | 'name' | 'workflow'>): boolean {
+  const { queue = task.queue, name = task.name, workflow = task.workflow } = filter
+  return queue === task.queue && name === task.name && workflow === task.workflow
 }
 
 function cursor(after: unknown, from: string, form: RegExp): string {
@@ -341,11 +326,6 @@ function cursor(after: unknown, from: string, form: RegExp): string {
 
 function numberOf(value: unknown): number | null {
   return value === '' || value === undefined || value === null ? null : Number(value)
-}
-
-function text(value: unknown): string {
-  if (typeof value === 'string' && value !== '' && value.isWellFormed()) return value
-  throw new EngineError('INVALID_OPTION', `command: ${quote(value)} is no name`)
 }
 
 function notFound(what: string, name: unknown): EngineError {

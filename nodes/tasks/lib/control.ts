@@ -1,5 +1,6 @@
+import { EngineError, quote } from '../../shared/errors'
 import { checked } from '../../shared/json'
-import type { Broker, Rate, State, TaskInfo } from './broker'
+import type { Broker, Command, Rate, State, TaskInfo } from './broker'
 import { refuseOwn } from './message'
 
 export interface Filter {
@@ -65,12 +66,12 @@ export class Control {
   }
 
   list(filter: Filter = {}): Promise<{ tasks: TaskInfo[]; next: string | null }> {
-    return this.broker.control({ op: 'list', ...filter })
+    return this.broker.control(commandOf('list', filter))
   }
 
   /** Tasks that are not finished, and dead ones, by state. */
   count(filter: Filter = {}): Promise<Record<string, number>> {
-    return this.broker.control({ op: 'count', ...filter })
+    return this.broker.control(commandOf('count', filter))
   }
 
   queues(): Promise<QueueInfo[]> {
@@ -110,11 +111,11 @@ export class Control {
 
   /** Sends dead tasks again. */
   retryDead(which: WhichDead = {}): Promise<{ sent: number }> {
-    return this.broker.control({ op: 'retryDead', ...which })
+    return this.broker.control(commandOf('retryDead', which))
   }
 
   deleteDead(which: WhichDead = {}): Promise<{ deleted: number }> {
-    return this.broker.control({ op: 'deleteDead', ...which })
+    return this.broker.control(commandOf('deleteDead', which))
   }
 
   /** Sends a task again and again; one of the same name is replaced. */
@@ -136,4 +137,10 @@ export class Control {
   schedules(): Promise<Record<string, unknown>[]> {
     return this.broker.control({ op: 'schedules' })
   }
+}
+
+/** What is no object would be nothing when it is spread, and that is all tasks. */
+function commandOf(op: string, fields: object): Command {
+  if (typeof fields === 'object' && fields !== null && !Array.isArray(fields)) return { ...fields, op }
+  throw new EngineError('INVALID_OPTION', `${op}: ${quote(fields)} is no object; name what is wanted by its fields`)
 }
