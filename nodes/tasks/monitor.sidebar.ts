@@ -5,6 +5,7 @@ import { keyed } from '../shared/keyed'
 import {
   age,
   button,
+  calledNow,
   choose,
   chosenIn,
   div,
@@ -159,8 +160,9 @@ class Monitor {
       this.workers,
       workers.map(workerLine),
       ({ key }) => key,
-      ({ name }) => $('<tr>').append($('<td>', { title: name }).text(name), $('<td>'), $('<td>')),
-      (row, { texts }) => {
+      () => $('<tr>').append($('<td>'), $('<td>'), $('<td>')),
+      (row, { name, texts }) => {
+        put(row.children().first(), name).attr('title', name)
         for (const [at, text] of texts.entries()) put(row.children().eq(at + 1), text)
       },
     )
@@ -279,7 +281,9 @@ function updateQueue(row: JQuery, { name, paused, rate, age, counts }: QueueLine
 function workerLine(worker: WorkerInfo) {
   const { name, running, prefetch, finished } = worker
   const key = `${(worker as WorkerInfo & { number?: number }).number ?? ''} ${name}`
-  return { key, name, texts: [`${short(running)}/${short(prefetch)}`, short(finished)] }
+  // A worker without a name has its node's id as one.
+  const called = calledNow({ shown: name, name, type: '' }).text
+  return { key, name: called, texts: [`${short(running)}/${short(prefetch)}`, short(finished)] }
 }
 
 function agoOf({ at }: Failed): string {

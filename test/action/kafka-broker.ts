@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Admin } from '@platformatic/kafka'
-import { freePort } from './redis-server'
+import { freePort } from '../shared/port'
 
 const cached = join(__dirname, '../../.cache/kafka')
 const jars = process.env.MILLRACE_KAFKA_JARS ?? (existsSync(join(cached, 'pom.xml')) ? cached : undefined)

@@ -10,9 +10,9 @@ import {
   type DriverError,
   type KafkaConfig,
 } from '../../nodes/action/lib'
+import { freePort } from '../shared/port'
 import { certificates } from './certificates'
 import { KafkaBroker, missing } from './kafka-broker'
-import { freePort } from './redis-server'
 import { alert, type Json, measurement, Rig } from './rig'
 
 const fast: DeliveryOptions = { backoffMs: 20, timeoutMs: 5000 }

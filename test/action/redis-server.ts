@@ -2,10 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { Redis } from 'ioredis'
+import { freePort } from '../shared/port'
 
 const program =
   process.env.MILLRACE_REDIS_SERVER ??
@@ -16,15 +16,6 @@ const program =
 
 /** Why the tests with a server do not run; undefined where they do. */
 export const missing = program ? undefined : 'no redis-server: install it, or name it by MILLRACE_REDIS_SERVER'
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 export class RedisServer {
   private readonly folder = mkdtempSync(join(tmpdir(), 'millrace-redis-'))

@@ -10,8 +10,9 @@ import {
 } from '../../nodes/action/lib'
 import redisNode from '../../nodes/action/redis'
 import { safeSentinelConnector } from '../../nodes/shared/redis'
+import { freePort } from '../shared/port'
 import { certificates } from './certificates'
-import { freePort, missing, RedisServer } from './redis-server'
+import { missing, RedisServer } from './redis-server'
 import { alert, type Json, measurement, Rig } from './rig'
 
 /** What ioredis keeps to itself. */

@@ -15,9 +15,9 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { freePort } from '../shared/port'
 
 export const root = join(__dirname, '../..')
 export const nodeRed = process.env.MILLRACE_NODE_RED ?? join(root, 'node_modules/node-red')
@@ -242,14 +242,6 @@ module.exports = {
 
 export function readJson(file: string): Json {
   return JSON.parse(readFileSync(file, 'utf8'))
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 /** A flow that makes groups without end: an inject node, a clock for both topics, a sync node `sync`. */

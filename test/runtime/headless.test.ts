@@ -16,7 +16,8 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort, install, moduleName, nodeProgram, nodeRed, packed, root } from './harness'
+import { freePort } from '../shared/port'
+import { install, moduleName, nodeProgram, nodeRed, packed, root } from './harness'
 
 const MB = 1 << 20
 const limitMb = 512

