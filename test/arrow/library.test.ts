@@ -111,7 +111,7 @@ describe('arrow.Schema', () => {
     ]
     const ways = [
       '; the first rows made the column int64: declare it float64',
-      '; the first rows made the column timestamp(ms, UTC): declare it with a type that takes this, too',
+      '; the first rows made the column timestamp(ms, UTC): declare it where it has to be another',
       '; the first rows told its type: declare the column',
       ', which the first rows told; declare its columns',
       ', which the first rows told; declare its columns',

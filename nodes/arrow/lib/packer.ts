@@ -484,7 +484,9 @@ function wayOut(path: string, reason: RowReason, columns: readonly Column[]): st
   if (reason === 'unknown-column') return ', which the first rows told; declare its columns'
   const type = columns.find(({ name }) => name === path)?.type
   if (type === undefined) return '; the first rows told its type: declare the column'
-  const better = type === 'int64' && reason === 'fraction' ? 'float64' : 'with a type that takes this, too'
+  // The next rows may tell it.
+  if (type === 'null') return ''
+  const better = type === 'int64' && reason === 'fraction' ? 'float64' : 'where it has to be another'
   return `; the first rows made the column ${type}: declare it ${better}`
 }
 
