@@ -362,8 +362,11 @@ export type WordHandle = WordIndex
 export declare class ZerobusClient {
   /** `config` is JSON. */
   static open(config: string): Promise<Coded<ZerobusClient>>
-  /** Resolves when the batch arrived, was given up, or is in the spool. Batches go in the order of the calls. */
-  send(batch: ArrowBatch): Promise<Coded<ZerobusResult>>
+  /**
+   * Resolves when the batch arrived, was given up, or is in the spool. Batches go in the order of the calls. `rejected`
+   * rows became no part of it.
+   */
+  send(batch: ArrowBatch, rejected: number): Promise<Coded<ZerobusResult>>
   /** Resolves when nothing is on its way, and the spool is empty. */
   flush(): Promise<Coded<undefined>>
   /** What is on its way has so long to arrive. */

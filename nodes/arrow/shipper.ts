@@ -7,7 +7,7 @@ import { messageLimit } from '../shared/settings'
 import { age, short } from '../shared/status'
 import { Turns } from '../shared/turns'
 import type { Aside, Failed } from './aside'
-import { Batch, type Row, type RowError, type TransmissionResult, type ZerobusClient } from './lib'
+import { Batch, type Converted, type Row, type TransmissionResult, type ZerobusClient } from './lib'
 import { isForeign } from './lib/foreign'
 import { among, plain, rowByRow } from './lib/zerobus'
 import { type TableHost, type TableUser, tableOf } from './table-host'
@@ -15,11 +15,9 @@ import type { zerobusConfig } from './zerobus.config'
 
 type ZerobusHost = Host<(typeof zerobusConfig)['fields']>
 
-/** What a message brings. */
-interface Parcel {
-  batch: Batch
-  /** As they were given, with what became no part of the batch. */
-  rows?: { given: readonly Row[]; rejected: readonly RowError[] }
+/** What a message brings; its rows as they were given. */
+interface Parcel extends Converted {
+  rows?: readonly Row[]
 }
 
 const FAILURES = 1
@@ -91,7 +89,7 @@ export class Shipper implements TableUser {
         held = parcel.batch.byteLength
         const client = await this.table.opened().catch(toEngineError)
         // It may fail at any time from now on; who waits for it comes later.
-        const sent = client instanceof EngineError ? client : this.sendBy(client, parcel.batch).catch(toEngineError)
+        const sent = client instanceof EngineError ? client : this.sendBy(client, parcel).catch(toEngineError)
         return { parcel, sent: { result: sent } }
       })
       await this.answer(message, reply, parcel, await sent.result)
@@ -100,21 +98,20 @@ export class Shipper implements TableUser {
     }
   }
 
-  private async sendBy(client: ZerobusClient, batch: Batch): Promise<TransmissionResult> {
-    const result = await client.send(batch)
+  private async sendBy(client: ZerobusClient, parcel: Parcel): Promise<TransmissionResult> {
+    const result = await client.sendConverted(parcel)
     if (result.error?.code === 'STORE_FAILED') this.table.broken(client)
     return result
   }
 
   private async pack(payload: unknown): Promise<Parcel> {
-    if (Buffer.isBuffer(payload)) return { batch: await Batch.fromIPC(payload) }
+    if (Buffer.isBuffer(payload)) return { batch: await Batch.fromIPC(payload), rejected: [] }
     if (payload === null || typeof payload !== 'object' || types.isUint8Array(payload)) {
       throw new EngineError('INVALID_INPUT', this.host.text('failure.rows', { given: quote(payload) }))
     }
-    if (payload instanceof Batch || isForeign(payload)) return { batch: await Batch.from(payload) }
-    const given = (Array.isArray(payload) ? payload : [payload]) as Row[]
-    const { batch, rejected } = await this.table.toBatch(given)
-    return { batch, rows: { given, rejected } }
+    if (payload instanceof Batch || isForeign(payload)) return { batch: await Batch.from(payload), rejected: [] }
+    const rows = (Array.isArray(payload) ? payload : [payload]) as Row[]
+    return { ...(await this.table.toBatch(rows)), rows }
   }
 
   private async answer(
@@ -211,15 +208,14 @@ function count(failed: readonly Failed[]): number {
 }
 
 /** What became of the rows of a message, as plain data; places are those in the message. */
-function reportOf({ batch, rows }: Parcel, result: TransmissionResult | EngineError) {
+function reportOf({ batch, rejected }: Parcel, result: TransmissionResult | EngineError) {
   const isSent = !(result instanceof EngineError)
-  const all = (error: EngineError): Failed[] => {
-    const { code, message } = error
-    return batch.numRows > 0 ? [{ first: 0, count: batch.numRows, code, message }] : []
+  const totalRows = batch.numRows + rejected.length
+  const all = ({ code, message }: EngineError): Failed[] => {
+    const batched = batch.numRows > 0 ? [{ first: 0, count: batch.numRows, code, message }] : []
+    return among(batched, totalRows, rejected)
   }
-  const unsent = isSent ? result.failed : all(result)
-  const failed = rows ? among(unsent, rows.given.length, rows.rejected) : [...unsent]
-  const totalRows = rows ? rows.given.length : batch.numRows
+  const failed = isSent ? [...result.failed] : all(result)
   const failedCount = count(failed)
   const first = failed[0]
   const kind = isSent && first?.code === result.error?.code ? result.errorKind : undefined
@@ -240,7 +236,7 @@ function reportOf({ batch, rows }: Parcel, result: TransmissionResult | EngineEr
 
 /** The rows that did not arrive, in the form in which they came. */
 async function lostOf({ batch, rows }: Parcel, failed: readonly Failed[]): Promise<unknown> {
-  if (rows) return failed.flatMap(({ first, count }) => rows.given.slice(first, first + count))
+  if (rows) return failed.flatMap(({ first, count }) => rows.slice(first, first + count))
   const parts = failed.map(({ first, count }) => batch.slice(first, first + count))
   return Batch.join(batch.schema, parts).toIPC()
 }

@@ -88,6 +88,46 @@ describe('arrow.Schema', () => {
     ])
   })
 
+  it('says in the errors of later rows that it was inferred, and how to do better', async () => {
+    const rows = [
+      { n: 1, at: new Date(0), o: { x: 1 } },
+      { n: 21.5 },
+      { at: 'now' },
+      { o: { x: 0.5 } },
+      { other: 1 },
+      { o: { other: 1 } },
+      null,
+    ]
+    const messages = async (schema: arrow.Schema) =>
+      (await Batch.fromRows(rows as never, { schema })).rejected.map(({ message }) => message)
+    const schema = await Schema.infer(rows.slice(0, 1) as never)
+    const whys = [
+      'row 1, column n: 21.5 is finer than the column can hold',
+      "row 2, column at: 'now' is no text of the form that the column needs",
+      'row 3, column o.x: 0.5 is finer than the column can hold',
+      'row 4, column other: 1 is in no column of the schema',
+      'row 5, column o.other: 1 is in no column of the schema',
+      'row 6 null is of a kind that the column does not take',
+    ]
+    const ways = [
+      '; the first rows made the column int64: declare it float64',
+      '; the first rows made the column timestamp(ms, UTC): declare it where it has to be another',
+      '; the first rows told its type: declare the column',
+      ', which the first rows told; declare its columns',
+      ', which the first rows told; declare its columns',
+      '',
+    ]
+    assert.deepEqual(
+      await messages(schema),
+      whys.map((why, place) => `${why}${ways[place]}`),
+    )
+    assert.deepEqual(await messages(Schema.of(schema.columns)), whys)
+    const inferred = new Inferred()
+    await inferred.of([{ n: 1, t: null }])
+    const { rejected } = await Batch.fromRows([{ n: 0.5 }], { schema: await inferred.of([{ t: 'x' }]) })
+    assert.match(rejected[0]?.message ?? '', /declare it float64$/)
+  })
+
   it('of a column of nulls is told by the first rows with a value there, and then stays', async () => {
     const inferred = new Inferred()
     await assert.rejects(inferred.of([5 as never]), fails('CONVERSION'))
@@ -414,6 +454,16 @@ describe('arrow.Batch', () => {
     assert.ok(kept.byteLength < bytes.length + 1e6)
     await assert.rejects(Batch.fromIPC('x' as never), fails('INVALID_INPUT'))
     await assert.rejects(Batch.from(5 as never), fails('INVALID_INPUT'))
+  })
+
+  it('has small IPC bytes in memory that JavaScript knows of, and frees in time', async () => {
+    const rows = Array.from({ length: 100_000 }, (_, c) => ({ c }))
+    const bytes = await (await Batch.from(rows, { schema: one('float64') })).toIPC()
+    assert.ok(bytes.length < 1 << 20)
+    const batches: arrow.Batch[] = []
+    while (batches.length < 400) batches.push(await Batch.fromIPC(bytes))
+    assert.ok(process.memoryUsage().arrayBuffers >= batches.length * bytes.length)
+    assert.equal(batches.at(-1)?.numRows, rows.length)
   })
 
   it('becomes what a Delta table takes', async () => {

@@ -1,8 +1,11 @@
 /** A Zerobus node and its table in a running flow, and the test server that they send to. */
 import type { NodeAPI } from 'node-red'
 import helper from 'node-red-node-test-helper'
+import type { ZerobusStats } from '../../nodes/arrow/lib'
+import type { TableHost } from '../../nodes/arrow/table-host'
 import zerobusNode from '../../nodes/arrow/zerobus'
 import tableNode from '../../nodes/arrow/zerobus-table'
+import { stateOf } from '../../nodes/shared/node'
 import type { Json } from '../shared/rig'
 import { table } from '../zerobus/rig'
 import type { ZerobusServer } from '../zerobus/server'
@@ -54,6 +57,11 @@ export class ZerobusRig extends ArrowRig<Event> {
     await helper.load(types as never, flow as never, credentials as never)
     rig.attach()
     return rig
+  }
+
+  /** Figures of the table's client. */
+  get stats(): ZerobusStats | undefined {
+    return stateOf<TableHost>({ nodes: helper } as never, 'table')?.stats
   }
 
   test(id = 'table'): Promise<{ status: number; body: Json }> {

@@ -102,6 +102,7 @@ describe('millrace-arrow-zerobus', () => {
     assert.equal((await rig.until('out', 2)).length, 2)
     await rig.until('completed', 2)
     assert.deepEqual(rig.seen.caught, [])
+    assert.deepEqual([rig.stats?.rows, rig.stats?.rowsFailed], [7, 5])
     await rig.find('status', ({ fill, text }) => fill === 'yellow' && text === 'status.sent · status.failed')
   })
 

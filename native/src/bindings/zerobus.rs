@@ -93,14 +93,16 @@ impl ZerobusClientHandle {
         Coded(open.await)
     }
 
-    /// Resolves when the batch arrived, was given up, or is in the spool. Batches go in the order of the calls.
+    /// Resolves when the batch arrived, was given up, or is in the spool. Batches go in the order of the calls. `rejected`
+    /// rows became no part of it.
     #[napi(ts_return_type = "Promise<Coded<ZerobusResult>>")]
     pub fn send<'env>(
         &self,
         env: &'env Env,
         batch: &ArrowBatch,
+        rejected: u32,
     ) -> napi::Result<PromiseRaw<'env, Coded<ZerobusResult>>> {
-        let sending = self.client.send(batch.batch.clone());
+        let sending = self.client.send_rest(batch.batch.clone(), rejected.into());
         env.spawn_future(async move {
             // In a task of its own, so that a panic is an error of this call.
             let sent = match napi::tokio::spawn(sending).await {

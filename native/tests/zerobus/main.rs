@@ -101,6 +101,17 @@ impl Drop for Folder {
 }
 
 #[tokio::test]
+async fn rows_that_became_no_part_of_a_batch_count_as_failed() {
+    let server = Server::start(keep).await;
+    let client = open(config(&server)).await;
+    for (first, rejected) in [(0, 3), (10, 0), (20, 4)] {
+        let result = client.send_rest(batch(first, 5), rejected).await.unwrap();
+        assert_eq!((result.total_rows, result.failed_count()), (5, 0));
+    }
+    assert_eq!((client.stats().rows, client.stats().rows_failed), (15, 7));
+}
+
+#[tokio::test]
 async fn all_arrive_once_and_in_order_whatever_the_form() {
     for delivery in [Delivery::Flight, Delivery::Protobuf, Delivery::Json] {
         for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {

@@ -94,7 +94,7 @@ export class Batch {
     const rejected = done.flatMap(({ errors }, place) =>
       errors.map(({ row, column, reason }) => {
         const number = row + (starts[place] as number)
-        return rowError(number, column, reason, rows[number])
+        return rowError(number, column, reason, rows[number], schema)
       }),
     )
     const batches = done.map(({ batch }) => batch)
@@ -105,13 +105,16 @@ export class Batch {
   static async fromIPC(bytes: Uint8Array, options: FromIPCOptions = {}): Promise<Batch> {
     checkOptions('Batch.fromIPC', options, FROM_IPC)
     const buffer = asBuffer(bytes)
-    const { maxBytes = MAX_BYTES, copy = buffer.length < COPY_BELOW } = options
+    const isSmall = buffer.length < COPY_BELOW
+    const { maxBytes = MAX_BYTES, copy = isSmall } = options
     if (!(typeof maxBytes === 'number' && maxBytes >= 0)) {
       throw new EngineError('INVALID_OPTION', `maxBytes is ${quote(maxBytes)}; use a number, not below 0`)
     }
     // The engine has no infinity.
     const limit = Math.min(Math.ceil(maxBytes), Number.MAX_SAFE_INTEGER)
-    return new Batch(await called(native().ArrowBatch.fromIpc(buffer, Boolean(copy), limit)))
+    // JavaScript knows of the memory of its own copies, and frees it in time; a large one would hold its thread.
+    const own = copy && isSmall ? Buffer.from(buffer) : buffer
+    return new Batch(await called(native().ArrowBatch.fromIpc(own, Boolean(copy) && !isSmall, limit)))
   }
 
   /** What is a batch, IPC bytes, rows, or a Table or RecordBatch of `apache-arrow`; rows that do not fit are an error. */

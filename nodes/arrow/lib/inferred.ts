@@ -32,5 +32,6 @@ async function filled(schema: Schema, rows: readonly Row[]): Promise<Schema> {
   if (telling.length === 0) return schema
   const found = await Schema.infer(telling.map((row) => Object.fromEntries(open.map((name) => [name, row[name]]))))
   const types = new Map(found.columns.map(({ name, type }) => [name, type]))
-  return Schema.of(schema.columns.map((column) => ({ ...column, type: types.get(column.name) ?? column.type })))
+  const columns = schema.columns.map((column) => ({ ...column, type: types.get(column.name) ?? column.type }))
+  return new Schema(Schema.of(columns).handle, true)
 }

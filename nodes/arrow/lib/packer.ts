@@ -6,6 +6,7 @@ import { types } from 'node:util'
 import { EngineError, quote } from '../../shared/errors'
 import { native } from '../../shared/native'
 import { isDecimal, isVector } from './foreign'
+import type { Column, Schema } from './schema'
 
 /** Rows that were packed together. */
 export interface Packed {
@@ -469,12 +470,24 @@ export interface RowError {
 export type RowReason = 'kind' | 'overflow' | 'fraction' | 'null' | 'unknown-column' | 'form' | 'length'
 
 /** The error of a row, as the engine found it. */
-export function rowError(row: number, column: string, reason: number, given: unknown): RowError {
+export function rowError(row: number, column: string, reason: number, given: unknown, schema?: Schema): RowError {
   const name = protocol().reasons[reason] as RowReason
   const value = column === '' ? given : at(given, column)
   const what = column === '' ? `row ${row}` : `row ${row}, column ${column}:`
-  const message = `${what} ${shown(value)} ${protocol().words[reason]}`
+  const way = column !== '' && schema?.isInferred ? wayOut(column, name, schema.columns) : ''
+  const message = `${what} ${shown(value)} ${protocol().words[reason]}${way}`
   return { row, column, value, reason: name, code: 'CONVERSION', message }
+}
+
+/** What the first rows told wrong can be declared. */
+function wayOut(path: string, reason: RowReason, columns: readonly Column[]): string {
+  if (reason === 'unknown-column') return ', which the first rows told; declare its columns'
+  const type = columns.find(({ name }) => name === path)?.type
+  if (type === undefined) return '; the first rows told its type: declare the column'
+  // The next rows may tell it.
+  if (type === 'null') return ''
+  const better = type === 'int64' && reason === 'fraction' ? 'float64' : 'where it has to be another'
+  return `; the first rows made the column ${type}: declare it ${better}`
 }
 
 /** JSON says nothing of a Map. */

@@ -37,7 +37,11 @@ export class Schema {
   private readonly held: () => ArrowSchema
 
   /** @internal */
-  constructor(handle: ArrowSchema) {
+  constructor(
+    handle: ArrowSchema,
+    /** Rows told it. @internal */
+    readonly isInferred = false,
+  ) {
     this.held = () => handle
   }
 
@@ -82,7 +86,7 @@ export class Schema {
       if (bytes >= INFER_BYTES) break
     }
     const { values, text, rows: count } = joined(first)
-    return new Schema(await called(native().ArrowSchema.infer(values, text, count)))
+    return new Schema(await called(native().ArrowSchema.infer(values, text, count)), true)
   }
 
   get columns(): readonly Required<Column>[] {

@@ -274,8 +274,6 @@ export class ZerobusClient {
   private readonly turns = new Turns()
   private readonly sends = new Set<Promise<unknown>>()
   private readonly inferred = new Inferred()
-  /** Rows that never became part of a batch. */
-  private unconverted = 0
   private closed = false
 
   private constructor(
@@ -307,14 +305,19 @@ export class ZerobusClient {
    * comes when some rows have arrived, the others have failed with `CLOSED`.
    */
   async send(source: BatchLike, options?: FromRowsOptions): Promise<TransmissionResult> {
-    if (this.closed) throw new EngineError('CLOSED', 'the Zerobus client is closed; open it again')
-    const conversion = this.converted(source, options)
+    return this.sendConverted(this.converted(source, options))
+  }
+
+  /** Sends what rows became; those that became no part of the batch have failed. @internal */
+  async sendConverted(conversion: Converted | Promise<Converted>): Promise<TransmissionResult> {
+    const converted = Promise.resolve(conversion)
     // It may fail before its turn.
-    conversion.catch(() => {})
+    converted.catch(() => {})
+    if (this.closed) throw new EngineError('CLOSED', 'the Zerobus client is closed; open it again')
     const given = this.turns.take(async () => {
-      const { batch, rejected } = await conversion
-      this.unconverted += rejected.length
-      return { batch, rejected, startedMs: Date.now(), sending: this.handle.send(batch.handle) }
+      const { batch, rejected } = await converted
+      const sending = this.handle.send(batch.handle, rejected.length)
+      return { batch, rejected, startedMs: Date.now(), sending }
     })
     const sent = given.then(async ({ batch, rejected, startedMs, sending }) => {
       const result = new TransmissionResult(batch, await called(sending), rejected)
@@ -333,7 +336,6 @@ export class ZerobusClient {
 
   stats(): ZerobusStats {
     const stats = JSON.parse(engine(() => this.handle.stats())) as ZerobusStats
-    stats.rowsFailed += this.unconverted
     return this.telemetry ? { ...stats, telemetryError: this.telemetry.lastError } : stats
   }
 

@@ -167,7 +167,7 @@ pub struct Client {
     /// Ends when the last batch that was given has had its turn.
     last: Mutex<Option<oneshot::Receiver<()>>>,
     batches: AtomicU64,
-    /// Rows that calls were told of.
+    /// Rows that calls were told of, or that came with them.
     failed: AtomicU64,
     /// The spool's drain, then the lane that it sends through.
     tasks: Mutex<[Option<JoinHandle<()>>; 2]>,
@@ -232,9 +232,19 @@ impl Client {
         self: &Arc<Self>,
         batch: Batch,
     ) -> impl Future<Output = Result<TransmissionResult, SendError>> + Send + 'static {
+        self.send_rest(batch, 0)
+    }
+
+    /// Sends what is left of rows of which so many became no part of the batch: they have failed.
+    pub fn send_rest(
+        self: &Arc<Self>,
+        batch: Batch,
+        rejected: u64,
+    ) -> impl Future<Output = Result<TransmissionResult, SendError>> + Send + 'static {
         let (passed, next) = oneshot::channel::<()>();
         let before = self.last.lock().unwrap_or_else(PoisonError::into_inner).replace(next);
         let client = self.clone();
+        self.failed.fetch_add(rejected, Ordering::Relaxed);
         async move { client.send_in_turn(batch, before, passed).await }
     }
 

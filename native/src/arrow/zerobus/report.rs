@@ -61,7 +61,7 @@ pub struct Stats {
     pub batches: u64,
     /// Rows that arrived.
     pub rows: u64,
-    /// Rows that did not, and are given up; those that were set aside are among them.
+    /// Rows that did not, and are given up; those that fit into no batch and those that were set aside are among them.
     pub rows_failed: u64,
     /// Rows that were set aside in files on the way from the spool.
     pub rows_aside: u64,
