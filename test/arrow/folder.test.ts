@@ -6,7 +6,7 @@ import type { NodeAPI } from 'node-red'
 import { folderBelow } from '../../nodes/arrow/folder'
 import { temporary } from './rig'
 
-const rounds = 2000
+const rounds = 100
 
 describe('folders below the user directory', () => {
   let outside: string
