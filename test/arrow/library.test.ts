@@ -629,6 +629,15 @@ describe('bytes from anywhere', () => {
     const halves = await Promise.all([0, 100].map((first) => Batch.from(kinds(first), { schema })))
     await assert.rejects(Batch.join(Schema.of(schema), halves).toIPC(), error)
   })
+
+  it('joins batches with the same values in a dictionary that they nearly fill', async () => {
+    const schema = [{ name: 'kind', type: 'dictionary<int8, utf8>' }]
+    const turned = (by: number) => Array.from({ length: 127 }, (_, n) => ({ kind: `kind ${(n + by) % 127}` }))
+    const turns = Array.from({ length: 10 }, (_, n) => turned(n * 7))
+    const parts = await Promise.all(turns.map((rows) => Batch.from(rows, { schema })))
+    const ipc = await Batch.join(Schema.of(schema), parts).toIPC()
+    assert.deepEqual(await (await Batch.fromIPC(ipc)).toRows(), turns.flat())
+  })
 })
 
 describe('rows on their way to the engine', () => {

@@ -93,19 +93,34 @@ impl Batch {
 fn joined(schema: &SchemaRef, parts: &[RecordBatch]) -> Result<RecordBatch, Fault> {
     let column = |(place, field): (usize, &FieldRef)| {
         let pieces: Vec<&dyn Array> = parts.iter().map(|part| part.column(place).as_ref()).collect();
-        concat(&pieces).map_err(|error| {
-            let way_out = match error {
-                ArrowError::DictionaryKeyOverflowError => "take a larger key for its dictionary, or smaller batches",
-                _ => "take smaller batches",
-            };
-            Fault::Conversion(format!("{error}; {way_out}")).in_column(field.name())
-        })
+        let joined = match concat(&pieces) {
+            // It may take a value twice, for which the dictionary may have no room, though it has for all of them.
+            Err(ArrowError::DictionaryKeyOverflowError) if matches!(field.data_type(), DataType::Dictionary(..)) => {
+                encoded_anew(&pieces, field.data_type())
+            }
+            joined => joined.map_err(too_large),
+        };
+        joined.map_err(|fault| fault.in_column(field.name()))
     };
     let columns = schema.fields().iter().enumerate().map(column).collect::<Result<Vec<_>, _>>()?;
     let rows = parts.iter().map(RecordBatch::num_rows).sum();
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
         .map_err(|error| Fault::Internal(error.to_string()))
+}
+
+fn encoded_anew(pieces: &[&dyn Array], data_type: &DataType) -> Result<ArrayRef, Fault> {
+    let values = pieces.iter().map(|piece| dictionary::decode(*piece)).collect::<Result<Vec<_>, _>>()?;
+    let values: Vec<&dyn Array> = values.iter().map(AsRef::as_ref).collect();
+    dictionary::encode(&concat(&values).map_err(too_large)?, data_type)
+}
+
+fn too_large(error: ArrowError) -> Fault {
+    let way_out = match error {
+        ArrowError::DictionaryKeyOverflowError => "take a larger key for its dictionary, or smaller batches",
+        _ => "take smaller batches",
+    };
+    Fault::Conversion(format!("{error}; {way_out}"))
 }
 
 /// Bytes that the rows of a part take in memory.

@@ -53,7 +53,7 @@ pub fn encode(values: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, Fault
 }
 
 /// The value of each row.
-pub fn decode(array: &ArrayRef) -> Result<ArrayRef, Fault> {
+pub fn decode(array: &dyn Array) -> Result<ArrayRef, Fault> {
     let dictionary = array.as_any_dictionary();
     let keys = dictionary.keys();
     if keys.null_count() == keys.len() {
