@@ -89,6 +89,7 @@ describe('memory.AgentMemory', () => {
       await assert.rejects(agent.context('mill', 100, options), { code: 'INVALID_OPTION' })
     }
     await assert.rejects(agent.consolidate({ duplicat: 0.1 } as never), { code: 'INVALID_OPTION' })
+    await assert.rejects(agent.consolidate({ duplicate: Number.POSITIVE_INFINITY }), { message: /^duplicate is Inf/ })
     for (const budget of [Number.NaN, -1, '5' as never]) {
       await assert.rejects(agent.context('mill', budget), { code: 'INVALID_OPTION' })
     }

@@ -193,7 +193,7 @@ fn parse(line: &str) -> std::result::Result<Write<'_>, String> {
         (None, true) => {
             Ok(Write::Delete(Delete { namespace: line.namespace, key: line.key, if_version: None, causes: Vec::new() }))
         }
-        _ => Err("it has neither a value nor deleted".into()),
+        _ => Err("give it either a value or deleted".into()),
     }
 }
 
@@ -228,7 +228,8 @@ fn copy(store: &Store, target: &Path) -> Result<Copied> {
     };
     let is_free = match std::fs::read_dir(target) {
         Ok(mut entries) => entries.next().is_none(),
-        Err(error) => error.kind() == ErrorKind::NotFound,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => !target.exists(),
+        Err(error) => return Err(failed(error)),
     };
     if !is_free {
         return Err(taken(target));

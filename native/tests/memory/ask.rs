@@ -371,6 +371,8 @@ fn a_copy_takes_no_place_of_something_else() {
     };
     refused(&taken.0);
     refused(&file);
+    let below = file.join("copy");
+    assert_eq!(code(ask(&database, json!({"backup": below}))), ErrorCode::StoreFailed, "no folder can be made there");
     // Beside it stands what has the name of an unfinished one.
     let partial = Folder(new.0.with_extension("partial"));
     std::fs::create_dir_all(&partial.0).unwrap();

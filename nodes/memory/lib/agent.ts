@@ -408,6 +408,7 @@ function limitsOf(options: ConsolidateOptions): Required<ConsolidateOptions> {
     }
     limits[name] = value
   }
+  checkFinite('duplicate', limits.duplicate)
   return limits
 }
 
