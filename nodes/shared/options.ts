@@ -32,7 +32,7 @@ export type Known<T> = Readonly<Record<keyof Required<T>, 'any' | readonly strin
 
 /** Throws `INVALID_OPTION` with the name of an option that `of` does not have, or that is none of its texts. */
 export function checkOptions<T extends object>(of: string, options: T, known: Known<T>): void {
-  if (options === null || typeof options !== 'object') {
+  if (options === null || typeof options !== 'object' || Array.isArray(options)) {
     throw new EngineError('INVALID_OPTION', `the options of ${of} are ${quote(options)}; give an object`)
   }
   for (const [name, value] of Object.entries(options)) {

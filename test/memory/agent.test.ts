@@ -75,6 +75,12 @@ describe('memory.AgentMemory', () => {
       { tags: 'mill' as never },
       { weights: { similarity: Number.NaN } },
       { weights: { similarty: 1 } as never },
+      { weights: 5 as never },
+      { weights: null as never },
+      { weights: [] as never },
+      { weights: { use: '1' as never } },
+      { kinds: '' as never },
+      5 as never,
       { kind: 'fact' } as never,
       { limits: 1 } as never,
     ]
@@ -83,10 +89,13 @@ describe('memory.AgentMemory', () => {
       await assert.rejects(agent.context('mill', 100, options), { code: 'INVALID_OPTION' })
     }
     await assert.rejects(agent.consolidate({ duplicat: 0.1 } as never), { code: 'INVALID_OPTION' })
+    await assert.rejects(agent.consolidate({ duplicate: Number.POSITIVE_INFINITY }), { message: /^duplicate is Inf/ })
     for (const budget of [Number.NaN, -1, '5' as never]) {
       await assert.rejects(agent.context('mill', budget), { code: 'INVALID_OPTION' })
     }
     await assert.rejects(agent.remember('x', { tags: 'mill' as never }), { code: 'INVALID_OPTION' })
+    await assert.rejects(agent.recall('mill', { weights: 5 as never }), /the options of weights are 5/)
+    await assert.rejects(agent.recall(5 as never), { code: 'INVALID_INPUT', message: /the question is 5/ })
     assert.deepEqual(await agent.recall('mill', { limit: 0 }), [])
   })
 
@@ -223,11 +232,15 @@ describe('memory.AgentMemory', () => {
       ['a', { weigths: {} }],
       ['a', { embedder: { model: 'own', embed: 7 } }],
       ['a', null],
+      ['a', { weights: 5 }],
+      ['a', { weights: { use: Number.NaN } }],
+      ['a', { now: 5 }],
     ]
     for (const [id, options] of wrong) {
       const make = () => new memory.AgentMemory(db, id as never, options as never)
       assert.throws(make, { code: 'INVALID_OPTION' }, JSON.stringify([id, options]))
     }
+    assert.throws(() => new memory.AgentMemory({} as never, 'a'), { code: 'INVALID_OPTION' })
   })
 
   it('refuses what cannot be remembered; takes another embedder', async () => {

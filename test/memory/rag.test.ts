@@ -202,6 +202,30 @@ describe('memory.Rag', () => {
     }
   })
 
+  it('reads bytes by their byte order mark, and refuses what is no text', async () => {
+    const text = `\ufeff${manual}\n\nGrüße, 数据 🎉`
+    const little = Buffer.from(text, 'utf16le')
+    for (const [source, bytes] of Object.entries({ 'le.md': little, 'be.md': Buffer.from(little).swap16() })) {
+      await rag.ingest({ source, text: bytes })
+      const found = await rag.retrieve('which oil does the pump take?', { filter: { source }, topK: 10 })
+      assert.deepEqual([found[0]?.title, found[0]?.headings], ['Pump', ['Pump', 'Oil']])
+      for (const { start, end, text: chunk } of found) assert.equal(text.slice(start, end), chunk)
+    }
+    const wrong: [bytes: Uint8Array, said: RegExp][] = [
+      [Buffer.from('Gr\xfc\xdfe', 'latin1'), /'x\.txt' is no valid UTF-8; save it as UTF-8/],
+      [little.subarray(0, -1), /is no valid UTF-16LE/],
+      [Buffer.concat([Buffer.from(little).swap16(), Buffer.from('x')]), /is no valid UTF-16BE/],
+      [Uint8Array.of(0xff, 0xfe, 0, 0, 65, 0, 0, 0), /is UTF-32/],
+      [little.subarray(2, 22), /has zero bytes/],
+    ]
+    for (const [bytes, said] of wrong) {
+      const refused = (error: { code: string; message: string }) =>
+        error.code === 'INVALID_INPUT' && said.test(error.message)
+      await assert.rejects(rag.ingest({ source: 'x.txt', text: bytes }), refused, String(said))
+    }
+    assert.equal((await rag.sources('x.txt')).length, 0)
+  })
+
   it('writes nothing of a document that cannot be embedded', async () => {
     const server = await EmbeddingServer.start()
     const { url } = server
@@ -224,7 +248,13 @@ describe('memory.Rag', () => {
       [() => rag.ingest({ source: 'x', text: 'x', metaData: {} } as never), 'INVALID_OPTION'],
       [() => rag.ingest(null as never), 'INVALID_INPUT'],
       [() => rag.ingest({ source: 'x', text: 'x'.repeat((16 << 20) + 1) }), 'TOO_LARGE'],
-      [() => new Rag(db, { size: 8 }).ingest({ source: 'x', text: 'x' }), 'INVALID_OPTION'],
+      [async () => new Rag(db, { size: 8 }), 'INVALID_OPTION'],
+      [async () => new Rag(db, { overlap: Number.NaN }), 'INVALID_OPTION'],
+      [async () => new Rag(db, { namespace: 5 as never }), 'INVALID_INPUT'],
+      [async () => new Rag({} as never), 'INVALID_OPTION'],
+      [() => new Rag(db, { size: 16 }).ingest({ source: 'x', text: 'x' }), 'INVALID_OPTION'],
+      [() => rag.retrieve('x', { filter: '' as never }), 'INVALID_INPUT'],
+      [() => rag.prompt('x', 5 as never), 'INVALID_OPTION'],
       [() => rag.retrieve(7 as never), 'INVALID_INPUT'],
       [() => rag.retrieve(' '), 'INVALID_INPUT'],
       [() => rag.retrieve('x', { topK: -1 }), 'INVALID_OPTION'],

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { Rig, readOf, searchOf, storeOf, watchOf, writeOf } from './rig'
 
 describe('millrace-memory-store', () => {
@@ -121,16 +122,17 @@ describe('millrace-memory-store', () => {
   })
 
   it('goes on where it was not the store that failed', async () => {
-    const backup = readOf({ id: 'backup', operation: 'backup', folder: 'copy' })
+    const backup = readOf({ id: 'backup', operation: 'backup', folder: 'payload', folderType: 'msg' })
     const rig = await Rig.start(storeOf(), writeOf(), backup, watchOf())
     await rig.put({ topic: 'a', payload: 1 })
-    await rig.answer({}, 'backup')
+    await rig.answer({ payload: 'copy' }, 'backup')
     const kept = await rig.database()
     // It is long open: a store that fails as soon as it is open would be opened all the time.
     const { now } = performance
     performance.now = () => now.call(performance) + 60_000
     try {
-      rig.send('backup', {})
+      // Below a file no folder can be made.
+      rig.send('backup', { payload: join('copy', 'version', 'copy') })
       assert.equal((await rig.until('caught'))[0].error.code, 'STORE_FAILED')
     } finally {
       performance.now = now

@@ -39,13 +39,17 @@ pub(super) fn problem(store: &Path, repair: bool) -> Result<Option<String>> {
         }
         return Ok(None);
     }
+    if !is_marked {
+        return Ok(Some("version is missing, or empty".into()));
+    }
     // Only locked, never read: who takes it for what an ended process left behind, and removes it, does no harm.
     File::options().create(true).append(true).open(store.join("lock"))?;
-    // It is there before the first space of ours is made: fjall's own has the number 0.
+    // It is there before the spaces are noted, and before the first one of ours is made: fjall's own has the number 0.
     let has_log = std::fs::read_dir(store.join("log")).is_ok_and(|mut log| log.next().is_some());
+    let is_noted = store.join("spaces").exists();
     for keyspace in keyspaces {
         let folder = keyspace?.path();
-        if !has_log && !repair && !folder.ends_with("0") {
+        if !has_log && !repair && (is_noted || !folder.ends_with("0")) {
             return Ok(Some("log/ is missing, in which stands what was written last".into()));
         }
         if let Some(problem) = of_keyspace(&folder)? {

@@ -272,7 +272,6 @@ impl Kv {
             })?,
             Err(_) => return Err(corrupt("a file of it is not its own".into())),
         };
-        manifest::note(path).map_err(io)?;
         let mut names: Vec<String> = Vec::new();
         let mut items = Vec::new();
         let log = Log::open(&path.join("log"), path, options.repair, &mut |(name, key, value)| {
@@ -284,6 +283,7 @@ impl Kv {
             let (key, value) = (Bytes::from(key), value.map(Bytes::from));
             items.push(Item { space: space as u8, key, value, is_new: false });
         })?;
+        manifest::note(path).map_err(io)?;
         let tables = Tables::default();
         tables.active.apply(items, 0, &Live::new());
         let shared = Arc::new(Shared {

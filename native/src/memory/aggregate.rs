@@ -46,6 +46,9 @@ impl Aggregate {
     pub fn read(measures: &Map<String, Value>, group_by: &[String]) -> Result<Aggregate> {
         let measures = measures.iter().map(|(name, wanted)| {
             let at = format!("aggregate.{name}");
+            if group_by.contains(name) {
+                return Err(MemoryError::input(&at, "groupBy has a path of this name; give it another one"));
+            }
             let problem = || MemoryError::input(&at, "give one of count, sum, avg, min, max, distinct with a path");
             let fields = wanted.as_object().filter(|fields| fields.len() == 1).ok_or_else(problem)?;
             let (kind, path) = fields.iter().next().ok_or_else(problem)?;

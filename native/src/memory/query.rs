@@ -153,7 +153,7 @@ impl Gather {
             let mut rows = aggregate.rows(groups);
             rows.sort_by(|a, b| compare(&self.sort, a, b));
             let end = offset.saturating_add(limit).min(rows.len());
-            let next = (end < rows.len()).then(|| format!("o:{end}"));
+            let next = (limit > 0 && end < rows.len()).then(|| format!("o:{end}"));
             let rows: Vec<Value> = rows.drain(offset.min(end)..end).collect();
             return Ok(json!({ "rows": rows, "next": next, "plan": plan }));
         }
@@ -161,7 +161,7 @@ impl Gather {
         if !self.sort.is_empty() {
             self.order();
             let end = offset.saturating_add(limit).min(self.rows.len());
-            next = (end < self.rows.len() || self.more).then(|| format!("o:{end}"));
+            next = (limit > 0 && (end < self.rows.len() || self.more)).then(|| format!("o:{end}"));
             self.rows.truncate(end);
             self.rows.drain(..offset.min(end));
         } else if self.more {

@@ -1,9 +1,9 @@
 //! Copies: a backup while the memory is used, and text that any program can read.
 
-use std::io::{BufRead, BufReader, BufWriter};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -12,6 +12,7 @@ use super::query::ms;
 use super::record::Record;
 use super::write::{Delete, Put, Write};
 use super::{MemoryError, Result, names};
+use crate::kv::{self, Kv, KvError};
 
 /// What a copy has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -29,7 +30,7 @@ pub struct Copied {
 struct Line<'a> {
     namespace: String,
     key: String,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
     value: Option<&'a RawValue>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     deleted: bool,
@@ -40,6 +41,11 @@ struct Line<'a> {
     /// In milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires: Option<f64>,
+}
+
+/// A value that is `null` is there, too.
+fn there<'de, D: Deserializer<'de>>(value: D) -> std::result::Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
 }
 
 /// So many rows are copied in one commit.
@@ -63,8 +69,8 @@ impl Database {
     pub fn restore_backup(backup: &Path, target: &Path) -> Result<Copied> {
         // Opening would make what is missing.
         if !backup.join("owner.lock").is_file() {
-            let problem = "there is no backup".into();
-            return Err(MemoryError::File { path: backup.display().to_string(), problem });
+            let problem = "there is no backup; name a folder that a backup made";
+            return Err(MemoryError::input(backup.display().to_string(), problem));
         }
         let store = Store::open(backup, &Options::default())?;
         let copied = copy(&store, target)?;
@@ -74,12 +80,23 @@ impl Database {
 
     /// Writes a line of JSON for each document, or for each version, the oldest of a key first.
     pub fn export(&self, target: &Path, namespace: Option<&str>, history: bool) -> Result<Copied> {
+        let base = namespace.map(names::all).transpose()?.unwrap_or_default();
+        let partial = with_ending(target, "partial");
+        let copied = self.export_to(&partial, base, history).and_then(|copied| {
+            std::fs::rename(&partial, target).map_err(failed(target))?;
+            Ok(copied)
+        });
+        if copied.is_err() {
+            let _ = std::fs::remove_file(&partial);
+        }
+        copied
+    }
+
+    fn export_to(&self, target: &Path, base: Vec<u8>, history: bool) -> Result<Copied> {
         let store = self.store()?;
         let failed = failed(target);
-        let partial = with_ending(target, "partial");
-        let mut out = BufWriter::new(std::fs::File::create(&partial).map_err(&failed)?);
+        let mut out = BufWriter::new(std::fs::File::create(target).map_err(&failed)?);
         let (snapshot, now) = (store.kv.snapshot(), now());
-        let base = namespace.map(names::all).transpose()?.unwrap_or_default();
         let end = names::behind(&base).map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
         let mut copied = Copied::default();
         for row in snapshot.range(&store.documents, (std::ops::Bound::Included(base), end)) {
@@ -101,22 +118,20 @@ impl Database {
         }
         let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
         file.sync_all().map_err(&failed)?;
-        std::fs::rename(&partial, target).map_err(&failed)?;
         Ok(copied)
     }
 
-    /// Writes what an export has, as new versions of now, in the order of its lines.
+    /// Writes what an export has, as new versions of now, in the order of its lines. Where one of them cannot be read, nothing
+    /// of it is written.
     pub fn import(&self, source: &Path) -> Result<Copied> {
-        let failed = failed(source);
-        let lines = BufReader::new(std::fs::File::open(source).map_err(&failed)?).lines();
+        for line in lines(source)? {
+            let (number, line) = line?;
+            readable(&line).map_err(|problem| MemoryError::input(format!("line {number}"), problem))?;
+        }
         let mut copied = Copied::default();
         let (mut requests, mut bytes) = (Vec::<String>::new(), 0);
-        for (number, line) in lines.enumerate() {
-            let line = line.map_err(&failed)?;
-            if line.trim().is_empty() {
-                continue;
-            }
-            readable(&line).map_err(|problem| MemoryError::input(format!("line {}", number + 1), problem))?;
+        for line in lines(source)? {
+            let (_, line) = line?;
             bytes += line.len();
             requests.push(line);
             if requests.len() >= CHUNK || bytes >= CHUNK_BYTES {
@@ -138,9 +153,28 @@ impl Database {
     }
 }
 
+/// The lines of a file that are not empty, with their numbers.
+fn lines(source: &Path) -> Result<impl Iterator<Item = Result<(usize, String)>>> {
+    let failed = failed(source);
+    let file = std::fs::File::open(source).map_err(&failed)?;
+    let lines = BufReader::new(file).split(b'\n').enumerate().map(move |(place, line)| {
+        let line = String::from_utf8(line.map_err(&failed)?).map_err(|_| {
+            let problem = "it is no UTF-8; give the file as an export writes it";
+            MemoryError::input(format!("line {}", place + 1), problem)
+        })?;
+        Ok((place + 1, if place == 0 { line.trim_start_matches('\u{feff}').to_owned() } else { line }))
+    });
+    Ok(lines.filter(|line| line.as_ref().map_or(true, |(_, line)| !line.trim().is_empty())))
+}
+
 /// Whether a line can be written, and its value be asked for.
 fn readable(line: &str) -> std::result::Result<(), String> {
-    let Write::Put(put) = parse(line)? else { return Ok(()) };
+    let write = parse(line)?;
+    let (Write::Put(Put { namespace, key, .. }) | Write::Delete(Delete { namespace, key, .. })) = &write else {
+        return Ok(());
+    };
+    names::document(namespace, key).map_err(|error| error.to_string())?;
+    let Write::Put(put) = write else { return Ok(()) };
     serde_json::from_str::<Value>(put.value.get()).map(drop).map_err(|error| format!("its value: {error}"))
 }
 
@@ -159,7 +193,7 @@ fn parse(line: &str) -> std::result::Result<Write<'_>, String> {
         (None, true) => {
             Ok(Write::Delete(Delete { namespace: line.namespace, key: line.key, if_version: None, causes: Vec::new() }))
         }
-        _ => Err("it has neither a value nor deleted".into()),
+        _ => Err("give it either a value or deleted".into()),
     }
 }
 
@@ -188,15 +222,36 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 /// Copies a store into a folder that is complete once it has its name.
 fn copy(store: &Store, target: &Path) -> Result<Copied> {
     let failed = failed(target);
-    if std::fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_some()) {
-        let problem = "there is something already".into();
-        return Err(MemoryError::File { path: target.display().to_string(), problem });
+    let taken = |path: &Path| {
+        let problem = "there is something already; name a folder that is new or empty";
+        MemoryError::input(path.display().to_string(), problem)
+    };
+    let is_free = match std::fs::read_dir(target) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => !target.exists(),
+        Err(error) => return Err(failed(error)),
+    };
+    if !is_free {
+        return Err(taken(target));
     }
     let partial = with_ending(target, "partial");
     if partial.exists() {
+        // What a copy left that was cut short, and nothing else; while it is made it is locked.
+        if !partial.join("owner.lock").is_file() {
+            return Err(taken(&partial));
+        }
+        if let Err(KvError::Locked(path)) = Kv::open(&partial, &kv::Options::default()).and_then(Kv::close) {
+            return Err(KvError::Locked(path).into());
+        }
         std::fs::remove_dir_all(&partial).map_err(&failed)?;
     }
-    let copy = Store::open(&partial, &Options::default())?;
+    let copied = copy_to(store, Store::open(&partial, &Options::default())?)?;
+    let _ = std::fs::remove_dir(target);
+    std::fs::rename(&partial, target).map_err(&failed)?;
+    Ok(copied)
+}
+
+fn copy_to(store: &Store, copy: Store) -> Result<Copied> {
     let snapshot = store.kv.snapshot();
     let mut copied = Copied::default();
     for ((name, from), (_, to)) in store.parts().into_iter().zip(copy.parts()) {
@@ -223,7 +278,5 @@ fn copy(store: &Store, target: &Path) -> Result<Copied> {
     }
     copy.kv.sync()?;
     copy.close()?;
-    let _ = std::fs::remove_dir(target);
-    std::fs::rename(&partial, target).map_err(&failed)?;
     Ok(copied)
 }

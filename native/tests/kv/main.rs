@@ -392,6 +392,24 @@ fn a_file_that_is_damaged_or_gone_is_named_and_takes_no_row_without_a_word() {
 }
 
 #[test]
+fn a_small_store_without_its_version_or_its_log_is_damaged() {
+    for gone in ["version", "log"] {
+        let folder = Folder::new(&format!("small-without-{gone}"));
+        let kv = Kv::open(&folder.0, &each()).unwrap();
+        put(&kv, "a", "v").unwrap();
+        kv.close().unwrap();
+        let (path, aside) = (folder.0.join(gone), folder.0.join("aside"));
+        std::fs::rename(&path, &aside).unwrap();
+        let error = Kv::open(&folder.0, &each()).err().unwrap();
+        assert_eq!(error.code(), ErrorCode::StoreCorrupt);
+        assert!(error.to_string().contains(gone), "{error}");
+        assert!(error.to_string().contains("is missing"), "{error}");
+        std::fs::rename(&aside, &path).unwrap();
+        assert_eq!(keys(&Kv::open(&folder.0, &each()).unwrap()).len(), 1);
+    }
+}
+
+#[test]
 fn a_store_whose_making_was_cut_short_anywhere_is_made() {
     for made in 0..=4 {
         let folder = Folder::new(&format!("unmade-{made}"));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use millrace::error::ErrorCode;
+use millrace::error::{ErrorCode, HasCode};
 use millrace::memory::ask::{Watch, told_events};
 use millrace::memory::changes::Watcher;
 use millrace::memory::{Database, Options};
@@ -78,13 +78,21 @@ fn aggregates_see_all_of_it_before_any_limit() {
     assert_eq!(answer["rows"], json!([expected]));
     let grouped = json!({"namespace": "n", "filter": {"n": {"lt": 10}}, "aggregate": {"n": {"count": true}},
         "groupBy": ["site"], "sort": [{"path": "n", "descending": true}], "limit": 3});
-    let answer = asked(&database, json!({"query": grouped}));
+    let answer = asked(&database, json!({"query": &grouped}));
     assert_eq!(answer["rows"], json!([{"site": "s0", "n": 3}, {"site": "s1", "n": 3}, {"site": "s2", "n": 2}]));
     assert_eq!(answer["next"], "o:3");
+    // Pages of nothing would never end.
+    let mut empty = grouped;
+    empty["limit"] = json!(0);
+    assert_eq!(asked(&database, json!({"query": empty}))["next"], json!(null));
+    let sorted = json!({"namespace": "n", "sort": [{"path": "n"}], "limit": 0});
+    assert_eq!(asked(&database, json!({"query": sorted}))["next"], json!(null));
     let none = json!({"namespace": "m", "aggregate": {"n": {"count": true}, "a": {"avg": "x"}, "m": {"min": "x"}}});
     assert_eq!(asked(&database, json!({"query": none}))["rows"], json!([{"n": 0, "a": null, "m": null}]));
-    let wrong = json!({"namespace": "n", "aggregate": {"a": {"median": "x"}}});
-    assert_eq!(code(ask(&database, json!({"query": wrong}))), ErrorCode::InvalidInput);
+    for wrong in [json!({"a": {"median": "x"}}), json!({"site": {"count": true}})] {
+        let wrong = json!({"namespace": "n", "aggregate": wrong, "groupBy": ["site"]});
+        assert_eq!(code(ask(&database, json!({"query": wrong}))), ErrorCode::InvalidInput);
+    }
 }
 
 #[test]
@@ -325,9 +333,7 @@ fn copies_are_whole_and_open_by_themselves() {
     let copied = asked(&database, json!({"backup": text(&backup)}));
     assert_eq!(copied, json!({"documents": 40, "versions": 42}));
     put(&database, "later", json!(1));
-    assert_eq!(code(ask(&database, json!({"backup": text(&backup)}))), ErrorCode::StoreFailed);
     Database::restore_backup(&backup.0, &target.0).unwrap();
-    assert_eq!(code(Database::restore_backup(&Folder::new("none").0, &target.0)), ErrorCode::StoreFailed);
     let restored = open(&target);
     assert_eq!((get(&restored, "later"), get(&restored, "p01")), (None, Some(json!("new"))));
     assert_eq!(asked(&restored, json!({"verify": null}))["problems"], json!([]));
@@ -347,6 +353,76 @@ fn copies_are_whole_and_open_by_themselves() {
     let deep = [vec!["["; 300], vec!["]"; 300]].concat().concat();
     std::fs::write(&lines, format!("{{\"namespace\":\"n\",\"key\":\"deep\",\"value\":{deep}}}\n")).unwrap();
     assert_eq!(code(ask(&other, json!({"import": path}))), ErrorCode::InvalidInput, "no question would find it");
+}
+
+#[test]
+fn a_copy_takes_no_place_of_something_else() {
+    let (folder, taken, new) = (Folder::new("copying"), Folder::new("taken"), Folder::new("copy"));
+    let database = open(&folder);
+    put(&database, "a", json!(1));
+    std::fs::create_dir_all(&taken.0).unwrap();
+    let file = taken.0.join("file");
+    std::fs::write(&file, "mine").unwrap();
+    let refused = |target: &std::path::Path| {
+        let error = ask(&database, json!({"backup": target})).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidInput, "{error}");
+        assert!(error.to_string().contains(target.to_str().unwrap()), "{error}");
+        assert!(error.to_string().contains("new or empty"), "{error}");
+    };
+    refused(&taken.0);
+    refused(&file);
+    let below = file.join("copy");
+    assert_eq!(code(ask(&database, json!({"backup": below}))), ErrorCode::StoreFailed, "no folder can be made there");
+    // Beside it stands what has the name of an unfinished one.
+    let partial = Folder(new.0.with_extension("partial"));
+    std::fs::create_dir_all(&partial.0).unwrap();
+    std::fs::write(partial.0.join("mine"), "").unwrap();
+    let error = ask(&database, json!({"backup": new.0})).unwrap_err();
+    assert!(error.to_string().contains("partial: there is something already"), "{error}");
+    assert!(partial.0.join("mine").exists());
+    // One that is made at this moment, and one that was cut short.
+    std::fs::remove_file(partial.0.join("mine")).unwrap();
+    let other = open(&partial);
+    assert_eq!(code(ask(&database, json!({"backup": new.0}))), ErrorCode::StoreLocked);
+    other.close().unwrap();
+    asked(&database, json!({"backup": new.0}));
+    assert!(!partial.0.exists());
+    assert_eq!(std::fs::read_dir(&taken.0).unwrap().count(), 1, "nothing was left behind");
+
+    let error = Database::restore_backup(&taken.0, &Folder::new("restored-none").0).err().unwrap();
+    assert_eq!(error.code(), ErrorCode::InvalidInput);
+    assert!(error.to_string().contains(taken.0.to_str().unwrap()), "{error}");
+    assert_eq!(code(Database::restore_backup(&new.0, &folder.0)), ErrorCode::InvalidInput, "a store is there");
+    assert_eq!(code(ask(&database, json!({"export": {"path": taken.0}}))), ErrorCode::StoreFailed);
+    assert!(!taken.0.with_extension("partial").exists());
+}
+
+#[test]
+fn an_import_takes_all_lines_or_says_which_one_it_cannot_read() {
+    let folder = Folder::new("importing");
+    let database = open(&folder);
+    let file = folder.0.join("lines.ndjson");
+    let line = |number: usize| format!("{{\"namespace\":\"n\",\"key\":\"k{number}\",\"value\":null}}\r\n");
+    let many: String = (0..5_000).map(line).collect();
+    let harms: [&[u8]; 5] = [
+        b"{\"namespace\":\"n\",\"key\":\"x\",\"val",
+        b"{\"namespace\":\"n\",\"key\":\"\",\"value\":1}",
+        b"{\"namespace\":\"n\",\"key\":\"x\"}",
+        b"{\"namespace\":\"n\",\"key\":\"x\",\"value\":null,\"deleted\":true}",
+        b"{\"namespace\":\"n\",\"key\":\"\xff\",\"value\":1}",
+    ];
+    for harm in harms {
+        std::fs::write(&file, [many.as_bytes(), harm, b"\n", line(1).as_bytes()].concat()).unwrap();
+        let error = ask(&database, json!({"import": file})).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidInput);
+        assert!(error.to_string().starts_with("line 5001: "), "{error}");
+        assert_eq!(keys(&database), Vec::<String>::new());
+    }
+    std::fs::write(&file, format!("\u{feff}{many}\n")).unwrap();
+    assert_eq!(asked(&database, json!({"import": file}))["versions"], 5_000);
+    assert_eq!(get(&database, "k0"), Some(json!(null)), "a value like others");
+    asked(&database, json!({"export": {"path": file}}));
+    assert_eq!(asked(&database, json!({"import": file}))["versions"], 5_000);
 }
 
 #[test]

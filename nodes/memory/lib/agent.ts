@@ -4,6 +4,7 @@ import { EngineError, quote } from '../../shared/errors'
 import { checked, refuseHalves } from '../../shared/json'
 import { checkOptions, type Known } from '../../shared/options'
 import { Turns } from '../../shared/turns'
+import { checkDatabase, checkFinite, checkWhole } from './checks'
 import type { Database, Operation } from './database'
 import { BuiltInEmbedder } from './embedder'
 import { beside, checkEmbedder, type Embedder, type SearchOptions, vectorOf } from './embeddings'
@@ -96,6 +97,7 @@ const CONSOLIDATE: Known<ConsolidateOptions> = {
   ...{ duplicate: 'any', fadeAfterDays: 'any', fadeImportance: 'any', fadeUses: 'any' },
 }
 const WEIGHTS: Weights = { similarity: 0.4, importance: 0.3, recency: 0.2, use: 0.1 }
+const PARTS: Known<Weights> = { similarity: 'any', importance: 'any', recency: 'any', use: 'any' }
 const IMPORTANCE: Record<Kind, number> = { episode: 0.5, fact: 0.9, procedure: 0.7 }
 const DAY_MS = 86_400_000
 /** Recency falls to a third in so many days. */
@@ -140,11 +142,16 @@ export class AgentMemory {
     agentId: string,
     private readonly options: AgentOptions = {},
   ) {
+    checkDatabase(db)
     if (typeof agentId !== 'string' || agentId === '') {
       throw new EngineError('INVALID_OPTION', `the id of the agent is ${quote(agentId)}; give a text that names it`)
     }
     checkOptions('an AgentMemory', options, AGENT)
     checkEmbedder(options.embedder)
+    checkWeights(options.weights)
+    if (options.now !== undefined && typeof options.now !== 'function') {
+      throw new EngineError('INVALID_OPTION', `now is ${quote(options.now)}; it must be a function that tells the time`)
+    }
     this.namespace = `agent:${agentId}`
     this.now = options.now ?? Date.now
   }
@@ -174,6 +181,7 @@ export class AgentMemory {
   /** Recalls as much as fits into so many tokens, as a text of lines. */
   async context(query: string, budget: number, options: RecallOptions = {}): Promise<{ text: string; ids: string[] }> {
     checkWhole('budget', budget)
+    checkOptions('context', options, RECALL)
     const counter = await BuiltInEmbedder.open()
     const chosen: Recalled[] = []
     let left = budget
@@ -296,12 +304,15 @@ export class AgentMemory {
 
   private async rank(query: string, options: RecallOptions): Promise<Recalled[]> {
     checkOptions('recall', options, RECALL)
+    if (typeof query !== 'string') {
+      throw new EngineError('INVALID_INPUT', `the question is ${quote(query)}; it must be a text`)
+    }
     const { limit = 10, kinds, since, tags = [] } = options
     checkWhole('limit', limit)
     checkTags(tags)
-    if (kinds) checkKinds(kinds)
+    if (kinds !== undefined) checkKinds(kinds)
+    checkWeights(options.weights)
     const weights = { ...WEIGHTS, ...this.options.weights, ...options.weights }
-    checkWeights(weights)
     const conditions = [
       ...(kinds ? [{ kind: { in: kinds } }] : []),
       ...(since !== undefined ? [{ time: { gte: milliseconds('since', since) } }] : []),
@@ -397,12 +408,8 @@ function limitsOf(options: ConsolidateOptions): Required<ConsolidateOptions> {
     }
     limits[name] = value
   }
+  checkFinite('duplicate', limits.duplicate)
   return limits
-}
-
-function checkWhole(name: string, value: number): void {
-  if (Number.isInteger(value) && value >= 0) return
-  throw new EngineError('INVALID_OPTION', `${name} is ${quote(value)}; it must be a whole number from 0`)
 }
 
 function checkTags(tags: string[]): void {
@@ -416,10 +423,8 @@ function checkKinds(kinds: Kind[]): void {
   throw new EngineError('INVALID_OPTION', `kinds is ${quote(kinds)}; it must be a list of ${all.join(', ')}`)
 }
 
-function checkWeights(weights: Weights): void {
-  for (const [name, value] of Object.entries(weights)) {
-    if (Object.hasOwn(WEIGHTS, name) && Number.isFinite(value)) continue
-    const all = Object.keys(WEIGHTS).join(', ')
-    throw new EngineError('INVALID_OPTION', `weights.${name} is ${quote(value)}; give numbers for ${all}`)
-  }
+function checkWeights(weights: Partial<Weights> | undefined): void {
+  if (weights === undefined) return
+  checkOptions('weights', weights, PARTS)
+  for (const [name, value] of Object.entries(weights)) checkFinite(`weights.${name}`, value)
 }

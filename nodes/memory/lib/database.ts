@@ -2,11 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { MemoryDatabase } from '#native'
-import { EngineError, quote, toEngineError } from '../../shared/errors'
+import { EngineError, quote } from '../../shared/errors'
 import { checked, mayHaveHalves, refuseHalves, toJson } from '../../shared/json'
 import { native } from '../../shared/native'
 import { checkOptions, type Known } from '../../shared/options'
 import { type Outcome, Reads, Writes } from './batches'
+import { checkName, checkNamespace, checkText } from './checks'
 import {
   beside,
   type Embeddable,
@@ -19,6 +20,7 @@ import {
 } from './embeddings'
 import { Embeds } from './embeds'
 import { type Moment, moment } from './moments'
+import { coded } from './vectors'
 import { type Event, Watch, type WatchOptions } from './watch'
 
 export type { Moment } from './moments'
@@ -128,6 +130,11 @@ export interface Kin extends Cause {
   steps: number
 }
 
+interface LineageOptions {
+  depth?: number
+  limit?: number
+}
+
 export interface Query {
   /** Keys that begin so. */
   prefix?: string
@@ -223,17 +230,28 @@ export class Database implements AsyncDisposable {
 
   /** Fails with `STORE_LOCKED` where another process has it, `STORE_CORRUPT` where it is damaged. */
   static async open(config: Config = {}): Promise<Database> {
+    checkOptions('a database', config, CONFIG)
     const { path, ...options } = config
+    if (options.retention !== undefined) checkRetention(options.retention)
+    if (options.vectors !== undefined) checkOptions('vectors', options.vectors, VECTORS)
+    const asked = toJson(options, 'config')
     if (path !== undefined && (typeof path !== 'string' || path === '')) {
       throw new EngineError('INVALID_OPTION', `path is ${quote(path)}; give a folder, or none for a temporary store`)
     }
     const folder = path ?? (await mkdtemp(join(tmpdir(), 'millrace-memory-')))
-    const handle = await coded(() => native().MemoryDatabase.open(folder, JSON.stringify(options)))
-    return new Database(handle, folder, path === undefined)
+    try {
+      const handle = await coded(() => native().MemoryDatabase.open(folder, asked))
+      return new Database(handle, folder, path === undefined)
+    } catch (error) {
+      if (path === undefined) await rm(folder, { recursive: true, force: true })
+      throw error
+    }
   }
 
   /** Makes a store of a backup, in a folder that is not there yet. */
   static async restoreBackup(backup: string, target: string): Promise<{ documents: number; versions: number }> {
+    checkText('the folder of the backup', backup)
+    checkText('the folder of the store', target)
     return JSON.parse(await coded(() => native().memoryRestoreBackup(backup, target)))
   }
 
@@ -259,7 +277,9 @@ export class Database implements AsyncDisposable {
   async putMany(namespace: string, entries: Iterable<readonly [key: string, value: unknown]>): Promise<Written[]> {
     const keys: string[] = []
     const values: unknown[] = []
-    if (typeof entries?.[Symbol.iterator] !== 'function') throw noEntry('what is to be put', entries)
+    if (typeof entries !== 'object' || typeof entries?.[Symbol.iterator] !== 'function') {
+      throw noEntry('what is to be put', entries)
+    }
     for (const entry of entries) {
       if (!Array.isArray(entry)) throw noEntry('a document', entry)
       const [key, value] = entry
@@ -285,10 +305,11 @@ export class Database implements AsyncDisposable {
     keys: readonly string[],
     options: { at?: Date | number | string } = {},
   ): Promise<(T | undefined)[]> {
+    checkOptions('getMany', options, GET_MANY)
     if (!Array.isArray(keys)) throw new EngineError('INVALID_INPUT', `the keys are ${quote(keys)}; give a list`)
     if (keys.length === 0) return []
     const all = keys.map((key) => names(namespace, key)).join('\0')
-    const at = options.at === undefined ? undefined : JSON.stringify(moment(options.at))
+    const at = options.at === undefined ? undefined : JSON.stringify(moment('at', options.at))
     const found = JSON.parse(await coded(() => this.handle.get(all, at))) as ([T] | 0)[]
     return found.map((it) => (it === 0 ? undefined : it[0]))
   }
@@ -296,25 +317,28 @@ export class Database implements AsyncDisposable {
   /** As it was at a time, or in a version. `NOT_FOUND`: there is no such version. */
   async getAt<T = unknown>(namespace: string, key: string, at: Moment): Promise<T> {
     const text = names(namespace, key)
-    const answer = await coded(() => this.handle.get(text, JSON.stringify(moment(at))))
+    const then = JSON.stringify(moment('at', at))
+    const answer = await coded(() => this.handle.get(text, then))
     const [found] = JSON.parse(answer) as ([T] | 0)[]
     if (!found) throw await this.notFound(namespace, key)
     return found[0]
   }
 
-  contains(namespace: string, key: string): Promise<boolean> {
+  async contains(namespace: string, key: string): Promise<boolean> {
+    names(namespace, key)
     return this.ask('contains', { namespace, key })
   }
 
   /** The newest first; deletions among them. */
   async history(namespace: string, key: string, options: HistoryOptions = {}): Promise<VersionEntry[]> {
+    checkOptions('history', options, HISTORY)
     const { limit, from, to, values } = options
-    return this.found(namespace, key, 'history', { limit, from: some(from), to: some(to), values })
+    return this.found(namespace, key, 'history', { limit, from: some('from', from), to: some('to', to), values })
   }
 
   /** What differs between two moments; `to` is now where it is left out. */
   async diff(namespace: string, key: string, from: Moment, to?: Moment): Promise<Difference[]> {
-    return this.found(namespace, key, 'diff', { from: moment(from), to: some(to) })
+    return this.found(namespace, key, 'diff', { from: moment('from', from), to: some('to', to) })
   }
 
   /** Null where there was nothing to delete. History stays. */
@@ -326,30 +350,34 @@ export class Database implements AsyncDisposable {
 
   /** Makes what it was at a moment its newest version again. */
   async restore(namespace: string, key: string, at: Moment): Promise<Version> {
-    return this.found(namespace, key, 'restore', { at: moment(at) })
+    return this.found(namespace, key, 'restore', { at: moment('at', at) })
   }
 
   /** What caused a version, over all steps. */
-  causes(cause: Cause, options: { depth?: number; limit?: number } = {}): Promise<Kin[]> {
-    return this.ask('lineage', { ...cause, ...options, effects: false })
+  async causes(cause: Cause, options: LineageOptions = {}): Promise<Kin[]> {
+    return this.lineage(cause, options, false)
   }
 
   /** What came of a version, over all steps. */
-  effects(cause: Cause, options: { depth?: number; limit?: number } = {}): Promise<Kin[]> {
-    return this.ask('lineage', { ...cause, ...options, effects: true })
+  async effects(cause: Cause, options: LineageOptions = {}): Promise<Kin[]> {
+    return this.lineage(cause, options, true)
   }
 
-  keys(namespace: string, options: ListOptions = {}): Promise<{ keys: string[]; next: string | null }> {
+  async keys(namespace: string, options: ListOptions = {}): Promise<{ keys: string[]; next: string | null }> {
+    checkNamespace(namespace)
+    checkOptions('keys', options, LIST)
     return this.ask('keys', { namespace, ...options })
   }
 
   /** Those that have keys. */
-  namespaces(options: ListOptions = {}): Promise<{ namespaces: NamespaceInfo[]; next: string | null }> {
+  async namespaces(options: ListOptions = {}): Promise<{ namespaces: NamespaceInfo[]; next: string | null }> {
+    checkOptions('namespaces', options, LIST)
     return this.ask('namespaces', options)
   }
 
   /** Names near one that is not there. */
-  suggestions(namespace: string, key: string): Promise<Suggestion[]> {
+  async suggestions(namespace: string, key: string): Promise<Suggestion[]> {
+    names(namespace, key)
     return this.ask('suggestions', { namespace, key })
   }
 
@@ -377,22 +405,26 @@ export class Database implements AsyncDisposable {
 
   /** The vector of a document, and its metadata. */
   async embedding(namespace: string, key: string): Promise<{ vector: Float32Array; model: string; metadata: unknown }> {
+    checkNamespace(namespace)
     const kept = await this.get<{ vector: string; model: string; metadata?: unknown }>(beside(namespace), key)
     return { vector: vectorOf(kept), model: kept.model, metadata: kept.metadata ?? null }
   }
 
   /** Null where there was none. The document stays, as the vector does where a document is deleted. */
-  deleteEmbedding(namespace: string, key: string): Promise<Written> {
+  async deleteEmbedding(namespace: string, key: string): Promise<Written> {
+    names(namespace, key)
     return this.embeddings.remove(namespace, key)
   }
 
   /** Of which kind the vectors of a namespace are; null where there are none. */
-  embeddingInfo(namespace: string): Promise<EmbeddingInfo | null> {
+  async embeddingInfo(namespace: string): Promise<EmbeddingInfo | null> {
+    checkNamespace(namespace)
     return this.ask('nearWhat', namespace)
   }
 
   /** The nearest to a vector, or to a text, best first: as many as asked for wherever there are so many that pass. */
   async search(namespace: string, vector: Embeddable, options: SearchOptions = {}): Promise<SearchHits> {
+    checkNamespace(namespace)
     return this.embeddings.search(namespace, vector, options)
   }
 
@@ -401,24 +433,33 @@ export class Database implements AsyncDisposable {
     return this.ask('retrieve', question, vector)
   }
 
-  createIndex(namespace: string, path: string): Promise<void> {
+  async createIndex(namespace: string, path: string): Promise<void> {
+    checkNamespace(namespace)
+    checkText('the path', path)
     return this.ask('createIndex', { namespace, path })
   }
 
-  dropIndex(namespace: string, path: string): Promise<void> {
+  async dropIndex(namespace: string, path: string): Promise<void> {
+    checkNamespace(namespace)
+    checkText('the path', path)
     return this.ask('dropIndex', { namespace, path })
   }
 
-  indexes(namespace: string): Promise<string[]> {
+  async indexes(namespace: string): Promise<string[]> {
+    checkNamespace(namespace)
     return this.ask('indexes', namespace)
   }
 
   /** Keeps the answer of a query up to date under a name. */
   async createView(name: string, namespace: string, query: Query = {}): Promise<void> {
+    checkText('the name of the view', name)
     return this.ask('createView', { name, query: question(namespace, query) })
   }
 
-  view<Row = { key: string; value: unknown; version: string; time: number }>(name: string): Promise<QueryResult<Row>> {
+  async view<Row = { key: string; value: unknown; version: string; time: number }>(
+    name: string,
+  ): Promise<QueryResult<Row>> {
+    checkText('the name of the view', name)
     return this.ask('view', name)
   }
 
@@ -426,14 +467,16 @@ export class Database implements AsyncDisposable {
     return this.ask('views', null)
   }
 
-  dropView(name: string): Promise<void> {
+  async dropView(name: string): Promise<void> {
+    checkText('the name of the view', name)
     return this.ask('dropView', name)
   }
 
   /** What happens from now on, or from behind a moment. Ends with `close`, or when the loop is left. */
   watch(options: WatchOptions = {}): AsyncIterableIterator<Event> {
+    checkOptions('watch', options, WATCH)
     const { since, ...rest } = options
-    const wanted = JSON.stringify({ ...rest, since: some(since) })
+    const wanted = toJson({ ...rest, since: some('since', since) }, 'watch')
     const open = (wake: () => void) => coded(() => this.handle.watch(wanted, wake))
     const watch = new Watch(open, () => this.watches.delete(watch))
     this.watches.add(watch)
@@ -441,7 +484,9 @@ export class Database implements AsyncDisposable {
   }
 
   /** What is kept of a namespace's history, over what is kept of all; `{}` keeps all. */
-  retain(namespace: string, retention: Retention): Promise<void> {
+  async retain(namespace: string, retention: Retention): Promise<void> {
+    checkNamespace(namespace)
+    checkRetention(retention)
     return this.ask('retain', { namespace, retention })
   }
 
@@ -465,20 +510,24 @@ export class Database implements AsyncDisposable {
   }
 
   /** Copies all as it is now into a new folder, which is a store itself. */
-  backup(path: string): Promise<{ documents: number; versions: number }> {
+  async backup(path: string): Promise<{ documents: number; versions: number }> {
+    checkText('the folder of the backup', path)
     return this.ask('backup', path)
   }
 
   /** Writes a line of JSON for each document, or each version. */
-  export(
+  async export(
     path: string,
     options: { namespace?: string; history?: boolean } = {},
   ): Promise<{ documents: number; versions: number }> {
+    checkText('the path', path)
+    checkOptions('export', options, EXPORT)
     return this.ask('export', { path, ...options })
   }
 
-  /** Writes what an export has, as new versions of now. */
-  import(path: string): Promise<{ documents: number; versions: number }> {
+  /** Writes what an export has, as new versions of now. Where a line cannot be read, nothing is written. */
+  async import(path: string): Promise<{ documents: number; versions: number }> {
+    checkText('the path', path)
     return this.ask('import', path)
   }
 
@@ -507,8 +556,16 @@ export class Database implements AsyncDisposable {
     return JSON.parse(await coded(() => (vector ? handle.askNear(text, vector) : handle.ask(text)))) as Answer
   }
 
+  private lineage(cause: Cause, options: LineageOptions, effects: boolean): Promise<Kin[]> {
+    checkOptions('a cause', cause, CAUSE)
+    names(cause.namespace, cause.key)
+    checkOptions('lineage', options, LINEAGE)
+    return this.ask('lineage', { ...cause, ...options, effects })
+  }
+
   /** A question about one document: where it is not there, names near it are told. */
   private async found<Answer>(namespace: string, key: string, what: string, rest: object): Promise<Answer> {
+    names(namespace, key)
     try {
       return await this.ask(what, { namespace, key, ...rest })
     } catch (error) {
@@ -521,30 +578,10 @@ export class Database implements AsyncDisposable {
   }
 }
 
-/** Calls the engine: whatever it rejects with becomes an `EngineError` of this place. */
-async function coded<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call()
-  } catch (error) {
-    throw toEngineError(error)
-  }
-}
-
 function names(namespace: string, key: string): string {
-  checkName('namespace', namespace, 256)
+  checkNamespace(namespace)
   checkName('key', key, 1024)
   return `${namespace}\0${key}`
-}
-
-function checkName(what: string, name: string, limit: number): void {
-  if (typeof name === 'string' && name !== '' && !name.includes('\0') && name.isWellFormed()) {
-    // No character has more than three bytes a unit.
-    if (name.length * 3 <= limit || Buffer.byteLength(name) <= limit) return
-  }
-  throw new EngineError(
-    'INVALID_INPUT',
-    `the ${what} ${quote(name)} cannot be one; give a text of 1 to ${limit} bytes without a zero or half a character`,
-  )
 }
 
 /** Operations as the engine reads them. */
@@ -554,6 +591,23 @@ function textOf(operations: readonly Operation[]): string {
   return text
 }
 
+const CONFIG: Known<Config> = {
+  ...{ path: 'any', durability: ['sync', 'batch'], batchMs: 'any', memoryBytes: 'any', diskBytes: 'any' },
+  ...{ valueBytes: 'any', changesKept: 'any', repair: 'any', retention: 'any', vectors: 'any' },
+}
+const RETENTION: Known<Retention> = { versions: 'any', ageMs: 'any' }
+const VECTORS: Known<NonNullable<Config['vectors']>> = { storage: ['f32', 'f16', 'i8'], maxBytes: 'any' }
+const GET_MANY: Known<{ at?: Moment }> = { at: 'any' }
+const HISTORY: Known<HistoryOptions> = { limit: 'any', from: 'any', to: 'any', values: 'any' }
+const CAUSE: Known<Cause> = { namespace: 'any', key: 'any', version: 'any' }
+const LINEAGE: Known<LineageOptions> = { depth: 'any', limit: 'any' }
+const LIST: Known<ListOptions> = { prefix: 'any', after: 'any', limit: 'any' }
+const QUERY: Known<Query> = {
+  ...{ prefix: 'any', filter: 'any', select: 'any', sort: 'any', offset: 'any', limit: 'any' },
+  ...{ after: 'any', asOf: 'any', aggregate: 'any', groupBy: 'any' },
+}
+const WATCH: Known<WatchOptions> = { namespace: 'any', prefix: 'any', filter: 'any', since: 'any' }
+const EXPORT: Known<{ namespace?: string; history?: boolean }> = { namespace: 'any', history: 'any' }
 const DELETE_OPTIONS: Known<Omit<PutOptions, 'ttlMs'>> = { ifVersion: 'any', causes: 'any' }
 const PUT_OPTIONS: Known<PutOptions> = { ...DELETE_OPTIONS, ttlMs: 'any' }
 
@@ -568,10 +622,27 @@ function checkOperation(operation: Operation): void {
 /** An operation as the engine reads it. */
 function operation({ namespace, key, value, ifVersion, ttlMs, causes }: Operation): object {
   names(namespace, key)
+  // JSON would make none of some, and of others that there must be nothing yet.
+  if (ifVersion !== undefined && ifVersion !== null && typeof ifVersion !== 'string') {
+    const what = 'give the id of a version, or null where there must be none'
+    throw new EngineError('INVALID_INPUT', `ifVersion is ${quote(ifVersion)}; ${what}`)
+  }
   if (ttlMs !== undefined) checked(ttlMs, 'ttlMs')
   if (causes !== undefined) checked(causes, 'causes')
   if (value === undefined) return { delete: { namespace, key, ifVersion, ttlMs, causes } }
   return { put: { namespace, key, value: checked(value), ifVersion, ttlMs, causes } }
+}
+
+function checkRetention(retention: Retention): void {
+  checkOptions('a retention', retention, RETENTION)
+  for (const [name, least] of [
+    ['versions', 1],
+    ['ageMs', 0],
+  ] as const) {
+    const value = retention[name]
+    if (value === undefined || value === null || (Number.isFinite(value) && value >= least)) continue
+    throw new EngineError('INVALID_INPUT', `${name} is ${quote(value)}; it must be a number from ${least}`)
+  }
 }
 
 function noEntry(what: string, given: unknown): EngineError {
@@ -589,8 +660,11 @@ function version(outcome: Outcome | undefined): Written {
   return { version: outcome[0], time: Number.parseInt(outcome[0].slice(0, 14), 16) / 1000, previous: outcome[1] }
 }
 
-const some = (at: Moment | undefined) => (at === undefined ? undefined : moment(at))
+const some = (name: string, at: Moment | undefined) => (at === undefined ? undefined : moment(name, at))
 
-function question(namespace: string, { asOf, ...query }: Query): object {
-  return { namespace, ...query, ...(asOf === undefined ? {} : { asOf: moment(asOf) }) }
+function question(namespace: string, given: Query): object {
+  checkNamespace(namespace)
+  checkOptions('a query', given, QUERY)
+  const { asOf, ...query } = given
+  return { namespace, ...query, ...(asOf === undefined ? {} : { asOf: moment('asOf', asOf) }) }
 }

@@ -1,7 +1,11 @@
+import { types } from 'node:util'
 import type { TextEmbedder, WordIndex as WordHandle } from '#native'
+import { EngineError, quote } from '../../shared/errors'
 import { toJson } from '../../shared/json'
-import { native } from '../../shared/native'
-import { coded, type VectorHit } from './vectors'
+import { engine, native } from '../../shared/native'
+import { checkOptions, type Known } from '../../shared/options'
+import { checkFinite, checkWhole } from './checks'
+import { checkIds, coded, type VectorHit } from './vectors'
 
 /** How a document is written. */
 export type Format = 'text' | 'markdown' | 'html'
@@ -38,6 +42,10 @@ export interface PromptQuestion {
   instructions?: string
 }
 
+const CHUNKS: Known<ChunkOptions> = { format: ['text', 'markdown', 'html'], size: 'any', overlap: 'any' }
+const PROMPT: Known<PromptQuestion> = { question: 'any', passages: 'any', budget: 'any', instructions: 'any' }
+const SEARCH: Known<{ topK?: number; ids?: Uint32Array }> = { topK: 'any', ids: 'any' }
+
 /** Vectors of texts without a model server: small, quick, and for English. */
 export class BuiltInEmbedder {
   /** Stored with vectors: those of other models cannot be compared with them. */
@@ -47,7 +55,7 @@ export class BuiltInEmbedder {
 
   /** Reads the table, once for all that ask. */
   static open(): Promise<BuiltInEmbedder> {
-    opened ??= coded(native().TextEmbedder.open()).then((embedder) => new BuiltInEmbedder(embedder))
+    opened ??= coded(() => native().TextEmbedder.open()).then((embedder) => new BuiltInEmbedder(embedder))
     // The next one tries again.
     opened.catch(() => {
       opened = undefined
@@ -60,20 +68,25 @@ export class BuiltInEmbedder {
   }
 
   /** The vectors of texts, of length 1, one after the other. A text without a word or sign is an error. */
-  embed(texts: string[]): Promise<Float32Array> {
-    return coded(this.embedder.embed(texts))
+  async embed(texts: string[]): Promise<Float32Array> {
+    checkTexts(texts)
+    return coded(() => this.embedder.embed(texts))
   }
 
   /** Where the pieces of a text end, in bytes of its UTF-8: lengths in tokens are counted by them. */
-  ends(text: string): Promise<Uint32Array> {
-    return coded(this.embedder.ends(text))
+  async ends(text: string): Promise<Uint32Array> {
+    checkTexts([text])
+    return coded(() => this.embedder.ends(text))
   }
 
   /** A document in chunks, and its title. A byte order mark is no part of it. */
   async chunks(text: string, options: ChunkOptions = {}): Promise<{ title: string | null; chunks: Chunk[] }> {
+    checkTexts([text])
+    checkOptions('chunks', options, CHUNKS)
     // Places are those of the text as it was given.
     const mark = text.startsWith('\ufeff') ? 1 : 0
-    const found = JSON.parse(await coded(this.embedder.chunks(text.slice(mark), toJson(options, 'options'))))
+    const asked = toJson(options, 'options')
+    const found = JSON.parse(await coded(() => this.embedder.chunks(text.slice(mark), asked)))
     for (const chunk of found.chunks) {
       chunk.start += mark
       chunk.end += mark
@@ -83,7 +96,9 @@ export class BuiltInEmbedder {
 
   /** A prompt of passages, and the places of those that are in it. */
   async prompt(asked: PromptQuestion): Promise<{ text: string; tokens: number; used: number[] }> {
-    return JSON.parse(await coded(this.embedder.prompt(toJson(asked, 'question'))))
+    checkOptions('a prompt', asked, PROMPT)
+    const question = toJson(asked, 'question')
+    return JSON.parse(await coded(() => this.embedder.prompt(question)))
   }
 }
 
@@ -94,22 +109,31 @@ export class WordIndex {
   private readonly handle: WordHandle
 
   constructor(terms: 'words' | 'trigrams') {
+    checkChoice('terms', terms, ['words', 'trigrams'])
     this.handle = new (native().WordIndex)(terms === 'trigrams')
   }
 
   /** Takes texts, each with its id; one whose id is there is replaced. */
-  put(ids: Uint32Array, texts: string[]): Promise<void> {
-    return coded(this.handle.put(ids, texts))
+  async put(ids: Uint32Array, texts: string[]): Promise<void> {
+    checkIds(ids)
+    checkTexts(texts)
+    return coded(() => this.handle.put(ids, texts))
   }
 
   /** Forgets texts; resolves to how many were there. */
-  remove(ids: Uint32Array): Promise<number> {
-    return coded(this.handle.remove(ids))
+  async remove(ids: Uint32Array): Promise<number> {
+    checkIds(ids)
+    return coded(() => this.handle.remove(ids))
   }
 
   /** The texts that fit best, best first; only those that share a term. */
-  async search(text: string, { topK = 10, ids }: { topK?: number; ids?: Uint32Array } = {}): Promise<VectorHit[]> {
-    return hitsOf(await coded(this.handle.search(text, topK, ids)))
+  async search(text: string, options: { topK?: number; ids?: Uint32Array } = {}): Promise<VectorHit[]> {
+    checkTexts([text])
+    checkOptions('a search', options, SEARCH)
+    const { topK = 10, ids } = options
+    checkWhole('topK', topK, 0, 0xffffffff)
+    if (ids !== undefined) checkIds(ids)
+    return hitsOf(await coded(() => this.handle.search(text, topK, ids)))
   }
 
   get size(): number {
@@ -123,12 +147,34 @@ export class WordIndex {
 
 /** One list from several, each best first and with a weight: by their scores, or by rank alone. */
 export function fuse(lists: { hits: VectorHit[]; weight?: number }[], by: 'score' | 'rank' = 'score'): VectorHit[] {
-  const weighted = lists.map(({ hits, weight = 1 }) => ({
-    ids: Uint32Array.from(hits, ({ id }) => id),
-    scores: Float32Array.from(hits, ({ score }) => score),
-    weight,
-  }))
-  return hitsOf(native().fuseHits(weighted, by === 'rank' ? 60 : undefined))
+  checkChoice('by', by, ['score', 'rank'])
+  if (!Array.isArray(lists))
+    throw new EngineError('INVALID_INPUT', `the lists are ${quote(lists)}; give a list of them`)
+  const weighted = lists.map((list) => {
+    if (!Array.isArray(list?.hits)) {
+      throw new EngineError('INVALID_INPUT', `a list is ${quote(list)}; give { hits, weight }, of which hits is a list`)
+    }
+    const { hits, weight = 1 } = list
+    checkFinite('weight', weight)
+    return {
+      ids: Uint32Array.from(hits, ({ id }) => id),
+      scores: Float32Array.from(hits, ({ score }) => score),
+      weight,
+    }
+  })
+  return hitsOf(engine(() => native().fuseHits(weighted, by === 'rank' ? 60 : undefined)))
+}
+
+function checkTexts(texts: readonly string[]): void {
+  if (!Array.isArray(texts)) throw new EngineError('INVALID_INPUT', `the texts are ${quote(texts)}; give a list`)
+  const place = texts.findIndex((text) => typeof text !== 'string')
+  if (place < 0) return
+  throw new EngineError('INVALID_INPUT', `text ${place} is ${quote(texts[place])}; it must be a text`)
+}
+
+function checkChoice(name: string, value: string, choices: string[]): void {
+  if (choices.includes(value)) return
+  throw new EngineError('INVALID_OPTION', `${name} is ${quote(value)}; use one of: ${choices.join(', ')}`)
 }
 
 function hitsOf({ ids, scores }: { ids: Uint32Array; scores: Float32Array }): VectorHit[] {
@@ -137,5 +183,11 @@ function hitsOf({ ids, scores }: { ids: Uint32Array; scores: Float32Array }): Ve
 
 /** The places of those that fit and do not say the same again; vectors of length 1 lie one after the other. */
 export function diverse(relevance: Float32Array, vectors: Float32Array, topK: number, balance = 0.7): number[] {
-  return Array.from(native().diverse(relevance, vectors, balance, topK))
+  for (const [name, given] of Object.entries({ relevance, vectors })) {
+    if (types.isFloat32Array(given)) continue
+    throw new EngineError('INVALID_INPUT', `${name} is ${quote(given)}; give a Float32Array`)
+  }
+  checkWhole('topK', topK, 0, 0xffffffff)
+  checkFinite('balance', balance)
+  return Array.from(engine(() => native().diverse(relevance, vectors, balance, topK)))
 }

@@ -2,6 +2,8 @@
 import { types } from 'node:util'
 import { EngineError, quote } from '../../shared/errors'
 import { mayHaveHalves, refuseHalves, toJson } from '../../shared/json'
+import { checkOptions, type Known } from '../../shared/options'
+import { checkFilter, checkOptionalText, checkWhole } from './checks'
 import type { Operation, Version, Written } from './database'
 import { BuiltInEmbedder } from './embedder'
 import { milliseconds } from './moments'
@@ -84,6 +86,12 @@ interface Database {
   write(operations: Operation[]): Promise<Written[]>
 }
 
+const EMBED: Known<EmbedOptions> = { embedder: 'any', model: 'any', ttlMs: 'any' }
+const SEARCH: Known<SearchOptions> = {
+  ...{ embedder: 'any', model: 'any', topK: 'any', metric: ['cosine', 'dot', 'l2'], threshold: 'any', prefix: 'any' },
+  ...{ filter: 'any', documents: 'any', words: 'any', text: 'any', asOf: 'any' },
+}
+
 interface Made {
   vector: Float32Array
   model: string | undefined
@@ -109,6 +117,8 @@ export class Embeddings {
     metadata: unknown,
     options: EmbedOptions,
   ): Promise<Version> {
+    checkOptions('embed', options, EMBED)
+    checkMaker(options)
     const text = typeof given === 'string' ? given : undefined
     return this.inTurn(namespace, key, make(given, options), (made) =>
       this.write(namespace, key, made, metadata, text, options),
@@ -142,10 +152,13 @@ export class Embeddings {
   }
 
   async search(namespace: string, given: Embeddable, options: SearchOptions): Promise<SearchHits> {
+    checkOptions('search', options, SEARCH)
+    checkMaker(options)
     const { embedder, model: _, topK = 10, words: weight = 0, text, asOf, ...rest } = options
-    if (!Number.isInteger(topK) || topK < 0) {
-      throw new EngineError('INVALID_OPTION', `topK is ${quote(topK)}; it must be a whole number from 0`)
-    }
+    checkWhole('topK', topK)
+    checkOptionalText('text', text)
+    checkFilter('filter', rest.filter)
+    checkFilter('documents', rest.documents)
     const said = text ?? given
     if (weight !== 0 && typeof said !== 'string') {
       throw new EngineError('INVALID_OPTION', `words is ${quote(weight)} beside a vector; give the text, too`)
@@ -245,6 +258,11 @@ async function make(given: Embeddable, { embedder, model }: EmbedOptions): Promi
   }
   const numbers = (given as unknown[]).map((component) => (typeof component === 'number' ? component : Number.NaN))
   return { vector: checked(Float32Array.from(numbers)), model }
+}
+
+function checkMaker({ embedder, model }: EmbedOptions): void {
+  checkEmbedder(embedder)
+  checkOptionalText('model', model)
 }
 
 /** Refuses what can make no vectors; nothing stands for the built-in one. */

@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { EngineError, quote } from '../../shared/errors'
 import { checked, toJson } from '../../shared/json'
 import { checkOptions, type Known } from '../../shared/options'
+import { checkDatabase, checkFilter, checkName, checkOptionalText, checkWhole } from './checks'
 import type { Database, Operation } from './database'
 import { BuiltInEmbedder, type Chunk, type ChunkOptions, type Format } from './embedder'
 import { beside, checkEmbedder, type Embedder, embedBy, embeddingOf, vectorOf } from './embeddings'
@@ -142,10 +143,13 @@ const RETRIEVE: Known<RetrieveOptions> = {
   mode: ['hybrid', 'vector', 'words'],
   ...{ topK: 'any', diversity: 'any', filter: 'any' },
 }
+const PROMPT: Known<PromptOptions> = { ...RETRIEVE, budget: 'any', instructions: 'any' }
 
 const FORMATS: Record<string, Format> = { '.md': 'markdown', '.markdown': 'markdown', '.htm': 'html', '.html': 'html' }
 /** With what a key needs beside it. */
 const SOURCE_MAX = 900
+/** With what stands beside it. */
+const NAMESPACE_MAX = 248
 /** For a prompt so many passages are tried. */
 const PROMPT_PASSAGES = 20
 /** Texts whose vectors are asked for at once. */
@@ -169,8 +173,13 @@ export class Rag {
     private readonly options: RagOptions = {},
   ) {
     checkOptions('a Rag', options, RAG)
+    checkDatabase(db)
     checkEmbedder(options.embedder)
-    this.namespace = options.namespace ?? 'documents'
+    const { namespace, size = 512, overlap = 0 } = options
+    this.namespace = namespace ?? 'documents'
+    checkName('namespace', this.namespace, NAMESPACE_MAX)
+    checkWhole('size', size, 16, 8192)
+    checkWhole('overlap', overlap)
   }
 
   /** Takes a document, whole or not at all. Of one that was there before only what changed is embedded; what went is removed. */
@@ -203,10 +212,9 @@ export class Rag {
     if (typeof question !== 'string') {
       throw new EngineError('INVALID_INPUT', `the question is ${quote(question)}; it must be a text`)
     }
-    if (!Number.isInteger(topK) || topK < 0) {
-      throw new EngineError('INVALID_OPTION', `topK is ${quote(topK)}; it must be a whole number from 0`)
-    }
+    checkWhole('topK', topK)
     const asked: Record<string, unknown> = { namespace: this.namespace, topK, diversity }
+    checkFilter('filter', filter)
     if (filter) asked.filter = filter
     if (mode !== 'vector') asked.text = question
     let vector: Float32Array | undefined
@@ -220,10 +228,11 @@ export class Rag {
   }
 
   /** A text for a language model: passages with numbers, as many as fit into the budget, and the question. */
-  async prompt(question: string, { budget = 2000, instructions, ...options }: PromptOptions = {}): Promise<Prompt> {
-    if (!Number.isInteger(budget) || budget < 1) {
-      throw new EngineError('INVALID_OPTION', `budget is ${quote(budget)}; it must be a whole number from 1`)
-    }
+  async prompt(question: string, given: PromptOptions = {}): Promise<Prompt> {
+    checkOptions('prompt', given, PROMPT)
+    const { budget = 2000, instructions, ...options } = given
+    checkWhole('budget', budget, 1)
+    checkOptionalText('instructions', instructions)
     const passages = await this.retrieve(question, { topK: PROMPT_PASSAGES, ...options })
     const { text, tokens, used } = await (await BuiltInEmbedder.open()).prompt({
       question,
@@ -397,7 +406,8 @@ async function readable({ source, text, format }: Document): Promise<Readable> {
   const byName = FORMATS[extname(source).toLowerCase()] ?? 'text'
   const pdf = typeof text !== 'string' && isPdf(text)
   if (!pdf && format !== 'pdf') {
-    return { text: Buffer.from(text).toString('utf8'), format: format ?? byName, title: null, pages: [] }
+    const read = typeof text === 'string' ? text : decoded(source, text)
+    return { text: read, format: format ?? byName, title: null, pages: [] }
   }
   if (!pdf || (format ?? 'pdf') !== 'pdf') {
     const what = pdf ? `a PDF, which is no ${format}` : 'no PDF; give the bytes of its file'
@@ -411,6 +421,36 @@ async function readable({ source, text, format }: Document): Promise<Readable> {
     return start
   })
   return { text: pages.join('\n'), format: 'pdf', title, pages: starts }
+}
+
+/** The text of a file: UTF-8, or UTF-16 where a byte order mark says so. The mark stays: places count it. */
+function decoded(source: string, bytes: Uint8Array): string {
+  const refuse = (what: string) => {
+    const way = 'save it as UTF-8, or give its text'
+    return new EngineError('INVALID_INPUT', `the document ${quote(source)} ${what}; ${way}`)
+  }
+  const begin = Buffer.from(bytes.subarray(0, 4)).toString('hex')
+  if (begin === 'fffe0000' || begin === '0000feff') throw refuse('is UTF-32, which is not read')
+  const [encoding, given] = begin.startsWith('fffe')
+    ? ['UTF-16LE', bytes]
+    : begin.startsWith('feff')
+      ? ['UTF-16BE', swapped(bytes)]
+      : ['UTF-8', bytes]
+  let text: string
+  try {
+    const form = encoding === 'UTF-8' ? encoding : 'UTF-16LE'
+    text = new TextDecoder(form, { fatal: true, ignoreBOM: true }).decode(given)
+  } catch {
+    throw refuse(`is no valid ${encoding}`)
+  }
+  if (!text.includes('\0')) return text
+  throw refuse('has zero bytes, as a binary file has, and UTF-16 without a byte order mark')
+}
+
+/** Both bytes of each unit change places; one that stands alone stays. */
+function swapped(bytes: Uint8Array): Buffer {
+  const whole = bytes.length & ~1
+  return Buffer.concat([Buffer.from(bytes.subarray(0, whole)).swap16(), bytes.subarray(whole)])
 }
 
 /** The chunks of a document, and its title. Each lies within a page, if there are pages. */

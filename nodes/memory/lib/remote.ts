@@ -5,6 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { EngineError, quote } from '../../shared/errors'
 import { backoff, checkTls, networkFault, retryAfter, type TlsOptions } from '../../shared/network'
 import { checkOptions, type Known } from '../../shared/options'
+import { checkWhole } from './checks'
 import { checked, type Embedder } from './embeddings'
 
 export interface RemoteOptions {
@@ -111,11 +112,11 @@ export class RemoteEmbedder implements Embedder {
     this.#agent = this.url.protocol === 'https:' ? new https.Agent({ ...pool, ...tls }) : new http.Agent(pool)
     this.#apiKey = apiKey?.trim() ?? ''
     this.model = model
-    this.batch = whole('batch', batch, 1)
-    this.timeoutMs = whole('timeoutMs', timeoutMs, 1, TIMEOUT_MAX_MS)
-    this.retries = whole('retries', retries, 0)
-    this.cacheMax = whole('cache', cache, 0)
-    this.asked = dimensions === undefined ? undefined : whole('dimensions', dimensions, 1)
+    this.batch = checkWhole('batch', batch, 1)
+    this.timeoutMs = checkWhole('timeoutMs', timeoutMs, 1, TIMEOUT_MAX_MS)
+    this.retries = checkWhole('retries', retries, 0)
+    this.cacheMax = checkWhole('cache', cache, 0)
+    this.asked = dimensions === undefined ? undefined : checkWhole('dimensions', dimensions, 1)
     this.length = this.asked
   }
 
@@ -295,7 +296,7 @@ function componentOf(component: unknown): number {
 }
 
 function urlOf(given: string): URL {
-  const url = URL.canParse(given) ? new URL(given) : null
+  const url = typeof given === 'string' && URL.canParse(given) ? new URL(given) : null
   if (!url || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw new EngineError('INVALID_OPTION', `the address is ${quote(given)}; it must begin with http:// or https://`)
   }
@@ -307,15 +308,9 @@ function urlOf(given: string): URL {
 }
 
 function checkKey(key: string | undefined): void {
-  if (key && !(typeof key === 'string' && /^[\x20-\x7e]+$/.test(key))) {
+  if (key !== undefined && key !== null && key !== '' && !(typeof key === 'string' && /^[\x20-\x7e]+$/.test(key))) {
     throw new EngineError('INVALID_OPTION', 'the API key has signs that no key has; see that it was copied whole')
   }
-}
-
-function whole(name: string, value: number, least: number, most = Number.MAX_SAFE_INTEGER): number {
-  if (Number.isInteger(value) && value >= least && value <= most) return value
-  const range = `from ${least}${most < Number.MAX_SAFE_INTEGER ? ` to ${most}` : ''}`
-  throw new EngineError('INVALID_OPTION', `${name} is ${quote(value)}; it must be a whole number ${range}`)
 }
 
 async function textOf(response: http.IncomingMessage, host: string): Promise<string> {

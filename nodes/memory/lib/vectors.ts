@@ -1,6 +1,10 @@
+import { types } from 'node:util'
 import type { VectorIndex as Handle, VectorStats } from '#native'
 import { EngineError, quote, toEngineError } from '../../shared/errors'
+import { toJson } from '../../shared/json'
 import { engine, native } from '../../shared/native'
+import { checkOptions, type Known } from '../../shared/options'
+import { checkFinite, checkText, checkWhole } from './checks'
 
 /** Given to `VectorIndex.open`; what is left out has its default. */
 export interface VectorOptions {
@@ -39,6 +43,12 @@ export interface VectorResult {
   exact: boolean
 }
 
+const OPTIONS: Known<VectorOptions> = {
+  ...{ dimensions: 'any', metric: ['cosine', 'dot', 'l2'], storage: ['f32', 'f16', 'i8'] },
+  ...{ maxBytes: 'any', exactUpTo: 'any', width: 'any' },
+}
+const QUERY: Known<VectorQuery> = { topK: 'any', threshold: 'any', ids: 'any' }
+
 /** A vector as it crosses: not copied where it is a `Float32Array` already. */
 export type Vector = Float32Array | readonly number[]
 
@@ -48,7 +58,9 @@ export class VectorIndex {
 
   /** The index that was saved in a file, or an empty one: `loaded` and `rebuild` say which. */
   static async open(options: VectorOptions, path?: string): Promise<VectorIndex> {
-    return new VectorIndex(await coded(native().VectorIndex.open(JSON.stringify(options), path)))
+    checkOptions('a VectorIndex', options, OPTIONS)
+    const asked = toJson(options, 'options')
+    return new VectorIndex(await coded(() => native().VectorIndex.open(asked, path)))
   }
 
   /** Whether it came from its file. */
@@ -66,13 +78,18 @@ export class VectorIndex {
   }
 
   /** Takes vectors, lying one after the other, all or none. What is given must not change meanwhile. */
-  put(ids: Uint32Array, vectors: Vector, seq: number): Promise<void> {
-    return coded(this.handle.put(ids, floats(vectors), seq))
+  async put(ids: Uint32Array, vectors: Vector, seq: number): Promise<void> {
+    checkIds(ids)
+    checkWhole('seq', seq)
+    const all = floats(vectors)
+    return coded(() => this.handle.put(ids, all, seq))
   }
 
   /** Forgets vectors; resolves to how many were there. */
-  remove(ids: Uint32Array, seq: number): Promise<number> {
-    return coded(this.handle.remove(ids, seq))
+  async remove(ids: Uint32Array, seq: number): Promise<number> {
+    checkIds(ids)
+    checkWhole('seq', seq)
+    return coded(() => this.handle.remove(ids, seq))
   }
 
   async search(vector: Vector, query: VectorQuery = {}): Promise<VectorResult> {
@@ -93,15 +110,19 @@ export class VectorIndex {
     )
   }
 
-  private find(vectors: Vector, { topK = 10, threshold, ids }: VectorQuery) {
-    if (!Number.isInteger(topK) || topK < 0 || topK > 0xffffffff) {
-      throw new EngineError('INVALID_OPTION', `topK: ${quote(topK)}; must be a whole number from 0`)
-    }
-    return coded(this.handle.search(floats(vectors), topK, threshold, ids))
+  private find(vectors: Vector, query: VectorQuery) {
+    checkOptions('a search', query, QUERY)
+    const { topK = 10, threshold, ids } = query
+    checkWhole('topK', topK, 0, 0xffffffff)
+    if (threshold !== undefined) checkFinite('threshold', threshold)
+    if (ids !== undefined) checkIds(ids)
+    const all = floats(vectors)
+    return coded(() => this.handle.search(all, topK, threshold, ids))
   }
 
   /** A vector as it is kept: of length 1 for `cosine`. */
   get(id: number): Float32Array | undefined {
+    checkWhole('id', id, 0, 0xffffffff)
     return engine(() => this.handle.getVector(id)) ?? undefined
   }
 
@@ -111,12 +132,13 @@ export class VectorIndex {
 
   /** Resolves when the graph has all it should have. Searches are right before, too. */
   settle(): Promise<void> {
-    return coded(this.handle.settle())
+    return coded(() => this.handle.settle())
   }
 
   /** Writes it to a file, whole or not at all. */
-  save(path: string): Promise<void> {
-    return coded(this.handle.save(path))
+  async save(path: string): Promise<void> {
+    checkText('the path', path)
+    return coded(() => this.handle.save(path))
   }
 
   close(): Promise<void> {
@@ -124,13 +146,23 @@ export class VectorIndex {
   }
 }
 
-/** Whatever it rejects with becomes an `EngineError`. */
-export function coded<T>(promise: Promise<T>): Promise<T> {
-  return promise.catch((error) => {
+export function checkIds(ids: Uint32Array): void {
+  if (types.isUint32Array(ids)) return
+  throw new EngineError('INVALID_INPUT', `the ids are ${quote(ids)}; give a Uint32Array`)
+}
+
+/** Calls the engine: whatever it throws or rejects with becomes an `EngineError`. */
+export async function coded<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call()
+  } catch (error) {
     throw toEngineError(error)
-  })
+  }
 }
 
 function floats(vector: Vector): Float32Array {
-  return vector instanceof Float32Array ? vector : Float32Array.from(vector)
+  // One of another context, as that of a function node, is one, too.
+  if (types.isFloat32Array(vector)) return vector
+  if (Array.isArray(vector)) return Float32Array.from(vector)
+  throw new EngineError('INVALID_INPUT', `the vector is ${quote(vector)}; give a Float32Array, or a list of numbers`)
 }
