@@ -433,6 +433,9 @@ export interface ArrowText {
 /** The first effects of a prepared workflow. */
 export declare function beginWorkflow(signature: string): Coded<string>
 
+/** Checks a command. */
+export declare function checkCommand(command: string): Coded<undefined>
+
 /** Checks the options of a worker. */
 export declare function checkWorker(options: string): Coded<undefined>
 
