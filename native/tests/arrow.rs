@@ -361,6 +361,23 @@ fn a_dictionary_that_is_too_small_is_an_error() {
     assert!(matches!(convert(&schema, 200, &mut reader, Unknown::Refuse), Err(Fault::Conversion(_))));
 }
 
+#[test]
+fn a_dictionary_that_is_nearly_full_takes_batches_with_the_same_values() {
+    let turned = |by: usize| (0..127).map(|place| json!(format!("v{}", (place + by) % 127))).collect::<Vec<_>>();
+    let joined = |turns: &[Vec<Json>]| {
+        let parts: Vec<Batch> = turns.iter().map(|values| column("dictionary<int8, utf8>", false, values).0).collect();
+        Batch::join(parts[0].schema().clone(), &parts).unwrap()
+    };
+    let turns: Vec<_> = (0..10).map(|turn| turned(turn * 7)).collect();
+    let whole = joined(&turns).whole().unwrap();
+    let schema = whole.schema();
+    let rows = read(&Batch::new(schema, vec![whole]));
+    assert!(rows == turns.concat(), "other rows than were joined");
+    let others = (0..100).map(|place| json!(format!("other {place}"))).collect();
+    let fault = joined(&[turned(0), others]).whole().unwrap_err().to_string();
+    assert!(fault.contains("'c'") && fault.contains("take a larger key"), "{fault}");
+}
+
 fn inferred(rows: &[Json]) -> Result<String, Fault> {
     let mut packer = Packer::default();
     rows.iter().for_each(|row| packer.value(row));
