@@ -9,13 +9,13 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { connect } from 'nats'
 import type { tasks as Tasks } from '../nodes'
 import { Runtime } from '../test/runtime/harness'
+import { freePort } from '../test/shared/port'
 import { NatsServer } from '../test/tasks/nats-server'
 import { median } from './lib/figures'
 import { peer, peerPath, peerPython } from './lib/peers'
@@ -259,10 +259,7 @@ async function compare(title: string, way: Way, sides: Side[], counts: (side: Si
 const running: ChildProcess[] = []
 
 async function redis(...more: string[]): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
+  const port = await freePort()
   const dir = mkdtempSync(join(folder, 'redis-'))
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', ...more]
   const child = spawn(process.env.MILLRACE_REDIS_SERVER ?? 'redis-server', args, {

@@ -32,8 +32,6 @@ fn plain(problem: &str) -> String {
         ("expected u32", "expected a whole number"),
         ("expected a nonzero usize", "expected a whole number above 0"),
         ("expected a map", "expected an object"),
-        ("expected struct Rate", "expected an object"),
-        ("expected struct ScheduleOptions", "expected an object"),
         ("invalid type: map", "invalid type: object"),
         ("floating point", "number"),
     ]

@@ -32,18 +32,26 @@ export type Known<T> = Readonly<Record<keyof Required<T>, 'any' | readonly strin
 
 /** Throws `INVALID_OPTION` with the name of an option that `of` does not have, or that is none of its texts. */
 export function checkOptions<T extends object>(of: string, options: T, known: Known<T>): void {
-  if (options === null || typeof options !== 'object' || Array.isArray(options)) {
-    throw new EngineError('INVALID_OPTION', `the options of ${of} are ${quote(options)}; give an object`)
-  }
+  checkObject(of, options)
   for (const [name, value] of Object.entries(options)) {
     if (!Object.hasOwn(known, name)) {
       const there = Object.keys(known).join(', ')
       throw new EngineError('INVALID_OPTION', `${quote(name)} is no option of ${of}; there are: ${there}`)
     }
     const choices = known[name as keyof T]
-    if (value === undefined || choices === 'any' || choices.includes(value)) continue
-    throw new EngineError('INVALID_OPTION', `${name} is ${quote(value)}; use one of: ${choices.join(', ')}`)
+    if (value !== undefined && choices !== 'any') checkChoice(name, value, choices)
   }
+}
+
+/** What is no object would be no options at all when it is spread. */
+export function checkObject(of: string, options: unknown): void {
+  if (options !== null && typeof options === 'object' && !Array.isArray(options)) return
+  throw new EngineError('INVALID_OPTION', `the options of ${of} are ${quote(options)}; give an object`)
+}
+
+export function checkChoice(name: string, value: string, choices: readonly string[]): void {
+  if (choices.includes(value)) return
+  throw new EngineError('INVALID_OPTION', `${name} is ${quote(value)}; use one of: ${choices.join(', ')}`)
 }
 
 /** As the engines read them. */

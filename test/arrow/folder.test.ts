@@ -49,6 +49,7 @@ describe('folders below the user directory', () => {
     refused('loop')
     assert.deepEqual(readdirSync(outside), [])
   })
+
   it('may be made by another node at this moment', async () => {
     const asked = new Int32Array(new SharedArrayBuffer(8))
     const making = `

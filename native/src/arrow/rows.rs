@@ -49,7 +49,7 @@ pub fn convert<'a>(
         }
         let mut problem: Option<(&str, Problem)> = None;
         for ((field, column), last) in fields.iter().zip(&mut columns).zip(&mut last) {
-            if let Err(refused) = column.next(&reader.next(last)?) {
+            if let Err(refused) = column.next(reader.next(last)?) {
                 problem.get_or_insert((field.name(), refused));
             }
         }

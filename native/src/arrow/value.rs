@@ -62,6 +62,9 @@ impl Tag {
     ];
 }
 
+const NULL: u8 = Tag::Null as u8;
+const FALSE: u8 = Tag::False as u8;
+const TRUE: u8 = Tag::True as u8;
 const NUMBER: u8 = Tag::Number as u8;
 const SHORT: u8 = Tag::Short as u8;
 const SAME: u8 = Tag::Same as u8;
@@ -97,6 +100,10 @@ pub enum Value<'a> {
 
 /// The value of a column; the common kinds have their own way into it.
 pub enum Next<'a> {
+    /// Nothing.
+    Null,
+    /// A flag.
+    Bool(bool),
     /// A number.
     Number(f64),
     /// A short text.
@@ -170,24 +177,23 @@ impl<'a> Reader<'a> {
     /// The next value of a column, whose last short text is `last`.
     #[inline]
     pub fn next(&mut self, last: &mut &'a str) -> Result<Next<'a>, Fault> {
-        match self.values {
-            [NUMBER, rest @ ..] if rest.len() >= 8 => {
-                let (number, rest) = rest.split_at(8);
-                self.values = rest;
-                Ok(Next::Number(f64::from_le_bytes(number.try_into().unwrap_or_default())))
+        let (next, rest) = match self.values {
+            [NUMBER, a, b, c, d, e, f, g, h, rest @ ..] => {
+                (Next::Number(f64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h])), rest)
             }
-            [SAME, rest @ ..] => {
-                self.values = rest;
-                Ok(Next::Text(last))
-            }
+            [SAME, rest @ ..] => (Next::Text(last), rest),
             [SHORT, length, rest @ ..] if rest.len() >= *length as usize => {
                 let (text, rest) = rest.split_at(*length as usize);
-                self.values = rest;
                 *last = std::str::from_utf8(text).map_err(|error| broken(&error.to_string()))?;
-                Ok(Next::Text(last))
+                (Next::Text(last), rest)
             }
-            _ => self.value_at(0).map(Next::Other),
-        }
+            [NULL, rest @ ..] => (Next::Null, rest),
+            [FALSE, rest @ ..] => (Next::Bool(false), rest),
+            [TRUE, rest @ ..] => (Next::Bool(true), rest),
+            _ => return self.value_at(0).map(Next::Other),
+        };
+        self.values = rest;
+        Ok(next)
     }
 
     fn value_at(&mut self, depth: usize) -> Result<Value<'a>, Fault> {

@@ -170,22 +170,21 @@ pub struct ArrowBatch {
 #[napi]
 impl ArrowBatch {
     /// Rows as the library packs them.
-    #[napi]
-    pub async fn pack(
+    #[napi(ts_return_type = "Promise<Coded<ArrowPacked>>")]
+    pub fn pack(
         schema: &ArrowSchema,
         values: Buffer,
         text: Buffer,
         rows: u32,
         ignore_unknown: bool,
-    ) -> Coded<ArrowPacked> {
+    ) -> AsyncTask<Work<ArrowPacked>> {
         let schema = Arc::clone(&schema.schema);
         let unknown = if ignore_unknown { Unknown::Ignore } else { Unknown::Refuse };
-        blocking(move || {
+        work(move || {
             let (part, errors) = convert(&schema, rows as usize, &mut Reader::new(&values, &text)?, unknown)?;
-            let batch = ArrowBatch { batch: Batch::new(schema, vec![part]) };
-            Ok::<_, EngineError>(ArrowPacked { batch, errors: errors.into_iter().map(Into::into).collect() })
+            let batch = ArrowBatch { batch: Batch::new(Arc::clone(&schema), vec![part]) };
+            Ok(ArrowPacked { batch, errors: errors.into_iter().map(Into::into).collect() })
         })
-        .await
     }
 
     /// An IPC stream or file. The batch may keep the bytes: they must not change any more, unless `copy`.
@@ -232,28 +231,26 @@ impl ArrowBatch {
     }
 
     /// `form`: `stream` or `file`; `compression`: `none`, `lz4` or `zstd`.
-    #[napi]
-    pub async fn to_ipc(&self, form: String, compression: String) -> Coded<Buffer> {
+    #[napi(ts_return_type = "Promise<Coded<Buffer>>")]
+    pub fn to_ipc(&self, form: String, compression: String) -> AsyncTask<Work<Buffer>> {
         let batch = self.batch.clone();
-        blocking(move || {
+        work(move || {
             let form: Form = from_json(&format!("{form:?}"))?;
             let compression: Compression = from_json(&format!("{compression:?}"))?;
-            Ok::<_, EngineError>(Buffer::from(encode(&batch, form, compression)?))
+            Ok(Buffer::from(encode(&batch, form, compression)?))
         })
-        .await
     }
 
     /// Rows from a number on, as JSON; `options` is JSON.
-    #[napi]
-    pub async fn text(&self, from: u32, options: String) -> Coded<ArrowText> {
+    #[napi(ts_return_type = "Promise<Coded<ArrowText>>")]
+    pub fn text(&self, from: u32, options: String) -> AsyncTask<Work<ArrowText>> {
         let batch = self.batch.clone();
-        blocking(move || {
+        work(move || {
             let TextOptions { layout, max_bytes, quote_int64 } = from_json(&options)?;
             let (text, next) =
                 write_text(&batch, from as usize, max_bytes, Style { layout, quote_int64, numeric_times: false })?;
-            Ok::<_, EngineError>(ArrowText { text: text.into(), next: next as u32 })
+            Ok(ArrowText { text: text.into(), next: next as u32 })
         })
-        .await
     }
 
     /// As a Delta table takes it.

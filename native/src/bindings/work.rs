@@ -28,7 +28,7 @@ impl<T: Send + ToNapiValue + 'static> Task for Work<T> {
     fn compute(&mut self) -> napi::Result<Self::Output> {
         // Nobody looks at what a panic left half done: it is called once.
         let done = catch_unwind(AssertUnwindSafe(&mut self.0));
-        Ok(done.unwrap_or_else(|_| Err(EngineError::internal(&"a search panicked"))))
+        Ok(done.unwrap_or_else(|_| Err(EngineError::internal(&"the engine panicked"))))
     }
 
     fn resolve(&mut self, _: Env, output: Self::Output) -> napi::Result<Coded<T>> {

@@ -116,10 +116,9 @@ impl Command {
             name.map_or(Ok(()), |name| check_name(option, name))?;
         }
         if let Command::RateLimit { rate: Some(rate), .. } = command
-            && !rate.is_sound()
+            && let Some(problem) = rate.problem()
         {
-            let problem = "perSecond must be above 0, burst 1 or more".into();
-            return Err(TaskError::Option { option: "rate".into(), problem });
+            return Err(TaskError::Option { option: "rate".into(), problem: problem.into() });
         }
         Ok(command)
     }

@@ -9,7 +9,7 @@ use super::{Result, TaskError};
 
 /// As it is written: `everyMs`, or `cron` with `tz`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default, expecting = "an object: {everyMs} or {cron, tz}")]
 pub struct ScheduleOptions {
     /// An interval.
     #[serde(skip_serializing_if = "Option::is_none")]

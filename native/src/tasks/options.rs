@@ -158,8 +158,8 @@ impl WorkerOptions {
         if !(10.0..=MAX_MS).contains(&self.lease_ms) {
             return wrong("leaseMs", "must be 10 ms or more");
         }
-        if self.rate.is_some_and(|rate| !rate.is_sound()) {
-            return wrong("rate", "perSecond must be above 0, burst 1 or more");
+        if let Some(problem) = self.rate.and_then(|rate| rate.problem()) {
+            return wrong("rate", problem);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A limit as it is set.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an object: {perSecond, burst}")]
 pub struct Rate {
     /// Tokens that come in a second.
     pub per_second: f64,
@@ -14,10 +14,11 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Whether it can work.
-    pub fn is_sound(&self) -> bool {
+    /// Why it cannot work.
+    pub fn problem(&self) -> Option<&'static str> {
         let sound = |value: f64| value.is_finite() && value > 0.0;
-        sound(self.per_second) && self.burst.is_none_or(|burst| sound(burst) && burst >= 1.0)
+        let is_sound = sound(self.per_second) && self.burst.is_none_or(|burst| sound(burst) && burst >= 1.0);
+        (!is_sound).then_some("perSecond must be above 0, burst 1 or more")
     }
 }
 
@@ -84,7 +85,7 @@ mod tests {
     #[test]
     fn a_burst_then_the_rate_and_never_more() {
         let rate = Rate { per_second: 10.0, burst: Some(3.0) };
-        assert!(rate.is_sound());
+        assert_eq!(rate.problem(), None);
         let mut bucket = Bucket::new(rate, 1_000);
         let mut taken = Vec::new();
         for now in 1_000..2_000 {
@@ -118,7 +119,7 @@ mod tests {
         for (per_second, burst) in
             [(0.0, None), (-1.0, None), (f64::NAN, None), (1.0, Some(0.5)), (1.0, Some(f64::NAN))]
         {
-            assert!(!Rate { per_second, burst }.is_sound());
+            assert!(Rate { per_second, burst }.problem().is_some());
         }
     }
 }

@@ -256,7 +256,9 @@ export class Packer {
   row(row: unknown): void {
     this.rows += 1
     if (this.at + this.rowSize > this.bytes.length) this.reserve(this.rowSize)
-    if (row === null || typeof row !== 'object' || Array.isArray(row) || (!isPlain(row) && this.isOpaque(row))) {
+    // Of almost all rows the constructor tells at once that they are plain.
+    const isObject = row !== null && typeof row === 'object' && !Array.isArray(row)
+    if (!isObject || (row.constructor !== Object && !isPlain(row) && this.isOpaque(row))) {
       this.bytes[this.at++] = this.kinds.odd
       return
     }

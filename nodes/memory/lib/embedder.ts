@@ -3,7 +3,7 @@ import type { TextEmbedder, WordIndex as WordHandle } from '#native'
 import { EngineError, quote } from '../../shared/errors'
 import { toJson } from '../../shared/json'
 import { engine, native } from '../../shared/native'
-import { checkOptions, type Known } from '../../shared/options'
+import { checkChoice, checkOptions, type Known } from '../../shared/options'
 import { checkFinite, checkWhole } from './checks'
 import { checkIds, coded, type VectorHit } from './vectors'
 
@@ -170,11 +170,6 @@ function checkTexts(texts: readonly string[]): void {
   const place = texts.findIndex((text) => typeof text !== 'string')
   if (place < 0) return
   throw new EngineError('INVALID_INPUT', `text ${place} is ${quote(texts[place])}; it must be a text`)
-}
-
-function checkChoice(name: string, value: string, choices: string[]): void {
-  if (choices.includes(value)) return
-  throw new EngineError('INVALID_OPTION', `${name} is ${quote(value)}; use one of: ${choices.join(', ')}`)
 }
 
 function hitsOf({ ids, scores }: { ids: Uint32Array; scores: Float32Array }): VectorHit[] {

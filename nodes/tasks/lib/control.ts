@@ -1,5 +1,5 @@
-import { EngineError, quote } from '../../shared/errors'
 import { checked } from '../../shared/json'
+import { checkObject } from '../../shared/options'
 import type { Broker, Command, Rate, State, TaskInfo } from './broker'
 import { refuseOwn } from './message'
 
@@ -139,8 +139,7 @@ export class Control {
   }
 }
 
-/** What is no object would be nothing when it is spread, and that is all tasks. */
 function commandOf(op: string, fields: object): Command {
-  if (typeof fields === 'object' && fields !== null && !Array.isArray(fields)) return { ...fields, op }
-  throw new EngineError('INVALID_OPTION', `${op}: ${quote(fields)} is no object; name what is wanted by its fields`)
+  checkObject(op, fields)
+  return { ...fields, op }
 }
