@@ -284,7 +284,7 @@ describe('arrow.Batch', () => {
     const opaque = [
       ...[new Set([1]), new URL('http://a/'), /x/, Object.assign(new Error('e'), { x: 1 }), new WeakMap()],
       ...[new Private(), new String('ab'), new DataView(new ArrayBuffer(1)), Promise.resolve(1), new Date(0)],
-      vm.runInNewContext('new Set([1])'),
+      ...[vm.runInNewContext('new Set([1])'), [1].values(), Object.create({})],
     ]
     for (const c of opaque) {
       const name = c.constructor.name
@@ -315,6 +315,46 @@ describe('arrow.Batch', () => {
       const { batch } = await Batch.fromRows([row, { c: row }], { schema: one('struct<x: int8>') })
       assert.deepEqual(await values(batch), [null, { x: null }])
     }
+  })
+
+  it('sees columns that the schema does not have beside the getters of a class', async () => {
+    class Reading {
+      z = 1
+      get c() {
+        return 2
+      }
+    }
+    const { rejected } = await Batch.fromRows([new Reading() as never], { schema: one('int8') })
+    assert.deepEqual(
+      rejected.map(({ column, reason }) => [column, reason]),
+      [['z', 'unknown-column']],
+    )
+  })
+
+  it('keeps texts where a row of another call throws between two of its slices', async () => {
+    const slow = Array.from({ length: 400 }, () => ({
+      get c() {
+        const until = performance.now() + 0.1
+        while (performance.now() < until);
+        return 'same'
+      },
+    }))
+    let [ended, thrown] = [false, 0]
+    const converted = Batch.fromRows(slow, { schema: one('utf8') }).finally(() => {
+      ended = true
+    })
+    const broken = {
+      get c() {
+        throw new Error('no reading')
+      },
+    }
+    while (!ended) {
+      await assert.rejects(Batch.fromRows([{ c: 'same' }, broken as never], { schema: one('utf8') }), /no reading/)
+      thrown += 1
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    assert.ok(thrown > 1)
+    assert.deepEqual([...new Set(await values((await converted).batch))], ['same'])
   })
 
   it('a half character in one text is told of, and its neighbours stay as they are', async () => {

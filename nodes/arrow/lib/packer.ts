@@ -93,7 +93,7 @@ export function recycle({ values }: Packed): void {
 
 interface Compiled {
   write: WriteRow
-  /** What was last is not there any more. A slice is written in one go, so packers of the same columns share it. */
+  /** What was last is not there any more. A slice begins so, and is written in one go: packers of the same columns share it. */
   forget(): void
 }
 
@@ -109,7 +109,6 @@ function compiledFor(columns: readonly string[], tags: Protocol['tags']): Compil
     if (known.size >= KNOWN_MAX) known.clear()
     known.set(key, compiled)
   }
-  compiled.forget()
   return compiled
 }
 
@@ -256,20 +255,23 @@ export class Packer {
   row(row: unknown): void {
     this.rows += 1
     if (this.at + this.rowSize > this.bytes.length) this.reserve(this.rowSize)
+    if (row === null || typeof row !== 'object' || Array.isArray(row)) return this.tag(this.kinds.odd)
     // Of almost all rows the constructor tells at once that they are plain.
-    const isObject = row !== null && typeof row === 'object' && !Array.isArray(row)
-    if (!isObject || (row.constructor !== Object && !isPlain(row) && this.isOpaque(row))) {
-      this.bytes[this.at++] = this.kinds.odd
-      return
-    }
+    const plain = row.constructor === Object || isPlain(row)
+    if (!plain && this.isOpaque(row)) return this.tag(this.kinds.odd)
     const start = this.at
     this.bytes[start] = this.kinds.plain
     this.at = this.compiled.write(row as Row, start + 1, this)
+    // An iterator has that constructor, too, and no properties.
+    if (this.found === 0 && !isPlain(row) && this.isOpaque(row)) {
+      this.at = start
+      return this.tag(this.kinds.odd)
+    }
     if (this.ignoreUnknown) return
-    // Counting is quicker than asking for each name.
+    // Counting is quicker than asking for each name; but the getters of a class are found and not counted.
     let names = 0
     for (const _ in row) names += 1
-    const strange = names === this.found ? undefined : this.strange(row as Row)
+    const strange = plain && names === this.found ? undefined : this.strange(row as Row)
     if (strange === undefined) return
     this.bytes[start] = this.kinds.strange
     this.string(strange)
@@ -313,7 +315,8 @@ export class Packer {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   }
 
-  private reset(): void {
+  /** A slice begins, also where a getter of another packer's row ended that one's slice early. @internal */
+  reset(): void {
     this.at = 0
     this.parts = []
     this.units = 0

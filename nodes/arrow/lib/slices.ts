@@ -23,6 +23,7 @@ export async function* slices(
 ): AsyncGenerator<Slice> {
   for (let row = 0; row < end; ) {
     if (row > 0) await turn()
+    packer.reset()
     const first = row
     const until = performance.now() + SLICE_MS
     while (row < end && packer.size < SLICE_BYTES) {
