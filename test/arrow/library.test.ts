@@ -55,6 +55,9 @@ describe('arrow.Schema', () => {
       assert.throws(() => Schema.of(none as never), { code: 'INVALID_OPTION', message: /^schema: .* expected a list$/ })
     }
     await assert.rejects(Schema.fromIPC(Buffer.from('x')), fails('INVALID_INPUT'))
+    const handedOn = new Uint8Array(8)
+    structuredClone(handedOn, { transfer: [handedOn.buffer] })
+    await assert.rejects(Schema.fromIPC(handedOn), fails('INVALID_INPUT'))
     await assert.rejects(Schema.fromIPC('x' as never), fails('INVALID_INPUT'))
   })
 
@@ -329,6 +332,28 @@ describe('arrow.Batch', () => {
       rejected.map(({ column, reason }) => [column, reason]),
       [['z', 'unknown-column']],
     )
+  })
+
+  it('takes no value that leads back to itself, and the rows beside it', async () => {
+    const parent: { name: string; children: object[] } = { name: 'p', children: [] }
+    parent.children = [{ parent }, { parent }]
+    const rows = [{ c: parent }, { c: parent.children[0] }, { c: { name: 'q', children: [] } }]
+    const type = 'struct<name: utf8, children: list<struct<parent: struct<name: utf8>>>>'
+    const { batch, rejected } = await Batch.fromRows(rows, { schema: one(type), unknown: 'ignore' })
+    assert.deepEqual(
+      rejected.map(({ row, column, reason }) => [row, column, reason]),
+      [[0, 'c.children[0].parent', 'kind']],
+    )
+    assert.deepEqual(await values(batch), [
+      { name: null, children: null },
+      { name: 'q', children: [] },
+    ])
+    const loop: object[] = []
+    loop.push(loop)
+    assert.equal(String(await Schema.infer([{ c: 1, loop }])), 'c: int64, loop: list<utf8>')
+    // What is there twice beside each other leads nowhere.
+    const x = { x: 1 }
+    assert.equal(String(await Schema.infer([{ c: [x, x], d: x }])), 'c: list<struct<x: int64>>, d: struct<x: int64>')
   })
 
   it('keeps texts where a row of another call throws between two of its slices', async () => {

@@ -227,6 +227,8 @@ export class Packer {
   /** Of `parts`, with what will stand between them. */
   private units = 0
   private rows = 0
+  /** What the value is in that is being written. */
+  private within: object[] = []
   /** Every string is looked at: one of them has half a pair of surrogates. */
   private careful = false
   private readonly tags = protocol().tags
@@ -321,6 +323,7 @@ export class Packer {
     this.parts = []
     this.units = 0
     this.rows = 0
+    this.within = []
     this.compiled.forget()
   }
 
@@ -385,7 +388,12 @@ export class Packer {
         return this.bigint(value)
       case 'object':
         if (value === null) return this.tag(tags.null)
-        return depth > MAX_DEPTH ? this.tag(tags.odd) : this.nested(value, depth + 1)
+        // What leads back to itself has no end; with two ways back it would be as good as none long before the limit.
+        if (depth > MAX_DEPTH || this.within.includes(value)) return this.tag(tags.odd)
+        this.within.push(value)
+        this.nested(value, depth + 1)
+        this.within.pop()
+        return
       default:
         return this.tag(tags.odd)
     }

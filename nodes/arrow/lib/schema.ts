@@ -133,6 +133,8 @@ export async function called<T>(call: Promise<T>): Promise<T> {
 /** The same bytes. */
 export function asBuffer(bytes: Uint8Array): Buffer {
   if (Buffer.isBuffer(bytes)) return bytes
+  // Memory that was handed to another thread has no length left, and is not to be touched.
+  if (types.isUint8Array(bytes) && bytes.length === 0) return Buffer.alloc(0)
   if (types.isUint8Array(bytes)) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   throw new EngineError('INVALID_INPUT', `${quote(bytes)} is no Buffer with Arrow data`)
 }

@@ -5,7 +5,7 @@ import { native } from '../../shared/native'
 import { allJson, checkOptions, type Known } from '../../shared/options'
 import { Turns } from '../../shared/turns'
 import { Batch, type BatchLike } from './batch'
-import { called } from './schema'
+import { asBuffer, called } from './schema'
 
 export interface SpoolOptions {
   /** Its folder; one process has it at a time. */
@@ -61,7 +61,7 @@ export class Spool {
   append(batch: BatchLike): Promise<number> {
     return this.turns.take(async () => {
       const data = types.isUint8Array(batch) ? batch : await (await Batch.from(batch)).toIPC()
-      return this.put(Buffer.from(data.buffer, data.byteOffset, data.byteLength))
+      return this.put(asBuffer(data))
     })
   }
 
