@@ -110,7 +110,7 @@ describe('arrow.Schema', () => {
       'row 3, column o.x: 0.5 is finer than the column can hold',
       'row 4, column other: 1 is in no column of the schema',
       'row 5, column o.other: 1 is in no column of the schema',
-      'row 6 null is of a kind that the column does not take',
+      'row 6: null is of a kind that the column does not take',
     ]
     const ways = [
       '; the first rows made the column int64: declare it float64',

@@ -42,7 +42,8 @@ export interface ToIPCOptions {
 export type BatchLike = Batch | Uint8Array | readonly Row[] | object
 
 const UNKNOWN: Known<Pick<FromRowsOptions, 'unknown'>> = { unknown: ['error', 'ignore'] }
-const FROM_ROWS: Known<FromRowsOptions> = { schema: 'any', ...UNKNOWN }
+/** @internal */
+export const FROM_ROWS: Known<FromRowsOptions> = { schema: 'any', ...UNKNOWN }
 const FROM_IPC: Known<FromIPCOptions> = { maxBytes: 'any', copy: 'any' }
 const TO_IPC: Known<ToIPCOptions> = { form: ['stream', 'file'], compression: ['none', 'lz4', 'zstd'] }
 const COPY_BELOW = 1 << 20

@@ -486,7 +486,7 @@ export type RowReason = 'kind' | 'overflow' | 'fraction' | 'null' | 'unknown-col
 export function rowError(row: number, column: string, reason: number, given: unknown, schema?: Schema): RowError {
   const name = protocol().reasons[reason] as RowReason
   const value = column === '' ? given : at(given, column)
-  const what = column === '' ? `row ${row}` : `row ${row}, column ${column}:`
+  const what = column === '' ? `row ${row}:` : `row ${row}, column ${column}:`
   const way = column !== '' && schema?.isInferred ? wayOut(column, name, schema.columns) : ''
   const message = `${what} ${shown(value)} ${protocol().words[reason]}${way}`
   return { row, column, value, reason: name, code: 'CONVERSION', message }

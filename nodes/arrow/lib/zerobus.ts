@@ -1,8 +1,9 @@
 import type { ErrorCode, ZerobusClient as Handle, ZerobusFailedRows, ZerobusResult } from '#native'
 import { EngineError, quote } from '../../shared/errors'
 import { engine, native } from '../../shared/native'
+import { checkOptions } from '../../shared/options'
 import { Turns } from '../../shared/turns'
-import { Batch, type BatchLike, type Converted, type FromRowsOptions } from './batch'
+import { Batch, type BatchLike, type Converted, FROM_ROWS, type FromRowsOptions } from './batch'
 import { Inferred } from './inferred'
 import type { RowError } from './packer'
 import { called, type Declared, Schema } from './schema'
@@ -266,6 +267,8 @@ function spansBeside(failed: readonly ZerobusFailedRows[], total: number): [numb
 
 /** So long what is on its way has to arrive when a client is closed. */
 const PATIENCE_MS = 5000
+/** A timer of more would end at once. */
+const PATIENCE_MAX_MS = 2 ** 31 - 1
 
 /** Sends batches to one table of Databricks. Calls may overlap; batches go in the order of the calls. */
 export class ZerobusClient {
@@ -342,10 +345,11 @@ export class ZerobusClient {
   /** Takes nothing more. What is on its way has a few seconds to arrive; what is in the spool stays there. */
   async close(patienceMs = PATIENCE_MS): Promise<void> {
     this.closed = true
-    const end = performance.now() + patienceMs
+    const most = Math.min(patienceMs, PATIENCE_MAX_MS)
+    const end = performance.now() + most
     let patience: NodeJS.Timeout | undefined
     const enough = new Promise((resolve) => {
-      patience = setTimeout(resolve, patienceMs)
+      patience = setTimeout(resolve, most)
     })
     // The engine lets go of what it is still preparing.
     await Promise.race([Promise.allSettled(this.sends), enough])
@@ -360,6 +364,8 @@ export class ZerobusClient {
 
   private async converted(source: BatchLike, options?: FromRowsOptions): Promise<Converted> {
     if (!Array.isArray(source)) return { batch: await Batch.from(source, options), rejected: [] }
+    // Before the rows tell a schema, which would stay.
+    if (options !== undefined) checkOptions('Batch.fromRows', options, FROM_ROWS)
     return Batch.fromRows(source, { ...options, schema: options?.schema ?? (await this.inferred.of(source)) })
   }
 }
