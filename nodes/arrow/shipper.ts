@@ -80,7 +80,7 @@ export class Shipper implements TableUser {
 
   private async handle(message: Message, reply: Reply): Promise<void> {
     // Nobody knows what rows take before they are a batch.
-    let held = Buffer.isBuffer(message.payload) ? message.payload.length : 0
+    let held = types.isUint8Array(message.payload) ? message.payload.length : 0
     this.bytes += held
     try {
       const { parcel, sent } = await this.turns.take(async () => {
@@ -105,8 +105,8 @@ export class Shipper implements TableUser {
   }
 
   private async pack(payload: unknown): Promise<Parcel> {
-    if (Buffer.isBuffer(payload)) return { batch: await Batch.fromIPC(payload), rejected: [] }
-    if (payload === null || typeof payload !== 'object' || types.isUint8Array(payload)) {
+    if (types.isUint8Array(payload)) return { batch: await Batch.fromIPC(payload), rejected: [] }
+    if (payload === null || typeof payload !== 'object') {
       throw new EngineError('INVALID_INPUT', this.host.text('failure.rows', { given: quote(payload) }))
     }
     if (payload instanceof Batch || isForeign(payload)) return { batch: await Batch.from(payload), rejected: [] }

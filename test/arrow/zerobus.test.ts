@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync, unlinkSync } from 'node:fs'
 import { dirname, extname, join } from 'node:path'
-import { tableFromArrays } from 'apache-arrow'
+import { tableFromArrays, tableToIPC } from 'apache-arrow'
 import type { Aside } from '../../nodes/arrow/aside'
 import { Batch, Spool, ZerobusClient } from '../../nodes/arrow/lib'
 import { TableHost } from '../../nodes/arrow/table-host'
@@ -60,14 +60,16 @@ describe('millrace-arrow-zerobus', () => {
     assert.deepEqual([rig.seen.failed, rig.seen.caught], [[], []])
   })
 
-  it('takes a table of apache-arrow, and a batch of the library', async () => {
+  it('takes a table of apache-arrow, what that writes, and a batch of the library', async () => {
     const server = await start({ tables: { [table]: [] } })
     rig = await ZerobusRig.start(server)
     rig.send({ payload: tableFromArrays({ id: BigInt64Array.from([7n, 8n]) }) as never })
     assert.equal((await rig.until('out'))[0].arrow.successfulCount, 2)
     rig.send({ payload: await batchOf(9, 1) })
     await rig.until('out', 2)
-    assert.deepEqual(idsOf(server), [7, 8, 9])
+    rig.send({ payload: tableToIPC(tableFromArrays({ id: BigInt64Array.of(10n) }), 'stream') as never })
+    await rig.until('out', 3)
+    assert.deepEqual(idsOf(server), [7, 8, 9, 10])
   })
 
   it('sends rows that do not arrive to the second output, with the reasons', async () => {
