@@ -87,8 +87,11 @@ fn widen(first: Seen, next: Seen) -> Seen {
         (Seen::List(first), Seen::List(next)) => Seen::List(Box::new(widen(*first, *next))),
         (Seen::Map(first), Seen::Map(next)) => Seen::Map(Box::new(widen(*first, *next))),
         (Seen::Object(mut fields), Seen::Object(others)) => {
-            for (name, next) in others {
-                match fields.iter_mut().find(|(known, _)| *known == name) {
+            for (place, (name, next)) in others.into_iter().enumerate() {
+                // Most rows have their columns in one order.
+                let is_there = fields.get(place).is_some_and(|(known, _)| *known == name);
+                let place = if is_there { Some(place) } else { fields.iter().position(|(known, _)| *known == name) };
+                match place.and_then(|place| fields.get_mut(place)) {
                     Some((_, seen)) => *seen = widen(std::mem::replace(seen, Seen::Nothing), next),
                     None => fields.push((name, next)),
                 }
