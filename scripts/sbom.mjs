@@ -4,7 +4,9 @@ import { inside, readJson, writeWhole } from './lib/files.mjs'
 import { main, quietly } from './lib/run.mjs'
 
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-const refOf = ({ name, version }) => `pkg:cargo/${name}@${version}`
+/** A part within a crate is in no registry. */
+const refOf = ({ name, version, within }) =>
+  within ? `pkg:cargo/${within}@${version}#${name}` : `pkg:cargo/${name}@${version}`
 
 main(async () => {
   const [file = 'npm/sbom.json'] = process.argv.slice(2)
@@ -21,18 +23,15 @@ main(async () => {
   for (const crate of crates.filter(({ within }) => !within)) {
     const parts = crates.filter(({ within, version }) => within === crate.name && version === crate.version)
     const needs = crate.needs.map((name) => `pkg:cargo/${name}`)
-    bill.dependencies.push({ ref: refOf(crate), dependsOn: [...new Set([...needs, ...parts.map(nameOfPart)])] })
+    bill.dependencies.push({ ref: refOf(crate), dependsOn: [...new Set([...needs, ...parts.map(refOf)])] })
   }
   writeWhole(inside(file), `${JSON.stringify(bill, null, 2)}\n`)
   console.log(`${file}: ${bill.components.length} parts, ${crates.length} of them in the binary`)
 })
 
-/** A part within a crate is in no registry. */
-const nameOfPart = ({ within, version, name }) => `pkg:cargo/${within}@${version}#${name}`
-
 function componentOf(crate) {
   const { name, version, license, within } = crate
-  const ref = within ? nameOfPart(crate) : refOf(crate)
+  const ref = refOf(crate)
   const place = within ? {} : { version, purl: ref }
   return {
     'bom-ref': ref,

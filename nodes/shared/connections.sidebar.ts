@@ -6,7 +6,10 @@ import type { Connection, Connections as View } from './listing'
 import { age, type Called, calledNow, div, hide, nameNode, nodeName, part, put } from './pieces'
 import { type Plugins, SECTION, type Section } from './section'
 
-declare const RED: EditorRED & { plugins: Plugins }
+declare const RED: EditorRED & {
+  plugins: Plugins
+  nodes: { workspace(id: string): { disabled?: boolean } | null }
+}
 
 const ID = 'millrace-shared-connections'
 /** Of those that a connection serves badly. */
@@ -18,6 +21,9 @@ interface User {
   id: string
   name: string
   type: string
+  /** Disabled; its tab may be, too. */
+  d?: boolean
+  z: string
   status?: { fill?: string; text?: string }
 }
 
@@ -56,9 +62,14 @@ class Connections {
   }
 }
 
+/** What is disabled uses nothing. */
+function isEnabled({ d, z }: User): boolean {
+  return !d && !RED.nodes.workspace(z)?.disabled
+}
+
 function lineOf(connection: Connection): Line {
   const { id, shown, type, state, error, last } = connection
-  const users = (RED.nodes.node(shown) as { users?: User[] } | null)?.users
+  const users = (RED.nodes.node(shown) as { users?: User[] } | null)?.users?.filter(isEnabled)
   const bad = (users ?? []).filter(({ status }) => status?.fill === 'red' || status?.fill === 'yellow')
   return {
     ...{ id, shown, state, type, called: calledNow(connection) },

@@ -3,8 +3,11 @@ import { dirname, join } from 'node:path'
 import { inside } from './files.mjs'
 import { quietly } from './run.mjs'
 
-/** Crates that carry the source of something else. */
-const carried = { cyclors: { name: 'Eclipse Cyclone DDS', folder: 'cyclonedds', license: 'EPL-2.0 OR EDL-1.0' } }
+/** Crates that carry something else: ours a table, made from a model; its NOTICE says how. */
+const carried = {
+  cyclors: { name: 'Eclipse Cyclone DDS', folder: 'cyclonedds', license: 'EPL-2.0 OR EDL-1.0' },
+  millrace: { name: 'embedding table of all-MiniLM-L6-v2', folder: 'embedding', license: 'Apache-2.0', direct: true },
+}
 
 /**
  * All that the crate needs when it runs, for any platform, without itself: `{name, version, license, folder}`, with the
@@ -20,7 +23,6 @@ export async function linkedCrates() {
   }
   const found = new Set([resolve.root])
   for (const id of found) for (const pkg of needs(id)) found.add(pkg)
-  found.delete(resolve.root)
   const direct = new Set(needs(resolve.root))
   const refs = new Map(packages.map(({ id, name, version }) => [id, `${name}@${version}`]))
   const crates = packages.filter(({ id }) => found.has(id))
@@ -35,7 +37,8 @@ export async function linkedCrates() {
       direct: direct.has(id),
     }
     const other = carried[name]
-    return other ? [whole, { ...other, version, folder: join(folder, other.folder), within: name, needs: [] }] : [whole]
+    const part = other && { ...other, version, folder: join(folder, other.folder), within: name, needs: [] }
+    return [id !== resolve.root && whole, part].filter(Boolean)
   })
 }
 

@@ -9,6 +9,7 @@ const inject = { type: 'inject', props: [{ p: 'payload' }], payload: 'why', payl
 /** Deliveries that nobody takes, on the disk; a store that is used, and one that is wrong. */
 const flow = (path: string) => [
   { id: 'other', type: 'tab', label: 'another' },
+  { id: 'disabled', type: 'tab', label: 'disabled', disabled: true },
   { id: 'store', type: 'millrace-memory-store', name: 'notes', path },
   { id: 'wrong', type: 'millrace-memory-store', name: 'broken', memoryMb: -1 },
   { id: 'context', type: 'millrace-ros2-context', name: 'robot', domain: '182', discovery: 'localhost' },
@@ -20,6 +21,8 @@ const flow = (path: string) => [
     },
     write: { type: 'millrace-memory-write', store: 'store', keyType: 'str', key: 'a', wires: [[], []] },
     bad: { type: 'millrace-memory-write', name: 'lost note', store: 'wrong', keyType: 'str', key: 'a', wires: [[]] },
+    off: { type: 'millrace-memory-write', store: 'wrong', d: true },
+    away: { type: 'millrace-memory-write', store: 'wrong', z: 'disabled' },
     hear: { type: 'millrace-ros2-in', context: 'context', topic: '/news', messageType: 'std_msgs/msg/String' },
   }),
 ]

@@ -17,7 +17,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from '../shared/port'
-import { install, moduleName, nodeProgram, nodeRed, packed, root } from './harness'
+import { install, moduleName, nodeProgram, nodeRed, packed, readJson, root } from './harness'
 
 const MB = 1 << 20
 const limitMb = 512
@@ -181,6 +181,14 @@ describe('the documented commands', () => {
     const settings = wanted.at(-1)?.replace(`node_modules/${moduleName}/`, '') ?? ''
     assert.ok(existsSync(join(packed(), settings)), settings)
     assert.ok(existsSync(join(nodeRed, 'red.js')) && wanted.includes('node_modules/node-red/red.js'))
+  })
+
+  it('are installed with a Node-RED that runs on each Node.js of ours', () => {
+    const pages = [read('docs/edge.md'), read('examples/headless/README.md'), ...files]
+    const named = pages.map((page) => /npm install .*?\b(node-red\S*) @millrace/.exec(page)?.[1])
+    const { devDependencies } = readJson(join(root, 'package.json')) as { devDependencies: Record<string, string> }
+    const [major] = (devDependencies['node-red'] ?? '').split('.')
+    assert.deepEqual(named, Array(4).fill(`node-red@${major}`))
   })
 
   it('the containers differ in their system alone, and own the folders of their volumes', () => {

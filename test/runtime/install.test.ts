@@ -92,6 +92,8 @@ describe('the package on its way to a user', function suite() {
       content,
       ['README.md', 'THIRD-PARTY.txt', binaries()[0], 'package.json'].map((file) => `package/${file}`).sort(),
     )
+    const texts = execFileSync('tar', ['-xzOf', tarball, 'package/THIRD-PARTY.txt'], { encoding: 'utf8' })
+    for (const part of ['Eclipse Cyclone DDS', 'WordNet 3.0']) assert.ok(texts.includes(part), part)
     // Other optional packages come from the registry: they are no part of this.
     const own = join(folder, 'own')
     cpSync(packed(), own, { recursive: true })
