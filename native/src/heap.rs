@@ -95,6 +95,21 @@ unsafe impl GlobalAlloc for Counted {
     }
 }
 
+/// Gives memory back that nobody holds. The system's allocator keeps what was freed, for each of many threads apart: what one
+/// took for a moment would stay with it, and then with the next one.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn trim() {
+    unsafe extern "C" {
+        fn malloc_trim(pad: usize) -> std::ffi::c_int;
+    }
+    // SAFETY: any thread may call it at any time.
+    unsafe { malloc_trim(0) };
+}
+
+/// Allocators of other systems give it back by themselves.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn trim() {}
+
 /// Gives a vector room for so many in all, on large pages where the system has any. Who walks through much memory, or jumps
 /// about in it, waits less often for the processor to learn where it is.
 pub fn grow<T: Copy>(vector: &mut Vec<T>, capacity: usize) {
@@ -131,6 +146,24 @@ mod tests {
     /// Other tests allocate meanwhile, but not so much.
     const HUGE: usize = 512 * MB;
     const NEAR: usize = 128 * MB;
+
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[test]
+    fn what_nobody_holds_is_given_back() {
+        let resident = || {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+            kilobytes.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+        };
+        let mut pieces: Vec<Vec<u8>> = (0..NEAR / 1024).map(|_| vec![1; 1024]).collect();
+        // What is behind it stays, so that the allocator gives nothing back by itself.
+        let last = pieces.pop();
+        drop(pieces);
+        let kept = resident();
+        trim();
+        assert!(resident() + NEAR / 2 < kept, "{kept} then {}", resident());
+        drop(last);
+    }
 
     #[test]
     fn what_comes_and_goes_is_counted() {

@@ -10,7 +10,7 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 
 use super::coded::Coded;
-use super::work::{Work, work};
+use super::work::{Work, opened, work};
 use crate::error::{EngineError, ErrorCode, HasCode};
 use crate::memory::ask::{Ask, Moment, Watch, told_events};
 use crate::memory::changes::Watcher;
@@ -111,11 +111,8 @@ impl MemoryDatabase {
     /// `options` is JSON.
     #[napi]
     pub async fn open(path: String, options: String) -> Coded<MemoryDatabase> {
-        waiting(move || {
-            let database = Database::open(Path::new(&path), from_json(&options)?)?;
-            Ok(MemoryDatabase { database: Mutex::new(Some(database)) })
-        })
-        .await
+        let database = opened(move || Ok(Database::open(Path::new(&path), from_json(&options)?)?));
+        Coded(database.await.map(|database| MemoryDatabase { database: Mutex::new(Some(database)) }))
     }
 
     /// `requests` is JSON: arrays of operations, each array atomic. Calls that overlap are done in their order.

@@ -9,6 +9,7 @@ use napi_derive::napi;
 use serde::Deserialize;
 
 use super::coded::Coded;
+use super::work::opened;
 use crate::error::{EngineError, ErrorCode};
 use crate::options::from_json;
 use crate::spool::{Durability, Options, Record, Spool, Stats, WhenFull};
@@ -116,12 +117,11 @@ impl SpoolHandle {
     /// `options` is JSON: `syncMs` (0: an append waits for the disk), `maxBytes`, `whenFull` (`refuse`, `drop-oldest`).
     #[napi]
     pub async fn open(path: String, options: String) -> Coded<SpoolHandle> {
-        let opened = spawn_blocking(move || {
+        let spool = opened(move || {
             let options: SpoolOptions = from_json(&options)?;
-            Ok::<_, EngineError>(Spool::open(Path::new(&path), options.into())?)
+            Ok(Spool::open(Path::new(&path), options.into())?)
         });
-        let spool = opened.await.unwrap_or_else(|panic| Err(EngineError::internal(&panic)));
-        Coded(spool.map(|spool| SpoolHandle { spool: Mutex::new(Some(Arc::new(spool))) }))
+        Coded(spool.await.map(|spool| SpoolHandle { spool: Mutex::new(Some(Arc::new(spool))) }))
     }
 
     /// Takes records, all or none; resolves to the first one's number when they are safe. They must not

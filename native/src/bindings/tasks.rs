@@ -21,6 +21,7 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 
 use super::coded::Coded;
+use super::work::opened;
 use crate::error::{EngineError, ErrorCode};
 use crate::options::from_json;
 use crate::tasks::driver::{self, Driver, Outlet};
@@ -173,12 +174,11 @@ impl TaskQueue {
     pub async fn open(path: String, options: String, on_ready: Wake) -> Coded<TaskQueue> {
         let outbox = Arc::new(Outbox { frames: Mutex::default(), wake: Mutex::new(Some(on_ready)) });
         let post = Post(outbox.clone());
-        let opened = spawn_blocking(move || {
+        let driver = opened(move || {
             let options: Options = from_json(&options)?;
-            Ok::<_, EngineError>(Driver::open(PathBuf::from(path), options, post)?)
+            Ok(Driver::open(PathBuf::from(path), options, post)?)
         });
-        let driver = opened.await.unwrap_or_else(|panic| Err(EngineError::internal(&panic)));
-        Coded(driver.map(|driver| TaskQueue { driver: Mutex::new(Some(driver)), outbox }))
+        Coded(driver.await.map(|driver| TaskQueue { driver: Mutex::new(Some(driver)), outbox }))
     }
 
     /// What came since the last call; null: nothing.

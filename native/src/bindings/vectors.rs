@@ -8,7 +8,7 @@ use napi::bindgen_prelude::{AsyncTask, Float32Array, Uint32Array, spawn_blocking
 use napi_derive::napi;
 
 use super::coded::Coded;
-use super::work::{Work, work};
+use super::work::{Work, opened, work};
 use crate::error::{EngineError, ErrorCode};
 use crate::memory::vectors::{Filter, Opened, Options, Search, VectorError, Vectors, Way};
 use crate::options::{from_json, to_json};
@@ -73,15 +73,14 @@ impl VectorHandle {
     /// `options` is JSON: `memory.VectorOptions`. `path` is where it was saved, if it was.
     #[napi]
     pub async fn open(options: String, path: Option<String>) -> Coded<VectorHandle> {
-        let opened = spawn_blocking(move || {
+        let opened = opened(move || {
             let options: Options = from_json(&options)?;
-            Ok::<_, EngineError>(match path {
+            Ok(match path {
                 Some(path) => Vectors::open(Path::new(&path), options)?,
                 None => (Vectors::new(options)?, Opened::New),
             })
         });
-        let opened = opened.await.unwrap_or_else(|panic| Err(EngineError::internal(&panic)));
-        Coded(opened.map(|(vectors, opened)| VectorHandle {
+        Coded(opened.await.map(|(vectors, opened)| VectorHandle {
             vectors: Mutex::new(Some(Arc::new(vectors))),
             loaded: opened == Opened::Loaded,
             rebuild: if let Opened::Rebuild(why) = opened { Some(why) } else { None },

@@ -1,13 +1,14 @@
-//! Work that takes the processor and does not wait for others: on Node's own pool, which is half the way of an async
-//! function there and back.
+//! Work off the JavaScript thread. What takes the processor and does not wait for others: on Node's own pool, which is half
+//! the way of an async function there and back.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use napi::bindgen_prelude::{AsyncTask, ToNapiValue};
+use napi::bindgen_prelude::{AsyncTask, ToNapiValue, spawn_blocking};
 use napi::{Env, Task};
 
 use super::coded::Coded;
 use crate::error::EngineError;
+use crate::heap;
 
 type Call<T> = Box<dyn FnMut() -> Result<T, EngineError> + Send>;
 
@@ -34,4 +35,16 @@ impl<T: Send + ToNapiValue + 'static> Task for Work<T> {
     fn resolve(&mut self, _: Env, output: Self::Output) -> napi::Result<Coded<T>> {
         Ok(Coded(output))
     }
+}
+
+/// Opens what is kept in files. To read them takes much memory for a moment, which nobody needs then.
+pub async fn opened<T: Send + 'static>(
+    open: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
+) -> Result<T, EngineError> {
+    let opened = spawn_blocking(move || {
+        let opened = open();
+        heap::trim();
+        opened
+    });
+    opened.await.unwrap_or_else(|panic| Err(EngineError::internal(&panic)))
 }
