@@ -139,6 +139,7 @@ fn on_large_pages<T>(room: &mut [std::mem::MaybeUninit<T>]) {
 fn on_large_pages<T>(_room: &mut [std::mem::MaybeUninit<T>]) {}
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
